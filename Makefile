@@ -1,0 +1,78 @@
+# make run    set up, then show kstats -v: live, or from inside an emulated ARM64 host
+# make test   set up, then lint, unit tests, and the tests in emulated KVM hosts
+# make unit   the tests that need neither root nor a host
+# make lint   formatters, linters, types
+# make hosts  build the images of the emulated hosts
+# make wheel  build the wheel and the source archive into dist/
+# make bench  what kstats itself takes: start, memory, one report
+# make clean  remove what was made here (make distclean: the hosts' images, too)
+
+# bcc belongs to the distribution's Python, so the environment is one of that Python.
+PYTHON := /usr/bin/python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SETUP  := $(VENV)/.set-up
+
+RUN_PACKAGES  := python3 python3-venv python3-bpfcc
+LINT_PACKAGES := clang-format
+
+.PHONY: run test unit lint format hosts bench wheel clean distclean host-packages
+
+run: $(SETUP)
+	@$(BIN)/python -m tests.demo
+
+# Bochs keeps one core busy for long: the host that it emulates has its tests beside the others'.
+test: lint host-packages
+	$(BIN)/pytest -m "not host"
+	$(BIN)/python -m tests.payload
+	@echo "the vmx host's tests run beside the following ones; what they say comes last"
+	@$(BIN)/pytest -m host -k vmx >$(VENV)/vmx.log 2>&1 & vmx=$$!; \
+	$(BIN)/pytest -m host -k "not vmx"; others=$$?; \
+	wait $$vmx; vmx=$$?; cat $(VENV)/vmx.log; exit $$((others | vmx))
+
+# In two halves at once.
+UNIT := -q -m "not host and not root and not install"
+HALF := tests/arch tests/hosts tests/render tests/views tests/vmm tests/vms
+unit: $(SETUP)
+	@$(BIN)/pytest $(UNIT) $(HALF) >$(VENV)/unit.log 2>&1 & half=$$!; \
+	$(BIN)/pytest $(UNIT) $(HALF:%=--ignore=%); rest=$$?; \
+	wait $$half; half=$$?; cat $(VENV)/unit.log; exit $$((half | rest))
+
+lint: $(SETUP)
+	@tools/need $(LINT_PACKAGES)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	clang-format --dry-run --Werror bpf/*.c bpf/headers/include/linux/*.h
+
+format: $(SETUP)
+	@tools/need $(LINT_PACKAGES)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	clang-format -i bpf/*.c
+
+hosts: $(SETUP) host-packages
+	$(BIN)/python -m tests.hosts build
+
+bench: $(SETUP)
+	@$(BIN)/python -m bench.figures
+
+wheel: $(SETUP)
+	$(BIN)/python -m build --outdir dist
+
+host-packages: $(SETUP)
+	@tools/need @tests/hosts/packages.txt
+
+$(SETUP): pyproject.toml Makefile
+	@tools/need $(RUN_PACKAGES)
+	@echo "setting up $(VENV)" >&2
+	$(PYTHON) -m venv --system-site-packages $(VENV)
+	$(BIN)/pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/pip install --quiet --group dev --editable .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache
+
+distclean: clean
+	rm -rf .cache

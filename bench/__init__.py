@@ -1,0 +1,1 @@
+"""Benchmarks: ratios and figures that anyone can measure again."""

@@ -1,0 +1,123 @@
+"""``make bench``: what kstats itself takes, on this machine: start, memory, one report.
+
+The program is attached to this machine's real kvm_exit, which need not fire for this.
+"""
+
+from __future__ import annotations
+
+import io
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tabulate import tabulate
+
+from kstats import arch as arches
+from kstats.collector import percpu, program
+from kstats.render.text import TextRenderer
+from kstats.views.percpu import PerCpuView
+
+RUNS = 9
+CPUS, REASONS = 512, 20
+
+_START = """
+import sys, time
+from kstats.collector.live import Collector
+from kstats.render import FORMATS
+from kstats.views.percpu import PerCpuView
+from tests.collector import native
+with Collector(native.target()) as collector:
+    attached = time.monotonic() - float(sys.argv[1])
+    PerCpuView()
+    status = open("/proc/self/status").read()
+    print(attached, int(status.split("VmRSS:")[1].split()[0]) / 1024)
+"""
+
+
+def start() -> tuple[float, float]:
+    """(milliseconds from the start of the process to attached, resident MiB), medians."""
+    runs = [_python(_START, str(time.monotonic())) for _ in range(RUNS)]
+    figures = [tuple(map(float, out.split())) for out in runs]
+    return (
+        statistics.median(attached for attached, _ in figures) * 1e3,
+        statistics.median(resident for _, resident in figures),
+    )
+
+
+def import_cost() -> float:
+    """Milliseconds that ``import kstats`` adds to starting Python, median difference."""
+    bare = [_seconds("pass") for _ in range(RUNS)]
+    full = [_seconds("import kstats") for _ in range(RUNS)]
+    return (statistics.median(full) - statistics.median(bare)) * 1e3
+
+
+def report() -> dict[str, float]:
+    """Milliseconds of one report's parts: 512 busy CPUs, 20 reasons each; medians."""
+    source = arches.find("x64").sources[1]
+    layout = percpu.Layout("x64", "svm", range(CPUS), program.slot_codes(source.slots))
+    before = percpu.Snapshot(0, 0, layout.columns(bytes(layout.size)), {}, 0)
+    values = _busy(layout)
+    now = percpu.Snapshot(1, 1, layout.columns(values), {}, 0)
+    sample = layout.sample(before, now, tuple(range(CPUS)))
+    table = PerCpuView().table(sample)
+    return {
+        "taking the counters apart": _median(lambda: layout.columns(values)),
+        "difference of two readings": _median(lambda: layout.sample(before, now, sample.cpus)),
+        "table": _median(lambda: PerCpuView().table(sample)),
+        "text": _median(lambda: TextRenderer(io.StringIO()).write(table)),
+    }
+
+
+def _busy(layout: percpu.Layout) -> bytes:
+    chosen = random.Random(1)  # noqa: S311 - any numbers do, but the same each time
+    slots = chosen.sample(range(layout.stride), REASONS)
+    row = [chosen.randrange(1, 1 << 40) if i in slots else 0 for i in range(layout.stride)]
+    return b"".join(word.to_bytes(8, sys.byteorder) for word in row) * CPUS
+
+
+def _median(call: Callable[[], object]) -> float:
+    times = []
+    for _ in range(50):
+        begun = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - begun)
+    return statistics.median(times) * 1e3
+
+
+def _seconds(code: str) -> float:
+    begun = time.perf_counter()
+    _python(code)
+    return time.perf_counter() - begun
+
+
+def _python(code: str, *words: str) -> str:
+    root = Path(__file__).parent.parent
+    command = [sys.executable, "-c", code, *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True, cwd=root).stdout
+
+
+def main() -> None:
+    """Prints the figures."""
+    attached, resident = start()
+    parts = report()
+    rows: list[tuple[str, str]] = [
+        ("start to attached", f"{attached:.0f} ms"),
+        ("resident while running", f"{resident:.0f} MiB"),
+        ("import kstats", f"{import_cost():.0f} ms"),
+        *(
+            (f"{CPUS} CPUs x {REASONS} reasons: {name}", f"{ms:.1f} ms")
+            for name, ms in parts.items()
+        ),
+        (f"{CPUS} CPUs x {REASONS} reasons: together", f"{sum(parts.values()):.1f} ms"),
+    ]
+    print(f"Linux {platform.release()}, {platform.machine()}, Python {platform.python_version()}")
+    print(tabulate(rows, tablefmt="plain"))
+
+
+if __name__ == "__main__":
+    main()

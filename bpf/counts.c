@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Counters per physical CPU: one array whose single value holds all of a CPU's counters, so that
+ * one system call reads all CPUs. Counters only grow; a report is the difference of two readings.
+ *
+ * Plain increments are safe: the kernel runs a program of ours at most once at a time on a CPU,
+ * and says so (recursion_misses) when it had to skip one.
+ */
+
+struct percpu_counts {
+	u64 entries;
+	u64 foreign; /* exits of an ISA that exit_code() does not decode */
+	u64 lost;    /* exits whose code could not be read, or found no room in odd_codes */
+	u64 exits[KSTATS_SLOTS];
+};
+
+BPF_PERCPU_ARRAY(counts, struct percpu_counts, 1);
+
+/* Codes without a slot: few exist, but every one must keep its number. */
+struct odd_code {
+	u64 code;
+	u64 cpu;
+};
+
+BPF_HASH(odd_codes, struct odd_code, u64, KSTATS_ODD_CODES);
+
+/* A classic tracepoint's program must return 1: with 0 it hides the event from perf. */
+#define SEEN 1
+
+static __always_inline void count_odd_code(struct percpu_counts *c, u64 code)
+{
+	struct odd_code key = {.code = code, .cpu = bpf_get_smp_processor_id()};
+	u64 zero = 0, *n = odd_codes.lookup_or_try_init(&key, &zero);
+
+	if (n)
+		(*n)++;
+	else
+		c->lost++;
+}
+
+static __always_inline void count_undecoded(struct percpu_counts *c, int why)
+{
+	if (why == FOREIGN)
+		c->foreign++;
+	else
+		c->lost++;
+}
+
+static __always_inline void count_on_cpu(struct percpu_counts *c, u64 code)
+{
+	u32 slot = slot_of(code);
+
+	/* The verifier must see the comparison below, which the compiler knows it could leave out.
+	 */
+	asm volatile("" : "+r"(slot));
+	if (slot < KSTATS_SLOTS)
+		c->exits[slot]++;
+	else
+		count_odd_code(c, code);
+}

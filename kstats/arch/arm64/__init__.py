@@ -1,0 +1,31 @@
+"""ARM64 (AArch64): one ISA, whose hypervisor runs at EL2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kstats.arch.arm64 import isa
+from kstats.arch.arm64.kvmstat import KVMSTAT
+from kstats.arch.base import OTHER, Arch, Column
+
+COLUMNS = (
+    Column("inst_abt", "inst_abt", meaning="stage-2 faults of instruction fetches"),
+    Column("data_abt", "data_abt", meaning="stage-2 faults of loads and stores, MMIO included"),
+    Column("wfx_inst", "wfx_inst", meaning="WFI and WFE"),
+    Column("sys_inst", "sys_inst", meaning="accesses to system registers"),
+    Column("smc_inst", "smc_inst", meaning="SMC"),
+    Column("ints", "ints", meaning="interrupts of the host that arrived while the guest ran"),
+    Column(OTHER, OTHER, meaning="every other exit"),
+)
+
+ARM64 = Arch(
+    name="arm64",
+    title="ARM64",
+    machines=("aarch64", "arm64"),
+    isas=(isa.ARM64,),
+    columns=COLUMNS,
+    sources=(isa.SOURCE,),
+    # Not importlib.resources, whose import takes longer than that of all architectures.
+    bpf=Path(__file__).parents[2] / "bpf" / "arm64.c",
+    kvmstat=KVMSTAT,
+)

@@ -1,0 +1,150 @@
+"""Which architectures there are: ours, those registered in this process, installed backends.
+
+Backends of other packages are looked for only when a question cannot be answered without
+them, so that ours cost nothing more. One that cannot be loaded, breaks the contract or claims
+a name that is taken is left out and remembered (:meth:`Registry.broken`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from kstats.arch.base import Arch, Isa, Reason
+from kstats.errors import BackendError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from importlib.metadata import EntryPoint
+
+T = TypeVar("T")
+
+GROUP = "kstats.arch"
+CONTRACT_HINT = "its author can run: python -m kstats.arch.contract NAME"
+
+
+def installed() -> Iterable[EntryPoint]:
+    """The entry points that other packages registered."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 - 10 ms that ours do not need
+
+    return entry_points(group=GROUP)
+
+
+class Registry:
+    """Architectures by name, machine and ISA.
+
+    ``built_in`` are trusted to keep the contract (our tests see to it); ``installed`` lists
+    the entry points of other packages.
+    """
+
+    def __init__(
+        self,
+        built_in: Iterable[Arch],
+        installed: Callable[[], Iterable[EntryPoint]] = installed,
+    ) -> None:
+        self._known = list(built_in)
+        self._installed = installed
+        self._broken: list[BackendError] = []
+        self._complete = False
+
+    def arches(self) -> tuple[Arch, ...]:
+        """Every architecture, ours first."""
+        self._discover()
+        return tuple(self._known)
+
+    def broken(self) -> tuple[BackendError, ...]:
+        """Why each installed backend that is not among :meth:`arches` was left out."""
+        self._discover()
+        return tuple(self._broken)
+
+    def register(self, arch: Arch) -> None:
+        """Add an architecture to this process.
+
+        Raises BackendError if it breaks the contract or claims a name, machine or ISA that
+        another one has.
+        """
+        problems = _contract_problems(arch) or list(self._conflicts(arch))
+        if problems:
+            more = f" (and {len(problems) - 1} more)" if problems[1:] else ""
+            raise BackendError(f"backend {arch.name!r}: {problems[0]}{more}", CONTRACT_HINT)
+        self._known.append(arch)
+
+    def find(self, name: str) -> Arch:
+        """The architecture of that name; raises UnknownNameError."""
+        found = self._first(lambda arch: arch if arch.name == name else None)
+        if found is None:
+            known = tuple(arch.name for arch in self._known)
+            raise UnknownNameError("architecture", name, known)
+        return found
+
+    def for_machine(self, machine: str) -> Arch | None:
+        """The architecture of what ``platform.machine()`` gives, or None."""
+        return self._first(lambda arch: arch if machine in arch.machines else None)
+
+    def isa(self, name: str) -> Isa:
+        """The ISA of that name, of whichever architecture; raises UnknownNameError."""
+        found = self._first(lambda arch: arch.isa(name))
+        if found is None:
+            known = tuple(isa.name for arch in self._known for isa in arch.isas)
+            raise UnknownNameError("ISA", name, known)
+        return found
+
+    def reason(self, isa_name: str, code: int) -> Reason:
+        """The reason of a code; an unknown ISA or code keeps its number. Never raises."""
+        isa = self._first(lambda arch: arch.isa(isa_name))
+        return isa.reason(code) if isa else Reason(code, f"{isa_name}:{code:#x}")
+
+    def _first(self, question: Callable[[Arch], T | None]) -> T | None:
+        """The first answer of an architecture; installed ones are asked last, if at all."""
+        for arch in self._candidates():
+            answer = question(arch)
+            if answer is not None:
+                return answer
+        return None
+
+    def _candidates(self) -> Iterator[Arch]:
+        known = len(self._known)
+        yield from self._known[:known]
+        self._discover()
+        yield from self._known[known:]
+
+    def _discover(self) -> None:
+        if self._complete:
+            return
+        self._complete = True
+        for point in self._installed():
+            try:
+                self.register(load(point))
+            except BackendError as error:
+                package = point.dist.name if point.dist else "?"
+                message = f"package {package}: {error}"
+                self._broken.append(BackendError(message, error.hint))
+
+    def _conflicts(self, arch: Arch) -> Iterator[str]:
+        for other in self._known:
+            for kind, mine, theirs in (
+                ("name", {arch.name}, {other.name}),
+                ("machine", set(arch.machines), set(other.machines)),
+                ("ISA", {isa.name for isa in arch.isas}, {isa.name for isa in other.isas}),
+            ):
+                for name in sorted(mine & theirs):
+                    yield f"{kind} {name!r} is that of architecture {other.name!r} already"
+
+
+def _contract_problems(arch: Arch) -> list[str]:
+    from kstats.arch.contract import check  # noqa: PLC0415 - built-in ones do not need it
+
+    return check(arch)
+
+
+def load(point: EntryPoint) -> Arch:
+    """The architecture an entry point gives, itself or when called; raises BackendError."""
+    where = f"entry point {point.name} = {point.value}"
+    try:
+        loaded = point.load()
+        arch = loaded() if callable(loaded) else loaded
+    except (Exception, SystemExit) as error:  # whatever a stranger's module does at import
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise BackendError(f"{where} cannot be loaded: {reason}") from error
+    if not isinstance(arch, Arch):
+        raise BackendError(f"{where} gives a {type(arch).__name__}, not a kstats.arch.Arch")
+    return arch

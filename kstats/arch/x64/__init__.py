@@ -1,0 +1,41 @@
+"""x86-64: two ISAs, Intel VMX and AMD SVM, and one set of columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kstats.arch.base import OTHER, Arch, Column
+from kstats.arch.x64 import svm, vmx
+from kstats.arch.x64.kvmstat import KVMSTAT
+
+COLUMNS = (
+    Column("ints", "ints", meaning="interrupts of the host that arrived while the guest ran"),
+    Column("ints_win", "ints_win", meaning="the guest became ready to take an interrupt"),
+    Column("ept", "ept", meaning="second-level page faults (EPT violation, nested page fault)"),
+    Column("ctrl_reg", "ctrl_reg", meaning="accesses to control registers"),
+    Column("msr_rd", "rd", "msr", "reads of model-specific registers"),
+    Column("msr_wr", "wr", "msr", "writes of model-specific registers"),
+    Column("inst_io", "io", "inst", "port I/O"),
+    Column("inst_hlt", "hlt", "inst", "HLT"),
+    Column("inst_cpuid", "cpuid", "inst", "CPUID"),
+    Column("inst_ple", "ple", "inst", "PAUSE in a spin loop"),
+    Column("inst_vmcall", "vmcall", "inst", "hypercalls (VMCALL, VMMCALL)"),
+    Column("inst_xsetbv", "xsetbv", "inst", "XSETBV"),
+    Column(OTHER, OTHER, meaning="every other exit"),
+)
+
+X64 = Arch(
+    name="x64",
+    title="x86-64 (Intel VMX, AMD SVM)",
+    machines=("x86_64", "amd64"),
+    isas=(vmx.VMX, svm.SVM),
+    columns=COLUMNS,
+    sources=(vmx.SOURCE, svm.SOURCE),
+    # Not importlib.resources, whose import takes longer than that of all architectures.
+    bpf=Path(__file__).parents[2] / "bpf" / "x64.c",
+    silent_modules={
+        "kvm_pvm": "kvm_pvm runs guests without VMX or SVM and reports no exits; on a machine that"
+        " has one of them, stop the guests, unload it and load kvm_intel or kvm_amd",
+    },
+    kvmstat=KVMSTAT,
+)

@@ -1,0 +1,152 @@
+"""``kstats exits``: exits by VM, vCPU, thread, CPU, reason … in any combination."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from kstats.cli import options, reporting
+from kstats.collector.live import Collector, Target
+from kstats.collector.threads import Filter
+from kstats.errors import KstatsError, UsageError
+from kstats.host import Host
+from kstats.views.exits import AXES, COUNT, ExitsView, Options, parse_axes
+from kstats.vms.directory import Directory
+from kstats.vms.select import select
+
+_DESCRIPTION = """\
+Count exits by any axes: whose they are, where they happen, and why.
+
+  kstats exits                    until ^C, then one report
+  kstats exits 5                  one report, on 5 seconds
+  kstats exits 1 10               ten reports, on a second each
+"""
+
+_EPILOG = f"""\
+axes: {" ".join(AXES)}
+
+kstats exits --by cpu,vm,reason 5       what happens on each CPU
+kstats exits --by vm --top 5 10         the five VMs with most exits in 10 seconds
+kstats exits -p 4321 -v 0 5             the reasons of vCPU 0 of process 4321
+
+The kernel counts only the threads that -p, -v, -t, -T or --vm choose.
+"""
+
+FOREVER = 1e9
+"""Seconds until a report that only ^C asks for: three decades."""
+
+
+def parser() -> options.Parser:
+    """The command line of ``kstats exits``."""
+    p = options.Parser(
+        prog="kstats exits",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="kstats exits [options] [duration | interval count]",
+        allow_abbrev=False,
+    )
+    add_thread_arguments(p)
+    p.add_argument("--vm", metavar="NAME", help="only this VM, by name or pid")
+    p.add_argument("--by", metavar="AXES", help="axes, like cpu,vm,reason (default vm,vcpu,reason)")
+    p.add_argument("--top", metavar="N", help="only the N first rows, and the sum of the others")
+    p.add_argument(
+        "--sort", metavar="KEY", default=COUNT.key, help="count (default), or an axis of --by"
+    )
+    p.add_argument("duration", nargs="?", help="seconds of a report (default: until ^C)")
+    p.add_argument("count", nargs="?", help="number of reports (default 1)")
+    reporting.add_arguments(p)
+    return p
+
+
+def add_thread_arguments(p: argparse.ArgumentParser) -> None:
+    """The options that choose threads, as kvmexit has them."""
+    p.add_argument("-p", "--pid", metavar="PID", help="only this process")
+    which = p.add_mutually_exclusive_group()
+    which.add_argument("-v", "--vcpu", metavar="VCPU", help="only this vCPU of PID")
+    which.add_argument("-a", "--alltids", action="store_true", help="each thread of PID by itself")
+    which.add_argument("-t", "--tid", metavar="TID", help="only this thread")
+    which.add_argument("-T", "--tids", metavar="TIDS", help="only these threads")
+
+
+def run(words: list[str]) -> int:
+    """Runs ``kstats exits``; returns the exit status."""
+    args = parser().parse(words)
+    interval = FOREVER if args.duration is None else options.seconds(args.duration, "duration")
+    count = 1 if args.count is None else options.times(args.count, without="get one report")
+    view = ExitsView(_view_options(args))
+    host = Host()
+    directory = Directory(host)
+    wanted = threads_wanted(args, host, directory)
+    target = Target.find(host, probe=args.probe)
+    with Collector(target, target.per_thread(wanted), directory) as collector:
+        if args.debug:
+            reporting.describe(collector)
+        renderer = reporting.renderer(args, None if args.duration is None else interval)
+        reporting.report(collector, view, renderer, interval, count)
+    return 0
+
+
+def _view_options(args: argparse.Namespace) -> Options:
+    by = _default_axes(args) if args.by is None else parse_axes(args.by)
+    if args.sort not in (COUNT.key, *by):
+        raise UsageError(f"cannot sort by {args.sort!r}", f"sort by {', '.join((COUNT.key, *by))}")
+    top = None if args.top is None else options.times(args.top, "--top", "see all rows")
+    return Options(by=by, top=top, sort=args.sort, rate=args.rate)
+
+
+def _default_axes(args: argparse.Namespace) -> tuple[str, ...]:
+    if args.alltids or args.tids is not None:
+        return "tid", "reason"
+    chosen = args.pid is not None or args.tid is not None
+    return ("reason",) if chosen else ("vm", "vcpu", "reason")
+
+
+def threads_wanted(args: argparse.Namespace, host: Host, directory: Directory) -> Filter:
+    """The threads that the options choose.
+
+    Raises:
+        UsageError: options that contradict each other, numbers that are none.
+        KstatsError: there is no such process, thread or vCPU.
+    """
+    if (args.vcpu is not None or args.alltids) and args.pid is None:
+        raise UsageError("-v and -a choose among the threads of a process", "name it: -p PID")
+    texts = [] if args.tids is None else args.tids.split(",")
+    if args.tid is not None:
+        texts = [args.tid]
+    if texts and (args.pid is not None or args.vm is not None):
+        raise UsageError("-t and -T name threads of any process", "leave out -p and --vm")
+    if args.pid is not None and args.vm is not None:
+        raise UsageError("-p and --vm both choose a VM", "leave out one of them")
+    pids = set() if args.pid is None else {_existing(args.pid, "process", host)}
+    if args.vm is not None:
+        pids |= {vm.pid for vm in select(directory.vms(), args.vm)}
+    tids = {_existing(text, "thread", host) for text in texts}
+    if args.vcpu is not None:
+        (pid,) = pids
+        tids = _vcpu_threads(pid, _number(args.vcpu, "vCPU"), directory)
+    return Filter(frozenset(pids), frozenset(tids))
+
+
+def _existing(text: str, what: str, host: Host) -> int:
+    number = _number(text, what)
+    # /proc answers for every thread, though it lists only processes.
+    if not host.exists(f"proc/{number}"):
+        raise KstatsError(f"there is no {what} {number}")
+    return number
+
+
+def _number(text: str, what: str) -> int:
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
+        raise UsageError(f"{text!r} is no number of a {what}")
+    return int(text)
+
+
+def _vcpu_threads(pid: int, vcpu: int, directory: Directory) -> set[int]:
+    """The threads that run a vCPU of that number: one for each VM of the process."""
+    threads = [t for ts in directory.vms().values() for t in ts if t.pid == pid]
+    found = {thread.tid for thread in threads if thread.vcpu == vcpu}
+    if found:
+        return found
+    known = ", ".join(str(t.vcpu) for t in threads if t.vcpu is not None) or "none that is known"
+    raise KstatsError(f"process {pid} has no vCPU {vcpu}", f"its vCPUs: {known}")

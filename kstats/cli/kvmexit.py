@@ -1,0 +1,93 @@
+"""``kvmexit``: the arguments and the output of the manual page it is known by."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from kstats.cli import exits, guarded, options, reporting, streams
+from kstats.collector.live import Collector, Target
+from kstats.host import Host
+from kstats.render.text import TextRenderer
+from kstats.views.kvmexit import KvmexitView
+from kstats.vms.directory import Directory
+
+_EPILOG = """\
+examples:
+  kvmexit                          all threads, until ^C
+  kvmexit 6                        all threads, for 6 seconds
+  kvmexit -p 1273795 5             process 1273795 as a whole
+  kvmexit -p 1273795 5 -a          each of its threads
+  kvmexit -p 1273795 -v 0          its vCPU 0, until ^C
+  kvmexit -t 1273819 10            thread 1273819
+  kvmexit -T '1273820,1273819'     two threads
+
+More axes, more formats: kstats exits --help. Exit status: as kstats; see kstats --help.
+"""
+
+
+def parser() -> options.Parser:
+    """The command line of ``kvmexit``."""
+    p = options.Parser(
+        prog="kvmexit",
+        description="Display the reasons of VM exits and how often each occurred.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="kvmexit [-h] [-p PID [-v VCPU | -a]] [-t TID | -T 'TID1,TID2'] [duration]",
+        allow_abbrev=False,
+    )
+    exits.add_thread_arguments(p)
+    p.add_argument("duration", nargs="?", help="seconds to count (default: until ^C)")
+    p.add_argument("--debug", action="store_true", help="say what is loaded, and how")
+    p.set_defaults(vm=None)
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs ``kvmexit`` with ``argv``; returns the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    return guarded(lambda: run(words), debug="--debug" in words, prog="kvmexit")
+
+
+def run(words: list[str]) -> int:
+    """Runs ``kvmexit``; returns the exit status, raises KstatsError."""
+    args = parser().parse(words)
+    interval = exits.FOREVER if args.duration is None else options.seconds(args.duration)
+    host = Host()
+    directory = Directory(host)
+    wanted = exits.threads_wanted(args, host, directory)
+    target = Target.find(host)
+    with Collector(target, target.per_thread(wanted), directory) as collector:
+        if args.debug:
+            reporting.describe(collector)
+        with streams.writing() as out:
+            out.write(_title(args))
+        view = KvmexitView(_axes(args))
+        reporting.report(collector, view, TextRenderer(sys.stdout), interval, 1)
+    return 0
+
+
+def _axes(args: argparse.Namespace) -> tuple[str, ...]:
+    if args.tids or args.alltids:
+        return "tid", "reason"
+    return ("reason",) if args.pid or args.tid else ("pid", "tid", "reason")
+
+
+def _title(args: argparse.Namespace) -> str:
+    end = "... Hit Ctrl-C to end."
+    if args.duration is not None:
+        end = f" after sleeping {args.duration} secs."
+    return f"Display kvm exit reasons and statistics for {_whose(args)}{end}\n"
+
+
+def _whose(args: argparse.Namespace) -> str:
+    if args.tid:
+        return f"TID {args.tid}"
+    if args.tids:
+        return f"TIDS {args.tids.split(',')}"
+    if args.vcpu:
+        return f"PID {args.pid} VCPU {args.vcpu}"
+    if args.pid:
+        return f"PID {args.pid}" + (" and its all threads" if args.alltids else "")
+    return "all threads"

@@ -1,0 +1,56 @@
+"""Checked values for the command line: one clear line for each that makes no sense."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from typing import NoReturn
+
+from kstats.cli import streams
+from kstats.errors import UsageError
+
+SHORTEST, LONGEST = 0.01, 86400.0
+"""Bounds of an interval, seconds."""
+
+MOST = 10**18 - 1
+
+_DECIMAL = re.compile(r"\d{1,9}(\.\d*)?|\.\d+", re.ASCII)
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises :class:`UsageError` instead of printing the whole usage and leaving."""
+
+    def parse(self, words: list[str]) -> argparse.Namespace:
+        """The values of ``words``; after --help and --version it raises SystemExit(0)."""
+        with streams.writing():
+            return self.parse_args(words)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Called by argparse after --help and --version."""
+        sys.stdout.flush()
+        super().exit(status, message)
+
+    def error(self, message: str) -> NoReturn:
+        """Called by argparse for anything wrong."""
+        raise UsageError(message, f"see {self.prog} --help")
+
+
+def seconds(text: str, what: str = "interval") -> float:
+    """An interval: a decimal number of seconds."""
+    if not _DECIMAL.fullmatch(text) or not SHORTEST <= float(text) <= LONGEST:
+        raise UsageError(
+            f"{what} {text!r} is not between {SHORTEST} and {LONGEST:.0f} seconds",
+            "give seconds; fractions are fine, like 0.5",
+        )
+    return float(text)
+
+
+def times(text: str, what: str = "count", without: str = "go on until ^C") -> int:
+    """A count: a whole number from 1 on. ``without`` says what happens if there is none."""
+    if not re.fullmatch(r"\d{1,18}", text, re.ASCII) or not int(text):
+        raise UsageError(
+            f"{what} {text!r} is not a whole number from 1 on",
+            f"leave it out to {without}",
+        )
+    return int(text)

@@ -1,0 +1,80 @@
+"""The loop that every live view shares: wait, sample, show; until a count or a signal."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from typing import Protocol
+
+from kstats.cli import streams
+from kstats.cli.ticks import Ticker, deferred_signals
+from kstats.collector.live import Collector
+from kstats.model import Sample
+from kstats.render import FORMATS, Renderer
+from kstats.render.text import TextRenderer
+from kstats.table import Table
+
+
+class View(Protocol):
+    """What turns samples into tables."""
+
+    def table(self, sample: Sample) -> Table:
+        """The report on one sample."""
+
+
+def add_arguments(parser: argparse.ArgumentParser, *timestamps: str) -> None:
+    """The options that every live view has; ``timestamps`` are short forms of --timestamps."""
+    add = parser.add_argument
+    add(*timestamps, "--timestamps", action="store_true", help="UTC time before each report")
+    add("--rate", action="store_true", help="per second of time that really passed")
+    add("-o", choices=FORMATS, default="table", dest="format", help="output format")
+    add("--probe", metavar="NAME", help="force one way of reading exits; see doctor")
+    add("--debug", action="store_true", help="say what is loaded, and how")
+
+
+def renderer(args: argparse.Namespace, interval: float | None) -> Renderer:
+    """The renderer asked for; the table's says when a report is not of ``interval`` seconds."""
+    if args.format == "table":
+        return TextRenderer(sys.stdout, timestamps=args.timestamps, interval=interval)
+    return FORMATS[args.format](sys.stdout)
+
+
+def report(
+    collector: Collector, view: View, renderer: Renderer, interval: float, count: int | None
+) -> None:
+    """Reports until ``count`` is reached or a signal comes, then once more what was counted."""
+    with deferred_signals():
+        ticker = Ticker(interval)
+        done = 0
+        while count is None or done < count:
+            stopped = ticker.wait()
+            if stopped and sys.stderr.isatty():
+                print(file=sys.stderr)  # the terminal shows ^C at the start of the line
+            table = view.table(collector.sample())
+            with streams.writing():
+                renderer.write(table)
+            if not renderer.carries_notes:
+                print_errors(table.notes)
+            done += 1
+            if stopped:
+                return
+
+
+def describe(collector: Collector) -> None:
+    """What --debug says: which probe, why not a better one, offsets, sizes of the programs."""
+    loaded = collector.loaded
+    print_errors([f"{collector.target.source.isa} exits through {loaded.probe}"])
+    print_errors(f"not through {name}: {why}" for name, why in loaded.rejected)
+    print_errors(f"{name}={value}" for name, value in loaded.defines.items())
+    print_errors(
+        f"{info.name}: {info.verified_instructions} instructions verified, "
+        f"{info.jited_size} bytes of machine code"
+        for info in loaded.program_infos()
+    )
+
+
+def print_errors(lines: Iterable[str]) -> None:
+    """Lines on standard error, as ours."""
+    for line in lines:
+        print(f"kstats: {line}", file=sys.stderr)

@@ -1,0 +1,125 @@
+"""``kstats -v``: VM entries and exits per physical CPU, live."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+
+import kstats
+from kstats import arch as arches
+from kstats import cpulist
+from kstats.cli import options, reporting
+from kstats.collector.live import Collector, Target
+from kstats.errors import UsageError
+from kstats.host import Host
+from kstats.views.percpu import Options, PerCpuView
+
+_DESCRIPTION = """\
+Show which VM exits happen on which physical CPU.
+
+  kstats -v [interval [count]]   a table per physical CPU, every second until ^C
+  kstats exits [duration]        exits by VM, vCPU, reason and more, in any combination
+  kvmexit [options] [duration]   the arguments and the output of bcc's kvmexit
+  kstats doctor                  what this host has, lacks, and how to get it
+
+kstats exits --help, kvmexit --help and kstats doctor --help tell more.
+"""
+
+_EPILOG = """\
+Counts are those of the interval, or per second with --rate. All columns after vm_exit sum to it.
+Lines that begin with # say what was not counted.
+
+exit status: 0 done, also after ^C; 1 failed; 2 usage; 3 privileges; 4 this host shows no exits;
+5 the BPF program does not load; 6 a backend is broken; 130 ^C before counting began.
+"""
+
+
+def _columns_help() -> str:
+    """The columns of every architecture and what they mean, from the architectures themselves."""
+    paragraphs = []
+    for arch in arches.arches():
+        names = [f"{c.group}({c.label})" if c.group else c.label for c in arch.columns]
+        lines = [f"  {n:<12} {c.meaning}" for n, c in zip(names, arch.columns, strict=True)]
+        paragraphs.append("\n".join([f"columns on {arch.title}:", *lines]))
+    return "\n\n".join([*paragraphs, _EPILOG])
+
+
+class _Parser(options.Parser):
+    def format_help(self) -> str:
+        """Called by argparse: only help needs to look for installed backends."""
+        self.epilog = _columns_help()
+        return super().format_help()
+
+
+def parser() -> options.Parser:
+    """The command line of ``kstats -v``."""
+    p = _Parser(
+        prog="kstats",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="kstats -v [options] [interval [count]]",
+        allow_abbrev=False,
+    )
+    p.add_argument("-v", action="store_true", dest="per_cpu", help="the table per physical CPU")
+    p.add_argument("interval", nargs="?", help="seconds between reports (default 1)")
+    p.add_argument("count", nargs="?", help="number of reports (default: until ^C)")
+    p.add_argument("-d", metavar="SECONDS", dest="delay", help="the interval, as in Fuchsia")
+    p.add_argument("-n", metavar="TIMES", dest="times", help="the count, as in Fuchsia")
+    p.add_argument("--cpus", metavar="LIST", help="only these CPUs, like 0-3,8")
+    p.add_argument("--nonzero", action="store_true", help="only CPUs with entries or exits")
+    p.add_argument("--total", action="store_true", help="a last row with the sums")
+    p.add_argument("--reasons", action="store_true", help="every reason that occurred, by name")
+    reporting.add_arguments(p, "-t")
+    p.add_argument("--version", action="version", version=f"kstats {kstats.__version__}")
+    return p
+
+
+def run(words: list[str]) -> int:
+    """Runs ``kstats -v``; returns the exit status."""
+    args = parser().parse(words or ["--help"])
+    if not args.per_cpu:
+        raise _no_view(args, words)
+    given = _one_of(args.interval, args.delay, "interval", "-d")
+    interval = 1.0 if given is None else options.seconds(given)
+    wanted = _one_of(args.count, args.times, "count", "-n")
+    count = None if wanted is None else options.times(wanted)
+    # What makes no sense is told before what this host lacks.
+    host = Host()
+    view = PerCpuView(_view_options(args, host))
+    with Collector(Target.find(host, probe=args.probe)) as collector:
+        if args.debug:
+            reporting.describe(collector)
+        reporting.report(collector, view, reporting.renderer(args, interval), interval, count)
+    return 0
+
+
+def _no_view(args: argparse.Namespace, words: list[str]) -> UsageError:
+    if args.interval is None or args.interval.replace(".", "").isdigit():
+        return UsageError("which view?", f"per physical CPU: kstats -v {shlex.join(words)}")
+    return UsageError(f"there is no command {args.interval!r}", "see kstats --help")
+
+
+def _one_of(operand: str | None, option: str | None, name: str, flag: str) -> str | None:
+    if operand is not None and option is not None:
+        raise UsageError(f"{name} is given twice, also by {flag}", "leave out one of them")
+    return operand if option is None else option
+
+
+def _view_options(args: argparse.Namespace, host: Host) -> Options:
+    cpus = None
+    if args.cpus is not None:
+        cpus = cpulist.parse(args.cpus)
+        possible = host.possible_cpus()
+        missing = [cpu for cpu in cpus if cpu not in possible]
+        if missing:
+            raise UsageError(
+                f"this host has no CPU {missing[0]}", f"it has {possible[0]} to {possible[-1]}"
+            )
+    return Options(
+        cpus=cpus,
+        nonzero=args.nonzero,
+        total=args.total,
+        rate=args.rate,
+        reasons=args.reasons,
+        detail=args.format == "json",
+    )

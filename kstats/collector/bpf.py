@@ -1,0 +1,172 @@
+"""The few bpf(2) commands that reading needs, without a library in between.
+
+Layouts are those of ``union bpf_attr`` in include/uapi/linux/bpf.h. Errors of the kernel come
+as OSError with its errno. Standard library only: the loading child uses this as well.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+from typing import NamedTuple
+
+# bpf(2)'s number; every architecture since arm64 shares the generic table.
+_SYSCALL = {"x86_64": 321, "s390x": 351, "ppc64le": 361, "ppc64": 361}.get(platform.machine(), 280)
+
+_MAP_LOOKUP_ELEM = 1
+_PROG_LOAD = 5
+_OBJ_GET_INFO_BY_FD = 15
+_RAW_TRACEPOINT_OPEN = 17
+_MAP_LOOKUP_BATCH = 24
+
+_PROG_TYPE_RAW_TRACEPOINT = 17
+_ARG_SIZE = 8
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _bpf(command: int, attr: bytes) -> tuple[int, bytes]:
+    """Runs one command; returns the result and the attributes as the kernel left them."""
+    buffer = ctypes.create_string_buffer(attr, len(attr))
+    result = _libc.syscall(_SYSCALL, command, buffer, len(attr))
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result, buffer.raw
+
+
+class ProgramInfo(NamedTuple):
+    """What the kernel says of a loaded program; sizes in bytes.
+
+    ``misses`` counts the times the kernel skipped it because a BPF program was already running
+    on that CPU. A kernel too old to tell a figure leaves it 0.
+    """
+
+    name: str
+    jited_size: int
+    verified_instructions: int
+    misses: int
+
+
+def _info(fd: int, size: int) -> bytes:
+    info = ctypes.create_string_buffer(size)
+    _bpf(_OBJ_GET_INFO_BY_FD, struct.pack("=IIQ", fd, size, ctypes.addressof(info)))
+    return info.raw
+
+
+def program_info(fd: int) -> ProgramInfo:
+    """Figures of the program behind ``fd`` (struct bpf_prog_info)."""
+    info = _info(fd, 232)
+    (jited_size,) = struct.unpack_from("=I", info, 16)
+    name = info[64:80].split(b"\0", 1)[0].decode()
+    misses, verified = struct.unpack_from("=QI", info, 208)
+    return ProgramInfo(name, jited_size, verified, misses)
+
+
+class Map:
+    """A BPF map behind a descriptor; whoever opened the descriptor closes it."""
+
+    def __init__(self, fd: int) -> None:
+        """Asks the kernel for the map's sizes (struct bpf_map_info)."""
+        self.fd = fd
+        _, _, self.key_size, self.value_size, self.max_entries = struct.unpack_from(
+            "=5I", _info(fd, 80)
+        )
+
+    def read_into(self, key: bytes, buffer: ctypes.Array[ctypes.c_char]) -> None:
+        """Reads the value of ``key``; for a per-CPU map, of every possible CPU in turn.
+
+        ``buffer`` must hold it: for a per-CPU map, value_size rounded up to 8 for each CPU.
+        """
+        key_buffer = ctypes.create_string_buffer(key, len(key))
+        addresses = (ctypes.addressof(key_buffer), ctypes.addressof(buffer))
+        _bpf(_MAP_LOOKUP_ELEM, struct.pack("=I4xQQQ", self.fd, *addresses, 0))
+
+    def items(self) -> list[tuple[bytes, bytes]]:
+        """Every (key, value) of a hash, in one system call (kernels since 5.6)."""
+        size = self.max_entries
+        keys = ctypes.create_string_buffer(size * self.key_size)
+        values = ctypes.create_string_buffer(size * self.value_size)
+        cursor = ctypes.create_string_buffer(max(self.key_size, 8))
+        attr = struct.pack(
+            "=QQQQIIQQ",
+            0,
+            ctypes.addressof(cursor),
+            ctypes.addressof(keys),
+            ctypes.addressof(values),
+            size,
+            self.fd,
+            0,
+            0,
+        )
+        count = self._lookup_batch(attr)
+        return [
+            (
+                keys.raw[i * self.key_size : (i + 1) * self.key_size],
+                values.raw[i * self.value_size : (i + 1) * self.value_size],
+            )
+            for i in range(count)
+        ]
+
+    def _lookup_batch(self, attr: bytes) -> int:
+        buffer = ctypes.create_string_buffer(attr, len(attr))
+        result = _libc.syscall(_SYSCALL, _MAP_LOOKUP_BATCH, buffer, len(attr))
+        number = ctypes.get_errno()
+        # ENOENT: that was the last batch, and it is filled.
+        if result < 0 and number != errno.ENOENT:
+            raise OSError(number, os.strerror(number))
+        (count,) = struct.unpack_from("=I", buffer.raw, 32)
+        return int(count)
+
+
+def _load_reader_of(arg: int) -> int:
+    """Loads ``r0 = ctx->args[arg]; r0 = 0; exit`` as a raw tracepoint program."""
+    program = struct.pack(
+        "=BBhi BBhi BBhi",
+        *(0x79, 0x10, arg * _ARG_SIZE, 0),
+        *(0xB7, 0x00, 0, 0),
+        *(0x95, 0x00, 0, 0),
+    )
+    instructions = ctypes.create_string_buffer(program, len(program))
+    license_text = ctypes.create_string_buffer(b"GPL")
+    addresses = (ctypes.addressof(instructions), ctypes.addressof(license_text))
+    attr = struct.pack(
+        "=IIQQIIQII16s", _PROG_TYPE_RAW_TRACEPOINT, 3, *addresses, 0, 0, 0, 0, 0, b""
+    )
+    return _bpf(_PROG_LOAD, attr)[0]
+
+
+def _attaches(tracepoint: str, program: int) -> bool:
+    name = ctypes.create_string_buffer(tracepoint.encode())
+    try:
+        link, _ = _bpf(_RAW_TRACEPOINT_OPEN, struct.pack("=QI4x", ctypes.addressof(name), program))
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return False
+        raise
+    os.close(link)
+    return True
+
+
+def raw_tracepoint_args(tracepoint: str, most: int = 12) -> int:
+    """How many arguments the running kernel's tracepoint has: the kernel itself is asked.
+
+    A program that reads an argument which does not exist is refused with EINVAL when it is
+    attached (kernel/trace/bpf_trace.c, __bpf_probe_register), so no version need be known.
+    It is asked from the top, because refusing is quick and attaching is not.
+
+    Raises:
+        FileNotFoundError: the kernel has no such tracepoint (its module is not loaded).
+        PermissionError: loading or attaching is not allowed.
+    """
+    for args in range(most, 0, -1):
+        program = _load_reader_of(args - 1)
+        try:
+            if _attaches(tracepoint, program):
+                return args
+        finally:
+            os.close(program)
+    return 0

@@ -1,0 +1,124 @@
+"""Offsets of struct members in the running kernel, from its BTF through libbpf.
+
+Only the loading child uses this: ``lib`` is the library that bcc has loaded, which brings
+libbpf's ``btf__*`` functions with it. Layouts are those of include/uapi/linux/btf.h.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+_KIND_STRUCT, _KIND_UNION = 4, 5
+_TRANSPARENT = {8, 9, 10, 11, 18}  # typedef, volatile, const, restrict, type tag
+_BITS = 8
+
+
+class _Type(ctypes.Structure):
+    _fields_ = (
+        ("name_off", ctypes.c_uint32),
+        ("info", ctypes.c_uint32),
+        ("size_or_type", ctypes.c_uint32),
+    )
+
+    @property
+    def kind(self) -> int:
+        return int(self.info) >> 24 & 0x1F
+
+    @property
+    def members(self) -> int:
+        return int(self.info) & 0xFFFF
+
+
+class _Member(ctypes.Structure):
+    _fields_ = (
+        ("name_off", ctypes.c_uint32),
+        ("type", ctypes.c_uint32),
+        ("offset", ctypes.c_uint32),
+    )
+
+
+class NoBtfError(Exception):
+    """The kernel has no BTF for what is asked; the text says what exactly."""
+
+
+class Btf:
+    """The types of one kernel module on top of the kernel's own."""
+
+    def __init__(self, lib: Any, modules: Sequence[str]) -> None:
+        """Loads the first of ``modules`` that has BTF; with none of them, the kernel's own.
+
+        Raises:
+            NoBtfError: the kernel itself has none.
+        """
+        self._lib = lib
+        self._declare()
+        base = lib.btf__load_vmlinux_btf()
+        if not base:
+            raise NoBtfError("the kernel has no BTF (/sys/kernel/btf/vmlinux)")
+        loaded = (lib.btf__load_module_btf(module.encode(), base) for module in modules)
+        # A vendor module built into the kernel has its types in the kernel's own BTF.
+        self._btf = next((btf for btf in loaded if btf), base)
+
+    def offset(self, path: str) -> int:
+        """The offset in bytes of ``struct.member.member`` from the start of ``struct``.
+
+        Raises:
+            NoBtfError: no such struct or member.
+        """
+        struct, *members = path.split(".")
+        type_id = self._lib.btf__find_by_name_kind(self._btf, struct.encode(), _KIND_STRUCT)
+        if type_id < 0:
+            raise NoBtfError(f"BTF has no struct {struct}")
+        total = 0
+        for name in members:
+            found = self._find(type_id, name)
+            if found is None:
+                raise NoBtfError(f"BTF has no {path}")
+            bits, type_id = found
+            total += bits
+        return total // _BITS
+
+    def _declare(self) -> None:
+        lib, pointer = self._lib, ctypes.c_void_p
+        lib.btf__load_vmlinux_btf.restype = pointer
+        lib.btf__load_module_btf.restype = pointer
+        lib.btf__load_module_btf.argtypes = (ctypes.c_char_p, pointer)
+        lib.btf__find_by_name_kind.argtypes = (pointer, ctypes.c_char_p, ctypes.c_uint32)
+        lib.btf__type_by_id.restype = pointer
+        lib.btf__type_by_id.argtypes = (pointer, ctypes.c_uint32)
+        lib.btf__name_by_offset.restype = ctypes.c_char_p
+        lib.btf__name_by_offset.argtypes = (pointer, ctypes.c_uint32)
+
+    def _resolve(self, type_id: int) -> tuple[int, _Type]:
+        """The address and value of a type behind typedefs and qualifiers."""
+        while True:
+            address = self._lib.btf__type_by_id(self._btf, type_id)
+            kind = _Type.from_address(address)
+            if kind.kind not in _TRANSPARENT:
+                return address, kind
+            type_id = kind.size_or_type
+
+    def _members(self, type_id: int) -> Iterator[tuple[str, int, int]]:
+        """(name, offset in bits, type id) of each member; bit fields give their first bit."""
+        address, kind = self._resolve(type_id)
+        if kind.kind not in (_KIND_STRUCT, _KIND_UNION):
+            return
+        bit_fields = kind.info >> 31
+        first = address + ctypes.sizeof(_Type)
+        for i in range(kind.members):
+            member = _Member.from_address(first + i * ctypes.sizeof(_Member))
+            name = self._lib.btf__name_by_offset(self._btf, member.name_off) or b""
+            offset = member.offset & 0xFFFFFF if bit_fields else member.offset
+            yield name.decode(), offset, member.type
+
+    def _find(self, type_id: int, wanted: str) -> tuple[int, int] | None:
+        """(offset in bits, type id) of a member, looking into nameless structs and unions."""
+        for name, offset, member_type in self._members(type_id):
+            if name == wanted:
+                return offset, member_type
+            inner = self._find(member_type, wanted) if not name else None
+            if inner:
+                return offset + inner[0], inner[1]
+        return None

@@ -1,0 +1,235 @@
+"""A live collector: chooses what to load on this host, loads it and yields samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, Self
+
+import attrs
+
+from kstats import arch as arches
+from kstats.arch.base import Arch, ExitSource, Probe
+from kstats.collector import loader, percpu, program, threads
+from kstats.errors import UnsupportedHostError, UsageError
+from kstats.host import Host
+from kstats.model import Sample
+from kstats.vms.directory import Directory
+from kstats.vms.identity import Thread
+
+
+def find_arch(host: Host) -> Arch:
+    """The architecture that this host's machine belongs to.
+
+    Raises:
+        UnsupportedHostError: no backend knows the machine.
+    """
+    arch = arches.for_machine(host.machine)
+    if arch is None:
+        known = ", ".join(sorted(m for a in arches.arches() for m in a.machines))
+        raise UnsupportedHostError(
+            f"no backend for machine {host.machine!r}", f"known machines: {known}"
+        )
+    return arch
+
+
+def find_source(arch: Arch, host: Host) -> ExitSource:
+    """The source of exits that this host's KVM is.
+
+    Raises:
+        UnsupportedHostError: KVM or its vendor module is missing, or one that never fires.
+    """
+    present = [s for s in arch.sources if not s.modules or any(map(host.has_module, s.modules))]
+    if len(present) > 1:
+        flags = host.cpu_flags()
+        present = [source for source in present if source.cpu_flag in flags]
+    if not present:
+        raise _no_source(arch, host)
+    if not host.has_kvm():
+        raise UnsupportedHostError(
+            "KVM did not initialise on this host (there is no kvm device)",
+            "see dmesg | grep -i kvm; virtualisation must be enabled in the firmware, "
+            "and on ARM64 the kernel must boot at EL2",
+        )
+    return present[0]
+
+
+def _no_source(arch: Arch, host: Host) -> UnsupportedHostError:
+    for module, advice in arch.silent_modules.items():
+        if host.has_module(module):
+            return UnsupportedHostError(
+                f"KVM runs with {module} here, which never fires kvm_exit: no exits to count",
+                advice,
+            )
+    flags = host.cpu_flags()
+    wanted = [m for s in arch.sources if s.cpu_flag in flags for m in s.modules]
+    if wanted:
+        return UnsupportedHostError("KVM is not loaded", f"load it: modprobe {wanted[0]}")
+    return UnsupportedHostError(
+        "KVM is not loaded and this CPU offers no hardware virtualisation",
+        "enable it in the firmware, or nested virtualisation in the hypervisor above",
+    )
+
+
+def check_probe(arch: Arch, name: str) -> None:
+    """Raises UsageError if no source of ``arch`` has a probe of that name."""
+    known = dict.fromkeys(probe.name for source in arch.sources for probe in source.probes)
+    if name not in known:
+        raise UsageError(f"{arch.name} has no probe {name!r}", f"known: {', '.join(known)}")
+
+
+def choose_probes(source: ExitSource, forced: str | None) -> tuple[Probe, ...]:
+    """The probes to try: all of the source's, or the one that is asked for.
+
+    Raises:
+        UsageError: the source has no probe of that name.
+    """
+    if forced is None:
+        return source.probes
+    chosen = tuple(probe for probe in source.probes if probe.name == forced)
+    if not chosen:
+        names = ", ".join(probe.name for probe in source.probes)
+        raise UsageError(f"{source.isa} has no probe {forced!r}", f"known: {names}")
+    return chosen
+
+
+class Counting(Protocol):
+    """What to load for a kind of counting, and how to read it: see percpu.py and threads.py.
+
+    A snapshot is whatever the reader takes; only this counting looks into it.
+    """
+
+    @property
+    def files(self) -> Sequence[str]:
+        """The files of bpf/ after the architecture's."""
+
+    @property
+    def generated(self) -> str:
+        """C before those files that depends on what is asked for."""
+
+    @property
+    def defines(self) -> dict[str, int]:
+        """Preprocessor definitions."""
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """The maps to read."""
+
+    @property
+    def attachments(self) -> tuple[loader.Attachment, ...]:
+        """Which function runs where."""
+
+    def reader(self, loaded: loader.Loaded) -> Any:
+        """What takes snapshots of the loaded program."""
+
+    def sample(self, before: Any, now: Any, online: tuple[int, ...]) -> Sample:
+        """What was counted between two snapshots."""
+
+
+@attrs.frozen(eq=False)
+class Target:
+    """What to load where: a host, its architecture, one of its sources, and the probes to try."""
+
+    host: Host
+    arch: Arch
+    source: ExitSource
+    probes: tuple[Probe, ...]
+
+    @classmethod
+    def find(cls, host: Host | None = None, *, probe: str | None = None) -> Target:
+        """The target that this host is; ``probe`` forces one way of reading exits."""
+        host = host or Host()
+        arch = find_arch(host)
+        if probe is not None:
+            check_probe(arch, probe)  # a slip of the pen is told before what the host lacks
+        source = find_source(arch, host)
+        return cls(host, arch, source, choose_probes(source, probe))
+
+    def load(self, counting: Counting | None = None, *, attach: bool = True) -> loader.Loaded:
+        """Loads what ``counting`` needs: the per-CPU program, if nothing else is asked for."""
+        counting = counting or self.per_cpu()
+        source_define = {self.source.define: 1} if self.source.define else {}
+        plan = loader.Plan(
+            text=program.text(self.arch, self.source, counting.files, counting.generated),
+            defines=counting.defines | source_define,
+            probes=self.probes,
+            btf_modules=self.source.modules,
+            attachments=counting.attachments,
+            maps=counting.maps,
+            attach=attach,
+        )
+        return loader.load(plan, program.headers())
+
+    def per_cpu(self) -> percpu.PerCpu:
+        """Counting per physical CPU on this host."""
+        return percpu.PerCpu(self.layout())
+
+    def per_thread(self, wanted: threads.Filter | None = None) -> threads.PerThread:
+        """Counting per thread and CPU on this host, of the threads that are wanted."""
+        return threads.PerThread(self.layout(), wanted or threads.Filter())
+
+    def layout(self) -> percpu.Layout:
+        """What programs count by on this host: its CPUs, and the codes of the source."""
+        codes = program.slot_codes(self.source.slots)
+        return percpu.Layout(self.arch.name, self.source.isa, self.host.possible_cpus(), codes)
+
+    def notes(self) -> tuple[str, ...]:
+        """What changed on the host since it was found, a line each."""
+        # An attached program keeps the kvm module in, but the vendor module may leave and return.
+        modules = self.source.modules
+        if not modules or any(map(self.host.has_module, modules)):
+            return ()
+        return (f"{' and '.join(modules)} was unloaded: no VM can run until it is loaded again",)
+
+
+class Collector:
+    """Counts from its making until :meth:`close`: per physical CPU, or as ``counting`` says.
+
+    Raises:
+        KstatsError: anything that keeps it from counting, with a hint.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        counting: Counting | None = None,
+        directory: Directory | None = None,
+    ) -> None:
+        """Loads and attaches; counting begins here.
+
+        With a ``directory``, samples say who their threads are, and which vCPUs did not exit.
+        """
+        self.target = target
+        self._directory = directory
+        self._counting = counting or target.per_cpu()
+        self.loaded = target.load(self._counting)
+        self._reader = self._counting.reader(self.loaded)
+        self._last = self._reader.snapshot()
+
+    def sample(self) -> Sample:
+        """What was counted since the last call, or since the making."""
+        now = self._reader.snapshot()
+        before, self._last = self._last, now
+        sample = self._counting.sample(before, now, self.target.host.online_cpus())
+        return attrs.evolve(sample, notes=self.target.notes(), threads=self._threads(sample))
+
+    def _threads(self, sample: Sample) -> dict[int, Thread]:
+        if self._directory is None:
+            return {}
+        # After the counters were read: so whoever was counted could be looked at.
+        self._directory.refresh()
+        vcpus = (thread for threads in self._directory.vms().values() for thread in threads)
+        known = {thread.pid << 32 | thread.tid: thread for thread in vcpus}
+        counted = {thread for places in sample.exits.values() for _, thread in places if thread}
+        for number in counted - known.keys():
+            known[number] = self._directory.thread(number >> 32, number & 0xFFFF_FFFF)
+        return known
+
+    def close(self) -> None:
+        """Detaches; doing it twice is fine."""
+        self.loaded.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,146 @@
+"""The per-CPU layout of bpf/counts.c: reading it, and the difference of two readings."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import time
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, TypeVar
+
+import attrs
+
+from kstats.collector.loader import Attachment, Loaded
+from kstats.model import Code, Place, Sample
+
+T = TypeVar("T")
+
+ODD_CODES = 1024
+"""Room for (cpu, code) pairs without a slot: there should be none, so this is ample."""
+
+_ENTRIES, _FOREIGN, _LOST, _EXITS = range(4)
+_KEY = struct.pack("=I", 0)
+_WORD = 8
+
+
+@attrs.frozen(eq=False)
+class Snapshot:
+    """Running totals since the program was attached.
+
+    ``columns`` has an array for each word of struct percpu_counts, with a value for each CPU;
+    ``odd`` the counts by (code, cpu).
+    """
+
+    time: float
+    monotonic: float
+    columns: Sequence[array[int]]
+    odd: Mapping[tuple[int, int], int]
+    misses: int
+
+
+@attrs.frozen(eq=False)
+class Layout:
+    """What the program counts: the CPUs in order, the codes of the slots in order."""
+
+    arch: str
+    isa: str
+    cpus: Sequence[int]
+    codes: Sequence[int]
+
+    @property
+    def stride(self) -> int:
+        """Words for each CPU."""
+        return _EXITS + len(self.codes)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all CPUs' counters."""
+        return self.stride * len(self.cpus) * _WORD
+
+    def columns(self, values: bytes) -> list[array[int]]:
+        """The counters as the kernel gives them, turned from rows of CPUs to columns."""
+        words = array("Q", values)
+        return [words[word :: self.stride] for word in range(self.stride)]
+
+    def sample(self, before: Snapshot, now: Snapshot, online: tuple[int, ...]) -> Sample:
+        """What was counted between two snapshots."""
+        return Sample(
+            arch=self.arch,
+            time=now.time,
+            elapsed=now.monotonic - before.monotonic,
+            cpus=online,
+            entries=_grown(before, now, _ENTRIES, self.cpus),
+            exits=self._exits(before, now),
+            lost=_grown(before, now, _LOST, self.cpus),
+            foreign=sum(_grown(before, now, _FOREIGN, self.cpus).values()),
+            missed=now.misses - before.misses,
+        )
+
+    def _exits(self, before: Snapshot, now: Snapshot) -> dict[Code, dict[Place, int]]:
+        places = [(cpu, 0) for cpu in self.cpus]
+        exits: dict[Code, dict[Place, int]] = {}
+        for slot, code in enumerate(self.codes, _EXITS):
+            if grown := _grown(before, now, slot, places):
+                exits[self.isa, code] = grown
+        for (code, cpu), n in now.odd.items():
+            if more := n - before.odd.get((code, cpu), 0):
+                exits.setdefault((self.isa, code), {})[cpu, 0] = more
+        return exits
+
+
+def _grown(before: Snapshot, now: Snapshot, word: int, places: Sequence[T]) -> dict[T, int]:
+    """By how much a counter grew at each place where it grew."""
+    new, old = now.columns[word], before.columns[word]
+    if new == old:
+        return {}
+    return {place: n - o for place, n, o in zip(places, new, old, strict=True) if n != o}
+
+
+class Reader:
+    """Takes snapshots of a loaded program: three system calls for the counts, on any host."""
+
+    def __init__(self, loaded: Loaded, layout: Layout) -> None:
+        """The program must have been built for ``layout``."""
+        self._loaded = loaded
+        self._buffer = ctypes.create_string_buffer(layout.size)
+        self._columns = layout.columns
+        self._counts = loaded.maps["counts"]
+        self._odd = loaded.maps["odd_codes"]
+
+    def snapshot(self) -> Snapshot:
+        """The totals now."""
+        self._counts.read_into(_KEY, self._buffer)
+        now, passed = time.time(), time.monotonic()
+        odd = {
+            struct.unpack("=QQ", key): struct.unpack("=Q", value)[0]
+            for key, value in self._odd.items()
+        }
+        return Snapshot(now, passed, self._columns(self._buffer.raw), odd, self._loaded.misses())
+
+
+@attrs.frozen(eq=False)
+class PerCpu:
+    """Counts entries and exits of each physical CPU: what to load, and how to read it."""
+
+    layout: Layout
+    files: ClassVar = ("counts.c", "percpu.c")
+    maps: ClassVar = ("counts", "odd_codes")
+    attachments: ClassVar = (
+        Attachment("kvm_entry", "on_entry", "raw"),
+        Attachment("kvm_exit", "on_exit"),
+    )
+    generated: ClassVar = ""
+
+    @property
+    def defines(self) -> dict[str, int]:
+        """The preprocessor definitions that the files need."""
+        return {"KSTATS_SLOTS": len(self.layout.codes), "KSTATS_ODD_CODES": ODD_CODES}
+
+    def reader(self, loaded: Loaded) -> Reader:
+        """What takes the snapshots."""
+        return Reader(loaded, self.layout)
+
+    def sample(self, before: Snapshot, now: Snapshot, online: tuple[int, ...]) -> Sample:
+        """What was counted between two snapshots."""
+        return self.layout.sample(before, now, online)

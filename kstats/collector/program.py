@@ -1,0 +1,66 @@
+"""The C text of a program, put together from bpf/ and what the architecture's data says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from kstats.arch.base import Arch, ExitSource, SlotRange
+from kstats.errors import BackendError
+
+
+def bpf_dir() -> Path:
+    """The directory of the C files, in a checkout as in an installed wheel."""
+    return Path(str(files("kstats") / "bpf"))
+
+
+def headers() -> Path:
+    """The tree that bcc takes for kernel headers."""
+    return bpf_dir() / "headers"
+
+
+def text(arch: Arch, source: ExitSource, layout: Sequence[str], generated: str = "") -> str:
+    """The whole program: common part, architecture, slots, then the files of ``layout``.
+
+    ``generated`` is C that the layout needs and that depends on what is asked for.
+    """
+    if arch.bpf is None:
+        raise BackendError(f"backend {arch.name} has no C file", "it can only decode")
+    return "".join(
+        (
+            _located(bpf_dir() / "common.c"),
+            _located(arch.bpf),
+            f'#line 1 "slots of {source.isa}"\n{slot_function(source.slots)}{generated}',
+            *(_located(bpf_dir() / name) for name in layout),
+        )
+    )
+
+
+def slot_count(slots: Iterable[SlotRange]) -> int:
+    """How many counters the slots take."""
+    return sum(slot_range.count for slot_range in slots)
+
+
+def slot_codes(slots: Iterable[SlotRange]) -> tuple[int, ...]:
+    """The code that each slot counts, in slot order."""
+    return tuple(code for r in slots for code in range(r.first, r.first + r.count))
+
+
+def slot_function(slots: Sequence[SlotRange]) -> str:
+    """C that maps a code to its slot, and every other code to KSTATS_SLOTS."""
+    lines = ["static __always_inline u32 slot_of(u64 code)", "{"]
+    base = 0
+    for r in slots:
+        lines += [
+            f"\tif (code - {r.first:#x}ULL < {r.count})",
+            f"\t\treturn {base} + (u32)(code - {r.first:#x}ULL);",
+        ]
+        base += r.count
+    return "\n".join([*lines, "\treturn KSTATS_SLOTS;", "}", ""])
+
+
+def _located(file: Path | Traversable) -> str:
+    # The directory's name is enough to tell our files from a backend's in an error of clang.
+    return f'#line 1 "bpf/{file.name}"\n{file.read_text(encoding="utf-8")}'

@@ -1,0 +1,89 @@
+"""What can go wrong, one class per fact, each with its exit status and a hint.
+
+The command line prints ``str(error)`` and ``error.hint`` on one line each and exits with
+``error.status``; the table of statuses is in ``kstats --help`` and docs/exit-status.md.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class KstatsError(Exception):
+    """Base of every error that is not a bug in kstats.
+
+    ``status`` is the exit status of a command that ends with it; ``hint`` says what to do,
+    in one line, and may be empty.
+    """
+
+    status: ClassVar[int] = 1
+    hint: str = ""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        if hint:
+            self.hint = hint
+
+
+class UsageError(KstatsError):
+    """The command line asks for something that makes no sense."""
+
+    status = 2
+
+
+class PrivilegeError(KstatsError):
+    """The kernel refused because of missing privileges."""
+
+    status = 3
+
+
+class UnsupportedHostError(KstatsError):
+    """This host cannot show VM exits: no KVM, an unknown architecture or vendor module."""
+
+    status = 4
+
+
+class LoadError(KstatsError):
+    """The BPF program could not be compiled, loaded or attached.
+
+    ``log`` is what the compiler or the verifier said, possibly many lines.
+    """
+
+    status = 5
+
+    def __init__(self, message: str, hint: str = "", log: str = "") -> None:
+        super().__init__(message, hint)
+        self.log = log
+
+    @property
+    def complaint(self) -> str:
+        """The line of ``log`` that says most: clang's first error, or the verifier's last word."""
+        lines = self.log.splitlines()
+        said = [line for line in lines if not line.startswith("processed ")]
+        return next((line for line in lines if " error: " in line), (said or [""])[-1])
+
+
+class OutputError(KstatsError):
+    """Standard output takes nothing; ``reason`` is the system's word for why."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"cannot write to standard output: {reason}")
+
+
+class BackendError(KstatsError):
+    """An architecture backend breaks the contract or cannot be imported."""
+
+    status = 6
+
+
+class UnknownNameError(KstatsError, LookupError):
+    """No architecture or ISA has this name."""
+
+    status = 2
+
+    def __init__(self, kind: str, name: str, known: tuple[str, ...]) -> None:
+        self.kind = kind
+        self.name = name
+        self.known = known
+        super().__init__(f"unknown {kind} {name!r}", f"known: {', '.join(known)}")

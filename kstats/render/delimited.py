@@ -1,0 +1,38 @@
+"""CSV: a line for each row, with its report's time; a new header whenever the columns change."""
+
+from __future__ import annotations
+
+import csv
+from typing import ClassVar, TextIO
+
+from kstats.escape import printable
+from kstats.table import Cell, Table
+
+
+class CsvRenderer:
+    """Writes comma-separated lines."""
+
+    carries_notes: ClassVar[bool] = False
+
+    def __init__(self, stream: TextIO) -> None:
+        """``stream`` is flushed after every report."""
+        self._stream = stream
+        self._writer = csv.writer(stream, lineterminator="\n")
+        self._header: list[str] = []
+
+    def write(self, table: Table) -> None:
+        """Writes the rows of ``table``, the total last."""
+        header = ["time", "elapsed", *(heading.key for heading in table.headings)]
+        if header != self._header:
+            self._writer.writerow(header)
+            self._header = header
+        for row in (*table.rows, *((table.total,) if table.total else ())):
+            cells = [_plain(cell) for cell in row.cells]
+            self._writer.writerow([table.timestamp, f"{table.elapsed:.6f}", *cells])
+        self._stream.flush()
+
+
+def _plain(cell: Cell) -> Cell:
+    if isinstance(cell, float):
+        return round(cell, 3)
+    return printable(cell) if isinstance(cell, str) else cell

@@ -1,0 +1,121 @@
+"""Text for people: right-aligned columns, headings repeated like vmstat's on a terminal."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import ClassVar, TextIO
+
+from kstats.escape import printable
+from kstats.table import Cell, Heading, Row, Table
+
+_TOLERANCE, _SLACK = 0.2, 0.1
+"""Part of the interval, and seconds, by which a report may be off without a word."""
+
+_BOLD, _DIM, _RESET = "\x1b[1m", "\x1b[2m", "\x1b[0m"
+
+
+class TextRenderer:
+    """Writes aligned tables.
+
+    The header comes first, again when the columns change, and on a terminal whenever it would
+    have scrolled away. Columns only ever get wider, so that reports stay below each other.
+    """
+
+    carries_notes: ClassVar[bool] = True
+
+    def __init__(
+        self, stream: TextIO, *, timestamps: bool = False, interval: float | None = None
+    ) -> None:
+        """With ``timestamps``, a line with the UTC time comes before each report.
+
+        With ``interval``, a report that took much more or less than so many seconds says so.
+        """
+        self._stream = stream
+        self._timestamps = timestamps
+        self._interval = interval
+        self._terminal = stream.isatty()
+        self._colour = self._terminal and _wants_colour()
+        self._names: list[str] = []
+        self._widths: list[int] = []
+        self._lines_left = 0
+
+    def write(self, table: Table) -> None:
+        """Writes one report."""
+        rows = [*table.rows, *((table.total,) if table.total else ())]
+        cells = [[_text(cell) for cell in row.cells] for row in rows]
+        header_line, *lines = self._lines(table.headings, cells)
+        out = [table.timestamp] if self._timestamps else []
+        notes = [*table.notes, *self._odd_length(table)]
+        if self._header_is_due(len(lines) + len(out) + len(notes)):
+            out.append(f"{_BOLD}{header_line}{_RESET}" if self._colour else header_line)
+        out += [self._dimmed(line, row) for line, row in zip(lines, rows, strict=True)]
+        out += [f"# {note}" for note in notes]
+        self._stream.write("".join(f"{line}\n" for line in out))
+        self._stream.flush()
+
+    def _lines(self, headings: Sequence[Heading], cells: list[list[str]]) -> list[str]:
+        """The header and a line for each row, aligned with the widest cells so far."""
+        names = heading_texts(headings)
+        if names != self._names:
+            self._names, self._widths, self._lines_left = names, [len(n) for n in names], 0
+        if cells:
+            widest = [max(map(len, column)) for column in zip(*cells, strict=True)]
+            self._widths = list(map(max, self._widths, widest))
+        pads = [str.ljust if heading.left else str.rjust for heading in headings]
+        return [
+            " ".join(
+                [
+                    pad(cell, width)
+                    for pad, cell, width in zip(pads, line, self._widths, strict=True)
+                ]
+            )
+            for line in (names, *cells)
+        ]
+
+    def _odd_length(self, table: Table) -> list[str]:
+        wanted = self._interval or table.elapsed
+        if abs(table.elapsed - wanted) <= max(wanted * _TOLERANCE, _SLACK):
+            return []
+        return [f"this report is of {table.elapsed:.3g} seconds, not {wanted:g}"]
+
+    def _header_is_due(self, lines: int) -> bool:
+        """Whether the header must come now; off a terminal, it comes once."""
+        if self._lines_left > lines or (self._lines_left and not self._terminal):
+            self._lines_left -= lines if self._terminal else 0
+            return False
+        screen = shutil.get_terminal_size().lines if self._terminal else 1
+        self._lines_left = max(screen - 1 - lines, 1)
+        return True
+
+    def _dimmed(self, line: str, row: Row) -> str:
+        idle = not any(isinstance(cell, int | float) and cell for cell in row.cells[1:])
+        return f"{_DIM}{line}{_RESET}" if self._colour and idle else line
+
+
+def heading_texts(headings: Iterable[Heading]) -> list[str]:
+    """What stands over each column; neighbours of one group read together: ``msr(rd``, ``wr)``."""
+    around = [Heading("", ""), *headings, Heading("", "")]
+    texts = []
+    for (before, heading), (_, after) in zip(
+        pairwise(around[:-1]), pairwise(around[1:]), strict=True
+    ):
+        opens = heading.group if heading.group != before.group else ""
+        closes = heading.group and heading.group != after.group
+        texts.append((f"{opens}(" if opens else "") + heading.label + (")" if closes else ""))
+    return texts
+
+
+def _text(cell: Cell) -> str:
+    if cell is None:
+        return "-"
+    if isinstance(cell, str):
+        return printable(cell)
+    return f"{cell:.1f}" if isinstance(cell, float) else str(cell)
+
+
+def _wants_colour() -> bool:
+    # https://no-color.org: any value but the empty one turns colour off.
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "") not in ("", "dumb")

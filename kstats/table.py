@@ -1,0 +1,70 @@
+"""A view's result, before anybody decides how it is written."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import attrs
+
+Cell: TypeAlias = int | float | str | None
+"""A number, a word, or None where there is nothing to say (drawn as ``-``)."""
+
+
+@attrs.frozen
+class Heading:
+    """``key`` in JSON and CSV; ``label`` on the screen, drawn as part of its ``group`` if any.
+
+    Columns of words are ``left``-aligned.
+    """
+
+    key: str
+    label: str
+    group: str = ""
+    left: bool = False
+
+
+@attrs.frozen
+class ReasonCount:
+    """How often one reason occurred; ``code`` is the raw one, ``count`` in the table's unit."""
+
+    isa: str
+    code: int
+    reason: str
+    count: int | float
+
+
+@attrs.frozen
+class Row:
+    """Cells in the order of the headings, and the reasons behind them if they were asked for."""
+
+    cells: tuple[Cell, ...]
+    exits: tuple[ReasonCount, ...] = ()
+
+
+@attrs.frozen(eq=False)
+class Table:
+    """One report.
+
+    Attributes:
+        timestamp: End of the sample, UTC ISO 8601.
+        elapsed: Seconds that the sample took.
+        arch: Architecture of the host.
+        unit: ``count``, or ``per_second``.
+        headings: What the cells of every row are.
+        rows: In the order to show.
+        total: The sum of the rows, where it was asked for.
+        by_reason: Whether rows are sums over reasons, which ``Row.exits`` can hold.
+        gaps: What was not counted as it should, by name: ``lost``, ``foreign``, ``missed``.
+        notes: What people should know about this report, a line each.
+    """
+
+    timestamp: str
+    elapsed: float
+    arch: str
+    unit: str
+    headings: tuple[Heading, ...]
+    rows: tuple[Row, ...]
+    total: Row | None = None
+    by_reason: bool = False
+    gaps: tuple[tuple[str, int], ...] = ()
+    notes: tuple[str, ...] = ()

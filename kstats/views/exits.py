@@ -1,0 +1,178 @@
+"""``kstats exits``: exits by any axes, turned from one collection at reading time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import attrs
+
+from kstats import arch as arches
+from kstats.errors import UsageError
+from kstats.model import Code, Sample
+from kstats.table import Cell, Heading, Row, Table
+from kstats.views import gaps
+from kstats.vms.identity import Thread, Vm
+
+UNKNOWN = "?"
+"""A cell of an axis on which exits could not be attributed."""
+
+COUNT = Heading("count", "count")
+SHARE = Heading("share", "share%")
+
+_CODE_AXES: Mapping[str, Callable[[Code], Cell]] = {
+    "isa": lambda code: code[0],
+    "reason": lambda code: arches.reason(*code).name,
+    "column": lambda code: arches.reason(*code).column,
+    "category": lambda code: str(arches.reason(*code).category),
+}
+_THREAD_AXES = ("pid", "tid", "vm", "vcpu")
+
+AXES = ("cpu", *_THREAD_AXES, *_CODE_AXES)
+"""Every axis that exits can be counted by."""
+
+_WORDS = frozenset({"vm", *_CODE_AXES})
+
+Key = tuple[Cell, ...]
+
+
+@attrs.frozen
+class Options:
+    """What to show.
+
+    Attributes:
+        by: The axes, in the order of the columns.
+        top: At most this many rows; one more has the sum of the others.
+        sort: ``count`` (most first), or one of ``by`` (ascending).
+        rate: Per second of time that really passed, instead of counts.
+    """
+
+    by: tuple[str, ...] = ("vm", "vcpu", "reason")
+    top: int | None = None
+    sort: str = COUNT.key
+    rate: bool = False
+
+
+def parse_axes(text: str) -> tuple[str, ...]:
+    """Axes as on the command line: ``cpu,vm,reason``.
+
+    Raises:
+        UsageError: an unknown axis, one given twice, or none.
+    """
+    axes = tuple(axis.strip() for axis in text.split(","))
+    for axis in axes:
+        if axis not in AXES:
+            raise UsageError(f"there is no axis {axis!r}", f"axes: {', '.join(AXES)}")
+    if len(set(axes)) < len(axes):
+        raise UsageError(f"an axis is named twice in {text!r}", "name each once")
+    return axes
+
+
+class ExitsView:
+    """Turns samples into tables by the axes asked for; a row for each combination that occurred."""
+
+    def __init__(self, options: Options | None = None) -> None:
+        """The default options show reasons by VM and vCPU."""
+        self._options = options or Options()
+
+    def table(self, sample: Sample) -> Table:
+        """The report on one sample. Its rows sum to all exits counted, attributed or not."""
+        by = self._options.by
+        counts = count_by(sample, by)
+        total = sum(counts.values())
+        shown = _ordered(counts, by, self._options.sort)[: self._options.top]
+        rest = total - sum(n for _, n in shown)
+        if rest:
+            shown.append((("(others)", *[None] * (len(by) - 1)), rest))
+        scale = 1 / sample.elapsed if self._options.rate and sample.elapsed else 1
+        return Table(
+            timestamp=sample.timestamp,
+            elapsed=sample.elapsed,
+            arch=sample.arch,
+            unit="per_second" if self._options.rate else "count",
+            headings=(*(Heading(axis, axis, left=axis in _WORDS) for axis in by), COUNT, SHARE),
+            rows=tuple(Row((*key, n * scale, 100 * n / total)) for key, n in shown),
+            gaps=gaps.figures(sample),
+            notes=(*gaps.notes(sample), *_unattributed(sample)),
+        )
+
+
+def count_by(sample: Sample, by: Sequence[str]) -> Counter[Key]:
+    """Exits by the values of the axes ``by``, in their order."""
+    of_thread = _ThreadCells(sample)
+    counts: Counter[Key] = Counter()
+    for code, places in sample.exits.items():
+        of_code = {axis: cell(code) for axis, cell in _CODE_AXES.items() if axis in by}
+        for (cpu, thread), n in places.items():
+            cells = of_code | of_thread.cells(thread) | {"cpu": cpu}
+            counts[tuple(cells[axis] for axis in by)] += n
+    for cpu, n in sample.lost.items():
+        cells = dict.fromkeys(AXES, UNKNOWN) | {"cpu": cpu}
+        counts[tuple(cells[axis] for axis in by)] += n
+    return +counts  # without zeros: they did not occur
+
+
+class _ThreadCells:
+    """The cells of a thread's axes, worked out once for each thread of a sample."""
+
+    def __init__(self, sample: Sample) -> None:
+        self._threads = sample.threads
+        self._names = vm_names(sample.threads.values())
+        self._known: dict[int, dict[str, Cell]] = {0: dict.fromkeys(_THREAD_AXES, UNKNOWN)}
+
+    def cells(self, thread: int) -> dict[str, Cell]:
+        """The cells of one thread; of the number 0, which is no thread, all are unknown."""
+        known = self._known.get(thread)
+        if known is None:
+            known = self._known[thread] = self._cells(thread)
+        return known
+
+    def _cells(self, number: int) -> dict[str, Cell]:
+        cells: dict[str, Cell] = {
+            "pid": number >> 32,
+            "tid": number & 0xFFFF_FFFF,
+            "vm": UNKNOWN,
+            "vcpu": UNKNOWN,
+        }
+        thread = self._threads.get(number)
+        if thread:
+            cells["vm"] = self._names[thread.vm]
+            cells["vcpu"] = UNKNOWN if thread.vcpu is None else thread.vcpu
+        return cells
+
+
+def vm_names(threads: Iterable[Thread]) -> dict[Vm, str]:
+    """A name for each VM; namesakes are told apart by pid, VMs of one process by descriptor."""
+    vms = {thread.vm for thread in threads}
+    names = Counter(vm.name for vm in vms)
+    processes = Counter(vm.pid for vm in vms)
+    return {
+        vm: (vm.name or UNKNOWN)
+        + (f"({vm.pid})" if names[vm.name] > 1 and processes[vm.pid] == 1 else "")
+        + (f"({vm.pid}:{vm.fd})" if processes[vm.pid] > 1 else "")
+        for vm in vms
+    }
+
+
+def _ordered(counts: Counter[Key], by: Sequence[str], sort: str) -> list[tuple[Key, int]]:
+    """Most first; or ascending by an axis, and most first among equals."""
+    rows = sorted(counts.items(), key=lambda row: (-row[1], tuple(map(_comparable, row[0]))))
+    if sort in by:
+        rows.sort(key=lambda row: _comparable(row[0][by.index(sort)]))
+    return rows
+
+
+def _comparable(cell: Cell) -> tuple[bool, float, str]:
+    """Numbers by size before words by alphabet."""
+    if isinstance(cell, int | float):
+        return False, cell, ""
+    return True, 0, str(cell)
+
+
+def _unattributed(sample: Sample) -> tuple[str, ...]:
+    n = sum(
+        n for places in sample.exits.values() for (_, thread), n in places.items() if not thread
+    )
+    if not n:
+        return ()
+    return (f"{n} exits found no room with their threads: counted, but not whose they are",)

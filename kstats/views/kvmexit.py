@@ -1,0 +1,34 @@
+"""kvmexit's table: the columns of its manual page, each thread's reasons most frequent first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from kstats.model import Sample
+from kstats.table import Heading, Row, Table
+from kstats.views.exits import COUNT, ExitsView, Options
+
+_LABELS: Mapping[str, str] = {
+    "pid": "PID",
+    "tid": "TID",
+    "reason": "KVM_EXIT_REASON",
+    "count": "COUNT",
+}
+
+
+class KvmexitView:
+    """Exits by reason, and by process and thread where ``by`` says so; one report."""
+
+    def __init__(self, by: tuple[str, ...]) -> None:
+        """``by`` is some of pid and tid, then reason."""
+        sort = COUNT.key if by == ("reason",) else "tid"
+        self._exits = ExitsView(Options(by=by, sort=sort))
+
+    def table(self, sample: Sample) -> Table:
+        """The report on one sample."""
+        table = self._exits.table(sample)
+        headings = tuple(Heading(h.key, _LABELS[h.key], left=True) for h in table.headings[:-1])
+        rows = tuple(Row(row.cells[:-1]) for row in table.rows)
+        return attrs.evolve(table, headings=headings, rows=rows)

@@ -1,0 +1,1 @@
+"""Architectures: names, columns, the registry and the contract."""

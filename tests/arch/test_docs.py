@@ -1,0 +1,51 @@
+"""The documents say what the code says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kstats import arch
+from kstats.arch.base import Category
+
+ROOT = Path(__file__).parent.parent.parent
+DOCS = ROOT / "docs"
+TOY = ROOT / "tests" / "data" / "toy_backend"
+
+
+def test_every_category_has_its_section() -> None:
+    headings = re.findall(r"^## (\w+)$", (DOCS / "categories.md").read_text(), re.MULTILINE)
+    assert headings == list(Category)
+
+
+def test_categories_speak_of_reasons_that_exist() -> None:
+    known = {r.name for one in arch.arches() for isa in one.isas for r in isa.reasons.values()}
+    known |= {"VMMCALL", "HVC", "SMC", "MWAIT", "MONITOR", "PAUSE"}  # instructions
+    text = (DOCS / "categories.md").read_text()
+    spoken = set(re.findall(r"`(\w+(?: excp)?)`", text)) - set(Category)
+    assert spoken - known == set()
+
+
+@pytest.mark.parametrize(
+    ("language", "file"),
+    [
+        ("c", "toy_backend/toy.c"),
+        ("toml", "pyproject.toml"),
+        ("python", "toy_backend/__init__.py"),
+    ],
+)
+def test_the_example_is_the_tested_one(language: str, file: str) -> None:
+    text = (DOCS / "backends.md").read_text()
+    blocks = re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    shown = [block for block in blocks if "ContractTests" not in block]
+    assert shown
+    for block in shown:
+        assert block in (TOY / file).read_text()
+
+
+def test_links_lead_somewhere() -> None:
+    for document in ("categories.md", "backends.md", "reasons.md"):
+        for link in re.findall(r"\]\(([^)#]+)\)", (DOCS / document).read_text()):
+            assert (DOCS / link).exists(), f"{document}: {link}"

@@ -1,0 +1,218 @@
+"""kvmstat's columns: the rules keep the contract, and are true of counters of real kernels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from kstats import arch
+from kstats.arch.base import Arch
+from kstats.arch.contract import check
+from kstats.arch.kvmstat import COLUMNS, Event, Rule, absent
+from kstats.collector.statsfile import parse
+from tests.arch.samples import sample
+from tests.vmm import workload as workloads
+
+DATA = Path(__file__).parents[1] / "data" / "kvmstats"
+
+# Each file is what KVM counted for a vCPU that did this work and nothing else.
+X64 = (
+    "cpuid=1009,io=211,in=19,rdmsr=307,wrmsr=151,hypercall=53,page=43,exec=29,mmio=41,hlt=59,"
+    "cr0=29,irq=17,irqwin=31"
+)
+ARM64 = "hypercall=1009,smc=53,sys64=307,page=43,exec=29,mmio=211,wfi=61,irq=19"
+RECORDED = [
+    ("bookworm-6.1-amd64", "svm", X64),
+    ("trixie-6.12-amd64", "svm", X64),
+    ("bookworm-6.1-arm64", "arm64", ARM64),
+    ("trixie-6.12-arm64", "arm64", ARM64),
+]
+
+
+def rules(isa: str) -> dict[str, Rule]:
+    (found,) = (one.kvmstat[isa] for one in arch.arches() if one.isa(isa))
+    return {rule.column: rule for rule in found}
+
+
+def recorded(name: str) -> dict[str, int]:
+    data = (DATA / f"{name}.stats").read_bytes()
+    layout = parse(data)
+    return layout.counters(data[layout.data_offset :])
+
+
+def exits(text: str, isa: str) -> Counter[str]:
+    """The certain exits of a workload, by the kernel's name."""
+    expected = workloads.expected(workloads.parse(text), isa)
+    return Counter({name: count for (_, name), count in expected.items()})
+
+
+@pytest.mark.parametrize("isa", ["vmx", "svm", "arm64"])
+def test_every_isa_has_every_column(isa: str) -> None:
+    assert tuple(rules(isa)) == COLUMNS
+
+
+@pytest.mark.parametrize(("name", "isa", "text"), RECORDED, ids=[name for name, *_ in RECORDED])
+def test_the_kernels_counters_are_what_the_guest_did(name: str, isa: str, text: str) -> None:
+    """The oracle is the guest's work. What is left out may come in any number."""
+    stats, expected = recorded(name), exits(text, isa)
+    units = {step.kind: step.count for step in workloads.parse(text)}
+    if isa == "svm":
+        wanted = {
+            "haltx": expected["hlt"],
+            "irqwx": expected["vintr"],
+            "iox": expected["io"],
+            "mmiox": units["mmio"],
+            "irqs": workloads.injected(workloads.parse(text)),
+            # Pages only: that is how the kernel's counter differs.
+            "eptv": expected["npf"] - units["mmio"],
+        }
+    else:
+        user = workloads.expected_user(workloads.parse(text), isa)
+        wanted = {"haltx": units["wfi"], "mmiox": user["MMIO"]}
+    found = {column: rules(isa)[column].look_up(stats) for column in wanted}
+    assert found == wanted
+
+
+@pytest.mark.parametrize(("name", "isa", "text"), RECORDED, ids=[name for name, *_ in RECORDED])
+def test_all_exits_are_the_certain_ones_and_the_hosts_own(name: str, isa: str, text: str) -> None:
+    stats = recorded(name)
+    own = (rules(isa)["irqx"].look_up(stats) or 0) + stats.get("wfi_exit_stat", 0)
+    total = rules(isa)["exits"].look_up(stats)
+    assert total is not None
+    if isa == "svm":
+        assert total == exits(text, isa).total() + own
+    else:
+        assert total >= exits(text, isa).total()
+
+
+@pytest.mark.parametrize(("name", "isa", "text"), RECORDED, ids=[name for name, *_ in RECORDED])
+def test_every_counter_of_a_rule_is_one_of_the_kernels(name: str, isa: str, text: str) -> None:
+    del text
+    named = {stat for rule in rules(isa).values() for stat in rule.stats}
+    assert named <= recorded(name).keys()
+
+
+@pytest.mark.parametrize("isa", ["vmx", "svm"])
+@pytest.mark.parametrize(
+    ("column", "kstats_column"),
+    [
+        ("haltx", "inst_hlt"),
+        ("irqx", "ints"),
+        ("irqwx", "ints_win"),
+        ("iox", "inst_io"),
+        ("eptv", "ept"),
+    ],
+)
+def test_columns_agree_with_those_of_kstats(isa: str, column: str, kstats_column: str) -> None:
+    """One host, two tables: what has the same meaning is the same number."""
+    reasons = arch.isa(isa).reasons.values()
+    assert rules(isa)[column].exits == {r.code for r in reasons if r.column == kstats_column}
+
+
+def test_arm64_agrees_with_kstats() -> None:
+    reasons = arch.isa("arm64").reasons.values()
+    counted = {r.code for r in reasons if r.column in ("inst_abt", "data_abt")}
+    assert rules("arm64")["eptv"].exits == counted
+    assert rules("arm64")["irqx"].exits == {r.code for r in reasons if r.column == "ints"}
+
+
+def test_what_a_column_counts() -> None:
+    some = Event("some_event", arg=0, values=frozenset({1}))
+    rule = Rule("iox", "some", exits=frozenset({1, 2}), events=(some,))
+    assert rule.count({1: 5, 3: 100}, {some: 7, Event("other"): 9}) == 12
+    assert rule.count({}, {}) == 0
+    everything = Rule("exits", "all", every_exit=True)
+    assert everything.count({1: 5, 3: 100}, {some: 7}) == 105
+    assert absent("iox", "why").count({1: 5}, {some: 7}) is None
+
+
+def test_what_a_column_looks_up() -> None:
+    rule = Rule("mmiox", "some", stats=("user", "kernel"))
+    assert rule.look_up({"user": 2, "kernel": 3, "other": 9}) == 5
+    assert rule.look_up({"user": 2}) is None
+    assert absent("iox", "why").look_up({"user": 2}) is None
+
+
+def spoiled(tmp_path: Path, **changes: Any) -> Arch:
+    """A correct architecture, but for one rule of kvmstat's."""
+    one = Rule("exits", "all", every_exit=True, stats=("exits",))
+    good = [one, *(absent(column, "why not") for column in COLUMNS[1:])]
+    good[0] = attrs.evolve(one, **changes)
+    return attrs.evolve(sample(tmp_path), kvmstat={"demo": tuple(good)})
+
+
+def test_a_backend_may_have_rules_or_none(tmp_path: Path) -> None:
+    assert check(spoiled(tmp_path)) == []
+    assert check(sample(tmp_path)) == []
+
+
+DEFECTS: list[tuple[str, dict[str, Any]]] = [
+    ("the columns are not exits haltx", {"column": "halts"}),
+    ("no reason has code 0x77", {"exits": frozenset({0x77})}),
+    ("it is counted, or uncounted says why not", {"uncounted": "why not"}),
+    ("it is counted, or uncounted says why not", {"every_exit": False}),
+    ("it has stats, or unkept says why not", {"unkept": "why not"}),
+    ("it has stats, or unkept says why not", {"stats": ()}),
+    (
+        "differs, but there are no two sources",
+        {"stats": (), "unkept": "why not", "differs": "so"},
+    ),
+    ("'a-b' is no name of the kernel", {"stats": ("a-b",)}),
+    ("'kvm:exit' is no name of the kernel", {"events": (Event("kvm:exit"),)}),
+    ("an argument and its values go together", {"events": (Event("kvm_x", arg=1),)}),
+    (
+        "an argument and its values go together",
+        {"events": (Event("kvm_x", values=frozenset({1})),)},
+    ),
+    (
+        "argument 12 is not one of 12",
+        {"events": (Event("kvm_x", arg=12, values=frozenset({1})),)},
+    ),
+    ("meaning is not one line", {"meaning": ""}),
+    ("an explanation is not one line", {"differs": "two\nlines"}),
+]
+
+
+@pytest.mark.parametrize(("problem", "changes"), DEFECTS)
+def test_each_defect_is_found(problem: str, changes: dict[str, Any], tmp_path: Path) -> None:
+    problems = check(spoiled(tmp_path, **changes))
+    assert any(problem in line for line in problems), problems
+
+
+def test_rules_of_an_isa_that_is_not_there(tmp_path: Path) -> None:
+    one = attrs.evolve(sample(tmp_path), kvmstat={"other": ()})
+    assert check(one) == ["kvmstat of an ISA 'other' that is not there"]
+
+
+def document_row(isa: str, rule: Rule) -> str:
+    """A rule as docs/kvmstat.md has it."""
+    known = arch.isa(isa).reasons
+    counted = ["every exit"] if rule.every_exit else [f"`{known[c].name}`" for c in rule.exits]
+    counted = sorted(counted) + [
+        f"event `{event.tracepoint}`{_when(event)}" for event in rule.events
+    ]
+    cells = (
+        f"`{rule.column}`",
+        rule.meaning if rule.is_counted else f"`-`: {rule.meaning}",
+        " + ".join(counted) or "`-`",
+        " + ".join(f"`{stat}`" for stat in rule.stats) or "`-`",
+        rule.differs,
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _when(event: Event) -> str:
+    values = " or ".join(str(value) for value in sorted(event.values))
+    return f", argument {event.arg} is {values}" if event.values else ""
+
+
+@pytest.mark.parametrize("isa", ["vmx", "svm", "arm64"])
+def test_the_document_has_the_rules(isa: str) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "kvmstat.md").read_text()
+    section = text.partition(f"\n### {arch.isa(isa).title}\n")[2].partition("\n#")[0]
+    shown = [line for line in section.splitlines() if line.startswith("| `")]
+    assert shown == [document_row(isa, rule) for rule in rules(isa).values()]

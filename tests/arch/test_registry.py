@@ -1,0 +1,161 @@
+"""The registry finds ours at no cost, and backends of others at no risk."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+from kstats.arch.arm64 import ARM64
+from kstats.arch.registry import GROUP, Registry
+from kstats.arch.x64 import X64
+from kstats.errors import BackendError, UnknownNameError
+from tests.arch.samples import ARCH, DEMO
+
+if TYPE_CHECKING:
+    from kstats.arch import Arch
+
+RENAMED = attrs.evolve(DEMO, name="demo2")
+OTHER_ARCH = attrs.evolve(ARCH, name="other", machines=("other",), isas=(RENAMED,))
+
+
+def registry(*values: str) -> Registry:
+    """Ours, and entry points with these values."""
+    points = [EntryPoint(f"point{n}", value, GROUP) for n, value in enumerate(values)]
+    return Registry((X64, ARM64), lambda: points)
+
+
+def raising() -> Arch:
+    raise RuntimeError("no\nluck")
+
+
+def leaving() -> Arch:
+    sys.exit("bye")
+
+
+def made() -> Arch:
+    return OTHER_ARCH
+
+
+def test_ours() -> None:
+    ours = registry()
+    assert ours.arches() == (X64, ARM64)
+    assert ours.find("x64") is X64
+    assert ours.isa("arm64") is ARM64.isas[0]
+    assert ours.broken() == ()
+
+
+@pytest.mark.parametrize(
+    ("machine", "arch"),
+    [("x86_64", X64), ("amd64", X64), ("aarch64", ARM64), ("arm64", ARM64), ("riscv64", None)],
+)
+def test_machines(machine: str, arch: Arch | None) -> None:
+    assert registry().for_machine(machine) is arch
+
+
+def test_unknown_names_say_what_is_known() -> None:
+    with pytest.raises(UnknownNameError, match="unknown architecture 'x86'") as caught:
+        registry().find("x86")
+    assert (caught.value.kind, caught.value.name) == ("architecture", "x86")
+    assert caught.value.known == ("x64", "arm64")
+    with pytest.raises(UnknownNameError, match="unknown ISA 'x64'") as caught:
+        registry().isa("x64")
+    assert caught.value.known == ("vmx", "svm", "arm64")
+
+
+def test_registering_a_value() -> None:
+    ours = registry()
+    ours.register(ARCH)
+    assert ours.find("demo64") is ARCH
+    assert ours.for_machine("demo64") is ARCH
+    assert ours.isa("demo") is DEMO
+    assert ours.reason("demo", 1).name == "ONE"
+
+
+@pytest.mark.parametrize(
+    ("arch", "conflict"),
+    [
+        (attrs.evolve(ARCH, name="x64"), "name 'x64' is that of architecture 'x64' already"),
+        (attrs.evolve(ARCH, machines=("aarch64",)), "machine 'aarch64' is that of architecture"),
+        (
+            attrs.evolve(ARCH, isas=(attrs.evolve(DEMO, name="svm"),)),
+            "ISA 'svm' is that of architecture 'x64' already",
+        ),
+    ],
+)
+def test_taken_names_are_refused(arch: Arch, conflict: str) -> None:
+    ours = registry()
+    with pytest.raises(BackendError, match=conflict):
+        ours.register(arch)
+    assert ours.arches() == (X64, ARM64)
+
+
+def test_a_value_that_breaks_the_contract_is_refused() -> None:
+    with pytest.raises(BackendError, match=r"backend 'demo64': machines .* \(and 1 more\)"):
+        registry().register(attrs.evolve(ARCH, machines=(), title=""))
+
+
+def test_an_installed_value_and_an_installed_function() -> None:
+    ours = registry("tests.arch.samples:ARCH", "tests.arch.test_registry:made")
+    assert ours.arches() == (X64, ARM64, ARCH, OTHER_ARCH)
+    assert ours.find("other") is OTHER_ARCH
+    assert ours.broken() == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("no.such.module:ARCH", "cannot be loaded: ModuleNotFoundError: No module named 'no'"),
+        ("tests.arch.samples:NOTHING", "cannot be loaded: AttributeError"),
+        ("tests.arch.test_registry:raising", "cannot be loaded: RuntimeError: no"),
+        ("tests.arch.test_registry:leaving", "cannot be loaded: SystemExit: bye"),
+        ("tests.arch.samples:DEMO", "gives a Isa, not a kstats.arch.Arch"),
+        ("kstats.arch.x64:X64", "name 'x64' is that of architecture 'x64' already"),
+    ],
+)
+def test_a_broken_backend_is_left_out_and_told(value: str, message: str) -> None:
+    """One that works beside it still does."""
+    ours = registry(value, "tests.arch.samples:ARCH")
+    assert ours.arches() == (X64, ARM64, ARCH)
+    (error,) = ours.broken()
+    assert str(error).startswith("package ?: ")
+    assert message in str(error)
+    assert "\n" not in str(error)
+
+
+def test_backends_are_looked_for_once_and_only_when_needed() -> None:
+    asked = []
+
+    def installed() -> list[EntryPoint]:
+        asked.append(1)
+        return []
+
+    ours = Registry((X64, ARM64), installed)
+    ours.find("arm64")
+    ours.for_machine("x86_64")
+    ours.isa("svm")
+    ours.reason("vmx", 12345)
+    assert asked == []
+    assert ours.reason("mystery", 1).name == "mystery:0x1"
+    ours.arches()
+    ours.broken()
+    assert asked == [1]
+
+
+def test_importing_opens_no_files_and_looks_for_no_backends() -> None:
+    """Neither the C files nor entry points nor /sys, /proc: only modules are read."""
+    script = """if True:
+        import importlib.resources, sys
+        opened = []
+        sys.addaudithook(lambda event, args: opened.append(args[0]) if event == "open" else None)
+        import kstats.arch
+        strange = [name for name in opened if not str(name).endswith((".py", ".pyc"))]
+        assert not strange, strange
+        for module in ("importlib.metadata", "kstats.arch.contract", "kstats.arch.formats"):
+            assert module not in sys.modules, module
+    """
+    subprocess.run([sys.executable, "-c", script], check=True)

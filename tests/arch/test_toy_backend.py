@@ -1,0 +1,115 @@
+"""A backend in a package of its own, installed the way its users would."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TOY = Path(__file__).parent.parent / "data" / "toy_backend"
+
+ASK = """if True:
+    import json
+    from kstats import arch
+    from kstats.arch.contract import check
+    toy = arch.find("toy")
+    print(json.dumps({
+        "problems": check(toy),
+        "broken": [str(error) for error in arch.broken()],
+        "arches": [one.name for one in arch.arches()],
+        "machine": arch.for_machine("toy64").name,
+        "bell": arch.reason("house", 2).name,
+        "nine": arch.reason("house", 9).name,
+        "columns": [column.key for column in arch.columns("toy")],
+        "c": "exit_code" in toy.bpf.read_text(),
+    }))
+"""
+
+
+COUNT = """if True:
+    import sys
+    from kstats.collector.live import Collector, Target
+    from kstats.host import Host
+    from kstats.render.text import TextRenderer
+    from kstats.views.percpu import Options, PerCpuView
+    from tests.collector import kernel
+    with Collector(Target.find(Host(machine="toy64"))) as collector:
+        second = collector.loaded.probe == "second"
+        for visit in (1, 1, 2, 3, 3, 3, 9):
+            args = (0, visit) if second else (visit, 0, 0)
+            kernel.fire(collector.loaded.programs["on_exit"], *args)
+        table = PerCpuView(Options(cpus={0})).table(collector.sample())
+    TextRenderer(sys.stdout).write(table)
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the toy backend installed in it."""
+    folder = tmp_path_factory.mktemp("site")
+    words = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    words += ["--no-build-isolation", "--target", str(folder), str(TOY)]
+    subprocess.run([sys.executable, *words], check=True)
+    return folder
+
+
+def ask(site: Path) -> dict[str, Any]:
+    """What a Python with ``site`` on its path says about the toy."""
+    env = os.environ | {"PYTHONPATH": str(site)}
+    done = subprocess.run([sys.executable, "-c", ASK], check=True, env=env, stdout=subprocess.PIPE)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_an_installed_backend_is_found(site: Path) -> None:
+    assert ask(site) == {
+        "problems": [],
+        "broken": [],
+        "arches": ["x64", "arm64", "toy"],
+        "machine": "toy",
+        "bell": "BELL",
+        "nine": "house:0x9",
+        "columns": ["knock", "ring_bell", "ring_phone", "other"],
+        "c": True,
+    }
+
+
+def test_its_author_can_run_the_contract(site: Path) -> None:
+    env = os.environ | {"PYTHONPATH": str(site)}
+    words = [sys.executable, "-m", "kstats.arch.contract", "toy"]
+    done = subprocess.run(words, check=False, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "toy: keeps the contract\n"), done.stderr
+
+
+def test_a_backend_that_breaks_is_told_by_its_package(site: Path, tmp_path: Path) -> None:
+    """The rest of kstats works; doctor shows the line."""
+    info = tmp_path / "wreck-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: wreck\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[kstats.arch]\nwreck = wreck_module:ARCH\n")
+    env = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{site}"}
+    script = "from kstats import arch; print(arch.find('toy').name, *arch.broken(), sep='|')"
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, env=env, capture_output=True, text=True
+    )
+    name, error = done.stdout.strip().split("|")
+    assert name == "toy"
+    assert error.startswith("package wreck: entry point wreck = wreck_module:ARCH cannot be loaded")
+
+
+@pytest.mark.root
+def test_its_exits_go_the_whole_way(site: Path) -> None:
+    """From its C, in this kernel, through its columns to the table."""
+    root = Path(__file__).parent.parent.parent
+    env = os.environ | {"PYTHONPATH": f"{site}{os.pathsep}{root}"}
+    words = [sys.executable, "-c", COUNT]
+    done = subprocess.run(words, check=False, env=env, capture_output=True, text=True)
+    assert done.stdout.splitlines() == [
+        "cpu vm_entry vm_exit knock ring(bell phone) other",
+        "  0        0       7     2         1      3     1",
+    ], done.stderr

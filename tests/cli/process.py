@@ -1,0 +1,69 @@
+"""Runs kstats as people do: as a process with streams and signals of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+DEADLINE = 20.0
+SCRIPTED = ("-m", "tests.cli.scripted")
+
+
+def start(*words: str, via: tuple[str, ...] = SCRIPTED, **popen: Any) -> subprocess.Popen[str]:
+    """Starts ``kstats`` with ``words``, with pipes for its output unless told otherwise."""
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | popen
+    return subprocess.Popen([sys.executable, *via, *words], text=True, cwd=ROOT, **streams)
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Waits for its end; gives the exit status, and the output and complaints not yet read."""
+    with deadline(process):
+        out = process.stdout.read() if process.stdout else ""
+        err = process.stderr.read() if process.stderr else ""
+        process.wait()
+    for stream in (process.stdout, process.stderr):
+        if stream:
+            stream.close()
+    return process.returncode, out, err
+
+
+def first_lines(process: subprocess.Popen[str], count: int) -> list[str]:
+    """The first lines of its output; once there are some, it waits amid an interval."""
+    assert process.stdout
+    with deadline(process):
+        lines = [process.stdout.readline() for _ in range(count)]
+    assert all(lines), f"it ended: {finish(process)}"
+    return lines
+
+
+@contextmanager
+def deadline(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Kills the process if the block takes too long."""
+    timer = threading.Timer(DEADLINE, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def shell(script: str, via: tuple[str, ...] = SCRIPTED, **environment: str) -> tuple[int, str, str]:
+    """Runs ``script`` in bash, where ``$KSTATS`` is the command."""
+    command = " ".join([sys.executable, *via])
+    done = subprocess.run(
+        ["bash", "-c", script],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=DEADLINE,
+        check=False,
+        env={**os.environ, "KSTATS": command, **environment},
+    )
+    return done.returncode, done.stdout, done.stderr

@@ -1,0 +1,57 @@
+"""The kstats command with counts from a script: for what it does with signals, pipes, terminals.
+
+``python -m tests.cli.scripted``, then the words of ``kstats``. Nothing is loaded; every sample
+has :data:`COUNT` entries and exits on CPU 0.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any, Self
+
+from kstats.cli import main, stats
+from kstats.model import Sample
+
+COUNT = 7
+SLOW = "KSTATS_TEST_LOADS_SLOWLY"
+
+
+class Target:
+    """Any host will do."""
+
+    @classmethod
+    def find(cls, *_: Any, **__: Any) -> Self:
+        """Same as :meth:`kstats.collector.live.Target.find`."""
+        return cls()
+
+
+class Collector:
+    """Counts at once what there is to count."""
+
+    def __init__(self, _: Any) -> None:
+        self._last = time.monotonic()
+        if os.environ.get(SLOW):
+            print("loading", file=sys.stderr, flush=True)
+            time.sleep(60)
+
+    def sample(self) -> Sample:
+        """The same counts every time, and the time that really passed."""
+        now = time.monotonic()
+        elapsed, self._last = now - self._last, now
+        exits = {("vmx", 48): {(0, 0): COUNT}}
+        return Sample(
+            "x64", time.time(), elapsed, (0, 1), {0: COUNT}, exits, lost={1: 1}, notes=("scripted",)
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+if __name__ == "__main__":
+    vars(stats).update(Target=Target, Collector=Collector)
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""The words of kstats exits: which threads they choose, and what each slip of the pen costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kstats.cli import exits, main
+from kstats.collector.threads import Filter
+from kstats.errors import KstatsError
+from kstats.host import Host
+from kstats.views.exits import AXES
+from kstats.vms.directory import Directory
+from tests import trees
+
+COUNT_OF = "{} is not a whole number from 1 on"
+PROCESS, THREADS = 4000, (4001, 4002)
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """An Intel host without KVM, with a process and two threads that may be named."""
+    names = (PROCESS, *THREADS)
+    made = trees.x64(tmp_path, kvm=False)
+    trees.recorded(tmp_path, {f"proc/{number}/comm": "qemu\n" for number in names})
+    monkeypatch.setattr(exits, "Host", lambda: made)
+    return made
+
+
+def wanted(host: Host, words: str) -> Filter:
+    """The threads that the words choose."""
+    return exits.threads_wanted(exits.parser().parse(words.split()), host, Directory(host))
+
+
+def complaint(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What was printed: a line, and a hint if there is one."""
+    out, err = capsys.readouterr()
+    assert out == ""
+    return [line.removeprefix("kstats: ").removeprefix("hint: ") for line in err.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("words", "pids", "tids"),
+    [
+        ("", set(), set()),
+        ("-p 4000", {4000}, set()),
+        ("-p 4000 -a", {4000}, set()),
+        ("-t 4001", set(), {4001}),
+        ("-T 4001,4002", set(), {4001, 4002}),
+        ("-T 4001", set(), {4001}),
+    ],
+)
+def test_threads_are_chosen_as_kvmexit_has_it(
+    host: Host, words: str, pids: set[int], tids: set[int]
+) -> None:
+    assert wanted(host, words) == Filter(frozenset(pids), frozenset(tids))
+
+
+@pytest.mark.parametrize(
+    ("words", "axes"),
+    [
+        ("", "vm vcpu reason"),
+        ("--vm web", "vm vcpu reason"),
+        ("-p 4000", "reason"),
+        ("-t 4001", "reason"),
+        ("-p 4000 -a", "tid reason"),
+        ("-T 4001,4002", "tid reason"),
+        ("-p 4000 --by cpu,vm", "cpu vm"),
+    ],
+)
+def test_axes_follow_from_the_threads_unless_they_are_named(words: str, axes: str) -> None:
+    options = exits._view_options(exits.parser().parse(words.split()))
+    assert " ".join(options.by) == axes
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["0"], "duration '0' is not between 0.01 and 86400 seconds"),
+        ([""], "duration '' is not between 0.01 and 86400 seconds"),
+        (["-1"], "duration '-1' is not between 0.01 and 86400 seconds"),
+        (["1", "0"], "count " + COUNT_OF.format("'0'")),
+        (["--top", "0"], "--top " + COUNT_OF.format("'0'")),
+        (["--top", ""], "--top " + COUNT_OF.format("''")),
+        (["--by", "cpu,colour"], "there is no axis 'colour'"),
+        (["--by", ""], "there is no axis ''"),
+        (["--by", "cpu,cpu"], "an axis is named twice in 'cpu,cpu'"),
+        (["--sort", "colour"], "cannot sort by 'colour'"),
+        (["--by", "vm", "--sort", "cpu"], "cannot sort by 'cpu'"),
+        (["-v", "0"], "-v and -a choose among the threads of a process"),
+        (["-a"], "-v and -a choose among the threads of a process"),
+        (["-p", "4000", "-t", "4001"], "-t and -T name threads of any process"),
+        (["--vm", "web", "-T", "4001"], "-t and -T name threads of any process"),
+        (["-p", "4000", "--vm", "web"], "-p and --vm both choose a VM"),
+        (["-p", "all"], "'all' is no number of a process"),
+        (["-p", ""], "'' is no number of a process"),
+        (["-p", "-4000"], "'-4000' is no number of a process"),
+        (["-t", ""], "'' is no number of a thread"),
+        (["-t", "4001,4002"], "'4001,4002' is no number of a thread"),
+        (["-T", ""], "'' is no number of a thread"),
+        (["-T", "4001,"], "'' is no number of a thread"),
+        (["-T", "4001, 4002"], "' 4002' is no number of a thread"),
+        (["-p", "4000", "-v", "x"], "'x' is no number of a vCPU"),
+        (["-p", "4000", "-v", ""], "'' is no number of a vCPU"),
+        (["-p", "9" * 5000], f"{'9' * 5000!r} is no number of a process"),
+        (["-t", "1", "-T", "2"], "argument -T/--tids: not allowed with argument -t/--tid"),
+        (["1", "2", "3"], "unrecognized arguments: 3"),
+        (["--probe", "gdb"], "x64 has no probe 'gdb'"),
+    ],
+)
+@pytest.mark.usefixtures("host")
+def test_slips(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["exits", *words]) == 2
+    line, *hint = complaint(capsys)
+    assert line == said
+    assert len(hint) <= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("-p 4999", "there is no process 4999"),
+        ("--vm web", "no VM matches 'web'"),
+        ("-T 4001,4999", "there is no thread 4999"),
+        ("-p 4000 -v 7", "process 4000 has no vCPU 7"),
+    ],
+)
+@pytest.mark.usefixtures("host")
+def test_who_is_not_there_is_told(
+    words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["exits", *words.split()]) == 1
+    assert complaint(capsys)[0] == said
+
+
+@pytest.mark.usefixtures("host")
+def test_what_makes_sense_gets_as_far_as_the_host(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ("", "5", "0.5 10", "--by cpu,pid,tid,isa,column,category --top 3 --sort cpu 1"):
+        assert main(["exits", *words.split()]) == 4
+        assert complaint(capsys) == ["KVM is not loaded", "load it: modprobe kvm_intel"]
+
+
+def test_a_report_until_an_interrupt_has_no_end_of_its_own() -> None:
+    assert exits.FOREVER > 20 * 365 * 86400
+
+
+def test_help_mentions_every_option_and_axis(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["exits", "--help"])
+    text = capsys.readouterr().out
+    for action in exits.parser()._actions:
+        assert all(option in text for option in action.option_strings)
+    for axis in AXES:
+        assert axis in text
+
+
+def test_a_vcpu_that_is_not_there_comes_with_those_that_are(host: Host) -> None:
+    with pytest.raises(KstatsError) as caught:
+        wanted(host, "-p 4000 -v 7")
+    assert caught.value.hint == "its vCPUs: none that is known"

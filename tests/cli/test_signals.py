@@ -1,0 +1,73 @@
+"""^C and SIGTERM: what was counted is shown, and a shell learns whether anything was."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+
+from tests.cli.process import finish, first_lines, start
+from tests.cli.scripted import COUNT, SLOW
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_amid_an_interval_shows_what_was_counted(number: signal.Signals) -> None:
+    process = start("-v", "0.3")
+    header, *_ = first_lines(process, 5)
+    process.send_signal(number)
+    status, out, err = finish(process)
+    assert (status, err) == (0, "")
+    busy, idle, *notes = out.splitlines()
+    assert header.startswith("cpu vm_entry vm_exit")
+    assert busy.split()[:3] == ["0", str(COUNT), str(COUNT)]
+    assert idle.split()[:3] == ["1", "0", "1"]
+    assert notes[-1].endswith("seconds, not 0.3")
+
+
+def test_more_signals_than_one_change_nothing() -> None:
+    """People press ^C until they are heard."""
+    process = start("-v", "0.3", "-o", "json")
+    first_lines(process, 1)
+    os.kill(process.pid, signal.SIGSTOP)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+        process.send_signal(number)
+    os.kill(process.pid, signal.SIGCONT)
+    status, out, err = finish(process)
+    assert (status, err) == (0, "")
+    assert json.loads(out)["rows"][0]["vm_exit"] == COUNT
+
+
+def test_an_interrupt_before_counting_began_is_told_to_the_shell() -> None:
+    process = start("-v", env={**os.environ, SLOW: "1"})
+    assert process.stderr
+    assert process.stderr.readline() == "loading\n"
+    process.send_signal(signal.SIGINT)
+    assert finish(process) == (130, "", "")
+
+
+def test_a_signal_that_the_caller_ignores_stays_ignored() -> None:
+    """A script that starts it in the background with & means it to outlive a ^C."""
+    process = start(
+        *("-v", "0.1", "3", "-o", "json"),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    first_lines(process, 1)
+    process.send_signal(signal.SIGINT)
+    status, out, _ = finish(process)
+    assert status == 0
+    assert len(out.splitlines()) == 2
+
+
+def test_on_a_terminal_the_report_does_not_begin_behind_the_caret() -> None:
+    """The terminal shows ^C where the cursor is: at the start of the report's line."""
+    ours, theirs = os.openpty()
+    process = start("-v", "0.3", stderr=theirs)
+    first_lines(process, 5)
+    process.send_signal(signal.SIGINT)
+    status, _, _ = finish(process)
+    os.close(theirs)
+    assert status == 0
+    assert os.read(ours, 100) == b"\r\n"
+    os.close(ours)

@@ -1,0 +1,162 @@
+"""A slip of the pen costs one clear line, a hint and status 2, on whatever host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import kstats
+from kstats.cli import main, stats
+from kstats.cli.options import MOST
+from kstats.host import Host
+from tests import trees
+
+
+@pytest.fixture(autouse=True)
+def _bare_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An Intel host of four CPUs without KVM: what comes after the usage fails with status 4."""
+    host = trees.x64(tmp_path, kvm=False)
+    monkeypatch.setattr(stats, "Host", lambda: host)
+
+
+INTERVAL = "interval {} is not between 0.01 and 86400 seconds"
+COUNT = "count {} is not a whole number from 1 on"
+INTERVAL_HINT = "give seconds; fractions are fine, like 0.5"
+COUNT_HINT = "leave it out to go on until ^C"
+SEE_HELP = "see kstats --help"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("0", "-1", "-0.5", "-.5", "0.009", "86401", "1e300", "nan", "inf", "infinity", "-0"),
+        *("", " ", "1 ", "soon", "1s", "1,5", "0x1", "1_0", "1e0", "\u0661", "9" * 5000, "1\n"),
+    ],
+)
+@pytest.mark.parametrize("flag", [(), ("-d",)])
+def test_an_interval_that_is_none(
+    flag: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["-v", *flag, text]) == 2
+    assert complaint(capsys) == (INTERVAL.format(repr(text)), INTERVAL_HINT)
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "-1", "1.5", "", "many", "1e3", "+1", "\u0662", " 1", "1_0", "9" * 5000]
+)
+@pytest.mark.parametrize("words", [("1",), ("-n",)])
+def test_a_count_that_is_none(
+    words: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["-v", *words, text]) == 2
+    assert complaint(capsys) == (COUNT.format(repr(text)), COUNT_HINT)
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "hint"),
+    [
+        ("-v -d 1 2", "interval is given twice, also by -d", "leave out one of them"),
+        ("-v 1 2 -n 2", "count is given twice, also by -n", "leave out one of them"),
+        ("-v --cpus 2-", "'2-' is no list of CPUs", "write it like 0-3,8"),
+        ("-v --cpus 3-1", "'3-1' runs backwards", "write it 1-3"),
+        ("-v --cpus 0,4", "this host has no CPU 4", "it has 0 to 3"),
+        ("-v --cpus 0-99999", "there is no CPU 99999", "CPU numbers are below 65536"),
+        ("-v --probe gdb", "x64 has no probe 'gdb'", "known: raw-btf, raw-arg, classic"),
+        ("-v --probe=", "x64 has no probe ''", "known: raw-btf, raw-arg, classic"),
+        ("-v 1 2 3", "unrecognized arguments: 3", SEE_HELP),
+        ("-v --frobnicate", "unrecognized arguments: --frobnicate", SEE_HELP),
+        ("-v --tot", "unrecognized arguments: --tot", SEE_HELP),
+        ("-v -1e3", "unrecognized arguments: -1e3", SEE_HELP),
+        ("-v -d", "argument -d: expected one argument", SEE_HELP),
+        ("-v --cpus", "argument --cpus: expected one argument", SEE_HELP),
+        (
+            "-v -o xml",
+            "argument -o: invalid choice: 'xml' (choose from 'table', 'json', 'csv')",
+            SEE_HELP,
+        ),
+        ("1 5", "which view?", "per physical CPU: kstats -v 1 5"),
+        ("--rate", "which view?", "per physical CPU: kstats -v --rate"),
+        ("vcpu 1", "there is no command 'vcpu'", SEE_HELP),
+        ("doctors", "there is no command 'doctors'", SEE_HELP),
+        ("doctor now", "unrecognized arguments: now", "see kstats doctor --help"),
+        ("doctor -o csv", None, "see kstats doctor --help"),
+    ],
+)
+def test_other_slips(
+    words: str, said: str | None, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words.split()) == 2
+    got, got_hint = complaint(capsys)
+    assert said in (got, None)
+    assert got_hint == hint
+
+
+def complaint(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    """The line and the hint that were printed, and nothing else was."""
+    out, err = capsys.readouterr()
+    assert out == ""
+    line, hint = err.splitlines()
+    return line.removeprefix("kstats: "), hint.removeprefix("kstats: hint: ")
+
+
+def test_what_makes_sense_gets_as_far_as_the_host(capsys: pytest.CaptureFixture[str]) -> None:
+    """So the errors above are not this one in disguise."""
+    for words in (
+        ["-v"],
+        ["-v", "0.01", str(MOST)],
+        ["-v", "86400", "1", "-t", "--nonzero", "--total", "--rate", "--reasons", "-o", "csv"],
+        ["-vtd", ".5", "-n5", "--cpus", "0-3", "--probe", "classic"],
+        ["-v", "--", "5.", "1"],
+    ):
+        assert main(words) == 4
+        assert complaint(capsys) == ("KVM is not loaded", "load it: modprobe kvm_intel")
+
+
+def test_a_host_without_sysfs_cannot_check_its_cpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(stats, "Host", lambda: Host(tmp_path / "none", "x86_64"))
+    assert main(["-v", "--cpus", "0"]) == 4
+    said, hint = complaint(capsys)
+    assert said.startswith("which CPUs this host has is not known")
+    assert hint == "mount sysfs: mount -t sysfs nodev /sys"
+
+
+def test_without_words_it_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _help([], capsys) == _help(["--help"], capsys) == _help(["-h"], capsys)
+
+
+def test_help_mentions_every_option_column_and_exit_status(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = _help(["--help"], capsys)
+    parser = stats.parser()
+    for option in (option for action in parser._actions for option in action.option_strings):
+        assert option in text
+    for column in ("inst_abt", "smc_inst", "ints_win", "msr(rd", "xsetbv)", "other"):
+        assert column in text
+    for status in ("0 done", "1 failed", "2 usage", "3 priv", "4 this", "5 the", "6 a", "130"):
+        assert status in text
+    for command in ("kstats -v", "kstats exits", "kstats doctor"):
+        assert command in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_doctor_has_help_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    text = _help(["doctor", "--help"], capsys)
+    assert "usage: kstats doctor" in text
+    assert "exit status" in text
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _help(["--version"], capsys) == f"kstats {kstats.__version__}\n"
+
+
+def _help(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert not caught.value.code
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out

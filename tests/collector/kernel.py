@@ -1,0 +1,88 @@
+"""Asks the kernel about BPF programs, and has it run them with arguments of our making."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import re
+import struct
+from pathlib import Path
+
+from kstats.collector import bpf
+
+_MAP_UPDATE_ELEM = 2
+_PROG_TEST_RUN = 10
+_PROG_GET_FD_BY_ID = 13
+_LINK_GET_FD_BY_ID = 30
+_ON_CPU = 1
+_MOST_ARGS = 12
+
+
+def fire(program: int, *args: int, cpu: int = 0) -> int:
+    """Runs a raw tracepoint program on ``cpu`` with these arguments; gives what it returns.
+
+    On another CPU than the caller's, it runs amid whatever thread is there: the caller's
+    thread is the one it sees only with :func:`fire_here`.
+    """
+    return _run(program, args, _ON_CPU, cpu)
+
+
+def fire_here(program: int, *args: int) -> int:
+    """Same in the calling thread, on the CPU where that happens to be."""
+    return _run(program, args, 0, 0)
+
+
+def _run(program: int, args: tuple[int, ...], flags: int, cpu: int) -> int:
+    words = [arg & (1 << 64) - 1 for arg in args] + [0] * (_MOST_ARGS - len(args))
+    context = struct.pack(f"={_MOST_ARGS}Q", *words)
+    buffer = ctypes.create_string_buffer(context, len(context))
+    # union bpf_attr, test: prog_fd, retval, data sizes and pointers, repeat, duration, ctx sizes
+    # and pointers, flags, cpu, batch_size
+    attr = struct.pack(
+        "=4I2Q4I2Q3I4x",
+        *(program, 0, 0, 0, 0, 0, 0, 0, len(context), 0),
+        *(ctypes.addressof(buffer), 0, flags, cpu, 0),
+    )
+    _, after = bpf._bpf(_PROG_TEST_RUN, attr)
+    (returned,) = struct.unpack_from("=I", after, 4)
+    return int(returned)
+
+
+def write(target: bpf.Map, key: int, value: bytes) -> None:
+    """Sets the value of a key of an array."""
+    keys = ctypes.create_string_buffer(struct.pack("=I", key), 4)
+    values = ctypes.create_string_buffer(value, len(value))
+    addresses = (ctypes.addressof(keys), ctypes.addressof(values))
+    bpf._bpf(_MAP_UPDATE_ELEM, struct.pack("=I4xQQQ", target.fd, *addresses, 0))
+
+
+def held(pid: int | str = "self") -> dict[str, set[int]]:
+    """The BPF programs and links that a process holds descriptors of: {"prog" or "link": ids}."""
+    ids: dict[str, set[int]] = {"prog": set(), "link": set()}
+    for info in Path(f"/proc/{pid}/fdinfo").iterdir():
+        try:
+            text = info.read_text(encoding="ascii")
+        except FileNotFoundError:  # the directory's own descriptor
+            continue
+        # A link's file tells of its program as well.
+        kind = "link" if "link_id:" in text else "prog"
+        ids[kind].update(map(int, re.findall(rf"^{kind}_id:\s*(\d+)$", text, re.MULTILINE)))
+    return ids
+
+
+def alive(ids: dict[str, set[int]]) -> dict[str, set[int]]:
+    """Those of ``ids`` that the kernel still has."""
+    commands = {"prog": _PROG_GET_FD_BY_ID, "link": _LINK_GET_FD_BY_ID}
+    return {kind: {i for i in ids[kind] if _exists(commands[kind], i)} for kind in ids}
+
+
+def _exists(command: int, number: int) -> bool:
+    try:
+        fd, _ = bpf._bpf(command, struct.pack("=III", number, 0, 0))
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            raise
+        return False
+    os.close(fd)
+    return True

@@ -1,0 +1,125 @@
+"""An architecture that loads on every kernel the tests run on, and programs of ours built for it.
+
+The kernel's kvm_exit differs between machines, but a program that is run with arguments of our
+making (tests/collector/kernel.py) needs nothing of that: what is ARM64's runs on x86 as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import attrs
+
+from kstats import arch as arches
+from kstats.arch.base import (
+    OTHER,
+    Arch,
+    Category,
+    Column,
+    ExitSource,
+    Isa,
+    Probe,
+    Reason,
+    SlotRange,
+)
+from kstats.collector import bpf, loader, percpu, program
+from kstats.collector.live import Target
+from kstats.host import Host
+from kstats.model import Sample
+from tests.collector import kernel
+
+MACHINE = "native64"
+ISA = Isa(
+    name="native",
+    title="Native",
+    reasons={
+        1: Reason(1, "ONE", "ones", Category.IO, "One", "1"),
+        2: Reason(2, "TWO", "twos", Category.IO, "Two", "2"),
+    },
+)
+SOURCE = ExitSource(
+    isa="native",
+    probes=tuple(Probe(f"raw{n}", "raw", f"NATIVE_RAW{n}", args=n) for n in (2, 3)),
+    slots=(SlotRange(0, 8),),
+)
+NATIVE = Arch(
+    name="native",
+    title="Whatever runs here",
+    machines=(MACHINE,),
+    isas=(ISA,),
+    columns=(Column("ones", "ones"), Column("twos", "twos"), Column(OTHER, OTHER)),
+    sources=(SOURCE,),
+    bpf=Path(__file__).with_name("native.c"),
+)
+
+
+def target(arch: Arch = NATIVE) -> Target:
+    """This machine, as if it were of the architecture ``arch``."""
+    (source,) = arch.sources
+    return Target(Host(), arch, source, source.probes)
+
+
+@attrs.frozen(eq=False)
+class Bench:
+    """A program that is in the kernel without being attached, run by hand."""
+
+    loaded: loader.Loaded
+    layout: percpu.Layout
+    online: tuple[int, ...]
+
+    def sample(self, calls: Iterable[Sequence[int]], cpu: int = 0) -> Sample:
+        """What on_exit counts when it is run with each of ``calls`` on ``cpu``."""
+        reader = percpu.Reader(self.loaded, self.layout)
+        before = reader.snapshot()
+        for args in calls:
+            kernel.fire(self.loaded.programs["on_exit"], *args, cpu=cpu)
+        return self.layout.sample(before, reader.snapshot(), self.online)
+
+    def decode(self, *args: int) -> int | None:
+        """The code that one call is counted as; None if it is foreign."""
+        sample = self.sample([args])
+        if sample.foreign:
+            assert (sample.foreign, sample.exits) == (1, {})
+            return None
+        ((_, code),) = sample.exits
+        return code
+
+
+MEMORY = """
+struct block { u64 word[512]; };
+BPF_ARRAY(memory, struct block, 1);
+
+/* Memory of the kernel's at an address that we know: its first word is where it is. */
+int locate(void *ctx)
+{
+	int zero = 0;
+	struct block *block = memory.lookup(&zero);
+
+	if (block)
+		block->word[0] = (u64)block;
+	return 1;
+}
+"""
+MEMORY_SIZE = 4096
+
+
+def bench(isa: str, probe: str, offsets: dict[str, int]) -> Bench:
+    """The program of an ISA, compiled to read exits by ``probe`` with these offsets.
+
+    It is a raw tracepoint program whatever the probe: a classic record, too, is only memory.
+    """
+    (arch,) = (a for a in arches.arches() if a.isa(isa))
+    (source,) = (s for s in arch.sources if s.isa == isa)
+    (define,) = (p.define for p in source.probes if p.name == probe)
+    counting = Target(Host(), arch, source, ()).per_cpu()
+    plan = loader.Plan(
+        text=program.text(arch, source, counting.files) + MEMORY,
+        defines=counting.defines | {source.define or "NO_DEFINE": 1} | offsets,
+        probes=(Probe(probe, "raw", define, args=bpf.raw_tracepoint_args("kvm_exit")),),
+        btf_modules=(),
+        attachments=(*counting.attachments, loader.Attachment("kvm_entry", "locate", "raw")),
+        maps=(*counting.maps, "memory"),
+        attach=False,
+    )
+    return Bench(loader.load(plan, program.headers()), counting.layout, Host().online_cpus())

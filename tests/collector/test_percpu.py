@@ -1,0 +1,124 @@
+"""Two readings of the kernel's counters become a sample; the readings are made up here."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kstats.collector.percpu import Layout, Snapshot
+from kstats.model import Sample
+
+CODES = (0, 1, 1 << 32)
+LAYOUT = Layout("arm64", "arm64", (0, 1, 4), CODES)
+"""Three CPUs with a gap in their numbers, as on a host whose sockets leave room."""
+
+
+def counters(entries: int = 0, foreign: int = 0, lost: int = 0, exits: Sequence[int] = ()) -> bytes:
+    """One CPU's struct percpu_counts of bpf/percpu.c."""
+    padded = [*exits, 0, 0, 0][: len(CODES)]
+    return struct.pack("=3Q3Q", entries, foreign, lost, *padded)
+
+
+def snapshot(
+    *cpus: bytes,
+    at: float = 0.0,
+    odd: Mapping[tuple[int, int], int] | None = None,
+    misses: int = 0,
+) -> Snapshot:
+    """A snapshot of what the kernel would give: the structs of all possible CPUs in a row."""
+    return Snapshot(1000.0 + at, at, LAYOUT.columns(b"".join(cpus)), odd or {}, misses)
+
+
+def sample(before: Snapshot, now: Snapshot) -> Sample:
+    """What is counted between the two with CPUs 0 and 1 online."""
+    return LAYOUT.sample(before, now, (0, 1))
+
+
+ZERO = snapshot(counters(), counters(), counters())
+
+
+def test_the_kernels_buffer_is_as_large_as_its_structs() -> None:
+    assert LAYOUT.size == 3 * len(counters())
+
+
+def test_a_sample_is_the_difference_of_two_snapshots() -> None:
+    before = snapshot(
+        counters(10, exits=[1, 2, 3]), counters(20, exits=[4, 5, 6]), counters(), at=5.0
+    )
+    now = snapshot(counters(13, exits=[1, 2, 5]), counters(20, exits=[5, 5, 6]), counters(), at=7.5)
+    got = sample(before, now)
+    assert got.entries == {0: 3}
+    assert got.exits == {("arm64", 1 << 32): {(0, 0): 2}, ("arm64", 0): {(1, 0): 1}}
+    assert (got.lost, got.foreign, got.missed) == ({}, 0, 0)
+
+
+def test_a_sample_says_when_it_ended_and_how_long_it_really_was() -> None:
+    """The clock on the wall may be set in between; the time that passed is another clock's."""
+    before = Snapshot(5000.0, 100.0, ZERO.columns, {}, 0)
+    now = Snapshot(1000.0, 102.25, ZERO.columns, {}, 0)
+    got = sample(before, now)
+    assert (got.time, got.elapsed) == (1000.0, 2.25)
+
+
+def test_values_belong_to_possible_cpus_in_order_whatever_their_numbers() -> None:
+    got = sample(ZERO, snapshot(counters(1), counters(2), counters(4)))
+    assert got.entries == {0: 1, 1: 2, 4: 4}
+
+
+def test_a_cpu_that_went_offline_keeps_its_last_counts() -> None:
+    got = sample(ZERO, snapshot(counters(), counters(), counters(7, exits=[0, 7])))
+    assert got.cpus == (0, 1)
+    assert got.entries == {4: 7}
+    assert got.exits == {("arm64", 1): {(4, 0): 7}}
+
+
+def test_odd_codes_keep_their_number_and_cpu() -> None:
+    before = snapshot(*[counters()] * 3, odd={(77, 0): 5, (77, 1): 1})
+    now = snapshot(*[counters()] * 3, odd={(77, 0): 6, (77, 1): 1, (1 << 63, 4): 2})
+    assert sample(before, now).exits == {
+        ("arm64", 77): {(0, 0): 1},
+        ("arm64", 1 << 63): {(4, 0): 2},
+    }
+
+
+def test_what_was_not_counted_as_it_should_is_said() -> None:
+    before = snapshot(counters(foreign=1, lost=2), counters(), counters(foreign=9), misses=3)
+    now = snapshot(counters(foreign=4, lost=2), counters(lost=8), counters(foreign=10), misses=7)
+    got = sample(before, now)
+    assert (got.lost, got.foreign, got.missed) == ({1: 8}, 4, 4)
+
+
+def test_a_quiet_interval_has_nothing_in_it() -> None:
+    assert sample(ZERO, ZERO).exits == {}
+    assert sample(ZERO, ZERO).entries == {}
+
+
+def test_counters_beyond_63_bits_subtract_exactly() -> None:
+    most = (1 << 64) - 1
+    before = snapshot(counters(most - 2), counters(), counters())
+    assert sample(before, snapshot(counters(most), counters(), counters())).entries == {0: 2}
+
+
+_GROWTH = st.lists(
+    st.lists(st.integers(0, 1 << 40), min_size=6, max_size=6), min_size=3, max_size=3
+)
+
+
+@given(_GROWTH, _GROWTH)
+def test_samples_that_follow_each_other_add_up(
+    first: list[list[int]], more: list[list[int]]
+) -> None:
+    """Nothing is counted twice or forgotten between two reports."""
+
+    def total(*samples: Sample) -> int:
+        return sum(sum(row.values()) for s in samples for row in s.exits.values())
+
+    rows = [[a + b for a, b in zip(*pair, strict=True)] for pair in zip(first, more, strict=True)]
+    middle = snapshot(*[struct.pack("=6Q", *row) for row in first])
+    end = snapshot(*[struct.pack("=6Q", *row) for row in rows])
+    whole = sample(ZERO, end)
+    assert total(sample(ZERO, middle), sample(middle, end)) == total(whole)
+    assert total(whole) == sum(sum(row[3:]) for row in rows)

@@ -1,0 +1,193 @@
+"""Counting by thread: the difference of two readings, and the kernel's side when it overflows."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+
+import attrs
+import pytest
+
+from kstats.collector import percpu
+from kstats.collector.live import Collector
+from kstats.collector.threads import TABLE_SIZE, Filter, PerThread, Snapshot
+from kstats.model import Place, Sample
+from tests.collector import kernel
+from tests.collector.native import target
+
+LAYOUT = percpu.Layout("native", "native", (0, 1), (0, 1))
+COUNTING = PerThread(LAYOUT)
+NOTHING = percpu.Snapshot(0.0, 0.0, LAYOUT.columns(bytes(LAYOUT.size)), {}, 0)
+
+ME, HER = 7 << 32 | 8, 7 << 32 | 9
+
+
+def sample(
+    before: Mapping[tuple[int, int, int], int], now: Mapping[tuple[int, int, int], int]
+) -> Sample:
+    """What is counted between two sets of totals by (thread, code, cpu)."""
+    return COUNTING.sample(Snapshot(NOTHING, before), Snapshot(NOTHING, now), (0, 1))
+
+
+def test_a_sample_is_the_difference_by_thread_cpu_and_code() -> None:
+    before = {(ME, 1, 0): 5, (ME, 1, 1): 2}
+    now = {(ME, 1, 0): 8, (ME, 1, 1): 2, (HER, 1, 0): 1, (ME, 99, 1): 4}
+    assert sample(before, now).exits == {
+        ("native", 1): {(0, ME): 3, (0, HER): 1},
+        ("native", 99): {(1, ME): 4},
+    }
+    assert sample(now, now).exits == {}
+
+
+def test_exits_that_lost_their_thread_stand_beside_the_others() -> None:
+    words = [0, 0, 0, 0, 6] + [0] * 5  # CPU 0 counted code 1 without its thread
+    base = attrs.evolve(
+        NOTHING, columns=LAYOUT.columns(b"".join(n.to_bytes(8, "little") for n in words))
+    )
+    got = COUNTING.sample(Snapshot(NOTHING, {}), Snapshot(base, {(ME, 1, 0): 2}), (0, 1))
+    assert got.exits == {("native", 1): {(0, 0): 6, (0, ME): 2}}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "condition"),
+    [
+        (Filter(), "1"),
+        (Filter(frozenset({7})), "((u32)(thread >> 32) == 7u)"),
+        (Filter(tids=frozenset({9, 8})), "((u32)thread == 8u || (u32)thread == 9u)"),
+        (
+            Filter(frozenset({7}), frozenset({8})),
+            "((u32)(thread >> 32) == 7u) && ((u32)thread == 8u)",
+        ),
+    ],
+)
+def test_who_is_wanted_is_decided_by_process_and_thread(wanted: Filter, condition: str) -> None:
+    assert f"return {condition};" in wanted.function()
+
+
+def exits_of(collector: Collector) -> dict[int, Counter[Place]]:
+    """The exits of a sample by code."""
+    return {code: Counter(at) for (_, code), at in collector.sample().exits.items()}
+
+
+def me() -> int:
+    """The calling thread as the kernel numbers it for BPF."""
+    return os.getpid() << 32 | threading.get_native_id()
+
+
+def in_threads(count: int, work: Callable[[], None]) -> list[int]:
+    """Does ``work`` in so many threads at the same time; their numbers."""
+    numbers: list[int] = []
+    together = threading.Barrier(count)
+
+    def run() -> None:
+        numbers.append(me())
+        together.wait(10)  # so that no number is used twice
+        work()
+
+    workers = [threading.Thread(target=run) for _ in range(count)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return numbers
+
+
+@pytest.fixture
+def _on_cpu_0() -> Iterator[None]:
+    """Keeps this thread, and those it starts, on CPU 0."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {0})
+    yield
+    os.sched_setaffinity(0, allowed)
+
+
+@pytest.fixture
+def count_with(_on_cpu_0: None) -> Iterator[Callable[..., Collector]]:
+    """Makes collectors, and closes them at the end."""
+    made: list[Collector] = []
+
+    def make(wanted: Filter | None = None, **sizes: int) -> Collector:
+        machine = target()
+        counting = PerThread(machine.layout(), wanted or Filter(), **sizes)
+        made.append(Collector(machine, counting))
+        return made[-1]
+
+    yield make
+    for collector in made:
+        collector.close()
+
+
+@pytest.mark.root
+def test_exits_are_whose_they_are(count_with: Callable[..., Collector]) -> None:
+    collector = count_with()
+    on_exit = collector.loaded.programs["on_exit"]
+
+    def work() -> None:
+        for code in (1, 1, 99):
+            kernel.fire_here(on_exit, 0, code)
+
+    others = in_threads(3, work)
+    kernel.fire_here(on_exit, 0, 1)
+    assert exits_of(collector) == {
+        1: Counter({(0, me()): 1} | {(0, other): 2 for other in others}),
+        99: Counter({(0, other): 1 for other in others}),
+    }
+
+
+@pytest.mark.root
+def test_only_wanted_threads_are_counted(count_with: Callable[..., Collector]) -> None:
+    by_pid = count_with(Filter(pids=frozenset({os.getpid()})))
+    by_tid = count_with(Filter(tids=frozenset({threading.get_native_id()})))
+    nobody = count_with(Filter(pids=frozenset({1})))
+    collectors = (by_pid, by_tid, nobody)
+
+    def work() -> None:
+        for collector in collectors:
+            kernel.fire_here(collector.loaded.programs["on_exit"], 0, 1)
+
+    (other,) = in_threads(1, work)
+    work()
+    assert exits_of(by_pid) == {1: Counter({(0, me()): 1, (0, other): 1})}
+    assert exits_of(by_tid) == {1: Counter({(0, me()): 1})}
+    assert exits_of(nobody) == {}
+
+
+@pytest.mark.root
+def test_more_codes_than_a_cpus_table_has_room_for_keep_their_thread(
+    count_with: Callable[..., Collector],
+) -> None:
+    collector = count_with(table_size=16)
+    codes = range(1000)
+    for code in codes:
+        kernel.fire_here(collector.loaded.programs["on_exit"], 0, code)
+    assert exits_of(collector) == {code: Counter({(0, me()): 1}) for code in codes}
+
+
+@pytest.mark.root
+def test_what_finds_no_room_anywhere_loses_its_thread_and_nothing_else(
+    count_with: Callable[..., Collector],
+) -> None:
+    collector = count_with(table_size=16, more_threads=8)
+    for code in range(500):
+        kernel.fire_here(collector.loaded.programs["on_exit"], 0, code)
+    exits = exits_of(collector)
+    assert {code: at.total() for code, at in exits.items()} == dict.fromkeys(range(500), 1)
+    mine = sum(1 for at in exits.values() if (0, me()) in at)
+    assert 8 < mine <= 16 + 8
+    assert all(set(at) <= {(0, me()), (0, 0)} for at in exits.values())
+
+
+@pytest.mark.root
+def test_a_threads_counters_are_its_cpus(count_with: Callable[..., Collector]) -> None:
+    collector = count_with()
+    cpus = collector.target.host.online_cpus()
+    for cpu in cpus:
+        os.sched_setaffinity(0, {cpu})
+        kernel.fire_here(collector.loaded.programs["on_exit"], 0, 1)
+    assert exits_of(collector) == {1: Counter({(cpu, me()): 1 for cpu in cpus})}
+
+
+def test_a_table_can_be_indexed_by_a_mask() -> None:
+    assert TABLE_SIZE & (TABLE_SIZE - 1) == 0

@@ -1,0 +1,1 @@
+"""kstats as its users run it, in emulated KVM hosts."""

@@ -1,0 +1,70 @@
+"""kstats as its users run it, around a guest, in an emulated host."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+import attrs
+
+from tests.hosts import Host
+from tests.hosts.command import Command
+
+ATTACHED = "exits through"
+"""What --debug says once counting has begun."""
+
+ExitId = tuple[str, int, int]
+"""(isa, code, qualifier) as in the JSON reports."""
+
+
+@attrs.define
+class Watch:
+    """A running ``kstats -v`` that writes JSON."""
+
+    command: Command
+    reports: list[dict[str, Any]] = attrs.field(factory=list)
+
+    def stop(self) -> Self:
+        """Stops it with ^C; its reports are there from then on."""
+        done = self.command.stop()
+        assert done.status == 0, done.stderr
+        self.reports = [json.loads(line) for line in done.stdout.splitlines()]
+        return self
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The rows of all reports."""
+        return (row for report in self.reports for row in report["rows"])
+
+    def exits(self, cpu: int | None = None) -> Counter[ExitId]:
+        """Exits by identity, on one CPU or on all."""
+        counts: Counter[ExitId] = Counter()
+        for row in self.rows():
+            if cpu in (None, row["cpu"]):
+                for e in row["exits"]:
+                    counts[e["isa"], e["code"], e["qualifier"]] += e["count"]
+        return counts
+
+    def sums(self, cpu: int | None = None) -> Counter[str]:
+        """Every column summed, on one CPU or on all."""
+        sums: Counter[str] = Counter()
+        for row in self.rows():
+            if cpu in (None, row["cpu"]):
+                sums.update({k: n for k, n in row.items() if k not in ("cpu", "exits")})
+        return sums
+
+
+@contextmanager
+def watching(host: Host, *words: str) -> Iterator[Watch]:
+    """Runs kstats with one long interval, ``kstats -v`` unless ``words`` begin with a command."""
+    view = words if words[:1] == ("exits",) else ("-v", "3600", *words)
+    with host.start(["kstats", *view, "-o", "json", "--debug"], timeout=600) as command:
+        yield Watch(command)
+
+
+def wait_attached(*watches: Watch) -> None:
+    """Waits until all of them count; they start side by side."""
+    for watch in watches:
+        watch.command.wait_output(ATTACHED)

@@ -1,0 +1,166 @@
+"""``kstats -v`` in every emulated KVM host, around guests whose exits are known to the unit."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+
+import attrs
+import pytest
+
+from kstats import arch as arches
+from tests.hosts import Host
+from tests.live.conftest import Bed
+from tests.live.guests import at_any_time, expected, guest
+from tests.live.kstats import ExitId, Watch, wait_attached, watching
+from tests.vmm.workload import parse
+
+pytestmark = pytest.mark.host
+
+PINNED = 1
+
+# The column each kind of work must appear in, from the documents that define the columns.
+COLUMN_OF: Mapping[str, Mapping[str, str]] = {
+    "x64": {
+        "cpuid": "inst_cpuid",
+        "io": "inst_io",
+        "in": "inst_io",
+        "rdmsr": "msr_rd",
+        "wrmsr": "msr_wr",
+        "hypercall": "inst_vmcall",
+        "hlt": "inst_hlt",
+        "cr0": "ctrl_reg",
+        "xsetbv": "inst_xsetbv",
+    },
+    "arm64": {"smc": "smc_inst", "sys64": "sys_inst", "wfi": "wfx_inst"},
+}
+
+
+@attrs.frozen
+class Observed:
+    """One guest's run as everybody saw it who watched."""
+
+    watch: Watch
+    classic: Watch
+    perf: int
+    kernel: int
+    vcpus: int
+
+
+def kernel_exits(host: Host) -> int:
+    """The kernel's own count of exits, of the VMs that are alive."""
+    return int(host.get("/sys/kernel/debug/kvm/exits"))
+
+
+def perf_count(text: str) -> int:
+    """The count in ``perf stat -x,``'s output."""
+    return int(next(line for line in text.splitlines() if "kvm:kvm_exit" in line).split(",")[0])
+
+
+PERF = ("perf", "stat", "-x,", "-a", "-e", "kvm:kvm_exit", "sleep", "3600")
+
+
+@pytest.fixture(scope="module")
+def observed(bed: Bed, host: Host) -> Observed:
+    with (
+        watching(host, "--total") as watch,
+        watching(host, "--probe", "classic") as classic,
+    ):
+        wait_attached(watch, classic)
+        with host.start(PERF).started() as perf:
+            host.run("until bpftool perf list >/dev/null; do :; done; sleep 1").check()
+            with guest(host, "--cpu", str(PINNED), "--workload", bed.workload):
+                kernel = kernel_exits(host)
+                watch.stop()
+                classic.stop()
+                counted = perf_count(perf.stop().stderr)
+    return Observed(watch, classic, counted, kernel, vcpus=1)
+
+
+def test_doctor_finds_that_it_works_and_every_name_known(bed: Bed, host: Host) -> None:
+    said = host.run(["kstats", "doctor"]).check().stdout
+    assert "kstats -v works here" in said
+    assert f"loaded and attached through {bed.probe}" in said
+    assert re.search(r"ok\s+names", said)
+
+
+def test_every_name_of_the_running_kernel_is_in_our_tables(host: Host) -> None:
+    text = host.get("/sys/kernel/tracing/events/kvm/kvm_exit/format").decode()
+    named = set(re.findall(r'\{[^{}"]*,\s*"([^"]+)"\s*\}', text))
+    isas = [isa for arch in arches.arches() for isa in arch.isas]
+    known = {reason.name for isa in isas for reason in isa.reasons.values()}
+    known.update(name for isa in isas for name in isa.flags.values())
+    assert len(named) > 30
+    # TRAP says that the exception class tells; it is no reason of its own.
+    assert named - known <= {"TRAP"}
+
+
+def test_every_reason_is_counted_to_the_unit(bed: Bed, observed: Observed) -> None:
+    counted = observed.watch.exits(PINNED)
+    wanted = expected(bed.workload, bed.isa)
+    certain = {exit_: n for exit_, n in counted.items() if exit_ in wanted}
+    assert certain == wanted
+
+
+def test_nothing_else_is_counted(bed: Bed, observed: Observed) -> None:
+    allowed = set(expected(bed.workload, bed.isa)) | at_any_time(bed.workload, bed.isa)
+    assert set(observed.watch.exits()) <= allowed
+
+
+def test_other_cpus_rows_stay_empty(observed: Observed) -> None:
+    others = {row["cpu"] for row in observed.watch.rows()} - {PINNED}
+    assert others
+    assert all(sum(observed.watch.exits(cpu).values()) == 0 for cpu in others)
+
+
+def test_columns_hold_what_their_documents_say(bed: Bed, observed: Observed) -> None:
+    column_of = COLUMN_OF["arm64" if bed.isa == "arm64" else "x64"]
+    wanted: Counter[str] = Counter()
+    for step in parse(bed.workload):
+        if step.kind in column_of:
+            wanted[column_of[step.kind]] += step.count
+    if "inst_io" in wanted:
+        # The guest rings at the VMM's door with an OUT: see tests/vmm.
+        wanted["inst_io"] = expected_io(bed)
+    sums = observed.watch.sums(PINNED)
+    assert {column: sums[column] for column in wanted} == wanted
+
+
+def expected_io(bed: Bed) -> int:
+    code = {"vmx": 30, "svm": 0x7B}[bed.isa]
+    return expected(bed.workload, bed.isa)[bed.isa, code, 0]
+
+
+def test_entries_are_exits_once_no_vcpu_is_in_its_guest(observed: Observed) -> None:
+    sums = observed.watch.sums()
+    assert sums["vm_entry"] == sums["vm_exit"] > 0
+
+
+def test_columns_sum_to_exits(observed: Observed) -> None:
+    for row in observed.watch.rows():
+        columns = [
+            n for key, n in row.items() if key not in ("cpu", "vm_entry", "vm_exit", "exits")
+        ]
+        assert sum(columns) == row["vm_exit"] == sum(e["count"] for e in row["exits"])
+
+
+def test_total_is_the_kernels_own_count(observed: Observed) -> None:
+    assert observed.watch.sums()["vm_exit"] == observed.kernel
+
+
+def test_classic_tracepoint_gives_the_same_numbers(observed: Observed) -> None:
+    assert by_cpu(observed.classic) == by_cpu(observed.watch)
+
+
+def by_cpu(watch: Watch) -> dict[int, Counter[ExitId]]:
+    return {row["cpu"]: watch.exits(row["cpu"]) for row in watch.rows()}
+
+
+def test_perf_beside_kstats_counts_every_exit(observed: Observed) -> None:
+    assert observed.perf == observed.kernel
+
+
+def test_nothing_was_lost(observed: Observed) -> None:
+    gaps = [(r["lost"], r["foreign"], r["missed"]) for r in observed.watch.reports]
+    assert gaps == [(0, 0, 0)] * len(gaps)

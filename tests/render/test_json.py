@@ -1,0 +1,175 @@
+"""JSON Lines, held against the schema that is shipped, and the schema against wrong reports."""
+
+from __future__ import annotations
+
+import io
+import json
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+
+from kstats.model import Sample
+from kstats.render.jsonlines import JsonRenderer
+from kstats.views.percpu import Options, PerCpuView
+from tests.samples import SAMPLES, sample
+
+SCHEMA = json.loads((files("kstats.render") / "report.schema.json").read_text(encoding="utf-8"))
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+X64_COLUMNS = (
+    "ints ints_win ept ctrl_reg msr_rd msr_wr inst_io inst_hlt inst_cpuid inst_ple inst_vmcall "
+    "inst_xsetbv"
+)
+ARM64_COLUMNS = "inst_abt data_abt wfx_inst sys_inst smc_inst ints"
+
+WRITE = ("svm", 2 << 32 | 0x7C)
+LOST = (
+    "exits had codes that found no room or could not be read: "
+    "counted under vm_exit and other, number not kept"
+)
+BUSY = sample({WRITE: {0: 3}, ("svm", 0x400): {1: 2}}, entries={0: 4}, lost={1: 1}, notes=("n",))
+
+
+def report(of: Sample, **options: Any) -> Any:
+    """The report as a reader gets it."""
+    stream = io.StringIO()
+    JsonRenderer(stream).write(PerCpuView(Options(detail=True, **options)).table(of))
+    line = stream.getvalue()
+    assert line.index("\n") == len(line) - 1
+    return json.loads(line)
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_a_report_in_full() -> None:
+    assert report(BUSY, total=True, cpus=(1,)) == {
+        "time": "2026-01-31T12:00:00.250Z",
+        "elapsed": 1.0,
+        "arch": "x64",
+        "unit": "count",
+        "rows": [
+            {"cpu": 1, "vm_entry": 0, "vm_exit": 3}
+            | dict.fromkeys(X64_COLUMNS.split(), 0)
+            | {
+                "ept": 2,
+                "other": 1,
+                "exits": [
+                    {"isa": "svm", "code": 0x400, "qualifier": 0, "reason": "npf", "count": 2}
+                ],
+            }
+        ],
+        "total": {"vm_entry": 0, "vm_exit": 3}
+        | dict.fromkeys(X64_COLUMNS.split(), 0)
+        | {
+            "ept": 2,
+            "other": 1,
+            "exits": [{"isa": "svm", "code": 0x400, "qualifier": 0, "reason": "npf", "count": 2}],
+        },
+        "lost": 1,
+        "foreign": 0,
+        "missed": 0,
+        "notes": [
+            "n",
+            f"1 {LOST}",
+        ],
+    }
+
+
+def test_a_code_is_the_kernels_number_and_its_qualifier() -> None:
+    (exit_,) = report(BUSY)["rows"][0]["exits"]
+    assert exit_ == {"isa": "svm", "code": 0x7C, "qualifier": 2, "reason": "msr:wr", "count": 3}
+
+
+@pytest.mark.parametrize(("arch", "columns"), [("x64", X64_COLUMNS), ("arm64", ARM64_COLUMNS)])
+def test_a_row_has_the_columns_in_the_order_of_the_table(arch: str, columns: str) -> None:
+    (row,) = report(sample(arch=arch, cpus=(0,)))["rows"]
+    assert " ".join(row) == f"cpu vm_entry vm_exit {columns} other exits"
+
+
+@pytest.mark.parametrize("options", [{}, {"rate": True}, {"reasons": True}, {"total": True}])
+def test_what_is_written_is_valid(options: dict[str, bool]) -> None:
+    for of in (BUSY, sample(arch="arm64"), sample({("arm64", 1 << 32): {0: 1}}, arch="arm64")):
+        VALIDATOR.validate(report(of, **options))
+
+
+@given(SAMPLES)
+def test_any_sample_makes_a_valid_report(of: Sample) -> None:
+    for options in ({"total": True}, {"rate": True}, {"reasons": True, "nonzero": True}):
+        VALIDATOR.validate(report(of, **options))
+
+
+def test_rates_are_rounded_and_said_to_be_rates() -> None:
+    got = report(sample(entries={0: 1}, elapsed=3.0), rate=True)
+    assert got["unit"] == "per_second"
+    assert got["rows"][0]["vm_entry"] == 0.333
+
+
+def wrong(**changes: Any) -> Any:
+    """A report with other values; None takes one away."""
+    changed = report(BUSY, total=True) | changes
+    return {key: value for key, value in changed.items() if value is not None}
+
+
+def wrong_row(**changes: Any) -> Any:
+    """A report whose first row has other values; None takes one away."""
+    row = report(BUSY)["rows"][0] | changes
+    return wrong(rows=[{key: value for key, value in row.items() if value is not None}])
+
+
+def wrong_exit(**changes: Any) -> Any:
+    """A report with another reason behind its first row."""
+    return wrong_row(exits=[report(BUSY)["rows"][0]["exits"][0] | changes])
+
+
+@pytest.mark.parametrize(
+    "instance",
+    [
+        wrong(time="2026-01-31 12:00:00"),
+        wrong(elapsed=-1),
+        wrong(arch=None),
+        wrong(unit="exits"),
+        wrong(rows={}),
+        wrong(lost=None),
+        wrong(missed=0.5),
+        wrong(extra=1),
+        wrong(notes=[1]),
+        wrong(notes=[""]),
+        wrong(total=report(BUSY)["rows"][0]),
+        wrong_row(cpu=None),
+        wrong_row(cpu="0"),
+        wrong_row(cpu=-1),
+        wrong_row(vm_exit=None),
+        wrong_row(ept=None),
+        wrong_row(ints=None),
+        wrong_row(ept=-1),
+        wrong_row(ept=0.5),
+        wrong_row(ept="1"),
+        wrong_row(data_abt=1),
+        wrong_row(exits=None),
+        wrong_exit(code=1 << 32),
+        wrong_exit(reason=""),
+        wrong_exit(count=1.5),
+        wrong_exit(extra=1),
+        report(BUSY) | {"arch": "arm64"},
+        [],
+    ],
+)
+def test_a_report_that_is_wrong_is_invalid(instance: Any) -> None:
+    assert not VALIDATOR.is_valid(instance)
+
+
+def test_the_wrong_reports_are_wrong_only_where_they_were_changed() -> None:
+    for instance in (wrong(), wrong_row(), wrong_exit()):
+        VALIDATOR.validate(instance)
+
+
+def test_an_installed_backend_may_have_columns_of_its_own() -> None:
+    row = {"cpu": 0, "vm_entry": 1, "vm_exit": 1, "knock": 1, "other": 0, "exits": []}
+    instance = wrong(arch="toy", rows=[row], total=None)
+    VALIDATOR.validate(instance)
+    assert not VALIDATOR.is_valid(instance | {"rows": [row | {"knock": "1"}]})

@@ -1,0 +1,250 @@
+"""The table people see, on paper, in a pipe and on a terminal."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from kstats.model import Sample
+from kstats.render.text import TextRenderer, heading_texts
+from kstats.table import Heading, Row, Table
+from kstats.views.percpu import Options, PerCpuView
+from tests.samples import SAMPLES, sample
+
+# The headings of Fuchsia's kstats -v, and our last column.
+ARM64_HEADER = "cpu vm_entry vm_exit inst_abt data_abt wfx_inst sys_inst smc_inst ints other"
+X64_HEADER = (
+    "cpu vm_entry vm_exit ints ints_win ept ctrl_reg msr(rd wr) "
+    "inst(io hlt cpuid ple vmcall xsetbv) other"
+)
+
+EPT, CPUID = ("vmx", 48), ("vmx", 10)
+BOLD, DIM = "\x1b[1m", "\x1b[2m"
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """It says so here."""
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """A terminal of ten lines."""
+    monkeypatch.setenv("LINES", "10")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    return Terminal()
+
+
+def written(*samples: Sample, stream: io.StringIO | None = None, **options: Any) -> list[str]:
+    """The lines that are written for one sample after the other."""
+    stream = io.StringIO() if stream is None else stream
+    view, renderer = PerCpuView(Options(**options)), TextRenderer(stream)
+    for of in samples:
+        renderer.write(view.table(of))
+    return stream.getvalue().splitlines()
+
+
+def plain(line: str) -> str:
+    """A line without colours."""
+    return re.sub(r"\x1b\[\d*m", "", line)
+
+
+def test_arm64_looks_as_fuchsia_prints_it() -> None:
+    of = sample(
+        {
+            ("arm64", 0x24): {0: 6, 1: 111},
+            ("arm64", 0x01): {0: 27, 1: 3},
+            ("arm64", 0x18): {0: 1, 1: 17},
+            ("arm64", 1 << 32): {0: 9, 1: 94},
+        },
+        arch="arm64",
+        entries={0: 43, 1: 226},
+    )
+    assert written(of) == [
+        ARM64_HEADER,
+        "  0       43      43        0        6       27        1        0    9     0",
+        "  1      226     225        0      111        3       17        0   94     0",
+    ]
+
+
+def test_x64_looks_as_fuchsia_prints_it() -> None:
+    codes = {1: 10, 31: 10, 32: 10, 30: 5, 12: 5}
+    of = sample({("vmx", c): {0: n} for c, n in codes.items()}, cpus=(0,), entries={0: 40})
+    header, row = written(of)
+    assert header == X64_HEADER
+    assert row == (
+        "  0       40      40   10        0   0        0     10  10"
+        "       5   5     0   0      0       0     0"
+    )
+
+
+def test_cells_stand_right_aligned_under_their_headings() -> None:
+    header, row, _ = written(sample({EPT: {0: 7}}, entries={0: 123456789}))
+    assert len(header) == len(row)
+    for name in ("ept", "other"):
+        assert row[header.index(name) + len(name) - 1] in "70"
+    assert header.startswith("cpu  vm_entry vm_exit")
+    assert row.startswith("  0 123456789       7")
+
+
+def test_columns_only_ever_get_wider() -> None:
+    """A report of small numbers stays below one of large ones."""
+    lines = written(
+        sample(entries={0: 1}, cpus=(0,)),
+        sample(entries={0: 10**12}, cpus=(0,)),
+        sample(entries={0: 1}, cpus=(0,)),
+    )
+    assert [len(line) for line in lines[2:]] == [len(lines[1]) + 5] * 2
+
+
+def test_the_header_comes_once_where_nobody_scrolls() -> None:
+    lines = written(*[sample(cpus=(0, 1, 2))] * 50)
+    assert lines[0] == X64_HEADER
+    assert lines.count(X64_HEADER) == 1
+    assert len(lines) == 1 + 50 * 3
+
+
+def test_the_header_comes_again_when_columns_change() -> None:
+    lines = written(sample({EPT: {0: 1}}), sample({CPUID: {0: 1}}), reasons=True)
+    assert [line.split() for line in lines if "cpu" in line] == [
+        ["cpu", "vm_entry", "vm_exit", "EPT_VIOLATION", "other"],
+        ["cpu", "vm_entry", "vm_exit", "CPUID", "EPT_VIOLATION", "other"],
+    ]
+
+
+def test_a_header_is_always_on_the_screen(terminal: Terminal) -> None:
+    """Of the last nine lines (the cursor is on the tenth) one is a header, and never two."""
+    lines = written(*[sample(cpus=(0, 1))] * 40, stream=terminal)
+    assert len(lines) > 80
+    for end in range(9, len(lines) + 1):
+        headers = sum("vm_exit" in line for line in lines[end - 9 : end])
+        assert headers in {1, 2}
+    assert sum("vm_exit" in line for line in lines) == 10
+
+
+def test_a_report_longer_than_the_screen_has_its_own_header(terminal: Terminal) -> None:
+    lines = written(*[sample(cpus=tuple(range(12)))] * 3, stream=terminal)
+    assert [i for i, line in enumerate(lines) if "vm_exit" in line] == [0, 13, 26]
+
+
+def test_on_a_terminal_headers_are_bold_and_idle_cpus_dim(terminal: Terminal) -> None:
+    header, busy, idle = written(sample(entries={0: 1}), stream=terminal)
+    assert header == f"{BOLD}{X64_HEADER}\x1b[0m"
+    assert "\x1b" not in busy
+    assert idle.startswith(DIM)
+    assert len(plain(idle)) == len(busy) == len(X64_HEADER)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "begins"),
+    [
+        ("NO_COLOR", "1", "cpu"),
+        ("NO_COLOR", "", BOLD),
+        ("TERM", "dumb", "cpu"),
+        ("TERM", "", "cpu"),
+        ("TERM", "xterm-256color", BOLD),
+    ],
+)
+def test_colour_is_left_out_for_who_does_not_want_it(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, begins: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert written(sample(), stream=terminal)[0].startswith(begins)
+
+
+def test_a_pipe_gets_no_colour_whatever_the_terminal_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b" not in "".join(written(sample()))
+
+
+def test_what_was_not_counted_is_said_below_the_rows() -> None:
+    lines = written(sample(lost={0: 2}, foreign=3, missed=1, notes=("the sky is falling",)))
+    assert [line for line in lines if line.startswith("#")] == lines[3:]
+    assert lines[3:] == [
+        "# the sky is falling",
+        (
+            "# 2 exits had codes that found no room or could not be read: "
+            "counted under vm_exit and other, number not kept"
+        ),
+        "# 3 exits came from an ISA that is not decoded here: not counted",
+        "# 1 times the kernel skipped counting, another BPF program was running: not counted",
+    ]
+
+
+def test_the_total_is_the_last_row() -> None:
+    *_, total = written(sample({EPT: {0: 1, 1: 2}}), total=True)
+    assert total.split()[:3] == ["total", "0", "3"]
+
+
+def test_rates_have_one_digit_after_the_point() -> None:
+    row = written(sample(entries={0: 1}, elapsed=3.0), rate=True)[1]
+    assert row.split()[1] == "0.3"
+
+
+def test_a_time_stands_before_each_report_that_asks_for_it() -> None:
+    stream = io.StringIO()
+    renderer = TextRenderer(stream, timestamps=True)
+    for _ in range(2):
+        renderer.write(PerCpuView().table(sample(cpus=(0,))))
+    lines = stream.getvalue().splitlines()
+    assert [i for i, line in enumerate(lines) if line == "2026-01-31T12:00:00.250Z"] == [0, 3]
+
+
+@pytest.mark.parametrize(
+    ("interval", "elapsed", "notes"),
+    [
+        (1.0, 1.0, []),
+        (1.0, 1.15, []),
+        (1.0, 0.85, []),
+        (1.0, 0.3141, ["# this report is of 0.314 seconds, not 1"]),
+        (1.0, 2.5, ["# this report is of 2.5 seconds, not 1"]),
+        (0.01, 0.1, []),
+        (0.01, 0.2, ["# this report is of 0.2 seconds, not 0.01"]),
+        (None, 2.5, []),
+    ],
+)
+def test_a_report_much_shorter_or_longer_than_asked_says_so(
+    interval: float | None, elapsed: float, notes: list[str]
+) -> None:
+    """Its counts are of less time: after ^C, or when the machine slept."""
+    stream = io.StringIO()
+    TextRenderer(stream, interval=interval).write(PerCpuView().table(sample(elapsed=elapsed)))
+    assert stream.getvalue().splitlines()[3:] == notes
+
+
+@pytest.mark.parametrize(
+    ("headings", "texts"),
+    [
+        ([("a", ""), ("b", "")], ["a", "b"]),
+        ([("a", "g"), ("b", "g"), ("c", "")], ["g(a", "b)", "c"]),
+        ([("a", "g")], ["g(a)"]),
+        ([("a", "g"), ("b", "h")], ["g(a)", "h(b)"]),
+        ([], []),
+    ],
+)
+def test_neighbours_of_a_group_read_together(
+    headings: list[tuple[str, str]], texts: list[str]
+) -> None:
+    assert heading_texts(Heading(label, label, group) for label, group in headings) == texts
+
+
+def test_a_cell_without_a_value_is_a_dash() -> None:
+    stream = io.StringIO()
+    headings = (Heading("a", "a"), Heading("b", "b"))
+    TextRenderer(stream).write(Table("", 1, "x64", "count", headings, (Row((1, None)),)))
+    assert stream.getvalue() == "a b\n1 -\n"
+
+
+@given(SAMPLES)
+def test_every_line_of_a_report_is_as_wide_as_its_header(of: Sample) -> None:
+    lines = [line for line in written(of, total=True) if not line.startswith("# ")]
+    assert {len(line) for line in lines} == {len(lines[0])}

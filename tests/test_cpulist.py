@@ -1,0 +1,80 @@
+"""CPU lists, as people, kernels and enemies write them."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kstats import cpulist
+from kstats.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0", (0,)),
+        ("0-3", (0, 1, 2, 3)),
+        ("0-1,4-5,8\n", (0, 1, 4, 5, 8)),
+        ("3,1,2", (1, 2, 3)),
+        ("2-4,3-5,4", (2, 3, 4, 5)),
+        (" 0 , 2 ", (0, 2)),
+        ("7-7", (7,)),
+        ("00-01", (0, 1)),
+        ("65535", (65535,)),
+    ],
+)
+def test_a_list_gives_its_cpus_ascending_and_once(text: str, expected: tuple[int, ...]) -> None:
+    assert cpulist.parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", ",", "0,", ",0", "0,,1", "-", "-1", "0-", "0--1", "0-1-2", "0:3", "0-3/2"),
+        *("all", "0x1", "1.0", "+1", "1e1", "1_0", "0 1", "0\x001", "0\n1", "1" * 5000),
+        *("\u0663", "\uff10", "\xb2"),  # digits to str.isdigit
+    ],
+)
+def test_anything_else_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        cpulist.parse(text)
+    assert caught.value.hint == "write it like 0-3,8"
+    assert "\n" not in str(caught.value)
+
+
+def test_a_range_backwards_comes_with_the_right_one() -> None:
+    with pytest.raises(UsageError, match="'5-3' runs backwards") as caught:
+        cpulist.parse("0,5-3")
+    assert caught.value.hint == "write it 3-5"
+
+
+@pytest.mark.parametrize("text", ["65536", "0-65536", "999999", "0-999999"])
+def test_numbers_beyond_any_host_are_refused_unspelled(text: str) -> None:
+    """Nobody gets a million numbers made by asking for them."""
+    with pytest.raises(UsageError, match="there is no CPU"):
+        cpulist.parse(text)
+
+
+def test_a_hostile_list_takes_no_time() -> None:
+    start = time.monotonic()
+    with pytest.raises(UsageError):
+        cpulist.parse("0-4000000000," * 1000)
+    assert time.monotonic() - start < 0.1
+
+
+@given(st.sets(st.integers(0, cpulist.MOST_CPUS - 1), min_size=1))
+def test_what_is_written_is_what_is_read(cpus: set[int]) -> None:
+    assert cpulist.parse(",".join(map(str, cpus))) == tuple(sorted(cpus))
+
+
+@given(st.text(alphabet="0123456789-, x\n", max_size=20))
+def test_no_text_gives_anything_but_cpus_or_a_usage_error(text: str) -> None:
+    try:
+        cpus = cpulist.parse(text)
+    except UsageError:
+        return
+    assert cpus
+    assert list(cpus) == sorted(set(cpus))

@@ -1,0 +1,251 @@
+"""What doctor finds on recorded hosts, and that its verdict is that of kstats -v."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import struct
+from pathlib import Path
+
+import attrs
+import pytest
+
+from kstats import arch as arches
+from kstats import doctor
+from kstats.cli import main, stats
+from kstats.collector import live, loader
+from kstats.doctor import Check, State
+from kstats.errors import BackendError
+from kstats.host import Host
+from tests import trees
+
+FORMAT = "sys/kernel/tracing/events/kvm/kvm_exit/format"
+FORMATS = Path(__file__).parent / "data" / "formats"
+ALL = 1 << 21 | 1 << 38 | 1 << 39
+
+
+def found(host: Host) -> dict[str, Check]:
+    """The checks of a host, by name."""
+    return {check.name: check for check in doctor.diagnose(host).checks}
+
+
+def status(capabilities: int) -> dict[str, str]:
+    """A /proc/self/status with these effective capabilities."""
+    return {"proc/self/status": f"Name:\tkstats\nCapEff:\t{capabilities:016x}\nSeccomp:\t0\n"}
+
+
+def format_file(kernel: str) -> dict[str, str]:
+    """The format file of a kernel's kvm_exit, in a tracefs."""
+    return {FORMAT: (FORMATS / f"{kernel}.format").read_text(encoding="utf-8")}
+
+
+def test_the_kernel_is_the_hosts(tmp_path: Path) -> None:
+    host = trees.recorded(tmp_path, {"proc/sys/kernel/osrelease": "6.1.0-50-amd64\n"})
+    assert found(host)["kernel"] == Check("kernel", State.OK, "Linux 6.1.0-50-amd64")
+
+
+def test_an_unknown_machine_fails_with_the_known_ones(tmp_path: Path) -> None:
+    checks = found(Host(tmp_path, "mips"))
+    assert checks["arch"] == Check(
+        "arch",
+        State.FAIL,
+        "no backend for machine 'mips'",
+        "known machines: aarch64, amd64, arm64, x86_64",
+    )
+    assert checks["kvm"].state is State.FAIL
+    assert checks["names"].state is State.WARN
+
+
+@pytest.mark.parametrize("module", ["kvm_intel", "kvm_amd"])
+def test_kvm_is_the_isa_and_its_module(tmp_path: Path, module: str) -> None:
+    host = trees.x64(tmp_path, module)
+    isa = {"kvm_intel": "vmx", "kvm_amd": "svm"}[module]
+    assert doctor._kvm(host) == Check("kvm", State.OK, f"{isa} {module}")
+
+
+def test_kvm_on_arm64_has_no_module(tmp_path: Path) -> None:
+    assert doctor._kvm(trees.arm64(tmp_path)) == Check("kvm", State.OK, "arm64")
+
+
+def test_kvm_that_is_missing_comes_with_the_command_that_loads_it(tmp_path: Path) -> None:
+    check = found(trees.x64(tmp_path, cpu="svm", kvm=False))["kvm"]
+    assert check == Check("kvm", State.FAIL, "KVM is not loaded", "load it: modprobe kvm_amd")
+
+
+@pytest.mark.parametrize(
+    ("held", "state", "text"),
+    [
+        (ALL, State.OK, "CAP_BPF CAP_PERFMON CAP_SYS_ADMIN"),
+        (1 << 21, State.OK, "CAP_SYS_ADMIN"),
+        (1 << 38 | 1 << 39, State.OK, "CAP_BPF CAP_PERFMON"),
+        (1 << 39, State.FAIL, "CAP_PERFMON missing"),
+        (1 << 38, State.FAIL, "CAP_BPF missing"),
+        (1 << 12 | 1 << 19, State.FAIL, "CAP_BPF CAP_PERFMON missing"),
+        (0, State.FAIL, "CAP_BPF CAP_PERFMON missing"),
+    ],
+)
+def test_privileges_are_the_effective_capabilities(
+    tmp_path: Path, held: int, state: State, text: str
+) -> None:
+    check = found(trees.recorded(tmp_path, status(held)))["privileges"]
+    assert check.state is state
+    assert check.found.endswith(text)
+    assert bool(check.fix) is (state is State.FAIL)
+
+
+def test_ones_own_capabilities_are_those_that_capget_tells() -> None:
+    header = struct.pack("=Ii", 0x20080522, 0)
+    data = ctypes.create_string_buffer(24)
+    assert ctypes.CDLL(None).capget(header, data) == 0
+    low, _, _, high, _, _ = struct.unpack("=6I", data)
+    effective = high << 32 | low
+    held = doctor._held_capabilities(Host())
+    assert ("CAP_SYS_ADMIN" in held) is bool(effective >> 21 & 1)
+    assert ("CAP_BPF" in held) is bool(effective >> 39 & 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("[none] integrity confidentiality", State.OK),
+        ("none [integrity] confidentiality", State.OK),
+        ("none integrity [confidentiality]", State.WARN),
+    ],
+)
+def test_only_confidentiality_is_in_the_way(tmp_path: Path, text: str, state: State) -> None:
+    check = found(trees.recorded(tmp_path, {"sys/kernel/security/lockdown": text}))["lockdown"]
+    assert check.state is state
+    assert check.found.startswith(text[text.index("[") + 1 : text.index("]")])
+
+
+def test_btf_is_that_of_the_kernel_and_the_vendor_module(tmp_path: Path) -> None:
+    host = trees.x64(tmp_path, "kvm_intel")
+    assert doctor._btf(host).state is State.WARN
+    trees.recorded(tmp_path, {"sys/kernel/btf/vmlinux": "", "sys/kernel/btf/kvm_intel": ""})
+    assert doctor._btf(host) == Check("btf", State.OK, "vmlinux kvm_intel")
+
+
+def test_tracefs_that_is_not_mounted_comes_with_the_mount_command(tmp_path: Path) -> None:
+    check = found(trees.recorded(tmp_path, {}))["tracefs"]
+    assert check.state is State.WARN
+    assert check.fix == "mount -t tracefs nodev /sys/kernel/tracing"
+    trees.recorded(tmp_path, {FORMAT: ""})
+    assert found(Host(tmp_path))["tracefs"].state is State.OK
+
+
+@pytest.mark.parametrize(
+    ("module", "kernel"), [("kvm_intel", "bookworm-6.1-amd64"), ("kvm_amd", "bullseye-5.10-amd64")]
+)
+def test_a_kernel_whose_names_are_ours_is_fine(tmp_path: Path, module: str, kernel: str) -> None:
+    trees.x64(tmp_path, module)
+    assert doctor._names(trees.recorded(tmp_path, format_file(kernel))).state is State.OK
+
+
+def test_a_kernel_that_names_a_new_reason_is_told(tmp_path: Path) -> None:
+    """Its exits are counted under other until we know it."""
+    (text,) = format_file("bookworm-6.1-amd64").values()
+    assert '{ 48, "EPT_VIOLATION" }' in text
+    changed = text.replace('{ 48, "EPT_VIOLATION" }', '{ 48, "EPT_VIOLATION" }, { 99, "NEW" }')
+    trees.x64(tmp_path, "kvm_intel")
+    check = doctor._names(trees.recorded(tmp_path, {FORMAT: changed}))
+    assert check.state is State.WARN
+    assert check.found == "this kernel has names of its own: 0x63=NEW"
+
+
+@pytest.mark.parametrize(
+    ("ours", "distributions", "state"),
+    [(True, False, State.OK), (False, True, State.OK), (False, False, State.FAIL)],
+)
+def test_bcc_may_be_this_pythons_or_the_distributions(
+    monkeypatch: pytest.MonkeyPatch,
+    ours: bool,  # noqa: FBT001
+    distributions: bool,  # noqa: FBT001
+    state: State,
+) -> None:
+    monkeypatch.setattr(loader, "has_bcc", lambda: ours)
+    monkeypatch.setattr(loader, "distribution_has_bcc", lambda: distributions)
+    check = doctor._bcc()
+    assert check.state is state
+    assert (check.fix == "apt install python3-bpfcc") is (state is State.FAIL)
+
+
+def test_a_broken_backend_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = (BackendError("package toys: no C file", "its author can mend it"),)
+    monkeypatch.setattr(arches, "broken", lambda: broken)
+    check = found(Host(tmp_path, "mips"))["backend"]
+    assert check == Check(
+        "backend", State.WARN, "package toys: no C file", "its author can mend it"
+    )
+
+
+HOSTS = {
+    "nothing": lambda root: Host(root, "x86_64"),
+    "unknown machine": lambda root: Host(root, "mips"),
+    "no kvm": lambda root: trees.x64(root, kvm=False),
+    "pvm": lambda root: trees.x64(root, "kvm_pvm"),
+    "not initialised": lambda root: trees.x64(root, "kvm_intel", kvm=False),
+    "arm64 at EL1": lambda root: trees.arm64(root, kvm=False),
+}
+
+
+@pytest.fixture(params=HOSTS)
+def host(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """A host on which kstats -v cannot work, as the commands see it."""
+    made = HOSTS[request.param](tmp_path)
+    for module in (stats, live, doctor):
+        monkeypatch.setattr(module, "Host", lambda: made)
+    return made
+
+
+def test_the_verdict_is_what_kstats_v_ends_with(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = main(["-v"])
+    err = capsys.readouterr().err
+    assert main(["doctor"]) == status == doctor.diagnose(host).status == 4
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1] == "kstats -v does not work here"
+    program = found(host)["program"]
+    assert err.splitlines()[:2] == [f"kstats: {program.found}", f"kstats: hint: {program.fix}"]
+
+
+def test_every_failure_has_a_fix(host: Host) -> None:
+    for check in doctor.diagnose(host).checks:
+        assert check.fix or check.state is not State.FAIL
+        assert "\n" not in check.found + check.fix
+
+
+def test_json_is_the_diagnosis(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "-o", "json"]) == 4
+    report = json.loads(capsys.readouterr().out)
+    assert report == json.loads(json.dumps(attrs.asdict(doctor.diagnose(host))))
+    assert report["status"] == 4
+    for check in report["checks"]:
+        assert list(check) == ["name", "state", "found", "fix"]
+        assert check["state"] in {"ok", "warn", "fail"}
+
+
+def test_the_table_has_a_line_for_every_check_and_every_fix(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["doctor"])
+    lines = capsys.readouterr().out.splitlines()
+    checks = doctor.diagnose(host).checks
+    failed: dict[str, str] = {}
+    fixes = []
+    for line, check in zip(lines, checks, strict=False):
+        assert line.split()[:2] == [check.state, check.name]
+        if check.state is State.FAIL and check.found in failed:
+            assert line.endswith(f"see {failed[check.found]}")
+            continue
+        failed[check.found] = check.name
+        assert line.endswith(check.found)
+        if check.fix and check.state is not State.OK:
+            fixes.append(f"{check.name}: {check.fix}")
+    assert lines[len(checks) : -1] == fixes
+
+
+def test_an_unknown_probe_is_a_slip_of_the_pen(tmp_path: Path) -> None:
+    diagnosis = doctor.diagnose(trees.x64(tmp_path, kvm=False), probe="gdb")
+    assert diagnosis.status == 2
+    assert diagnosis.checks[-1].found == "x64 has no probe 'gdb'"

@@ -1,0 +1,80 @@
+"""Importing kstats is for everybody: quick, and nothing on the host is touched by it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# An audit hook sees every open, whoever asks for it.
+WATCHED = """
+import sys
+opened = []
+def hook(event, arguments):
+    if event in ("open", "os.listdir", "os.scandir", "subprocess.Popen", "socket.__new__"):
+        opened.append(str(arguments[0]))
+sys.addaudithook(hook)
+before = set(sys.modules)
+import {module}
+print(*(path for path in opened if path.startswith(("/sys", "/proc", "/dev"))))
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+def importing(module: str) -> tuple[list[str], set[str]]:
+    """What importing a module opens below /sys, /proc and /dev, and which modules it brings."""
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED.format(module=module)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=20,
+        check=True,
+    )
+    opened, modules = done.stdout.splitlines()
+    return opened.split(), set(modules.split())
+
+
+def test_importing_kstats_costs_next_to_nothing() -> None:
+    """It brings in no other module, so there is nothing that could take time."""
+    assert importing("kstats") == ([], {"kstats"})
+
+
+@pytest.mark.parametrize("module", ["kstats.arch", "kstats.cli.stats", "kstats.doctor"])
+def test_no_module_looks_at_the_host_when_it_is_imported(module: str) -> None:
+    opened, modules = importing(module)
+    assert opened == []
+    assert "bcc" not in modules
+
+
+def test_architectures_need_nothing_of_the_collector() -> None:
+    """Decoding works where there is no Linux."""
+    _, modules = importing("kstats.arch")
+    assert not {m for m in modules if m.startswith(("kstats.collector", "kstats.host", "ctypes"))}
+
+
+def test_the_loading_child_needs_the_standard_library_alone() -> None:
+    """It may run under a Python for which nothing of ours is installed."""
+    code = f"import sys; sys.path.append({str(ROOT)!r}); import kstats.collector.child"
+    subprocess.run([sys.executable, "-I", "-S", "-c", code], timeout=20, check=True)
+
+
+def test_importing_kstats_is_quick_beside_what_python_itself_imports() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", "import kstats"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=20,
+        check=True,
+    )
+    took = {}
+    for line in done.stderr.splitlines()[1:]:
+        _, cumulative, module = line.removeprefix("import time:").split("|")
+        took[module.strip()] = int(cumulative)
+    assert took["kstats"] < 50_000
+    assert took["kstats"] < took["site"]

@@ -1,0 +1,96 @@
+"""One room, one job: what only one part of the package may do, held against its syntax trees."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import kstats
+from kstats import arch as arches
+
+PACKAGE = Path(kstats.__file__).parent
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if "bpf" not in path.parts)
+
+# Programs of their own beside kstats: python -m kstats, the contract test of backends, and the
+# process that loads.
+PROGRAMS = {"__main__.py", "arch/contract.py", "collector/child.py"}
+
+MACHINES = {
+    name
+    for arch in arches.arches()
+    for name in (arch.name, *arch.machines, *(isa.name for isa in arch.isas))
+}
+
+
+def name(path: Path) -> str:
+    """A file's name in messages: its path in the package."""
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def nodes(path: Path) -> Iterator[ast.AST]:
+    """Every node of a file's syntax tree."""
+    return ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def imported(path: Path) -> set[str]:
+    """The modules that a file imports, wherever in it."""
+    found: set[str] = set()
+    for node in nodes(path):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.update((node.module, *(f"{node.module}.{alias.name}" for alias in node.names)))
+    return found
+
+
+def calls(path: Path) -> set[str]:
+    """What a file calls, as it is written."""
+    return {ast.unparse(node.func) for node in nodes(path) if isinstance(node, ast.Call)}
+
+
+def strings(node: ast.AST) -> set[str]:
+    """The string constants below a node."""
+    below = (n.value for n in ast.walk(node) if isinstance(n, ast.Constant))
+    return {value for value in below if isinstance(value, str)}
+
+
+def test_only_the_loading_child_imports_bcc() -> None:
+    assert [name(path) for path in FILES if "bcc" in imported(path)] == ["collector/child.py"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_only_the_command_line_prints_and_exits(path: Path) -> None:
+    if name(path).startswith("cli/") or name(path) in PROGRAMS:
+        return
+    forbidden = {"print", "sys.exit", "os._exit", "exit", "quit", "SystemExit", "input"}
+    forbidden |= {f"sys.{stream}.write" for stream in ("stdout", "stderr")}
+    assert not calls(path) & forbidden
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_only_architectures_know_architectures_by_name(path: Path) -> None:
+    """What differs between machines is data of kstats/arch, not a branch somewhere else."""
+    if name(path).startswith("arch/"):
+        return
+    for node in nodes(path):
+        if isinstance(node, ast.Compare | ast.match_case):
+            assert not strings(node) & MACHINES, ast.unparse(node)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("startswith"):
+            assert not strings(node) & MACHINES, ast.unparse(node)
+
+
+@pytest.mark.parametrize("room", ["views", "render"])
+def test_views_and_renderers_do_not_know_where_samples_come_from(room: str) -> None:
+    for path in (PACKAGE / room).rglob("*.py"):
+        for module in imported(path):
+            assert not module.startswith(("kstats.collector", "kstats.cli", "kstats.host"))
+            assert module.split(".")[0] not in {"ctypes", "subprocess", "socket"}
+
+
+@pytest.mark.parametrize("file", ["model.py", "vms/identity.py", "table.py", "errors.py"])
+def test_values_depend_on_nothing_but_values(file: str) -> None:
+    ours = {module for module in imported(PACKAGE / file) if module.startswith("kstats")}
+    assert ours <= {"kstats.vms.identity", "kstats.vms.identity.Thread"}

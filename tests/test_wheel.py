@@ -1,0 +1,59 @@
+"""The wheel, installed where nothing else is: all of it is there, and it runs."""
+
+from __future__ import annotations
+
+import subprocess
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.payload import ROOT, build_wheel
+
+pytestmark = pytest.mark.install
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment without the system's packages, with nothing but the wheel in it."""
+    place = tmp_path_factory.mktemp("wheel")
+    venv.create(place / "env", with_pip=True)
+    wheel = build_wheel(place)
+    run(place / "env", "pip", "install", "--quiet", str(wheel)).check_returncode()
+    return place / "env"
+
+
+def run(environment: Path, program: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [str(environment / "bin" / program), *words]
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd="/", timeout=300, check=False
+    )
+
+
+def test_commands_run(environment: Path) -> None:
+    assert run(environment, "kstats", "--version").stdout.startswith("kstats ")
+
+    assert run(environment, "kvmexit", "--help").stdout.startswith("usage: kvmexit")
+
+
+def test_every_c_file_is_installed(environment: Path) -> None:
+    (installed,) = environment.glob("lib/python3*/site-packages/kstats/bpf")
+    ours = {file.relative_to(ROOT / "bpf") for file in (ROOT / "bpf").rglob("*.[ch]")}
+    assert {file.relative_to(installed) for file in installed.rglob("*.[ch]")} == ours
+
+
+def test_it_decodes_without_bcc(environment: Path) -> None:
+    code = "from kstats import arch; print(arch.reason('vmx', 48).name)"
+    assert run(environment, "python", "-c", code).stdout == "EPT_VIOLATION\n"
+    assert run(environment, "python", "-c", "import bcc").returncode != 0
+
+
+def test_doctor_says_where_bcc_would_come_from(environment: Path) -> None:
+    said = run(environment, "kstats", "doctor").stdout
+    assert "not for this Python: programs are loaded with /usr/bin/python3" in said
+
+
+def test_names_collide_with_no_other_project(environment: Path) -> None:
+    listed = run(environment, "pip", "list", "--format", "freeze").stdout
+    assert "kvm-kstats==" in listed
+    assert "bcc==" not in listed

@@ -1,0 +1,185 @@
+"""Exits by any axes: whatever is asked for, every exit is in one row."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kstats import arch as arches
+from kstats.errors import UsageError
+from kstats.model import Code, Place, Sample
+from kstats.table import Cell, Table
+from kstats.views.exits import AXES, ExitsView, Options, parse_axes, vm_names
+from kstats.vms.identity import Kind, Thread, Vm
+from tests.samples import SAMPLES, sample
+
+HLT, EPT, STRANGE = ("vmx", 12), ("vmx", 48), ("vmx", 0x99)
+WEB, DB = Vm(100, 1, Kind.QEMU, "web"), Vm(200, 2, Kind.FIRECRACKER, "db")
+
+
+def number(tid: int, pid: int) -> int:
+    """The kernel's pid_tgid of a thread."""
+    return pid << 32 | tid
+
+
+THREADS = {
+    number(101, 100): Thread(101, 100, 0, WEB),
+    number(102, 100): Thread(102, 100, 1, WEB),
+    number(201, 200): Thread(201, 200, None, DB),
+}
+
+
+def happened(exits: dict[Code, dict[Place, int]], **fields: Any) -> Sample:
+    """A sample of these exits by those threads."""
+    return attrs.evolve(sample(**fields), exits=exits, threads=THREADS)
+
+
+BUSY = happened(
+    {
+        HLT: {(0, number(101, 100)): 10, (1, number(102, 100)): 5, (1, number(101, 100)): 1},
+        EPT: {(0, number(201, 200)): 4},
+    }
+)
+
+
+def table(of: Sample, by: str, **options: Any) -> Table:
+    """One report by the axes ``by``."""
+    return ExitsView(Options(parse_axes(by), **options)).table(of)
+
+
+def rows(of: Sample, by: str, **options: Any) -> list[tuple[Cell, ...]]:
+    """The rows without their share."""
+    return [row.cells[:-1] for row in table(of, by, **options).rows]
+
+
+@pytest.mark.parametrize(
+    ("by", "expected"),
+    [
+        ("cpu", [(0, 14), (1, 6)]),
+        ("pid", [(100, 16), (200, 4)]),
+        ("tid", [(101, 11), (102, 5), (201, 4)]),
+        ("vm", [("web", 16), ("db", 4)]),
+        ("vm,vcpu", [("web", 0, 11), ("web", 1, 5), ("db", "?", 4)]),
+        ("isa", [("vmx", 20)]),
+        ("reason", [("HLT", 16), ("EPT_VIOLATION", 4)]),
+        ("column", [("inst_hlt", 16), ("ept", 4)]),
+        ("category", [("idle", 16), ("memory", 4)]),
+        ("reason,cpu", [("HLT", 0, 10), ("HLT", 1, 6), ("EPT_VIOLATION", 0, 4)]),
+    ],
+)
+def test_each_axis_turns_the_same_exits(by: str, expected: list[tuple[Cell, ...]]) -> None:
+    assert rows(BUSY, by) == expected
+
+
+def test_shares_are_of_all_exits() -> None:
+    assert [row.cells[-1] for row in table(BUSY, "vm").rows] == [80.0, 20.0]
+
+
+def test_what_is_cut_off_is_one_row_more() -> None:
+    assert rows(BUSY, "tid", top=1) == [(101, 11), ("(others)", 9)]
+    assert rows(BUSY, "vm,vcpu", top=2)[-1] == ("(others)", None, 4)
+    assert rows(BUSY, "tid", top=3) == rows(BUSY, "tid")
+
+
+def test_rows_are_sorted_by_count_or_by_an_axis() -> None:
+    assert rows(BUSY, "tid", sort="tid") == [(101, 11), (102, 5), (201, 4)]
+    assert rows(BUSY, "reason", sort="reason") == [("EPT_VIOLATION", 4), ("HLT", 16)]
+
+
+def test_numbers_are_sorted_as_numbers_before_words() -> None:
+    threads = {number(i, 100): Thread(i, 100, vcpu, WEB) for i, vcpu in enumerate((10, 9, None), 1)}
+    of = attrs.evolve(BUSY, threads=threads, exits={HLT: {(0, thread): 1 for thread in threads}})
+    assert [row[0] for row in rows(of, "vcpu", sort="vcpu")] == [9, 10, "?"]
+
+
+def test_exits_without_a_thread_are_counted_and_noted() -> None:
+    of = happened({HLT: {(0, 0): 3, (0, number(101, 100)): 2}})
+    assert rows(of, "vm,tid") == [("?", "?", 3), ("web", 101, 2)]
+    (note,) = table(of, "vm").notes
+    assert note.startswith("3 exits found no room with their threads")
+
+
+def test_exits_without_a_code_keep_their_cpu() -> None:
+    of = happened({}, lost={1: 6})
+    assert rows(of, "cpu,reason,vm") == [(1, "?", "?", 6)]
+
+
+def test_a_thread_that_nobody_knows_keeps_its_numbers() -> None:
+    of = happened({HLT: {(0, number(7, 6)): 1}})
+    assert rows(of, "pid,tid,vm,vcpu") == [(6, 7, "?", "?", 1)]
+
+
+def test_codes_without_a_name_keep_their_number() -> None:
+    of = happened({STRANGE: {(0, number(101, 100)): 1}})
+    assert rows(of, "isa,reason,column,category") == [("vmx", "vmx:0x99", "other", "other", 1)]
+
+
+def test_namesakes_are_told_apart_by_pid() -> None:
+    other = Vm(300, 3, Kind.QEMU, "web")
+    threads = [Thread(1, vm.pid, 0, vm) for vm in (WEB, DB, other)]
+    assert vm_names(threads) == {WEB: "web(100)", DB: "db", other: "web(300)"}
+
+
+def test_rates_are_per_second_that_passed_and_shares_stay() -> None:
+    got = table(attrs.evolve(BUSY, elapsed=2.0), "vm", rate=True)
+    assert got.unit == "per_second"
+    assert [row.cells for row in got.rows] == [("web", 8.0, 80.0), ("db", 2.0, 20.0)]
+
+
+def test_nothing_that_happened_is_no_row() -> None:
+    assert rows(happened({}), "vm,reason") == []
+
+
+@pytest.mark.parametrize("text", ["", "cpu,", ",", "colour", "CPU", "cpu vm", "count"])
+def test_an_axis_that_is_none_is_told_with_those_that_are(text: str) -> None:
+    with pytest.raises(UsageError, match="there is no axis") as caught:
+        parse_axes(text)
+    assert caught.value.hint == f"axes: {', '.join(AXES)}"
+
+
+def test_an_axis_is_named_once() -> None:
+    with pytest.raises(UsageError, match="named twice"):
+        parse_axes("cpu,vm,cpu")
+    assert parse_axes("vm, cpu") == ("vm", "cpu")
+
+
+SOME_AXES = st.lists(st.sampled_from(AXES), min_size=1, max_size=4, unique=True).map(tuple)
+
+
+@given(SAMPLES, SOME_AXES, st.none() | st.integers(1, 3), st.booleans())
+def test_every_exit_is_in_one_row(
+    of: Sample,
+    by: tuple[str, ...],
+    top: int | None,
+    by_axis: bool,  # noqa: FBT001
+) -> None:
+    sort = by[0] if by_axis else "count"
+    got = ExitsView(Options(by, top=top, sort=sort)).table(of)
+    everything = sum(sum(places.values()) for places in of.exits.values()) + sum(of.lost.values())
+    counts = [row.cells[len(by)] for row in got.rows]
+    assert sum(n for n in counts if isinstance(n, int)) == everything
+    assert len(got.rows) <= (len(got.rows) if top is None else top + 1)
+    for row in got.rows:
+        assert len(row.cells) == len(got.headings)
+
+
+@given(SAMPLES, SOME_AXES)
+def test_fewer_axes_are_sums_over_the_others(of: Sample, by: tuple[str, ...]) -> None:
+    whole = ExitsView(Options(by)).table(of)
+    part = ExitsView(Options(by[:1])).table(of)
+    sums: Counter[Cell] = Counter()
+    for row in whole.rows:
+        n = row.cells[len(by)]
+        assert isinstance(n, int)
+        sums[row.cells[0]] += n
+    assert sums == {row.cells[0]: row.cells[1] for row in part.rows}
+
+
+def test_categories_and_columns_are_the_architectures() -> None:
+    reason = arches.reason(*HLT)
+    assert rows(BUSY, "column,category")[0][:2] == (reason.column, reason.category)

@@ -1,0 +1,265 @@
+"""The table of kstats -v, by numbers worked out by hand and by properties of any sample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kstats.model import Code, Sample
+from kstats.table import Row, Table
+from kstats.views.percpu import Options, PerCpuView
+from tests.samples import SAMPLES, sample
+
+EPT, CPUID, IO, UNKNOWN = ("vmx", 48), ("vmx", 10), ("vmx", 30), ("vmx", 0x99)
+READ, WRITE = ("svm", 1 << 32 | 0x7C), ("svm", 2 << 32 | 0x7C)
+
+ARM64 = sample(
+    {
+        ("arm64", 0x24): {0: 6, 1: 111},
+        ("arm64", 0x01): {0: 27, 1: 3},
+        ("arm64", 0x18): {0: 1, 1: 17},
+        ("arm64", 1 << 32): {0: 9, 1: 94},
+    },
+    arch="arm64",
+    entries={0: 43, 1: 226},
+)
+"""The first two rows of the table in the description of Fuchsia's kstats -v."""
+
+
+def table(of: Sample, **options: Any) -> Table:
+    """One report."""
+    return PerCpuView(Options(**options)).table(of)
+
+
+def rows(of: Sample, **options: Any) -> list[dict[str, Any]]:
+    """The cells of each row by their keys."""
+    got = table(of, **options)
+    return [by_key(got, row) for row in got.rows]
+
+
+def by_key(of: Table, row: Row) -> dict[str, Any]:
+    """A row's cells by the keys of the headings."""
+    return dict(zip([heading.key for heading in of.headings], row.cells, strict=True))
+
+
+def cpus(of: Sample, **options: Any) -> list[Any]:
+    """The CPUs that are shown."""
+    return [row.cells[0] for row in table(of, **options).rows]
+
+
+def test_counts_come_out_under_their_columns() -> None:
+    got = table(ARM64)
+    assert " ".join(heading.key for heading in got.headings) == (
+        "cpu vm_entry vm_exit inst_abt data_abt wfx_inst sys_inst smc_inst ints other"
+    )
+    assert [row.cells for row in got.rows] == [
+        (0, 43, 43, 0, 6, 27, 1, 0, 9, 0),
+        (1, 226, 225, 0, 111, 3, 17, 0, 94, 0),
+    ]
+
+
+def test_x64_has_the_same_columns_for_both_vendors() -> None:
+    intel = rows(sample({EPT: {0: 2}, ("vmx", 31): {0: 3}, ("vmx", 32): {0: 5}}))[0]
+    amd = rows(sample({("svm", 0x400): {0: 2}, READ: {0: 3}, WRITE: {0: 5}}))[0]
+    assert intel == amd
+    assert " ".join(intel) == (
+        "cpu vm_entry vm_exit ints ints_win ept ctrl_reg msr_rd msr_wr inst_io inst_hlt inst_cpuid "
+        "inst_ple inst_vmcall inst_xsetbv other"
+    )
+    assert (intel["ept"], intel["msr_rd"], intel["msr_wr"], intel["vm_exit"]) == (2, 3, 5, 10)
+
+
+def test_what_has_no_column_is_other() -> None:
+    """Codes without one, without a name, of unknown ISAs, failed entries, and codes lost."""
+    strange = {
+        ("vmx", 49): {0: 1},
+        UNKNOWN: {0: 10},
+        ("riscv", 3): {0: 100},
+        ("vmx", 1 << 31 | 48): {0: 1000},
+    }
+    (row,) = rows(sample(strange, cpus=(0,), lost={0: 10000}))
+    assert (row["other"], row["vm_exit"], row["ept"]) == (11111, 11111, 0)
+
+
+def test_threads_of_one_cpu_are_summed() -> None:
+    of = attrs.evolve(sample(cpus=(0,)), exits={EPT: {(0, 71): 2, (0, 72): 3}})
+    assert rows(of)[0]["ept"] == 5
+    (reason,) = table(of, detail=True).rows[0].exits
+    assert (reason.reason, reason.count) == ("EPT_VIOLATION", 5)
+
+
+def test_idle_cpus_are_shown_and_left_out_on_request() -> None:
+    of = sample({EPT: {2: 1}}, cpus=(0, 1, 2, 3), entries={1: 1})
+    assert cpus(of) == [0, 1, 2, 3]
+    assert cpus(of, nonzero=True) == [1, 2]
+    assert cpus(sample(lost={1: 1}), nonzero=True) == [1]
+    assert cpus(sample({EPT: {0: 0}}, entries={1: 0}), nonzero=True) == []
+
+
+def test_a_cpu_that_went_offline_still_shows_its_last_counts() -> None:
+    of = sample({EPT: {5: 1}}, cpus=(0, 1), entries={6: 1}, lost={7: 1})
+    assert cpus(of) == [0, 1, 5, 6, 7]
+    assert cpus(sample(cpus=(0, 1))) == [0, 1]
+
+
+def test_only_the_cpus_asked_for_are_shown_and_summed() -> None:
+    of = sample({EPT: {0: 1, 1: 10, 2: 100}}, cpus=(0, 1, 2), entries={0: 2, 1: 20, 2: 200})
+    got = table(of, cpus=(0, 2, 9), total=True)
+    assert [row.cells[0] for row in got.rows] == [0, 2]
+    assert got.total
+    assert got.total.cells[:3] == ("total", 202, 101)
+
+
+def test_a_total_of_nothing_is_zeros() -> None:
+    got = table(sample(), cpus=(9,), total=True, detail=True)
+    assert got.rows == ()
+    assert got.total
+    assert set(got.total.cells[1:]) == {0}
+    assert len(got.total.cells) == len(got.headings)
+
+
+def test_rates_are_per_second_that_really_passed() -> None:
+    of = sample({EPT: {0: 5}}, cpus=(0,), entries={0: 10}, elapsed=2.5)
+    got = table(of, rate=True, detail=True)
+    assert got.unit == "per_second"
+    assert by_key(got, got.rows[0])["vm_entry"] == 4.0
+    assert by_key(got, got.rows[0])["ept"] == 2.0
+    assert got.rows[0].exits[0].count == 2.0
+
+
+def test_counts_stay_integers_however_large() -> None:
+    n = (1 << 64) - 1
+    of = sample({EPT: {0: n}, CPUID: {0: n}}, cpus=(0,), entries={0: n}, elapsed=0.3)
+    assert rows(of)[0]["vm_exit"] == 2 * n
+    assert table(of).unit == "count"
+
+
+def test_a_report_of_no_time_has_no_rate_to_divide_by() -> None:
+    assert rows(sample({EPT: {0: 5}}, elapsed=0.0), rate=True)[0]["ept"] == 5
+
+
+def test_reasons_are_columns_in_the_order_of_their_codes() -> None:
+    got = table(sample({UNKNOWN: {0: 3}, EPT: {0: 2}, CPUID: {1: 1}}), reasons=True)
+    assert " ".join(heading.label for heading in got.headings) == (
+        "cpu vm_entry vm_exit CPUID EPT_VIOLATION vmx:0x99 other"
+    )
+    assert [row.cells for row in got.rows] == [(0, 0, 5, 0, 2, 3, 0), (1, 0, 1, 1, 0, 0, 0)]
+
+
+def test_a_reason_once_seen_keeps_its_column() -> None:
+    """Columns that come and go with every report cannot be followed."""
+    view = PerCpuView(Options(reasons=True))
+    view.table(sample({EPT: {0: 1}}))
+    second = view.table(sample({CPUID: {0: 1}}))
+    third = view.table(sample())
+    assert [h.label for h in second.headings[3:]] == ["CPUID", "EPT_VIOLATION", "other"]
+    assert third.headings == second.headings
+    assert set(third.rows[0].cells) == {0}
+
+
+def test_lost_codes_are_other_among_reasons_too() -> None:
+    (row,) = rows(sample({EPT: {0: 1}}, cpus=(0,), lost={0: 4}), reasons=True)
+    assert (row["vm_exit"], row["EPT_VIOLATION"], row["other"]) == (5, 1, 4)
+
+
+def test_detail_has_every_code_behind_a_row() -> None:
+    of = sample({READ: {0: 1}, UNKNOWN: {0: 2, 1: 3}, EPT: {1: 4}}, cpus=(0, 1, 2))
+    got = table(of, detail=True, total=True)
+    assert [[(r.isa, r.code, r.reason, r.count) for r in row.exits] for row in got.rows] == [
+        [(*READ, "msr:rd", 1), (*UNKNOWN, "vmx:0x99", 2)],
+        [(*EPT, "EPT_VIOLATION", 4), (*UNKNOWN, "vmx:0x99", 3)],
+        [],
+    ]
+    assert got.total
+    assert [(r.reason, r.count) for r in got.total.exits] == [
+        ("msr:rd", 1),
+        ("EPT_VIOLATION", 4),
+        ("vmx:0x99", 5),
+    ]
+
+
+def test_without_detail_rows_carry_none() -> None:
+    assert [row.exits for row in table(ARM64, total=True).rows] == [(), ()]
+
+
+def test_gaps_are_figures_always_and_notes_when_there_are_some() -> None:
+    assert table(sample()).gaps == (("lost", 0), ("foreign", 0), ("missed", 0))
+    assert table(sample()).notes == ()
+    got = table(sample(lost={0: 2, 1: 3}, foreign=7, missed=1, notes=("a word",)))
+    assert got.gaps == (("lost", 5), ("foreign", 7), ("missed", 1))
+    assert [note.split(" ")[0] for note in got.notes] == ["a", "5", "7", "1"]
+
+
+def test_a_report_carries_the_samples_time() -> None:
+    got = table(sample(elapsed=0.9))
+    assert (got.timestamp, got.elapsed, got.arch) == ("2026-01-31T12:00:00.250Z", 0.9, "x64")
+
+
+OPTIONS = st.builds(
+    Options,
+    cpus=st.none() | st.sets(st.integers(0, 5)),
+    nonzero=st.booleans(),
+    total=st.booleans(),
+    reasons=st.booleans(),
+    detail=st.booleans(),
+)
+
+
+@given(SAMPLES, OPTIONS)
+def test_the_columns_sum_to_vm_exit_in_every_row(of: Sample, options: Options) -> None:
+    got = PerCpuView(options).table(of)
+    for row in (*got.rows, *([got.total] if got.total else [])):
+        assert row.cells[2] == sum(_number(row, i) for i in range(3, len(row.cells)))
+
+
+@given(SAMPLES, st.booleans())
+def test_every_exit_of_a_sample_is_in_one_row(of: Sample, reasons: bool) -> None:  # noqa: FBT001
+    got = table(of, reasons=reasons, detail=True)
+    everything = sum(sum(places.values()) for places in of.exits.values()) + sum(of.lost.values())
+    assert sum(_number(row, 2) for row in got.rows) == everything
+    assert sum(_number(row, 1) for row in got.rows) == sum(of.entries.values())
+    behind = sum(reason.count for row in got.rows for reason in row.exits)
+    assert behind == everything - sum(of.lost.values())
+
+
+@given(SAMPLES, OPTIONS)
+def test_the_total_is_the_sum_of_the_rows_shown(of: Sample, options: Options) -> None:
+    got = PerCpuView(attrs.evolve(options, total=True, detail=True)).table(of)
+    assert got.total
+    for i in range(1, len(got.headings)):
+        assert _number(got.total, i) == sum(_number(row, i) for row in got.rows)
+    codes: dict[Code, int | float] = {}
+    for reason in [r for row in got.rows for r in row.exits]:
+        codes[reason.isa, reason.code] = codes.get((reason.isa, reason.code), 0) + reason.count
+    assert {(r.isa, r.code): r.count for r in got.total.exits} == codes
+
+
+@given(SAMPLES, OPTIONS)
+def test_rates_are_the_counts_divided(of: Sample, options: Options) -> None:
+    counts = PerCpuView(options).table(of)
+    rates = PerCpuView(attrs.evolve(options, rate=True)).table(of)
+    assert rates.headings == counts.headings
+    for slow, fast in zip(counts.rows, rates.rows, strict=True):
+        for i in range(1, len(counts.headings)):
+            expected = _number(slow, i) / (of.elapsed or 1)
+            assert abs(_number(fast, i) - expected) <= abs(expected) * 1e-12
+
+
+@given(st.lists(SAMPLES.map(lambda s: attrs.evolve(s, arch="x64")), min_size=1, max_size=4))
+def test_headings_are_unique_and_only_ever_grow(samples: list[Sample]) -> None:
+    view = PerCpuView(Options(reasons=True))
+    known: set[str] = set()
+    for of in samples:
+        keys = [heading.key for heading in view.table(of).headings]
+        assert len(keys) == len(set(keys))
+        assert known <= set(keys)
+        known = set(keys)
+
+
+def _number(row: Row, i: int) -> int | float:
+    cell = row.cells[i]
+    assert isinstance(cell, int | float)
+    return cell

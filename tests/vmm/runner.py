@@ -1,0 +1,214 @@
+"""One VM in one process: vCPU threads, pinned, answering the guest's rings."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from . import arm64, x64
+from .errors import GuestError, HostError, VmmError
+from .guest import FOLDER, Ring, load, program
+from .kinds import ARM64
+from .kvm import System, Vcpu
+from .layout import Window, layout
+from .machine import Machine
+from .workload import Workload, expected, expected_halves, wants_irqchip
+
+_HARMLESS: Final = frozenset({"IO", "MMIO", "HLT", "INTR", "SET_TPR"})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run. vCPUs are numbered through all VMs; CPU lists are used round and round."""
+
+    isa: str
+    workload: Workload
+    vms: int = 1
+    vcpus: int = 1
+    cpus: tuple[int, ...] = ()  # empty: unpinned
+    move: tuple[int, ...] = ()  # where to go half-way; empty: stay
+    laps: int = 1  # 0: until stopped
+    period: float = 0.0  # seconds that a lap takes at least
+    guests: Path = FOLDER
+
+    def cpu(self, number: int) -> int | None:
+        """Where vCPU `number` begins; None: anywhere."""
+        return self.cpus[number % len(self.cpus)] if self.cpus else None
+
+    def goal(self, number: int) -> int | None:
+        """Where it goes half-way; None: nowhere."""
+        return self.move[number % len(self.move)] if self.move else None
+
+
+@dataclass
+class VcpuReport:
+    """What one vCPU did. `user_exits` counts returns of KVM_RUN by KVM_EXIT name."""
+
+    vcpu: int
+    tid: int = 0
+    cpu: int | None = None
+    moved_to: int | None = None
+    laps: int = 0
+    runs: int = 0
+    user_exits: Counter[str] = field(default_factory=Counter)
+    elapsed: float = 0.0
+
+    def as_json(self, plan: Plan) -> dict[str, Any]:
+        """The report, and the exits that the kernel must have counted."""
+        out = dict(vars(self), user_exits=dict(self.user_exits))
+        out["elapsed"] = round(self.elapsed, 6)
+        whole = expected(plan.workload, plan.isa, laps=self.laps, moves=bool(plan.move))
+        out["expected"] = {name: count for (_, name), count in whole.items()}
+        if plan.move:
+            halves = expected_halves(plan.workload, plan.isa, laps=self.laps)
+            out["expected_halves"] = [{n: c for (_, n), c in half.items()} for half in halves]
+        return out
+
+
+class VirtualMachine:
+    """VM number `number` of a plan: created on construction, run once."""
+
+    def __init__(self, plan: Plan, number: int) -> None:
+        self.plan = plan
+        self.stopping = threading.Event()
+        self.first_is_up = threading.Event()
+        self._go = threading.Event()
+        self._create(number * plan.vcpus)
+        for thread in self.threads:
+            thread.start()
+            thread.named.wait()
+
+    def _create(self, first: int) -> None:
+        plan = self.plan
+        kvm = System().create_vm()
+        placed = layout(plan.workload, plan.vcpus)
+        code = program(plan.workload, plan.isa, moves=bool(plan.move))
+        self.memory = kvm.add_memory(placed.size)
+        family = arm64.Arm64 if plan.isa == ARM64 else x64.X64
+        chip = wants_irqchip(plan.workload, plan.isa)
+        self.machine: Machine = family(kvm, load(family.name, plan.guests), irqchip=chip)
+        vcpus = [kvm.create_vcpu(window.index) for window in placed.windows]
+        for vcpu, window in zip(vcpus, placed.windows, strict=True):
+            self.machine.load(self.memory, window, code)
+            self.machine.reset(vcpu, window)
+        self.machine.complete(plan.vcpus)
+        self.threads = [
+            VcpuThread(self, vcpu, window, first + window.index)
+            for vcpu, window in zip(vcpus, placed.windows, strict=True)
+        ]
+
+    def start(self) -> None:
+        """Let the vCPUs run."""
+        self._go.set()
+
+    def wait_for_turn(self, index: int) -> None:
+        """Wait to be started; all but the first vCPU until that one has run.
+
+        The first one's faults fill in the tables that all share, see `layout`.
+        """
+        self._go.wait()
+        if index:
+            self.first_is_up.wait()
+
+    def join(self) -> list[dict[str, Any]]:
+        """Wait until all vCPUs are done; raises the first error that one of them met."""
+        for thread in self.threads:
+            thread.join()
+        for thread in self.threads:
+            if thread.error:
+                raise thread.error
+        return [thread.report.as_json(self.plan) for thread in self.threads]
+
+
+class VcpuThread(threading.Thread):
+    """Runs one vCPU until its laps are done."""
+
+    def __init__(self, vm: VirtualMachine, vcpu: Vcpu, window: Window, number: int) -> None:
+        super().__init__(daemon=True)
+        self._vm = vm
+        self._vcpu = vcpu
+        self._window = window
+        self._lap_ends = 0.0
+        plan = vm.plan
+        self.report = VcpuReport(window.index, cpu=plan.cpu(number), moved_to=plan.goal(number))
+        self.named = threading.Event()
+        self.error: VmmError | None = None
+
+    def run(self) -> None:
+        """Thread body."""
+        try:
+            self._introduce()
+            self._vm.wait_for_turn(self.report.vcpu)
+            self._run_laps()
+        except VmmError as error:
+            self.error = error
+        finally:
+            self.named.set()
+            self._vm.first_is_up.set()
+
+    def _introduce(self) -> None:
+        self.report.tid = threading.get_native_id()
+        comm = Path(f"/proc/self/task/{self.report.tid}/comm")
+        comm.write_text(f"CPU {self.report.vcpu}/KVM", encoding="ascii")  # as QEMU calls it
+        _pin(self.report.cpu)
+        self.named.set()
+
+    def _run_laps(self) -> None:
+        began = time.monotonic()
+        self._lap_ends = began + self._vm.plan.period
+        while self._turn():
+            pass
+        self.report.elapsed = time.monotonic() - began
+
+    def _turn(self) -> bool:
+        """One KVM_RUN and what follows from it; false when the last lap is done."""
+        reason = self._vcpu.run()
+        self.report.runs += 1
+        self.report.user_exits[reason] += 1
+        ring = self._vm.machine.ring(self._vcpu, reason)
+        if ring is not None:
+            return self._answer(ring)
+        if reason == "IRQ_WINDOW_OPEN":
+            self._vcpu.request_window(wanted=False)
+            self._vm.machine.inject(self._vcpu)
+        elif reason not in _HARMLESS:
+            raise GuestError(f"vCPU {self.report.vcpu} stopped with KVM_EXIT {reason}")
+        return True
+
+    def _answer(self, ring: Ring) -> bool:
+        if ring is Ring.LAP:
+            return self._next_lap()
+        if ring is Ring.HERE:
+            self._vm.first_is_up.set()
+        elif ring is Ring.HALF:
+            _pin(self.report.moved_to)
+        elif ring is Ring.IRQ:
+            self._vm.machine.inject(self._vcpu)
+        else:
+            self._vcpu.request_window(wanted=True)
+        return True
+
+    def _next_lap(self) -> bool:
+        self.report.laps += 1
+        rest = self._lap_ends - time.monotonic()
+        stopping = self._vm.stopping.wait(rest) if rest > 0 else self._vm.stopping.is_set()
+        if stopping or self.report.laps == self._vm.plan.laps:
+            return False
+        self._lap_ends = max(self._lap_ends, time.monotonic()) + self._vm.plan.period
+        self._vm.machine.freshen(self._vm.memory, self._window)
+        _pin(self.report.cpu)
+        return True
+
+
+def _pin(cpu: int | None) -> None:
+    if cpu is None:
+        return
+    try:
+        os.sched_setaffinity(0, {cpu})
+    except OSError as error:
+        raise HostError(f"CPU {cpu}: {error.strerror}") from None

@@ -1,0 +1,1 @@
+"""VMs and vCPUs by recorded trees of /proc and /sys, and by hostile ones."""

@@ -1,0 +1,153 @@
+"""Command lines, cgroups and thread names of every VMM, and of none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kstats.vms.identity import Kind
+from kstats.vms.naming import identify, option, qemu_name, vcpu_number
+from kstats.vms.proc import Proc
+from tests.vms.trees import Tree
+
+WORDS = st.lists(
+    st.text(max_size=9) | st.sampled_from(["-name", "--name", "guest=", ",,", "=", "--id"]),
+    max_size=6,
+)
+
+
+@pytest.mark.parametrize(
+    ("comm", "number"),
+    [
+        ("CPU 0/KVM", 0),
+        ("CPU 1023/KVM", 1023),
+        ("fc_vcpu 12", 12),
+        ("vcpu7", 7),
+        ("crosvm_vcpu31", 31),
+        ("kvm-vcpu-3", 3),
+        ("CPU 0/TCG", None),
+        ("CPU 10/KVM ", None),
+        ("xCPU 1/KVM", None),
+        ("CPU /KVM", None),
+        ("CPU -1/KVM", None),
+        ("CPU \u0661/KVM", None),
+        ("vcpu", None),
+        ("vcpu1x", None),
+        ("vcpu1\n", None),
+        ("my_vcpu1", None),
+        ("fc_vcpu", None),
+        ("fc_api", None),
+        ("qemu-system-x86", None),
+        ("", None),
+    ],
+)
+def test_a_vcpu_thread_goes_by_its_whole_name(comm: str, number: int | None) -> None:
+    assert vcpu_number(comm) == number
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["-name", "web"], "web"),
+        (["--name", "web"], "web"),
+        (["-name", "web,debug-threads=on"], "web"),
+        (["-name", "guest=web,debug-threads=on"], "web"),
+        (["-name", "debug-threads=on,guest=web"], "web"),
+        (["-name", "process=x,guest=web"], "web"),
+        (["-name", "guest=a,,b,,,process=x"], "a,b,"),
+        (["-name", "a,,b=c"], "a,b=c"),
+        (["-name", "guest=one,guest=two"], "two"),
+        (["-name", "one", "-name", "guest=two"], "two"),
+        (["-name", "one", "-name", "debug-threads=on"], "one"),
+        (["-name", "guest=a=b"], "a=b"),
+        (["-name", "debug-threads=on"], ""),
+        (["-name", ""], ""),
+        (["-name"], ""),
+        (["-uuid", "1"], ""),
+    ],
+)
+def test_the_name_on_qemus_command_line(words: list[str], name: str) -> None:
+    assert qemu_name(["qemu", *words]) == name
+
+
+@given(st.text(st.characters(exclude_characters="\0"), min_size=1))
+def test_qemu_is_understood_whatever_the_name(name: str) -> None:
+    """Written as QEMU's documentation says: a comma in a value is doubled."""
+    words = ["qemu", "-name", f"guest={name.replace(',', ',,')},debug-threads=on"]
+    assert qemu_name(words) == name
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        (["--id", "a"], "a"),
+        (["--id=a"], "a"),
+        (["--id=a=b"], "a=b"),
+        (["--id", "a", "--id", "b"], "b"),
+        (["--idea", "a"], ""),
+        (["--id"], ""),
+        ([], ""),
+    ],
+)
+def test_the_value_of_an_option(words: list[str], value: str) -> None:
+    assert option(words, "--id") == value
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "name"),
+    [
+        (["/usr/bin/kvm", "-name", "web"], Kind.QEMU, "web"),
+        (["qemu-system-riscv64", "-name", "web"], Kind.QEMU, "web"),
+        (["/nix/store/x/bin/.qemu-system-x86_64-wrapped"], Kind.QEMU, "vmm"),
+        (["/firecracker-v1.2", "--id=m-1"], Kind.FIRECRACKER, "m-1"),
+        (["firecracker", "--api-sock", "/run/firecracker.socket"], Kind.FIRECRACKER, "vmm"),
+        (["firecracker", "--api-sock", "/run/fc/m-2/firecracker.sock"], Kind.FIRECRACKER, "m-2"),
+        (["cloud-hypervisor"], Kind.CLOUD_HYPERVISOR, "vmm"),
+        (["cloud-hypervisor", "--api-socket", "/run/ch-api.sock"], Kind.CLOUD_HYPERVISOR, "vmm"),
+        (["cloud-hypervisor", "--api-socket", "path=db,event=x"], Kind.CLOUD_HYPERVISOR, "db"),
+        (["crosvm", "run", "--name=arc", "kernel"], Kind.CROSVM, "arc"),
+        (["lkvm", "run"], Kind.KVMTOOL, "guest-7"),
+        (["qemu-img", "convert", "-name", "x"], Kind.OTHER, "vmm"),
+        (["bash", "-c", "qemu-system-x86_64 -name x"], Kind.OTHER, "vmm"),
+        ([], Kind.OTHER, "vmm"),
+    ],
+)
+def test_a_vm_by_its_command_line(tmp_path: Path, words: list[str], kind: Kind, name: str) -> None:
+    tree = Tree(tmp_path)
+    tree.process(7, *words)
+    assert identify(Proc(tmp_path), 7) == (kind, name)
+
+
+def test_the_program_that_runs_counts_more_than_what_it_is_called(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    tree.process(7, "kvm", "--id", "x", exe="/opt/firecracker")
+    tree.process(8, "kvm", "--name", "x", exe="/usr/bin/lkvm (deleted)")
+    assert identify(Proc(tmp_path), 7) == (Kind.FIRECRACKER, "x")
+    assert identify(Proc(tmp_path), 8) == (Kind.KVMTOOL, "x")
+
+
+def test_without_a_command_line_the_name_of_the_process_says_what_it_is(tmp_path: Path) -> None:
+    Tree(tmp_path).process(7, threads={"7": "cloud-hyperviso"})
+    assert identify(Proc(tmp_path), 7) == (Kind.CLOUD_HYPERVISOR, "cloud-hyperviso")
+
+
+def test_libvirts_name_is_the_command_lines_before_the_cgroups(tmp_path: Path) -> None:
+    """The cgroup's is cut and has lost every character that a host name cannot have."""
+    tree = Tree(tmp_path)
+    scope = r"0::/machine.slice/machine-qemu\x2d1\x2dwebshop.scope/libvirt"
+    tree.process(7, "qemu-kvm", "-name", "guest=web_shop", cgroup=[scope])
+    tree.process(8, "qemu-kvm", cgroup=[scope])
+    tree.process(9, "qemu-kvm", cgroup=[r"0::/machine.slice/machine-qemu\x2d3.scope"])
+    proc = Proc(tmp_path)
+    assert identify(proc, 7) == (Kind.LIBVIRT, "web_shop")
+    assert identify(proc, 8) == (Kind.LIBVIRT, "webshop")
+    assert identify(proc, 9) == (Kind.LIBVIRT, "vmm")
+
+
+@given(WORDS)
+def test_no_command_line_is_too_strange(words: list[str]) -> None:
+    assert isinstance(qemu_name(words), str)
+    assert isinstance(option(words, "--name", "-s"), str)

@@ -1,0 +1,38 @@
+"""Each recorded host: its VMs, their names, and who runs which vCPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kstats.vms.directory import Directory
+from kstats.vms.identity import Thread, Vm
+from tests.vms import trees
+
+
+@pytest.mark.parametrize("name", trees.RECORDINGS)
+def test_the_vms_of_a_recorded_host(tmp_path: Path, name: str) -> None:
+    tree, expected = trees.recorded(tmp_path, name)
+    directory = Directory(tree.host)
+    assert directory.vms() == expected
+    for threads in expected.values():
+        assert [directory.thread(thread.pid, thread.tid) for thread in threads] == threads
+
+
+@pytest.mark.parametrize("name", trees.RECORDINGS)
+def test_the_answer_is_the_same_at_the_next_samples(tmp_path: Path, name: str) -> None:
+    tree, expected = trees.recorded(tmp_path, name)
+    directory = Directory(tree.host)
+    for _ in range(3):
+        directory.refresh()
+        assert directory.vms() == expected
+
+
+def test_all_recorded_vms_are_found_on_one_host(tmp_path: Path) -> None:
+    expected: dict[Vm, list[Thread]] = {}
+    for name in trees.RECORDINGS:
+        tree, vms = trees.recorded(tmp_path, name)
+        expected |= {vm: threads for vm, threads in vms.items() if vm.fd is not None}
+    found = Directory(tree.host).vms()
+    assert {vm: threads for vm, threads in found.items() if vm.fd is not None} == expected

@@ -1,0 +1,77 @@
+"""Choosing VMs: by name, by pid, by glob; and the error that says which there are."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kstats.escape import printable
+from kstats.vms.identity import Kind, Vm
+from kstats.vms.select import NoSuchVmError, matches, select
+
+
+def vm(name: str, pid: int = 7) -> Vm:
+    return Vm(pid, 1, Kind.QEMU, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "does"),
+    [
+        ("web", "web", True),
+        ("web", "Web", False),
+        ("web", "we", False),
+        ("web-01", "web-*", True),
+        ("web-01", "web-0?", True),
+        ("web-01", "web-[01]1", True),
+        ("web-01", "*", True),
+        ("web-01", "db-*", False),
+        ("a[1]", "a[1]", True),
+        ("a*b", "a*b", True),
+        ("two\nlines", "*lines", True),
+        ("two\nlines", r"two\nlines", True),
+        ("\x1b[31m", r"\x1b[31m", True),
+        ("", "", True),
+        ("web", "7", True),
+        ("7", "7", True),
+        ("web", "07", False),
+        ("web", "70", False),
+        ("web", "", False),
+    ],
+)
+def test_what_a_pattern_means(name: str, pattern: str, does: bool) -> None:  # noqa: FBT001 - data
+    assert matches(vm(name), pattern) is does
+
+
+@given(st.text())
+def test_every_vm_can_be_meant_by_its_name_and_by_what_is_printed(name: str) -> None:
+    assert matches(vm(name), name)
+    assert matches(vm(name), printable(name, 1 << 20))
+
+
+def test_those_that_match_in_their_order() -> None:
+    vms = [vm("web-1", 1), vm("db", 2), vm("web-2", 3)]
+    assert select(vms, "web-*") == (vms[0], vms[2])
+    assert select(vms, "2") == (vms[1],)
+
+
+def test_none_is_an_error_that_names_those_there_are() -> None:
+    with pytest.raises(NoSuchVmError) as caught:
+        select([vm("web", 1), vm("\x1b[2J", 2), vm("", 3)], "bd")
+    error = caught.value
+    assert (error.pattern, len(error.known), error.status) == ("bd", 3, 1)
+    assert str(error) == "no VM matches 'bd'"
+    assert error.hint == r"known: web (1), \x1b[2J (2), ? (3)"
+
+
+def test_the_error_is_one_short_line_however_many_there_are() -> None:
+    with pytest.raises(NoSuchVmError, match=r"no VM matches 'a\\nb'") as caught:
+        select([vm("x" * 4096, pid) for pid in range(1000)], "a\nb")
+    assert caught.value.hint.endswith("(9), and 990 more")
+    assert len(caught.value.hint) < 500
+
+
+def test_without_any_vm_the_error_says_so() -> None:
+    with pytest.raises(NoSuchVmError) as caught:
+        select([], "web")
+    assert caught.value.hint == "no VM runs on this host"
