@@ -12,7 +12,7 @@ import kstats
 from kstats import arch as arches
 
 PACKAGE = Path(kstats.__file__).parent
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if "bpf" not in path.parts)
+FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Programs of their own beside kstats: python -m kstats, the contract test of backends, and the
 # process that loads.

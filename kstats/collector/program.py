@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from kstats import csource
 from kstats.arch.base import Arch, ExitSource, SlotRange
 from kstats.errors import BackendError
 
 
-def bpf_dir() -> Path:
-    """The directory of the C files, in a checkout as in an installed wheel."""
-    return Path(str(files("kstats") / "bpf"))
-
-
 def headers() -> Path:
     """The tree that bcc takes for kernel headers."""
-    return bpf_dir() / "headers"
+    return csource.directory() / "headers"
 
 
 def text(arch: Arch, source: ExitSource, layout: Sequence[str], generated: str = "") -> str:
@@ -30,10 +25,10 @@ def text(arch: Arch, source: ExitSource, layout: Sequence[str], generated: str =
         raise BackendError(f"backend {arch.name} has no C file", "it can only decode")
     return "".join(
         (
-            _located(bpf_dir() / "common.c"),
+            _located(csource.directory() / "common.c"),
             _located(arch.bpf),
             f'#line 1 "slots of {source.isa}"\n{slot_function(source.slots)}{generated}',
-            *(_located(bpf_dir() / name) for name in layout),
+            *(_located(csource.directory() / name) for name in layout),
         )
     )
 

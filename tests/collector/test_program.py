@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from kstats import arch as arches
+from kstats import csource
 from kstats.arch.base import ExitSource, SlotRange
 from kstats.collector import program
 from kstats.errors import BackendError
@@ -51,7 +52,7 @@ def test_a_program_is_its_files_each_under_its_name(arch: arches.Arch, source: E
         *(f"bpf/{name}" for name in LAYOUT),
     ]
     for name in ("common.c", *LAYOUT):
-        assert (program.bpf_dir() / name).read_text(encoding="utf-8") in text
+        assert (csource.directory() / name).read_text(encoding="utf-8") in text
 
 
 def test_a_backend_that_only_decodes_cannot_be_loaded() -> None:

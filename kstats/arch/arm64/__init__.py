@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from kstats import csource
 from kstats.arch.arm64 import isa
 from kstats.arch.arm64.kvmstat import KVMSTAT
 from kstats.arch.base import OTHER, Arch, Column
@@ -25,7 +24,6 @@ ARM64 = Arch(
     isas=(isa.ARM64,),
     columns=COLUMNS,
     sources=(isa.SOURCE,),
-    # Not importlib.resources, whose import takes longer than that of all architectures.
-    bpf=Path(__file__).parents[2] / "bpf" / "arm64.c",
+    bpf=csource.directory() / "arm64.c",
     kvmstat=KVMSTAT,
 )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from kstats import csource
 from kstats.arch.base import OTHER, Arch, Column
 from kstats.arch.x64 import svm, vmx
 from kstats.arch.x64.kvmstat import KVMSTAT
@@ -31,8 +30,7 @@ X64 = Arch(
     isas=(vmx.VMX, svm.SVM),
     columns=COLUMNS,
     sources=(vmx.SOURCE, svm.SOURCE),
-    # Not importlib.resources, whose import takes longer than that of all architectures.
-    bpf=Path(__file__).parents[2] / "bpf" / "x64.c",
+    bpf=csource.directory() / "x64.c",
     silent_modules={
         "kvm_pvm": "kvm_pvm runs guests without VMX or SVM and reports no exits; on a machine that"
         " has one of them, stop the guests, unload it and load kvm_intel or kvm_amd",
