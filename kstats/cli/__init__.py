@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from kstats.cli import streams
 from kstats.errors import KstatsError, LoadError, OutputError
 
 INTERRUPTED = 130
+
+COMMANDS: Mapping[str, str] = {
+    "doctor": "doctor",
+    "exits": "exits",
+}
+"""The module of each command; without one, ``kstats`` is :mod:`kstats.cli.stats`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,18 +27,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(words: list[str]) -> Callable[[list[str]], int]:
     if words[:1] == ["help"]:
         return lambda rest: _command(rest[1:])([*rest[1:], "--help"])
+    module = COMMANDS.get(words[0]) if words else None
+    if module is None:
+        return _runner("stats")
+    return lambda rest: _runner(module)(rest[1:])
+
+
+def _runner(module: str) -> Callable[[list[str]], int]:
     # Imported late: each command loads only what it needs.
-    if words[:1] == ["doctor"]:
-        from kstats.cli import doctor  # noqa: PLC0415
-
-        return lambda rest: doctor.run(rest[1:])
-    if words[:1] == ["exits"]:
-        from kstats.cli import exits  # noqa: PLC0415
-
-        return lambda rest: exits.run(rest[1:])
-    from kstats.cli import stats  # noqa: PLC0415
-
-    return stats.run
+    run: Callable[[list[str]], int] = importlib.import_module(f"kstats.cli.{module}").run
+    return run
 
 
 def guarded(command: Callable[[], int], *, debug: bool, prog: str = "kstats") -> int:
