@@ -32,9 +32,6 @@ kstats exits -p 4321 -v 0 5             the reasons of vCPU 0 of process 4321
 The kernel counts only the threads that -p, -v, -t, -T or --vm choose.
 """
 
-FOREVER = 1e9
-"""Seconds until a report that only ^C asks for: three decades."""
-
 
 def parser() -> options.Parser:
     """The command line of ``kstats exits``."""
@@ -72,19 +69,22 @@ def add_thread_arguments(p: argparse.ArgumentParser) -> None:
 def run(words: list[str]) -> int:
     """Runs ``kstats exits``; returns the exit status."""
     args = parser().parse(words)
-    interval = FOREVER if args.duration is None else options.seconds(args.duration, "duration")
+    interval = reporting.FOREVER
+    if args.duration is not None:
+        interval = options.seconds(args.duration, "duration")
     count = 1 if args.count is None else options.times(args.count, without="get one report")
     view = ExitsView(_view_options(args))
+    reporting.show(args, view, lambda: collect(args, args.probe), interval, count)
+    return 0
+
+
+def collect(args: argparse.Namespace, probe: str | None = None) -> Collector:
+    """A collector of the threads that the options choose, on this host."""
     host = Host()
     directory = Directory(host)
     wanted = threads_wanted(args, host, directory)
-    target = Target.find(host, probe=args.probe)
-    with Collector(target, target.per_thread(wanted), directory) as collector:
-        if args.debug:
-            reporting.describe(collector)
-        renderer = reporting.renderer(args, None if args.duration is None else interval)
-        reporting.report(collector, view, renderer, interval, count)
-    return 0
+    target = Target.find(host, probe=probe)
+    return Collector(target, target.per_thread(wanted), directory)
 
 
 def _view_options(args: argparse.Namespace) -> Options:

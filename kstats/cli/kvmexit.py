@@ -7,11 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from kstats.cli import exits, guarded, options, reporting, streams
-from kstats.collector.live import Collector, Target
-from kstats.host import Host
 from kstats.render.text import TextRenderer
 from kstats.views.kvmexit import KvmexitView
-from kstats.vms.directory import Directory
 
 _EPILOG = """\
 examples:
@@ -53,18 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(words: list[str]) -> int:
     """Runs ``kvmexit``; returns the exit status, raises KstatsError."""
     args = parser().parse(words)
-    interval = exits.FOREVER if args.duration is None else options.seconds(args.duration)
-    host = Host()
-    directory = Directory(host)
-    wanted = exits.threads_wanted(args, host, directory)
-    target = Target.find(host)
-    with Collector(target, target.per_thread(wanted), directory) as collector:
+    interval = reporting.FOREVER if args.duration is None else options.seconds(args.duration)
+    with exits.collect(args) as collector:
         if args.debug:
             reporting.describe(collector)
         with streams.writing() as out:
             out.write(_title(args))
         view = KvmexitView(_axes(args))
-        reporting.report(collector, view, TextRenderer(sys.stdout), interval, 1)
+        reporting.report(reporting.live(collector, interval, 1), view, TextRenderer(sys.stdout))
     return 0
 
 

@@ -1,10 +1,11 @@
-"""The loop that every live view shares: wait, sample, show; until a count or a signal."""
+"""What every view shares: samples come, from wherever, and are shown one after the other."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from typing import Protocol
 
 from kstats.cli import streams
@@ -14,6 +15,9 @@ from kstats.model import Sample
 from kstats.render import FORMATS, Renderer
 from kstats.render.text import TextRenderer
 from kstats.table import Table
+
+FOREVER = 1e9
+"""Seconds until a report that only ^C asks for: three decades."""
 
 
 class View(Protocol):
@@ -33,17 +37,33 @@ def add_arguments(parser: argparse.ArgumentParser, *timestamps: str) -> None:
     add("--debug", action="store_true", help="say what is loaded, and how")
 
 
-def renderer(args: argparse.Namespace, interval: float | None) -> Renderer:
+def renderer(args: argparse.Namespace, interval: float) -> Renderer:
     """The renderer asked for; the table's says when a report is not of ``interval`` seconds."""
     if args.format == "table":
-        return TextRenderer(sys.stdout, timestamps=args.timestamps, interval=interval)
+        wanted = None if interval == FOREVER else interval
+        return TextRenderer(sys.stdout, timestamps=args.timestamps, interval=wanted)
     return FORMATS[args.format](sys.stdout)
 
 
-def report(
-    collector: Collector, view: View, renderer: Renderer, interval: float, count: int | None
+def show(
+    args: argparse.Namespace,
+    view: View,
+    collect: Callable[[], Collector],
+    interval: float,
+    count: int | None,
 ) -> None:
-    """Reports until ``count`` is reached or a signal comes, then once more what was counted."""
+    """Shows what is counted from now on by the collector that ``collect`` makes."""
+    with collect() as collector:
+        if args.debug:
+            describe(collector)
+        report(live(collector, interval, count), view, renderer(args, interval))
+
+
+def live(collector: Collector, interval: float, count: int | None) -> Generator[Sample, None, None]:
+    """Samples until ``count`` is reached or a signal comes, then once more what was counted.
+
+    Signals are kept for it until it is closed, so that no report is torn.
+    """
     with deferred_signals():
         ticker = Ticker(interval)
         done = 0
@@ -51,14 +71,21 @@ def report(
             stopped = ticker.wait()
             if stopped and sys.stderr.isatty():
                 print(file=sys.stderr)  # the terminal shows ^C at the start of the line
-            table = view.table(collector.sample())
+            yield collector.sample()
+            done += 1
+            if stopped:
+                return
+
+
+def report(samples: Generator[Sample, None, None], view: View, renderer: Renderer) -> None:
+    """Shows every sample as ``view`` turns it, and closes where they come from."""
+    with closing(samples):
+        for sample in samples:
+            table = view.table(sample)
             with streams.writing():
                 renderer.write(table)
             if not renderer.carries_notes:
                 print_errors(table.notes)
-            done += 1
-            if stopped:
-                return
 
 
 def describe(collector: Collector) -> None:

@@ -86,10 +86,9 @@ def run(words: list[str]) -> int:
     # What makes no sense is told before what this host lacks.
     host = Host()
     view = PerCpuView(_view_options(args, host))
-    with Collector(Target.find(host, probe=args.probe)) as collector:
-        if args.debug:
-            reporting.describe(collector)
-        reporting.report(collector, view, reporting.renderer(args, interval), interval, count)
+    reporting.show(
+        args, view, lambda: Collector(Target.find(host, probe=args.probe)), interval, count
+    )
     return 0
 
 
