@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import attrs
 
-from kstats.vms.identity import Thread
+from kstats.vms.identity import Thread, Vcpu
 
 Code: TypeAlias = tuple[str, int]
 """(isa, code) of an exit."""
@@ -35,6 +35,12 @@ class Sample:
         foreign: Exits of an ISA that was not decoded; they are in no other figure.
         missed: Times the kernel skipped the program; each is an entry or exit not counted.
         threads: Who each thread of a :data:`Place` is; also vCPUs that did not exit.
+        ended: Those of ``threads`` that had ended when the sample did.
+        isa: The ISA that the host's KVM counts exits of; empty if that is not told.
+        events: Firings of tracepoints by :attr:`kstats.arch.kvmstat.Event.label`, then by
+            :data:`Place`; an event without a key was not counted.
+        counters: By how much KVM's own counters of each vCPU grew, by the kernel's names; none
+            where the VMM keeps them to itself. None if they were not read.
         notes: What people should know about this sample, a line each.
     """
 
@@ -48,6 +54,10 @@ class Sample:
     foreign: int = 0
     missed: int = 0
     threads: Mapping[int, Thread] = attrs.field(factory=dict)
+    ended: frozenset[int] = frozenset()
+    isa: str = ""
+    events: Mapping[str, Mapping[Place, int]] = attrs.field(factory=dict)
+    counters: Mapping[Vcpu, Mapping[str, int]] | None = None
     notes: tuple[str, ...] = ()
 
     @property

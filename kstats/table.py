@@ -14,13 +14,15 @@ Cell: TypeAlias = int | float | str | None
 class Heading:
     """``key`` in JSON and CSV; ``label`` on the screen, drawn as part of its ``group`` if any.
 
-    Columns of words are ``left``-aligned.
+    Columns of words are ``left``-aligned. ``after`` is a sign that the screen has between this
+    column and the one before, in every line: ``|``.
     """
 
     key: str
     label: str
     group: str = ""
     left: bool = False
+    after: str = ""
 
 
 @attrs.frozen
@@ -52,6 +54,7 @@ class Table:
         unit: ``count``, or ``per_second``.
         headings: What the cells of every row are.
         rows: In the order to show.
+        names: How many cells, from the first on, say whose row it is.
         total: The sum of the rows, where it was asked for.
         by_reason: Whether rows are sums over reasons, which ``Row.exits`` can hold.
         gaps: What was not counted as it should, by name: ``lost``, ``foreign``, ``missed``.
@@ -64,6 +67,7 @@ class Table:
     unit: str
     headings: tuple[Heading, ...]
     rows: tuple[Row, ...]
+    names: int = 1
     total: Row | None = None
     by_reason: bool = False
     gaps: tuple[tuple[str, int], ...] = ()

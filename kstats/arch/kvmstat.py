@@ -31,6 +31,13 @@ class Event:
     arg: int | None = None
     values: frozenset[int] = frozenset()
 
+    @property
+    def label(self) -> str:
+        """Its name in samples: ``kvm_fast_mmio``, or ``kvm_mmio:0=1,2`` with an argument."""
+        if self.arg is None:
+            return self.tracepoint
+        return f"{self.tracepoint}:{self.arg}={','.join(map(str, sorted(self.values)))}"
+
 
 @attrs.frozen
 class Rule:
@@ -63,12 +70,15 @@ class Rule:
         """Whether kstats can count it."""
         return self.every_exit or bool(self.exits or self.events)
 
-    def count(self, exits: Mapping[int, int], events: Mapping[Event, int]) -> int | None:
-        """The column of one vCPU from its exits by code and its events; None is ``-``."""
-        if not self.is_counted:
+    def count(self, exits: Mapping[int, int], events: Mapping[str, int]) -> int | None:
+        """The column of one vCPU from its exits by code and its events by label.
+
+        None is ``-``: it is not counted, or one of its events was not.
+        """
+        if not self.is_counted or any(event.label not in events for event in self.events):
             return None
         codes = exits.keys() if self.every_exit else self.exits & exits.keys()
-        return sum(exits[code] for code in codes) + sum(events.get(e, 0) for e in self.events)
+        return sum(exits[code] for code in codes) + sum(events[e.label] for e in self.events)
 
     def look_up(self, stats: Mapping[str, int]) -> int | None:
         """The column of one vCPU from KVM's counters of it.

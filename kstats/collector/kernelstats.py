@@ -26,7 +26,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple, Protocol, Self
+from typing import Protocol, Self
 
 import attrs
 
@@ -34,25 +34,12 @@ from kstats.collector import kvmfds, pidfd, statsfile
 from kstats.collector.statsfile import FormatError, Layout
 from kstats.errors import PrivilegeError, UnsupportedHostError
 from kstats.host import Host
+from kstats.vms.identity import Vcpu
 
 _CHECK_EXTENSION, _BINARY_STATS_FD = 0xAE03, 203  # include/uapi/linux/kvm.h
 _PIDS_SHOWN = 5
 _ROOT = "run as root: it takes CAP_SYS_PTRACE"
 _SILENT = "opened no statistics, as QEMU does since 8.1: its vCPUs are not counted"
-
-
-class Vcpu(NamedTuple):
-    """One vCPU for as long as it lives.
-
-    ``start_time`` of the process (clock ticks after the boot) tells it from an earlier process
-    of that number; ``fd``, the VMM's descriptor, tells the VMs of one process apart. A process
-    that ends a VM and makes another may get the same again: counters that shrank began anew.
-    """
-
-    pid: int
-    vcpu: int
-    start_time: int
-    fd: int
 
 
 @attrs.frozen(eq=False)

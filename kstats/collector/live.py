@@ -14,7 +14,6 @@ from kstats.errors import UnsupportedHostError, UsageError
 from kstats.host import Host
 from kstats.model import Sample
 from kstats.vms.directory import Directory
-from kstats.vms.identity import Thread
 
 
 def find_arch(host: Host) -> Arch:
@@ -210,19 +209,8 @@ class Collector:
         now = self._reader.snapshot()
         before, self._last = self._last, now
         sample = self._counting.sample(before, now, self.target.host.online_cpus())
-        return attrs.evolve(sample, notes=self.target.notes(), threads=self._threads(sample))
-
-    def _threads(self, sample: Sample) -> dict[int, Thread]:
-        if self._directory is None:
-            return {}
-        # After the counters were read: so whoever was counted could be looked at.
-        self._directory.refresh()
-        vcpus = (thread for threads in self._directory.vms().values() for thread in threads)
-        known = {thread.pid << 32 | thread.tid: thread for thread in vcpus}
-        counted = {thread for places in sample.exits.values() for _, thread in places if thread}
-        for number in counted - known.keys():
-            known[number] = self._directory.thread(number >> 32, number & 0xFFFF_FFFF)
-        return known
+        sample = attrs.evolve(sample, notes=(*sample.notes, *self.target.notes()))
+        return attrs.evolve(sample, **_identified(sample, self._directory))
 
     def close(self) -> None:
         """Detaches; doing it twice is fine."""
@@ -233,3 +221,27 @@ class Collector:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _identified(sample: Sample, directory: Directory | None) -> dict[str, Any]:
+    """Who the threads of a sample are, and which of them have ended, as fields of it."""
+    if directory is None:
+        return {}
+    # After the counters were read: so whoever was counted could be looked at.
+    directory.refresh()
+    vcpus = (thread for threads in directory.vms().values() for thread in threads)
+    known = {thread.pid << 32 | thread.tid: thread for thread in vcpus}
+    strangers = {number: _whose(number) for number in _counted(sample) - known.keys()}
+    known |= {number: directory.thread(*whose) for number, whose in strangers.items()}
+    ended = {number for number, whose in strangers.items() if directory.has_ended(*whose)}
+    return {"threads": known, "ended": frozenset(ended)}
+
+
+def _counted(sample: Sample) -> set[int]:
+    """The threads that counted anything."""
+    counts = (*sample.exits.values(), *sample.events.values())
+    return {thread for places in counts for _, thread in places if thread}
+
+
+def _whose(number: int) -> tuple[int, int]:
+    return number >> 32, number & 0xFFFF_FFFF

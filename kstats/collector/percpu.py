@@ -75,6 +75,7 @@ class Layout:
             lost=_grown(before, now, _LOST, self.cpus),
             foreign=sum(_grown(before, now, _FOREIGN, self.cpus).values()),
             missed=now.misses - before.misses,
+            isa=self.isa,
         )
 
     def _exits(self, before: Snapshot, now: Snapshot) -> dict[Code, dict[Place, int]]:

@@ -36,7 +36,8 @@ def as_object(table: Table) -> dict[str, Any]:
     }
     if table.total:
         total = _row(table, table.total)
-        del total[table.headings[0].key]  # what its rows are sums over
+        for heading in table.headings[: table.names]:  # what its rows are sums over
+            del total[heading.key]
         report["total"] = total
     return report | dict(table.gaps) | {"notes": list(table.notes)}
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import ClassVar, TextIO
 
 from kstats.escape import printable
-from kstats.table import Cell, Heading, Row, Table
+from kstats.table import Cell, Heading, Table
 
 _TOLERANCE, _SLACK = 0.2, 0.1
 """Part of the interval, and seconds, by which a report may be off without a word."""
@@ -51,7 +51,8 @@ class TextRenderer:
         notes = [*table.notes, *self._odd_length(table)]
         if self._header_is_due(len(lines) + len(out) + len(notes)):
             out.append(f"{_BOLD}{header_line}{_RESET}" if self._colour else header_line)
-        out += [self._dimmed(line, row) for line, row in zip(lines, rows, strict=True)]
+        amounts = [row.cells[table.names :] for row in rows]
+        out += [self._dimmed(*line) for line in zip(lines, amounts, strict=True)]
         out += [f"# {note}" for note in notes]
         self._stream.write("".join(f"{line}\n" for line in out))
         self._stream.flush()
@@ -64,16 +65,7 @@ class TextRenderer:
         if cells:
             widest = [max(map(len, column)) for column in zip(*cells, strict=True)]
             self._widths = list(map(max, self._widths, widest))
-        pads = [str.ljust if heading.left else str.rjust for heading in headings]
-        return [
-            " ".join(
-                [
-                    pad(cell, width)
-                    for pad, cell, width in zip(pads, line, self._widths, strict=True)
-                ]
-            )
-            for line in (names, *cells)
-        ]
+        return [" ".join(map(_placed, headings, line, self._widths)) for line in (names, *cells)]
 
     def _odd_length(self, table: Table) -> list[str]:
         wanted = self._interval or table.elapsed
@@ -90,9 +82,14 @@ class TextRenderer:
         self._lines_left = max(screen - 1 - lines, 1)
         return True
 
-    def _dimmed(self, line: str, row: Row) -> str:
-        idle = not any(isinstance(cell, int | float) and cell for cell in row.cells[1:])
+    def _dimmed(self, line: str, amounts: Sequence[Cell]) -> str:
+        idle = not any(isinstance(cell, int | float) and cell for cell in amounts)
         return f"{_DIM}{line}{_RESET}" if self._colour and idle else line
+
+
+def _placed(heading: Heading, cell: str, width: int) -> str:
+    aligned = cell.ljust(width) if heading.left else cell.rjust(width)
+    return f"{heading.after} {aligned}" if heading.after else aligned
 
 
 def heading_texts(headings: Iterable[Heading]) -> list[str]:

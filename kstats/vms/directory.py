@@ -58,6 +58,11 @@ class Directory:
         known = process.threads.get(tid) if process else None
         return known or self._meet(pid, tid) or self._remember(pid, tid) or _stranger(pid, tid)
 
+    def has_ended(self, pid: int, tid: int) -> bool:
+        """Whether a thread that was asked for is not among those that run vCPUs now."""
+        process = self._processes.get(pid)
+        return process is None or tid not in process.threads
+
     def vms(self) -> dict[Vm, list[Thread]]:
         """The VMs that there are, by pid, and the threads of their vCPUs, by number.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import NamedTuple
 
 import attrs
 
@@ -51,3 +52,17 @@ class Thread:
     pid: int
     vcpu: int | None
     vm: Vm
+
+
+class Vcpu(NamedTuple):
+    """One vCPU for as long as it lives.
+
+    ``start_time`` of the process (clock ticks after the boot) tells it from an earlier process
+    of that number; ``fd``, the VMM's descriptor, tells the VMs of one process apart. A process
+    that ends a VM and makes another may get the same again: counters that shrank began anew.
+    """
+
+    pid: int
+    vcpu: int
+    start_time: int
+    fd: int

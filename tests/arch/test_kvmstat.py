@@ -123,11 +123,26 @@ def test_arm64_agrees_with_kstats() -> None:
 def test_what_a_column_counts() -> None:
     some = Event("some_event", arg=0, values=frozenset({1}))
     rule = Rule("iox", "some", exits=frozenset({1, 2}), events=(some,))
-    assert rule.count({1: 5, 3: 100}, {some: 7, Event("other"): 9}) == 12
-    assert rule.count({}, {}) == 0
+    assert rule.count({1: 5, 3: 100}, {some.label: 7, "other": 9}) == 12
+    assert rule.count({}, {some.label: 0}) == 0
     everything = Rule("exits", "all", every_exit=True)
-    assert everything.count({1: 5, 3: 100}, {some: 7}) == 105
-    assert absent("iox", "why").count({1: 5}, {some: 7}) is None
+    assert everything.count({1: 5, 3: 100}, {some.label: 7}) == 105
+    assert absent("iox", "why").count({1: 5}, {some.label: 7}) is None
+
+
+def test_a_column_is_not_half_counted() -> None:
+    rule = Rule("mmiox", "some", events=(Event("some_event"), Event("other_event")))
+    assert rule.count({}, {"some_event": 7}) is None
+
+
+def test_events_of_one_tracepoint_have_different_labels() -> None:
+    read = Event("kvm_mmio", arg=0, values=frozenset({1}))
+    either = Event("kvm_mmio", arg=0, values=frozenset({2, 1}))
+    assert [Event("kvm_mmio").label, read.label, either.label] == [
+        "kvm_mmio",
+        "kvm_mmio:0=1",
+        "kvm_mmio:0=1,2",
+    ]
 
 
 def test_what_a_column_looks_up() -> None:

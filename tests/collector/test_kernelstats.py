@@ -11,9 +11,10 @@ import attrs
 import pytest
 
 from kstats.collector import kernelstats, kvmfds, pidfd
-from kstats.collector.kernelstats import Kernel, Vcpu, VcpuStats
+from kstats.collector.kernelstats import Kernel, VcpuStats
 from kstats.errors import KstatsError, PrivilegeError, UnsupportedHostError
 from kstats.host import Host
+from kstats.vms.identity import Vcpu
 from tests.collector import test_kvmfds
 from tests.collector.statsblobs import X64, X64_COUNTERS, Made, blob
 from tests.collector.test_kvmfds import EVENT, VM, stats, vcpu, vm

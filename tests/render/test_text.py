@@ -244,6 +244,23 @@ def test_a_cell_without_a_value_is_a_dash() -> None:
     assert stream.getvalue() == "a b\n1 -\n"
 
 
+def test_signs_stand_between_columns_in_every_line() -> None:
+    stream = io.StringIO()
+    headings = (Heading("a", "a"), Heading("b", "bb", after="|"), Heading("c", "c", after=":"))
+    table = Table("", 1, "x64", "count", headings, (Row((10, 2, None)),))
+    TextRenderer(stream).write(table)
+    assert stream.getvalue() == " a | bb : c\n10 |  2 : -\n"
+
+
+def test_what_names_a_row_does_not_make_it_busy(terminal: Terminal) -> None:
+    headings = (Heading("pid", "pid"), Heading("vcpu", "vcpu"), Heading("n", "n"))
+    rows = (Row((1, 1, 0)), Row((1, 0, 1)))
+    TextRenderer(terminal).write(Table("", 1, "x64", "count", headings, rows, names=2))
+    _, idle, busy = terminal.getvalue().splitlines()
+    assert idle.startswith(DIM)
+    assert "\x1b" not in busy
+
+
 @given(SAMPLES)
 def test_every_line_of_a_report_is_as_wide_as_its_header(of: Sample) -> None:
     lines = [line for line in written(of, total=True) if not line.startswith("# ")]

@@ -68,6 +68,15 @@ def test_an_idle_vcpu_is_listed_before_anybody_asks(tree: Tree) -> None:
     assert directory.thread(100, 111) == Thread(111, 100, 1, vm())
 
 
+def test_who_ran_a_vcpu_until_it_ended_is_known_but_has_ended(tree: Tree) -> None:
+    directory = Directory(tree.host)
+    assert not directory.has_ended(100, 111)
+    tree.end(100)
+    directory.refresh()
+    assert directory.thread(100, 111).vcpu == 1
+    assert directory.has_ended(100, 111)
+
+
 def test_a_host_without_vms_or_without_anything_has_none(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
     assert Directory(tree.host).vms() == {}
