@@ -7,7 +7,7 @@ import re
 
 from kstats.cli import options, reporting
 from kstats.collector.live import Collector, Target
-from kstats.collector.threads import Filter
+from kstats.collector.threads import MORE_THREADS, Filter
 from kstats.errors import KstatsError, UsageError
 from kstats.host import Host
 from kstats.views.exits import AXES, COUNT, ExitsView, Options, parse_axes
@@ -32,6 +32,8 @@ kstats exits -p 4321 -v 0 5             the reasons of vCPU 0 of process 4321
 The kernel counts only the threads that -p, -v, -t, -T or --vm choose.
 """
 
+MOST_ENTRIES = 1 << 22
+
 
 def parser() -> options.Parser:
     """The command line of ``kstats exits``."""
@@ -49,6 +51,11 @@ def parser() -> options.Parser:
     p.add_argument("--top", metavar="N", help="only the N first rows, and the sum of the others")
     p.add_argument(
         "--sort", metavar="KEY", default=COUNT.key, help="count (default), or an axis of --by"
+    )
+    p.add_argument(
+        "--map-entries",
+        metavar="N",
+        help=f"places for threads' counters in the kernel (default {MORE_THREADS})",
     )
     p.add_argument("duration", nargs="?", help="seconds of a report (default: until ^C)")
     p.add_argument("count", nargs="?", help="number of reports (default 1)")
@@ -74,17 +81,20 @@ def run(words: list[str]) -> int:
         interval = options.seconds(args.duration, "duration")
     count = 1 if args.count is None else options.times(args.count, without="get one report")
     view = ExitsView(_view_options(args))
-    reporting.show(args, view, lambda: collect(args, args.probe), interval, count)
+    entries = _entries(args.map_entries)
+    reporting.show(args, view, lambda: collect(args, args.probe, entries), interval, count)
     return 0
 
 
-def collect(args: argparse.Namespace, probe: str | None = None) -> Collector:
+def collect(
+    args: argparse.Namespace, probe: str | None = None, entries: int = MORE_THREADS
+) -> Collector:
     """A collector of the threads that the options choose, on this host."""
     host = Host()
     directory = Directory(host)
     wanted = threads_wanted(args, host, directory)
     target = Target.find(host, probe=probe)
-    return Collector(target, target.per_thread(wanted), directory)
+    return Collector(target, target.per_thread(wanted, entries), directory)
 
 
 def _view_options(args: argparse.Namespace) -> Options:
@@ -93,6 +103,17 @@ def _view_options(args: argparse.Namespace) -> Options:
         raise UsageError(f"cannot sort by {args.sort!r}", f"sort by {', '.join((COUNT.key, *by))}")
     top = None if args.top is None else options.times(args.top, "--top", "see all rows")
     return Options(by=by, top=top, sort=args.sort, rate=args.rate)
+
+
+def _entries(text: str | None) -> int:
+    if text is None:
+        return MORE_THREADS
+    entries = options.times(text, "--map-entries", f"have {MORE_THREADS}")
+    if entries > MOST_ENTRIES:
+        raise UsageError(
+            f"--map-entries {entries} is more than {MOST_ENTRIES}", "each takes some 100 bytes"
+        )
+    return entries
 
 
 def _default_axes(args: argparse.Namespace) -> tuple[str, ...]:

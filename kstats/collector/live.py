@@ -162,9 +162,15 @@ class Target:
         """Counting per physical CPU on this host."""
         return percpu.PerCpu(self.layout())
 
-    def per_thread(self, wanted: threads.Filter | None = None) -> threads.PerThread:
-        """Counting per thread and CPU on this host, of the threads that are wanted."""
-        return threads.PerThread(self.layout(), wanted or threads.Filter())
+    def per_thread(
+        self, wanted: threads.Filter | None = None, entries: int = threads.MORE_THREADS
+    ) -> threads.PerThread:
+        """Counting per thread and CPU on this host, of the threads that are wanted.
+
+        ``entries`` is how many counters the shared map holds, and at most each CPU's own table.
+        """
+        size = threads.table_size(entries)
+        return threads.PerThread(self.layout(), wanted or threads.Filter(), size, entries)
 
     def layout(self) -> percpu.Layout:
         """What programs count by on this host: its CPUs, and the codes of the source."""

@@ -29,6 +29,11 @@ Counts = Mapping[tuple[int, int, int], int]
 """Running totals by (thread, code, cpu)."""
 
 
+def table_size(entries: int) -> int:
+    """The places of a CPU's own table where ``entries`` are wanted: a power of two, not more."""
+    return min(TABLE_SIZE, 1 << entries.bit_length() - 1)
+
+
 @attrs.frozen
 class Filter:
     """Which threads to count; the kernel decides, others' exits cost next to nothing.

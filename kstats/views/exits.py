@@ -175,4 +175,5 @@ def _unattributed(sample: Sample) -> tuple[str, ...]:
     )
     if not n:
         return ()
-    return (f"{n} exits found no room with their threads: counted, but not whose they are",)
+    lost = f"{n} exits found no room with their threads: counted, but not whose they are"
+    return (f"{lost} (kstats exits --map-entries makes room)",)

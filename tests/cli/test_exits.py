@@ -83,6 +83,8 @@ def test_axes_follow_from_the_threads_unless_they_are_named(words: str, axes: st
         (["1", "0"], "count " + COUNT_OF.format("'0'")),
         (["--top", "0"], "--top " + COUNT_OF.format("'0'")),
         (["--top", ""], "--top " + COUNT_OF.format("''")),
+        (["--map-entries", "0"], "--map-entries " + COUNT_OF.format("'0'")),
+        (["--map-entries", "4194305"], "--map-entries 4194305 is more than 4194304"),
         (["--by", "cpu,colour"], "there is no axis 'colour'"),
         (["--by", ""], "there is no axis ''"),
         (["--by", "cpu,cpu"], "an axis is named twice in 'cpu,cpu'"),

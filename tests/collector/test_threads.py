@@ -12,7 +12,7 @@ import pytest
 
 from kstats.collector import percpu
 from kstats.collector.live import Collector
-from kstats.collector.threads import TABLE_SIZE, Filter, PerThread, Snapshot
+from kstats.collector.threads import TABLE_SIZE, Filter, PerThread, Snapshot, table_size
 from kstats.model import Place, Sample
 from tests.collector import kernel
 from tests.collector.native import target
@@ -189,5 +189,23 @@ def test_a_threads_counters_are_its_cpus(count_with: Callable[..., Collector]) -
     assert exits_of(collector) == {1: Counter({(cpu, me()): 1 for cpu in cpus})}
 
 
-def test_a_table_can_be_indexed_by_a_mask() -> None:
-    assert TABLE_SIZE & (TABLE_SIZE - 1) == 0
+@pytest.mark.parametrize(
+    ("entries", "size"), [(1, 1), (2, 2), (8, 8), (1000, 512), (1 << 22, TABLE_SIZE)]
+)
+def test_a_table_has_no_more_places_than_wanted_and_can_be_indexed_by_a_mask(
+    entries: int, size: int
+) -> None:
+    assert table_size(entries) == size
+    assert size & (size - 1) == 0
+
+
+@pytest.mark.root
+def test_the_smallest_map_still_loads_and_counts(count_with: Callable[..., Collector]) -> None:
+    collector = count_with(table_size=table_size(1), more_threads=1)
+    for code in range(3):
+        kernel.fire_here(collector.loaded.programs["on_exit"], 0, code)
+    assert exits_of(collector) == {
+        0: Counter({(0, me()): 1}),
+        1: Counter({(0, me()): 1}),
+        2: Counter({(0, 0): 1}),
+    }

@@ -78,6 +78,28 @@ BOOKWORM = Userland(
     ),
 )
 
+
+def with_qemu(package: str) -> Userland:
+    """Return the same userland with a QEMU in it: to run VMs in the host that are not ours."""
+    return attrs.evolve(BOOKWORM, packages=(*BOOKWORM.packages, package))
+
+
+ARM64 = Recipe(
+    name="arm64",
+    arch="arm64",
+    machine=ARM64_EL2,
+    kernel=Kernel("bookworm", "linux-image-arm64"),
+    userland=BOOKWORM,
+)
+
+SVM = Recipe(
+    name="svm",
+    arch="amd64",
+    machine=X64_SVM,
+    kernel=Kernel("bookworm", "linux-image-amd64"),
+    userland=BOOKWORM,
+)
+
 VMX = Recipe(
     name="vmx",
     arch="amd64",
@@ -90,13 +112,7 @@ VMX = Recipe(
 )
 
 RECIPES: tuple[Recipe, ...] = (
-    Recipe(
-        name="arm64",
-        arch="arm64",
-        machine=ARM64_EL2,
-        kernel=Kernel("bookworm", "linux-image-arm64"),
-        userland=BOOKWORM,
-    ),
+    ARM64,
     Recipe(
         name="arm64-6.12",
         arch="arm64",
@@ -104,13 +120,7 @@ RECIPES: tuple[Recipe, ...] = (
         kernel=Kernel("trixie", "linux-image-arm64"),
         userland=BOOKWORM,
     ),
-    Recipe(
-        name="svm",
-        arch="amd64",
-        machine=X64_SVM,
-        kernel=Kernel("bookworm", "linux-image-amd64"),
-        userland=BOOKWORM,
-    ),
+    SVM,
     # Before 5.16 kvm_exit has the reason as an argument, and before 5.11 modules have no BTF.
     Recipe(
         name="svm-5.10",
@@ -126,6 +136,8 @@ RECIPES: tuple[Recipe, ...] = (
         kernel=Kernel("trixie", "linux-image-amd64"),
         userland=BOOKWORM,
     ),
+    attrs.evolve(SVM, name="svm-qemu", userland=with_qemu("qemu-system-x86")),
+    attrs.evolve(ARM64, name="arm64-qemu", userland=with_qemu("qemu-system-arm")),
     VMX,
     # A Bochs with one CPU runs twice as fast; for what needs many compilations, and no second CPU.
     attrs.evolve(VMX, name="vmx-up", cpus=1),
