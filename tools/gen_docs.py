@@ -1,15 +1,17 @@
-"""Write docs/reasons.md from the tables of kstats/arch.
+"""Write docs/reasons.md and docs/categories.md from the tables of kstats/arch.
 
-With ``--check`` nothing is written; the exit status says whether the file is up to date.
+With ``--check`` nothing is written; the exit status says whether the files are up to date.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kstats.arch import categories
 from kstats.arch.arm64 import ARM64
 from kstats.arch.base import Category
 from kstats.arch.x64 import X64
@@ -20,10 +22,12 @@ if TYPE_CHECKING:
     from kstats.arch import Arch, Isa
 
 OURS = (X64, ARM64)
-TARGET = Path(__file__).parent.parent / "docs" / "reasons.md"
+ISAS = tuple(isa for arch in OURS for isa in arch.isas)
+DOCS = Path(__file__).parent.parent / "docs"
 
-HEAD = """\
-<!-- Written by tools/gen_docs.py from the tables of kstats/arch; not for editing. -->
+MARK = "<!-- Written by tools/gen_docs.py from the tables of kstats/arch; not for editing. -->\n"
+
+REASONS_HEAD = """\
 
 # Exit reasons
 
@@ -33,15 +37,50 @@ read and 2 a write of an MSR; on ARM64, 1 marks KVM's return code in place of an
 class. What the categories mean is in [categories.md](categories.md).
 """
 
+CATEGORIES_HEAD = """
+# Categories: comparing architectures
 
-def document() -> str:
-    """The whole file."""
-    parts = [HEAD]
+Every architecture numbers its exits in its own way. To put an Intel host and an ARM64 host side
+by side (`kstats compare`), each reason belongs to exactly one of nine categories. A category says
+what the guest was doing, not how the processor reports it. Which reason is in which category is in
+the last table of [reasons.md](reasons.md); a code without a name is in `other`.
+
+Read a difference between two architectures together with what each category hides.
+`kstats compare --explain` prints the same.
+"""
+
+
+def reasons_page() -> str:
+    """docs/reasons.md."""
+    parts = [MARK + REASONS_HEAD]
     for arch in OURS:
         parts += [f"## {arch.title}\n", columns(arch)]
         parts += [f"### {isa.title} (`{isa.name}`)\n\n{reasons(isa)}" for isa in arch.isas]
-    parts += ["## By category\n", categories(OURS)]
+    parts += ["## By category\n", by_category()]
     return "\n".join(parts)
+
+
+def categories_page() -> str:
+    """docs/categories.md."""
+    parts = [MARK + CATEGORIES_HEAD]
+    for category in Category:
+        meaning = categories.MEANINGS[category]
+        items = [
+            *meaning.hides,
+            *(f"{who}: {text}" for who, text in categories.notes(category, ISAS)),
+        ]
+        parts.append(f"## {category}\n\n{_fill(meaning.summary)}\n" + _list(items))
+    parts.append("## On every architecture\n" + _list(categories.EVERYWHERE))
+    return "\n".join(parts)
+
+
+def _list(items: Iterable[str]) -> str:
+    lines = [_fill(f"- {item}", "  ") for item in items]
+    return "\n" + "\n".join(lines) + "\n" if lines else ""
+
+
+def _fill(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, 100, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def columns(arch: Arch) -> str:
@@ -64,13 +103,12 @@ def reasons(isa: Isa) -> str:
     return _table(("code", "name", "column", "category", "meaning", "source"), rows)
 
 
-def categories(known: Iterable[Arch]) -> str:
+def by_category() -> str:
     """The reasons of every ISA side by side, by category."""
-    isas = [isa for arch in known for isa in arch.isas]
     rows = [
-        (f"`{category}`", *(names(isa, category=category) for isa in isas)) for category in Category
+        (f"`{category}`", *(names(isa, category=category) for isa in ISAS)) for category in Category
     ]
-    return _table(("category", *(isa.title for isa in isas)), rows)
+    return _table(("category", *(isa.title for isa in ISAS)), rows)
 
 
 def names(isa: Isa, **wanted: str) -> str:
@@ -92,18 +130,24 @@ def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "".join(lines())
 
 
+PAGES = {"reasons.md": reasons_page, "categories.md": categories_page}
+
+
 def main() -> None:
-    """Write or check the file."""
-    parser = argparse.ArgumentParser(description="Generate docs/reasons.md.")
-    parser.add_argument("--check", action="store_true", help="only say whether it is out of date")
+    """Write or check the files."""
+    parser = argparse.ArgumentParser(description="Generate docs/reasons.md and docs/categories.md.")
+    parser.add_argument("--check", action="store_true", help="only say whether any is out of date")
     check = parser.parse_args().check
-    text = document()
-    stale = not TARGET.exists() or TARGET.read_text() != text
-    if stale and not check:
-        TARGET.write_text(text)
-    if stale:
-        print("out of date:" if check else "written:", "docs/reasons.md")
-    sys.exit(check and stale)
+    stale = [name for name, page in PAGES.items() if _differs(DOCS / name, page())]
+    for name in stale:
+        if not check:
+            (DOCS / name).write_text(PAGES[name]())
+        print("out of date:" if check else "written:", f"docs/{name}")
+    sys.exit(check and bool(stale))
+
+
+def _differs(path: Path, text: str) -> bool:
+    return not path.exists() or path.read_text() != text
 
 
 if __name__ == "__main__":

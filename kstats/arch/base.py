@@ -4,7 +4,7 @@ An architecture is one :class:`Arch`. To add one, fill it in:
 
 1. ``name`` and ``machines``: what kstats and ``platform.machine()`` call it;
 2. ``isas``: one :class:`Isa` for each numbering of exit codes, with every :class:`Reason` the
-   kernel names, spelled as the kernel spells it;
+   kernel names, spelled as the kernel spells it, and what its categories hide;
 3. ``columns``: the headings of ``kstats -v`` in their order, ``other`` last;
 4. ``sources``: one :class:`ExitSource` for each way exits reach us, none if the backend only
    decodes; ``bpf``: the C file that turns the tracepoint into a code;
@@ -42,8 +42,8 @@ NUMBER_MASK = (1 << NUMBER_BITS) - 1
 class Category(enum.StrEnum):
     """The architecture-neutral class of a reason, on which architectures are compared.
 
-    docs/categories.md says what is in each, and what that hides: MMIO is ``MEMORY`` everywhere,
-    because on ARM64 and SVM one code stands for MMIO and for missing memory.
+    :mod:`kstats.arch.categories` says what is in each, and what that hides: MMIO is ``MEMORY``
+    everywhere, because on ARM64 and SVM one code stands for MMIO and for missing memory.
     """
 
     INTERRUPT = "interrupt"
@@ -109,7 +109,9 @@ class Isa:
     ``flags`` names the bits of the number that qualify an exit without being part of its
     reason (VMX bit 31: the entry failed); ``flag_mask`` has every bit that can be such a flag.
     A code with a bit of ``failed_mask`` set never entered the guest: column and category are
-    ``other``. ``tables`` says where the running kernel's own names are.
+    ``other``. ``tables`` says where the running kernel's own names are. ``category_notes`` are
+    what to know about a category on this ISA before comparing it with another's, a paragraph
+    each: what is in it here only, and what it hides.
     """
 
     name: str
@@ -119,6 +121,7 @@ class Isa:
     flag_mask: int = 0
     failed_mask: int = 0
     tables: tuple[NameTable, ...] = ()
+    category_notes: Mapping[Category, tuple[str, ...]] = attrs.field(factory=dict)
 
     def reason(self, code: int) -> Reason:
         """The reason of ``code``; an unknown one is named by its number (``vmx:0x99``).

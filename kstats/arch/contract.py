@@ -34,6 +34,7 @@ RULES: tuple[Callable[[Arch], Iterator[str]], ...] = (
     rules.names,
     rules.reasons,
     rules.prose,
+    rules.category_notes,
     rules.columns,
     rules.flags,
     rules.unknown_codes,

@@ -75,6 +75,19 @@ def prose(arch: Arch) -> Iterator[str]:
         yield from _line(f"column {column.key}: meaning", column.meaning or "-")
 
 
+def category_notes(arch: Arch) -> Iterator[str]:
+    """What an ISA says about categories is about ours, in paragraphs without line breaks."""
+    for isa in arch.isas:
+        for category, paragraphs in isa.category_notes.items():
+            if not isinstance(category, Category):
+                yield f"{isa.name}: notes on {category!r}, which is no category"
+            if not isinstance(paragraphs, tuple) or not paragraphs:
+                yield f"{isa.name}: notes on {category} are not a tuple of paragraphs"
+            for text in paragraphs:
+                if not text or not text.isprintable():
+                    yield f"{isa.name}: a note on {category} is not one paragraph: {text!r}"
+
+
 def columns(arch: Arch) -> Iterator[str]:
     """Columns have unique headings, neighbours in a group stay together, ``other`` is last."""
     keys = [column.key for column in arch.columns]

@@ -11,6 +11,7 @@ from kstats import arch
 from kstats.arch.base import (
     Arch,
     BtfField,
+    Category,
     Column,
     Isa,
     NameTable,
@@ -107,6 +108,10 @@ DEFECTS: list[tuple[str, Callable[[Arch], Arch]]] = [
         "column ones: meaning is not one line",
         top(columns=(attrs.evolve(ARCH.columns[0], meaning="a\nb"), ARCH.columns[1])),
     ),
+    ("notes on 'fun', which is no category", isa(category_notes={"fun": ("x",)})),
+    ("notes on io are not a tuple", isa(category_notes={Category.IO: ()})),
+    ("notes on io are not a tuple", isa(category_notes={Category.IO: "text"})),
+    ("a note on io is not one paragraph", isa(category_notes={Category.IO: ("two\nlines",)})),
     ("the last column is not 'other'", top(columns=ARCH.columns[::-1])),
     ("the last column is not 'other'", top(columns=())),
     ("column 'ones' twice", top(columns=(ARCH.columns[0], *ARCH.columns))),

@@ -89,6 +89,33 @@ CATEGORIES = {
     ],
 }
 
+CATEGORY_NOTES = {
+    Category.INTERRUPT: (
+        (
+            "`IRQ` alone. A guest uses its interrupt controller through system registers (GICv3:"
+            " `register`) or memory (GICv2: `memory`), and its timer through system registers, so"
+            " `interrupt` is smaller and `register` larger than on x86."
+        ),
+    ),
+    Category.MEMORY: ("`DABT_LOW` is one code for MMIO and for missing memory (stage-2 faults).",),
+    Category.IO: ("There are no I/O ports: the same device costs exits in `memory`.",),
+    Category.REGISTER: (
+        (
+            "The identification registers are system registers, and KVM traps them as `SYS64`; on"
+            " x86 that is CPUID."
+        ),
+        "The first use of registers that are trapped until used (FP, SVE, SME, PAC) is here.",
+    ),
+    Category.IDLE: (
+        (
+            "`WFx` is one code for WFI (idle) and WFE (spinning), so `idle` includes what `spin`"
+            " counts elsewhere."
+        ),
+    ),
+    Category.SPIN: ("Nothing is here: see `idle`.",),
+    Category.EXCEPTION: ("A trapped exception of any kind, and system errors.",),
+}
+
 ARM64 = Isa(
     name="arm64",
     title="ARM64",
@@ -99,6 +126,7 @@ ARM64 = Isa(
         NameTable("REC->esr_ec", unused=frozenset({0x2F})),
         NameTable("REC->ret", qualifier=RETURN_CODE, unused=frozenset({ARM_EXCEPTION_TRAP})),
     ),
+    category_notes=CATEGORY_NOTES,
 )
 
 SOURCE = ExitSource(

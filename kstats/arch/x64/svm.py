@@ -19,6 +19,7 @@ from kstats.arch.base import (
     SlotRange,
 )
 from kstats.arch.tables import reasons
+from kstats.arch.x64.notes import CPUID_IS_HERE, HALTS_UNSEEN, SHADOW_PAGING, X2APIC_IS_HERE
 from kstats.arch.x64.svm_meanings import MEANINGS
 from kstats.arch.x64.svm_names import NAMES
 
@@ -108,11 +109,34 @@ CATEGORIES = {
     Category.EXCEPTION: [*_EXCEPTIONS, "swint", "icebp", "ferr_freeze", "shutdown"],
 }
 
+CATEGORY_NOTES = {
+    Category.INTERRUPT: (
+        "`nmi` is here. `iret` is here, because KVM intercepts it to find the end of an NMI.",
+    ),
+    Category.MEMORY: (
+        "`npf` is one code for MMIO and for missing memory.",
+        SHADOW_PAGING.format("`invlpg`, `invlpga` and `invpcid`"),
+    ),
+    Category.REGISTER: (CPUID_IS_HERE, X2APIC_IS_HERE),
+    Category.IDLE: (HALTS_UNSEEN,),
+    Category.HYPERCALL: (
+        (
+            "Everything a SEV-ES guest asks for (I/O, MSRs, CPUID, MMIO, ...) is `vmgexit`, and"
+            " here: its other categories are nearly empty. The kernel has names for single requests"
+            " (`vmgexit_mmio_read`, ...) and they are in the category of what they ask for."
+        ),
+    ),
+    Category.EXCEPTION: (
+        "One code for each exception. `PF excp` is a page fault of the guest under shadow paging.",
+    ),
+}
+
 SVM = Isa(
     name="svm",
     title="AMD SVM",
     reasons=reasons(NAMES | QUALIFIED_NAMES | HEADER_NAMES, COLUMNS, CATEGORIES, MEANINGS),
     tables=(NameTable("REC->exit_reason"),),
+    category_notes=CATEGORY_NOTES,
 )
 
 # The C reads exit_code and exit_info_1, its neighbour in the hardware's layout, in one go.

@@ -13,6 +13,7 @@ from kstats.arch.base import (
     SlotRange,
 )
 from kstats.arch.tables import reasons
+from kstats.arch.x64.notes import CPUID_IS_HERE, HALTS_UNSEEN, SHADOW_PAGING, X2APIC_IS_HERE
 from kstats.arch.x64.vmx_meanings import MEANINGS
 from kstats.arch.x64.vmx_names import FLAGS, NAMES
 
@@ -71,6 +72,34 @@ CATEGORIES = {
     Category.EXCEPTION: ["EXCEPTION_NMI", "TRIPLE_FAULT"],
 }
 
+CATEGORY_NOTES = {
+    Category.INTERRUPT: (
+        "The preemption timer is here, because KVM drives the guest's APIC timer with it.",
+        "NMIs of the host are not here: VMX reports them as `EXCEPTION_NMI`, in `exception`.",
+    ),
+    Category.MEMORY: (
+        (
+            "MMIO is `EPT_MISCONFIG` (the first access to a page: `EPT_VIOLATION`), so the reasons"
+            " can tell it from missing memory, which other ISAs cannot."
+        ),
+        SHADOW_PAGING.format("`INVLPG` and `INVPCID`"),
+    ),
+    Category.REGISTER: (CPUID_IS_HERE, X2APIC_IS_HERE),
+    Category.IDLE: (HALTS_UNSEEN,),
+    Category.HYPERCALL: (
+        (
+            "A TDX guest's requests count as what they ask for (`CPUID`, `IO_INSTRUCTION`, ...);"
+            " the rest is `TDCALL`."
+        ),
+    ),
+    Category.EXCEPTION: (
+        (
+            "`EXCEPTION_NMI` is one code for all of them, and for NMIs of the host. On a host"
+            " whose perf uses NMIs it grows with the sampling rate."
+        ),
+    ),
+}
+
 BASIC_REASON = 0xFFFF
 """SDM vol. 3C 25.9.1: the low 16 bits are the reason, the others qualify it."""
 
@@ -85,6 +114,7 @@ VMX = Isa(
         NameTable("REC->exit_reason & 0xffff"),
         NameTable("REC->exit_reason & ~0xffff", kind="flags"),
     ),
+    category_notes=CATEGORY_NOTES,
 )
 
 # struct vcpu_vmx begins with the kvm_vcpu that the tracepoint passes. The reason moved into
