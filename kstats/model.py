@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import attrs
 
+from kstats.histogram import Histogram
 from kstats.vms.identity import Thread, Vcpu
 
 Code: TypeAlias = tuple[str, int]
@@ -18,6 +19,26 @@ Place: TypeAlias = tuple[int, int]
 
 A thread is the kernel's pid_tgid, ``pid << 32 | tid``; 0 where threads were not told apart.
 """
+
+
+@attrs.frozen
+class Spent:
+    """Where the time of a thread that runs a vCPU went within a sample, in nanoseconds.
+
+    Attributes:
+        guest: In the guest.
+        kernel: From an exit to the next entry, as far as none of the others has it.
+        vmm: From KVM_RUN's return to the next entry: in the VMM.
+        halted: Until KVM woke the vCPU up: asleep, or polling for what would wake it.
+        waiting: Ready to run while the CPU ran something else; None if nobody looked, and then
+            it is part of the others.
+    """
+
+    guest: int = 0
+    kernel: int = 0
+    vmm: int = 0
+    halted: int = 0
+    waiting: int | None = None
 
 
 @attrs.frozen(eq=False)
@@ -41,6 +62,12 @@ class Sample:
             :data:`Place`; an event without a key was not counted.
         counters: By how much KVM's own counters of each vCPU grew, by the kernel's names; none
             where the VMM keeps them to itself. None if they were not read.
+        latency: How long exits took until the next entry of their thread, by :data:`Code`, then
+            by :data:`Place` (CPU -1 where CPUs were not told apart): of those that ended within
+            the sample. None if it was not measured.
+        untimed: Exits whose end was not seen, or found no room: in ``exits`` only.
+        spent: Where the time went, by thread, of all that were seen to run a vCPU. None if it
+            was not measured.
         notes: What people should know about this sample, a line each.
     """
 
@@ -58,6 +85,9 @@ class Sample:
     isa: str = ""
     events: Mapping[str, Mapping[Place, int]] = attrs.field(factory=dict)
     counters: Mapping[Vcpu, Mapping[str, int]] | None = None
+    latency: Mapping[Code, Mapping[Place, Histogram]] | None = None
+    untimed: int = 0
+    spent: Mapping[int, Spent] | None = None
     notes: tuple[str, ...] = ()
 
     @property

@@ -11,6 +11,7 @@ import errno
 import os
 import platform
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 # bpf(2)'s number; every architecture since arm64 shares the generic table.
@@ -103,13 +104,13 @@ class Map:
             0,
         )
         count = self._lookup_batch(attr)
-        return [
-            (
-                keys.raw[i * self.key_size : (i + 1) * self.key_size],
-                values.raw[i * self.value_size : (i + 1) * self.value_size],
+        return list(
+            zip(
+                _pieces(keys, self.key_size, count),
+                _pieces(values, self.value_size, count),
+                strict=True,
             )
-            for i in range(count)
-        ]
+        )
 
     def _lookup_batch(self, attr: bytes) -> int:
         buffer = ctypes.create_string_buffer(attr, len(attr))
@@ -120,6 +121,12 @@ class Map:
             raise OSError(number, os.strerror(number))
         (count,) = struct.unpack_from("=I", buffer.raw, 32)
         return int(count)
+
+
+def _pieces(buffer: ctypes.Array[ctypes.c_char], size: int, count: int) -> Iterator[bytes]:
+    """The first ``count`` pieces; what comes after them is not even copied."""
+    used = ctypes.string_at(buffer, size * count)
+    return (used[i : i + size] for i in range(0, len(used), size))
 
 
 def _load_reader_of(arg: int) -> int:

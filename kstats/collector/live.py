@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, Self
 
 import attrs
@@ -12,7 +12,7 @@ from kstats.arch.base import Arch, ExitSource, Probe
 from kstats.collector import loader, percpu, program, threads
 from kstats.errors import UnsupportedHostError, UsageError
 from kstats.host import Host
-from kstats.model import Sample
+from kstats.model import Place, Sample
 from kstats.vms.directory import Directory
 
 
@@ -245,8 +245,10 @@ def _identified(sample: Sample, directory: Directory | None) -> dict[str, Any]:
 
 def _counted(sample: Sample) -> set[int]:
     """The threads that counted anything."""
-    counts = (*sample.exits.values(), *sample.events.values())
-    return {thread for places in counts for _, thread in places if thread}
+    at: list[Iterable[Place]] = [*sample.exits.values(), *sample.events.values()]
+    at += (sample.latency or {}).values()
+    counted = {thread for places in at for _, thread in places if thread}
+    return counted | (sample.spent or {}).keys()
 
 
 def _whose(number: int) -> tuple[int, int]:
