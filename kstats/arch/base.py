@@ -102,6 +102,26 @@ class NameTable:
     unused: frozenset[int] = frozenset()
 
 
+@attrs.frozen
+class Advice:
+    """Why a reason may be frequent, and what helps: sentences for an operator, a line each."""
+
+    causes: tuple[str, ...]
+    cures: tuple[str, ...]
+
+
+@attrs.frozen
+class Spellings:
+    """How other tools write the names of an ISA: bcc, kvm_stat, libtraceevent, kernel headers.
+
+    ``prefixes`` may stand before any name (``EXIT_REASON_HLT``); ``aliases`` has the names
+    that differ, in upper case, and the kernel's for each.
+    """
+
+    prefixes: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = attrs.field(factory=dict)
+
+
 @attrs.frozen(eq=False)
 class Isa:
     """One numbering of exit codes.
@@ -111,7 +131,8 @@ class Isa:
     A code with a bit of ``failed_mask`` set never entered the guest: column and category are
     ``other``. ``tables`` says where the running kernel's own names are. ``category_notes`` are
     what to know about a category on this ISA before comparing it with another's, a paragraph
-    each: what is in it here only, and what it hides.
+    each: what is in it here only, and what it hides. ``advice`` is there for the names that
+    matter to operators.
     """
 
     name: str
@@ -122,6 +143,8 @@ class Isa:
     failed_mask: int = 0
     tables: tuple[NameTable, ...] = ()
     category_notes: Mapping[Category, tuple[str, ...]] = attrs.field(factory=dict)
+    spellings: Spellings = Spellings()
+    advice: Mapping[str, Advice] = attrs.field(factory=dict)
 
     def reason(self, code: int) -> Reason:
         """The reason of ``code``; an unknown one is named by its number (``vmx:0x99``).

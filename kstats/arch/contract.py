@@ -35,6 +35,7 @@ RULES: tuple[Callable[[Arch], Iterator[str]], ...] = (
     rules.reasons,
     rules.prose,
     rules.category_notes,
+    rules.advice,
     rules.columns,
     rules.flags,
     rules.unknown_codes,

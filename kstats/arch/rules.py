@@ -88,6 +88,22 @@ def category_notes(arch: Arch) -> Iterator[str]:
                     yield f"{isa.name}: a note on {category} is not one paragraph: {text!r}"
 
 
+def advice(arch: Arch) -> Iterator[str]:
+    """Advice and other tools' spellings are of names that are there; advice is short lines."""
+    for isa in arch.isas:
+        known = {reason.name for reason in isa.reasons.values()}
+        for name in sorted({*isa.advice, *isa.spellings.aliases.values()} - known):
+            yield f"{isa.name}: advice or a spelling of {name!r}, which no code is called"
+        for name, given in isa.advice.items():
+            if not given.causes or not given.cures:
+                yield f"{isa.name} {name}: no causes or no cures"
+            for line in (*given.causes, *given.cures):
+                yield from _line(f"{isa.name} {name}: advice", line)
+        for alias in isa.spellings.aliases:
+            if alias != alias.upper() or alias in known:
+                yield f"{isa.name}: spelling {alias!r} is not upper case, or a name itself"
+
+
 def columns(arch: Arch) -> Iterator[str]:
     """Columns have unique headings, neighbours in a group stay together, ``other`` is last."""
     keys = [column.key for column in arch.columns]

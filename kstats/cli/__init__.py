@@ -14,6 +14,7 @@ INTERRUPTED = 130
 COMMANDS: Mapping[str, str] = {
     "doctor": "doctor",
     "exits": "exits",
+    "explain": "explain",
 }
 """The module of each command; without one, ``kstats`` is :mod:`kstats.cli.stats`."""
 

@@ -21,8 +21,9 @@ Show which VM exits happen on which physical CPU.
   kstats exits [duration]        exits by VM, vCPU, reason and more, in any combination
   kvmexit [options] [duration]   the arguments and the output of bcc's kvmexit
   kstats doctor                  what this host has, lacks, and how to get it
+  kstats explain REASON          what an exit is, why there may be many, and what helps
 
-kstats exits --help, kvmexit --help and kstats doctor --help tell more.
+Each has a --help of its own, which tells more.
 """
 
 _EPILOG = """\

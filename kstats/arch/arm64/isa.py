@@ -6,6 +6,8 @@ it was, and stands here with the qualifier ``RETURN_CODE``.
 
 from __future__ import annotations
 
+from kstats.arch.arm64 import spellings
+from kstats.arch.arm64.advice import ADVICE
 from kstats.arch.arm64.meanings import MEANINGS
 from kstats.arch.arm64.names import NAMES
 from kstats.arch.base import (
@@ -127,6 +129,8 @@ ARM64 = Isa(
         NameTable("REC->ret", qualifier=RETURN_CODE, unused=frozenset({ARM_EXCEPTION_TRAP})),
     ),
     category_notes=CATEGORY_NOTES,
+    spellings=spellings.ARM64,
+    advice=ADVICE,
 )
 
 SOURCE = ExitSource(

@@ -19,7 +19,9 @@ from kstats.arch.base import (
     SlotRange,
 )
 from kstats.arch.tables import reasons
+from kstats.arch.x64 import spellings
 from kstats.arch.x64.notes import CPUID_IS_HERE, HALTS_UNSEEN, SHADOW_PAGING, X2APIC_IS_HERE
+from kstats.arch.x64.svm_advice import ADVICE
 from kstats.arch.x64.svm_meanings import MEANINGS
 from kstats.arch.x64.svm_names import NAMES
 
@@ -137,6 +139,8 @@ SVM = Isa(
     reasons=reasons(NAMES | QUALIFIED_NAMES | HEADER_NAMES, COLUMNS, CATEGORIES, MEANINGS),
     tables=(NameTable("REC->exit_reason"),),
     category_notes=CATEGORY_NOTES,
+    spellings=spellings.SVM,
+    advice=ADVICE,
 )
 
 # The C reads exit_code and exit_info_1, its neighbour in the hardware's layout, in one go.

@@ -13,7 +13,9 @@ from kstats.arch.base import (
     SlotRange,
 )
 from kstats.arch.tables import reasons
+from kstats.arch.x64 import spellings
 from kstats.arch.x64.notes import CPUID_IS_HERE, HALTS_UNSEEN, SHADOW_PAGING, X2APIC_IS_HERE
+from kstats.arch.x64.vmx_advice import ADVICE
 from kstats.arch.x64.vmx_meanings import MEANINGS
 from kstats.arch.x64.vmx_names import FLAGS, NAMES
 
@@ -115,6 +117,8 @@ VMX = Isa(
         NameTable("REC->exit_reason & ~0xffff", kind="flags"),
     ),
     category_notes=CATEGORY_NOTES,
+    spellings=spellings.VMX,
+    advice=ADVICE,
 )
 
 # struct vcpu_vmx begins with the kvm_vcpu that the tracepoint passes. The reason moved into

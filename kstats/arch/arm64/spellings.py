@@ -1,0 +1,27 @@
+"""How other tools write the names of ARM64 exits.
+
+kvm_stat and bcc's kvmexit took the names of an older asm/kvm_arm.h (ESR_EL2_EC_*).
+"""
+
+from __future__ import annotations
+
+from kstats.arch.base import Spellings
+
+ARM64 = Spellings(
+    prefixes=("ESR_ELX_EC_", "ESR_EL2_EC_", "ARM_EXCEPTION_"),
+    aliases={
+        "WFI": "WFx",
+        "ILL_ISS": "ILL",
+        "EL1_SERROR": "SERROR",
+        "IABT": "IABT_LOW",
+        "IABT_HYP": "IABT_CUR",
+        "DABT": "DABT_LOW",
+        "DABT_HYP": "DABT_CUR",
+        "BREAKPT": "BREAKPT_LOW",
+        "BREAKPT_HYP": "BREAKPT_CUR",
+        "SOFTSTP": "SOFTSTP_LOW",
+        "SOFTSTP_HYP": "SOFTSTP_CUR",
+        "WATCHPT": "WATCHPT_LOW",
+        "WATCHPT_HYP": "WATCHPT_CUR",
+    },
+)

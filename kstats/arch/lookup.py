@@ -1,0 +1,139 @@
+"""Finds reasons by what people and other tools call them: a number, a name in any spelling.
+
+::
+
+    find("vmx:48"), find("0x30"), find("EPT_VIOLATION"), find("npf"), find("msr:rd")
+"""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from functools import cache
+
+from kstats import arch as arches
+from kstats.arch.base import NUMBER_MASK, Arch, Isa, Reason
+from kstats.errors import KstatsError
+
+Found = tuple[Isa, Reason]
+
+_NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20}", re.ASCII)
+_HIGHEST = (1 << 64) - 1
+
+
+class UnknownReasonError(KstatsError, LookupError):
+    """Nothing is called so."""
+
+    status = 2
+
+    def __init__(self, text: str, close: list[str]) -> None:
+        self.text = text
+        self.close = close
+        hint = f"did you mean {', '.join(close)}?" if close else "kstats arch lists every name"
+        super().__init__(f"no exit is called {text!r}", hint)
+
+
+def isas(name: str | None = None) -> tuple[Isa, ...]:
+    """Every ISA; or those of one name, which may be an architecture's.
+
+    Raises:
+        UnknownNameError: there is no such ISA or architecture.
+    """
+    if name is None:
+        return tuple(isa for arch in arches.arches() for isa in arch.isas)
+    named = [arch for arch in arches.arches() if arch.name == name]
+    return named[0].isas if named else (arches.isa(name),)
+
+
+def arch_of(isa: Isa) -> Arch:
+    """The architecture that has ``isa``."""
+    return next(arch for arch in arches.arches() if arch.isa(isa.name) is isa)
+
+
+def number(text: str) -> int | None:
+    """A code as people write it, decimal or 0x…, below 2**64; None if it is none."""
+    value = int(text, 0 if text[:2] in ("0x", "0X") else 10) if _NUMBER.fullmatch(text) else None
+    return value if value is None or value <= _HIGHEST else None
+
+
+def find(text: str, wanted: tuple[Isa, ...] | None = None) -> list[Found]:
+    """Every reason that ``text`` may mean, of the ISAs ``wanted``, or of all.
+
+    ``ISA:CODE`` is always one reason, also without a name. A number without an ISA means the
+    codes that are known, with any qualifier.
+
+    Raises:
+        UnknownReasonError: nothing is called so; ``close`` has what is.
+    """
+    among = isas() if wanted is None else wanted
+    by_isa, colon, rest = text.partition(":")
+    chosen = [isa for isa in among if isa.name == by_isa.lower()] if colon else []
+    if chosen:
+        return _of_isa(chosen[0], rest, text)
+    found = [(isa, reason) for isa in among for reason in _named_or_numbered(isa, text)]
+    code = number(text)
+    if not found and code is not None and wanted is not None and len(wanted) == 1:
+        found = [(wanted[0], wanted[0].reason(code))]
+    if not found:
+        raise UnknownReasonError(text, _close(text, among))
+    return found
+
+
+def by_name(isa: Isa, text: str) -> int | None:
+    """The code that a name means in ``isa``, in any case or spelling; None if it means none."""
+    return _names(isa).get(_plain(isa, text))
+
+
+def _of_isa(isa: Isa, text: str, whole: str) -> list[Found]:
+    code = number(text)
+    if code is not None:
+        return [(isa, reason) for reason in _numbered(isa, code)] or [(isa, isa.reason(code))]
+    code = by_name(isa, text)
+    if code is None:
+        raise UnknownReasonError(whole, _close(text, (isa,)))
+    return [(isa, isa.reason(code))]
+
+
+def _named_or_numbered(isa: Isa, text: str) -> list[Reason]:
+    code = number(text)
+    if code is not None:
+        return _numbered(isa, code)
+    code = by_name(isa, text)
+    return [] if code is None else [isa.reason(code)]
+
+
+def _numbered(isa: Isa, code: int) -> list[Reason]:
+    """The reasons whose number this is, with any qualifier; or the one whose whole code it is."""
+    named = [isa.reasons[known] for known in sorted(isa.reasons) if known & NUMBER_MASK == code]
+    if named:
+        return named
+    return [isa.reason(code)] if code & ~isa.flag_mask in isa.reasons else []
+
+
+def _plain(isa: Isa, text: str) -> str:
+    """One spelling for all: upper case, ``_`` between words, without the headers' prefixes."""
+    upper = re.sub(r"[\s-]+", "_", text.strip()).upper()
+    for prefix in isa.spellings.prefixes:
+        if upper.startswith(prefix) and len(upper) > len(prefix):
+            return upper.removeprefix(prefix)
+    return upper
+
+
+@cache
+def _names(isa: Isa) -> dict[str, int]:
+    names = {_plain(isa, reason.name): code for code, reason in isa.reasons.items()}
+    codes = {reason.name: code for code, reason in isa.reasons.items()}
+    aliases = {alias: codes[name] for alias, name in isa.spellings.aliases.items()}
+    return aliases | names
+
+
+def _close(text: str, among: tuple[Isa, ...]) -> list[str]:
+    """Names that contain the text, or look like it, in the kernel's spelling."""
+    found: dict[str, None] = {}
+    for isa in among:
+        names = _names(isa)
+        plain = _plain(isa, text)
+        within = [name for name in names if len(plain) > 1 and plain in name]
+        for name in within or get_close_matches(plain, names, n=2, cutoff=0.7):
+            found[isa.reasons[names[name]].name] = None
+    return list(found)[:6]

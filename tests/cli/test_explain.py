@@ -1,0 +1,77 @@
+"""``kstats explain`` from the command line: no root, no bcc, no KVM."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kstats.cli import main
+
+
+def explain(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert main(["explain", *words]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+def test_it_says_everything_about_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    text = explain(capsys, "ept_violation")
+    for part in ("vmx:48 (0x30)", "column ept", "category memory", "causes:", "cures:", "SDM"):
+        assert part in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_a_column_is_told_as_its_heading(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "column msr(wr) = msr_wr, category register" in explain(capsys, "msr:wr")
+
+
+def test_a_column_or_a_category_lists_its_reasons(capsys: pytest.CaptureFixture[str]) -> None:
+    heads = [line for line in explain(capsys, "spin").splitlines() if line and line[0] != " "]
+    assert [head.split()[0] for head in heads] == ["PAUSE_INSTRUCTION", "pause"]
+    assert "npf" in explain(capsys, "ept", "--isa", "svm")
+
+
+def test_json_has_an_object_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    objects = [json.loads(line) for line in explain(capsys, "124", "-o", "json").splitlines()]
+    assert [(o["isa"], o["code"], o["qualifier"], o["reason"]) for o in objects] == [
+        ("svm", 124, 0, "msr"),
+        ("svm", 124, 1, "msr:rd"),
+        ("svm", 124, 2, "msr:wr"),
+    ]
+    assert objects[2]["causes"]
+
+
+def test_an_unknown_code_is_said_to_be_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "not in the tables" in explain(capsys, "vmx:0x99")
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "hint"),
+    [
+        (["EPT_VIOLATON"], "no exit is called 'EPT_VIOLATON'", "did you mean EPT_VIOLATION"),
+        (["999999"], "no exit is called '999999'", "kstats arch lists every name"),
+        (["48", "--isa", "z80"], "unknown ISA 'z80'", "known: vmx, svm, arm64"),
+    ],
+)
+def test_what_is_not_there(
+    words: list[str], said: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    line, hint_line = err.splitlines()
+    assert line == f"kstats: {said}"
+    assert hint in hint_line
+
+
+def test_without_words_it_says_how_and_lists_the_categories(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["explain"])
+    assert not caught.value.code
+    out = capsys.readouterr().out
+    assert "usage: kstats explain" in out
+    assert "hypercall exception other" in out
