@@ -21,5 +21,5 @@
 
 /* What a raw tracepoint program is given: the tracepoint's own arguments. */
 struct raw_args {
-	u64 arg[3];
+	u64 arg[12];
 };

@@ -93,6 +93,7 @@ def describe(collector: Collector) -> None:
     loaded = collector.loaded
     print_errors([f"{collector.target.source.isa} exits through {loaded.probe}"])
     print_errors(f"not through {name}: {why}" for name, why in loaded.rejected)
+    print_errors(f"not counted: {why}" for _, why in loaded.absent)
     print_errors(f"{name}={value}" for name, value in loaded.defines.items())
     print_errors(
         f"{info.name}: {info.verified_instructions} instructions verified, "

@@ -68,6 +68,18 @@ def exit_args() -> int:
         ) from error
 
 
+def lacking(attachment: dict[str, Any]) -> str:
+    """Why an attachment that may be left out is; empty if it can be made, or must be."""
+    tracepoint, at_least = attachment["tracepoint"], attachment["at_least"]
+    if at_least is None:
+        return ""
+    try:
+        args = bpf.raw_tracepoint_args(tracepoint)
+    except FileNotFoundError:
+        return f"this kernel has no tracepoint {tracepoint}"
+    return "" if args >= at_least else f"{tracepoint} has {args} arguments here, not {at_least}"
+
+
 def record_offsets(fields: list[dict[str, str]]) -> dict[str, int]:
     """Offsets of the classic record's fields, from the event's format file."""
     format_text = _read_format()
@@ -210,9 +222,11 @@ def load(plan: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
         plan["probes"], args, lambda: Btf(bcc.lib, plan["btf_modules"])
     )
     program = Program(bcc, plan, plan["defines"] | defines)
+    absent = {a["function"]: why for a in plan["attachments"] if (why := lacking(a))}
     attachments = [
         (a["tracepoint"], a["function"], a["attach"] or probe["attach"])
         for a in plan["attachments"]
+        if a["function"] not in absent
     ]
     for _, function, attach in attachments:
         program.load(function, attach)
@@ -222,6 +236,7 @@ def load(plan: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
     answer = {
         "probe": probe["name"],
         "rejected": rejected,
+        "absent": list(absent.items()),
         "defines": defines,
         "names": [name for name, _ in program.fds],
     }

@@ -9,7 +9,7 @@ import attrs
 
 from kstats import arch as arches
 from kstats.arch.base import Arch, ExitSource, Probe
-from kstats.collector import loader, percpu, program, threads
+from kstats.collector import events, loader, percpu, program, threads
 from kstats.errors import UnsupportedHostError, UsageError
 from kstats.host import Host
 from kstats.model import Place, Sample
@@ -171,6 +171,12 @@ class Target:
         """
         size = threads.table_size(entries)
         return threads.PerThread(self.layout(), wanted or threads.Filter(), size, entries)
+
+    def per_vcpu(self, wanted: threads.Filter | None = None) -> events.PerThreadWithEvents:
+        """Counting what kvmstat's columns are made of, of the threads that are wanted."""
+        rules = self.arch.kvmstat.get(self.source.isa, ())
+        found = dict.fromkeys(event for rule in rules for event in rule.events)
+        return events.PerThreadWithEvents(self.per_thread(wanted), tuple(found))
 
     def layout(self) -> percpu.Layout:
         """What programs count by on this host: its CPUs, and the codes of the source."""

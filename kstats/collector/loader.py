@@ -38,12 +38,14 @@ _ANSWER_SIZE = 1 << 16
 class Attachment:
     """A function and the tracepoint of the kvm group that runs it.
 
-    ``attach`` is ``raw``, ``classic``, or empty: as the chosen probe says.
+    ``attach`` is ``raw``, ``classic``, or empty: as the chosen probe says. With ``at_least`` it
+    is left out where the kernel has no such tracepoint, or one of fewer arguments.
     """
 
     tracepoint: str
     function: str
     attach: str = ""
+    at_least: int | None = None
 
 
 @attrs.frozen(eq=False)
@@ -71,6 +73,9 @@ class Loaded:
         self.probe: str = answer["probe"]
         self.rejected: tuple[tuple[str, str], ...] = tuple(
             (name, why) for name, why in answer["rejected"]
+        )
+        self.absent: tuple[tuple[str, str], ...] = tuple(
+            (function, why) for function, why in answer["absent"]
         )
         self.defines: Mapping[str, int] = answer["defines"]
         self._fds = dict(zip(answer["names"], fds, strict=True))

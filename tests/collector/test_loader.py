@@ -84,10 +84,17 @@ def test_the_childs_refusal_becomes_the_parents_error(kind: type, status: int) -
 
 def test_closing_what_was_loaded_closes_every_descriptor_once() -> None:
     fds = [os.memfd_create("one"), os.memfd_create("two")]
-    answer = {"probe": "raw", "rejected": [["a", "b"]], "defines": {"A": 1}, "names": NAMES}
+    answer = {
+        "probe": "raw",
+        "rejected": [["a", "b"]],
+        "absent": [["c", "d"]],
+        "defines": {"A": 1},
+        "names": NAMES,
+    }
     loaded = loader.Loaded(answer, fds)
     assert loaded.programs == {"on_exit": fds[0]}
     assert loaded.rejected == (("a", "b"),)
+    assert loaded.absent == (("c", "d"),)
     with loaded:
         loaded.close()
     for fd in fds:
