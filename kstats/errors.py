@@ -1,7 +1,7 @@
 """What can go wrong, one class per fact, each with its exit status and a hint.
 
 The command line prints ``str(error)`` and ``error.hint`` on one line each and exits with
-``error.status``; the table of statuses is in ``kstats --help`` and docs/exit-status.md.
+``error.status``; the table of statuses is in ``kstats --help`` and docs/output.md.
 """
 
 from __future__ import annotations

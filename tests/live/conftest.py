@@ -22,12 +22,20 @@ _ARM64 = "hypercall=1009,smc=53,sys64=307,page=43,exec=29,mmio=211,wfi=61,spin=3
 
 @attrs.frozen
 class Bed:
-    """A kind of host to test in: which exits it makes, and how kstats should read them."""
+    """A kind of host to test in: which exits it makes, and how kstats should read them.
+
+    Guests are pinned to its last CPU.
+    """
 
     recipe: str
     isa: str
     probe: str
     workload: str
+
+    @property
+    def pinned(self) -> int:
+        """The CPU that guests are pinned to."""
+        return find(self.recipe).cpus - 1
 
 
 BEDS = (
@@ -37,6 +45,7 @@ BEDS = (
     Bed("arm64", "arm64", "raw", _ARM64),
     Bed("arm64-6.12", "arm64", "raw", _ARM64),
     Bed("vmx", "vmx", "raw-btf", _VMX),
+    Bed("vmx-5.10", "vmx", "raw-arg", _VMX),
 )
 
 

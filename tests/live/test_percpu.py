@@ -10,15 +10,13 @@ import attrs
 import pytest
 
 from kstats import arch as arches
-from tests.hosts import Host
+from tests.hosts import Host, find
 from tests.live.conftest import Bed
 from tests.live.guests import at_any_time, expected, guest
 from tests.live.kstats import ExitId, Watch, wait_attached, watching
 from tests.vmm.workload import parse
 
 pytestmark = pytest.mark.host
-
-PINNED = 1
 
 # The column each kind of work must appear in, from the documents that define the columns.
 COLUMN_OF: Mapping[str, Mapping[str, str]] = {
@@ -70,7 +68,7 @@ def observed(bed: Bed, host: Host) -> Observed:
         wait_attached(watch, classic)
         with host.start(PERF).started() as perf:
             host.run("until bpftool perf list >/dev/null; do :; done; sleep 1").check()
-            with guest(host, "--cpu", str(PINNED), "--workload", bed.workload):
+            with guest(host, "--cpu", str(bed.pinned), "--workload", bed.workload):
                 kernel = kernel_exits(host)
                 watch.stop()
                 classic.stop()
@@ -97,7 +95,7 @@ def test_every_name_of_the_running_kernel_is_in_our_tables(host: Host) -> None:
 
 
 def test_every_reason_is_counted_to_the_unit(bed: Bed, observed: Observed) -> None:
-    counted = observed.watch.exits(PINNED)
+    counted = observed.watch.exits(bed.pinned)
     wanted = expected(bed.workload, bed.isa)
     certain = {exit_: n for exit_, n in counted.items() if exit_ in wanted}
     assert certain == wanted
@@ -108,9 +106,9 @@ def test_nothing_else_is_counted(bed: Bed, observed: Observed) -> None:
     assert set(observed.watch.exits()) <= allowed
 
 
-def test_other_cpus_rows_stay_empty(observed: Observed) -> None:
-    others = {row["cpu"] for row in observed.watch.rows()} - {PINNED}
-    assert others
+def test_other_cpus_rows_stay_empty(bed: Bed, observed: Observed) -> None:
+    others = {row["cpu"] for row in observed.watch.rows()} - {bed.pinned}
+    assert len(others) == find(bed.recipe).cpus - 1
     assert all(sum(observed.watch.exits(cpu).values()) == 0 for cpu in others)
 
 
@@ -123,7 +121,7 @@ def test_columns_hold_what_their_documents_say(bed: Bed, observed: Observed) -> 
     if "inst_io" in wanted:
         # The guest rings at the VMM's door with an OUT: see tests/vmm.
         wanted["inst_io"] = expected_io(bed)
-    sums = observed.watch.sums(PINNED)
+    sums = observed.watch.sums(bed.pinned)
     assert {column: sums[column] for column in wanted} == wanted
 
 
