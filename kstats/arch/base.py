@@ -22,12 +22,13 @@ MSR access went; arm64: the number is KVM's return code and not a trap's excepti
 from __future__ import annotations
 
 import enum
+import re
 from typing import TYPE_CHECKING, Literal
 
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from importlib.resources.abc import Traversable
 
     from kstats.arch.kvmstat import Rule
@@ -123,6 +124,22 @@ class Spellings:
 
 
 @attrs.frozen(eq=False)
+class ExitEvent:
+    """How the kernel's event kvm_exit tells of an exit of an ISA, to those who trace it.
+
+    ``pattern`` is what its text looks like, as the kernel and libtraceevent (perf, trace-cmd)
+    print it; group ``vcpu`` is the vCPU where it is told. ``code`` makes a code of the match:
+    None if the exit is none of this ISA. ``bpftrace_code`` gives the code in bpftrace's
+    language, ``bpftrace_filter`` tells this ISA from others that share the event.
+    """
+
+    pattern: re.Pattern[str]
+    code: Callable[[Isa, re.Match[str]], int | None]
+    bpftrace_code: str
+    bpftrace_filter: str = ""
+
+
+@attrs.frozen(eq=False)
 class Isa:
     """One numbering of exit codes.
 
@@ -132,7 +149,7 @@ class Isa:
     ``other``. ``tables`` says where the running kernel's own names are. ``category_notes`` are
     what to know about a category on this ISA before comparing it with another's, a paragraph
     each: what is in it here only, and what it hides. ``advice`` is there for the names that
-    matter to operators.
+    matter to operators. Without an ``event``, traces of this ISA cannot be decoded.
     """
 
     name: str
@@ -145,6 +162,7 @@ class Isa:
     category_notes: Mapping[Category, tuple[str, ...]] = attrs.field(factory=dict)
     spellings: Spellings = Spellings()
     advice: Mapping[str, Advice] = attrs.field(factory=dict)
+    event: ExitEvent | None = None
 
     def reason(self, code: int) -> Reason:
         """The reason of ``code``; an unknown one is named by its number (``vmx:0x99``).

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
-from functools import cache
 
 from kstats import arch as arches
 from kstats.arch.base import NUMBER_MASK, Arch, Isa, Reason
+from kstats.arch.spelling import code_of, codes, plain
 from kstats.errors import KstatsError
 
 Found = tuple[Isa, Reason]
@@ -79,16 +79,11 @@ def find(text: str, wanted: tuple[Isa, ...] | None = None) -> list[Found]:
     return found
 
 
-def by_name(isa: Isa, text: str) -> int | None:
-    """The code that a name means in ``isa``, in any case or spelling; None if it means none."""
-    return _names(isa).get(_plain(isa, text))
-
-
 def _of_isa(isa: Isa, text: str, whole: str) -> list[Found]:
     code = number(text)
     if code is not None:
         return [(isa, reason) for reason in _numbered(isa, code)] or [(isa, isa.reason(code))]
-    code = by_name(isa, text)
+    code = code_of(isa, text)
     if code is None:
         raise UnknownReasonError(whole, _close(text, (isa,)))
     return [(isa, isa.reason(code))]
@@ -98,7 +93,7 @@ def _named_or_numbered(isa: Isa, text: str) -> list[Reason]:
     code = number(text)
     if code is not None:
         return _numbered(isa, code)
-    code = by_name(isa, text)
+    code = code_of(isa, text)
     return [] if code is None else [isa.reason(code)]
 
 
@@ -110,30 +105,13 @@ def _numbered(isa: Isa, code: int) -> list[Reason]:
     return [isa.reason(code)] if code & ~isa.flag_mask in isa.reasons else []
 
 
-def _plain(isa: Isa, text: str) -> str:
-    """One spelling for all: upper case, ``_`` between words, without the headers' prefixes."""
-    upper = re.sub(r"[\s-]+", "_", text.strip()).upper()
-    for prefix in isa.spellings.prefixes:
-        if upper.startswith(prefix) and len(upper) > len(prefix):
-            return upper.removeprefix(prefix)
-    return upper
-
-
-@cache
-def _names(isa: Isa) -> dict[str, int]:
-    names = {_plain(isa, reason.name): code for code, reason in isa.reasons.items()}
-    codes = {reason.name: code for code, reason in isa.reasons.items()}
-    aliases = {alias: codes[name] for alias, name in isa.spellings.aliases.items()}
-    return aliases | names
-
-
 def _close(text: str, among: tuple[Isa, ...]) -> list[str]:
     """Names that contain the text, or look like it, in the kernel's spelling."""
     found: dict[str, None] = {}
     for isa in among:
-        names = _names(isa)
-        plain = _plain(isa, text)
-        within = [name for name in names if len(plain) > 1 and plain in name]
-        for name in within or get_close_matches(plain, names, n=2, cutoff=0.7):
+        names = codes(isa)
+        wanted = plain(isa, text)
+        within = [name for name in names if len(wanted) > 1 and wanted in name]
+        for name in within or get_close_matches(wanted, names, n=2, cutoff=0.7):
             found[isa.reasons[names[name]].name] = None
     return list(found)[:6]

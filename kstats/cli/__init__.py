@@ -12,6 +12,7 @@ from kstats.errors import KstatsError, LoadError, OutputError
 INTERRUPTED = 130
 
 COMMANDS: Mapping[str, str] = {
+    "arch": "arch",
     "doctor": "doctor",
     "exits": "exits",
     "explain": "explain",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kstats.arch import lookup
+from kstats.arch.spelling import code_of
 from kstats.errors import UnknownNameError
 
 
@@ -90,5 +91,5 @@ def test_what_nothing_is_called(text: str, close: list[str]) -> None:
 def test_every_name_is_found_by_itself_and_no_spelling_hides_one() -> None:
     for isa in lookup.isas():
         for code, reason in isa.reasons.items():
-            assert lookup.by_name(isa, reason.name) == code, reason.name
-            assert lookup.by_name(isa, reason.name.swapcase()) == code, reason.name
+            assert code_of(isa, reason.name) == code, reason.name
+            assert code_of(isa, reason.name.swapcase()) == code, reason.name

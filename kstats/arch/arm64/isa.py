@@ -6,7 +6,7 @@ it was, and stands here with the qualifier ``RETURN_CODE``.
 
 from __future__ import annotations
 
-from kstats.arch.arm64 import spellings
+from kstats.arch.arm64 import events, spellings
 from kstats.arch.arm64.advice import ADVICE
 from kstats.arch.arm64.meanings import MEANINGS
 from kstats.arch.arm64.names import NAMES
@@ -131,6 +131,7 @@ ARM64 = Isa(
     category_notes=CATEGORY_NOTES,
     spellings=spellings.ARM64,
     advice=ADVICE,
+    event=events.ARM64,
 )
 
 SOURCE = ExitSource(

@@ -19,7 +19,7 @@ from kstats.arch.base import (
     SlotRange,
 )
 from kstats.arch.tables import reasons
-from kstats.arch.x64 import spellings
+from kstats.arch.x64 import events, spellings
 from kstats.arch.x64.notes import CPUID_IS_HERE, HALTS_UNSEEN, SHADOW_PAGING, X2APIC_IS_HERE
 from kstats.arch.x64.svm_advice import ADVICE
 from kstats.arch.x64.svm_meanings import MEANINGS
@@ -141,6 +141,7 @@ SVM = Isa(
     category_notes=CATEGORY_NOTES,
     spellings=spellings.SVM,
     advice=ADVICE,
+    event=events.SVM,
 )
 
 # The C reads exit_code and exit_info_1, its neighbour in the hardware's layout, in one go.

@@ -13,7 +13,7 @@ from kstats.arch.base import (
     SlotRange,
 )
 from kstats.arch.tables import reasons
-from kstats.arch.x64 import spellings
+from kstats.arch.x64 import events, spellings
 from kstats.arch.x64.notes import CPUID_IS_HERE, HALTS_UNSEEN, SHADOW_PAGING, X2APIC_IS_HERE
 from kstats.arch.x64.vmx_advice import ADVICE
 from kstats.arch.x64.vmx_meanings import MEANINGS
@@ -119,6 +119,7 @@ VMX = Isa(
     category_notes=CATEGORY_NOTES,
     spellings=spellings.VMX,
     advice=ADVICE,
+    event=events.VMX,
 )
 
 # struct vcpu_vmx begins with the kvm_vcpu that the tracepoint passes. The reason moved into

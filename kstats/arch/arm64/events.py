@@ -1,0 +1,42 @@
+"""How kvm_exit tells of ARM64 exits in text and in fields.
+
+::
+
+    TRAP: HSR_EC: 0x0018 (SYS64), PC: 0x0000000080000124
+    IRQ: HSR_EC: 0x0000 (UNKNOWN), PC: 0x0000000080000128
+
+The class means something for a trap alone.
+"""
+
+from __future__ import annotations
+
+import re
+
+from kstats.arch.base import NUMBER_BITS, ExitEvent, Isa
+from kstats.arch.spelling import code_of
+
+_RETURN_CODE = 1
+
+_PATTERN = re.compile(
+    r"(?P<ret>\w{1,20}): HSR_EC: 0x(?P<ec>[0-9a-f]{1,8}) \([^)]{1,40}\), PC: 0x[0-9a-f]+\b",
+    re.ASCII,
+)
+
+_HEXADECIMAL = re.compile(r"0x[0-9a-f]{1,8}")
+
+
+def _code(isa: Isa, match: re.Match[str]) -> int | None:
+    if match["ret"] == "TRAP":
+        return int(match["ec"], 16)
+    if _HEXADECIMAL.fullmatch(match["ret"]):
+        return _RETURN_CODE << NUMBER_BITS | int(match["ret"], 16)
+    return code_of(isa, match["ret"])
+
+
+ARM64 = ExitEvent(
+    pattern=_PATTERN,
+    code=_code,
+    # Bit 31 of ret: an SError is pending, beside whatever it says.
+    bpftrace_code="(args->ret & 0x7fffffff) == 2 ? (uint64)args->esr_ec"
+    " : ((uint64)1 << 32) | (args->ret & 0x7fffffff)",
+)

@@ -1,0 +1,112 @@
+"""``kstats arch``: the tables of exit codes, for people and in the shapes that tools take."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Callable, Mapping
+from itertools import groupby
+
+from tabulate import tabulate
+
+from kstats.arch import lookup, shapes
+from kstats.arch.base import NUMBER_BITS, NUMBER_MASK, Isa
+from kstats.cli import options, streams
+from kstats.errors import UsageError
+
+_DESCRIPTION = """\
+Print every exit code that kstats has a name for: column, category, meaning, source.
+"""
+
+_EPILOG = """\
+formats:
+  table          for people
+  json           an object for each architecture, a line each; with causes and cures
+  csv            a line for each code
+  ebpf_exporter  decoders for the configuration of cloudflare/ebpf_exporter (YAML); one ISA
+  bpftrace       a script that counts exits by name; one ISA
+
+kstats arch                        everything
+kstats arch svm -o csv             one ISA
+kstats arch vmx -o bpftrace >exits.bt && bpftrace exits.bt
+
+What an exit means to an operator: kstats explain.
+"""
+
+_FIELDS = ("isa", "code", "qualifier", "reason", "column", "category", "meaning", "source")
+
+
+def parser() -> options.Parser:
+    """The command line of ``kstats arch``."""
+    p = options.Parser(
+        prog="kstats arch",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    p.add_argument("isa", nargs="?", metavar="ISA", help="an ISA or an architecture (default: all)")
+    p.add_argument("-o", choices=_FORMATS, default="table", dest="format", help="output format")
+    p.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+    return p
+
+
+def run(words: list[str]) -> int:
+    """Runs ``kstats arch``; returns the exit status."""
+    args = parser().parse(words)
+    isas = lookup.isas(args.isa)
+    with streams.writing():
+        _FORMATS[args.format](isas)
+    return 0
+
+
+def _table(isas: tuple[Isa, ...]) -> None:
+    headings = ("code", "qual", "reason", "column", "category", "meaning")
+    for isa in isas:
+        rows = [
+            (f"{r.code & NUMBER_MASK:#x}", r.code >> NUMBER_BITS or "", *_words(isa, r.code))
+            for r in (isa.reasons[code] for code in sorted(isa.reasons))
+        ]
+        print(f"{isa.title} ({isa.name})\n")
+        print(tabulate(rows, headings, tablefmt="plain", disable_numparse=True), end="\n\n")
+
+
+def _words(isa: Isa, code: int) -> tuple[str, ...]:
+    reason = isa.reasons[code]
+    return reason.name, reason.column, str(reason.category), reason.meaning
+
+
+def _json(isas: tuple[Isa, ...]) -> None:
+    for arch, members in groupby(isas, key=lookup.arch_of):
+        print(json.dumps(shapes.arch_object(arch, tuple(members))))
+
+
+def _csv(isas: tuple[Isa, ...]) -> None:
+    writer = csv.DictWriter(sys.stdout, _FIELDS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for isa in isas:
+        writer.writerows(shapes.reason_object(isa, r) for _, r in sorted(isa.reasons.items()))
+
+
+def _of_one(shape: Callable[[Isa], str], name: str) -> Callable[[tuple[Isa, ...]], None]:
+    def write(isas: tuple[Isa, ...]) -> None:
+        if len(isas) != 1:
+            known = ", ".join(isa.name for isa in isas)
+            raise UsageError(f"{name} takes the codes of one ISA", f"name it: {known}")
+        try:
+            print(shape(isas[0]), end="")
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+    return write
+
+
+_FORMATS: Mapping[str, Callable[[tuple[Isa, ...]], None]] = {
+    "table": _table,
+    "json": _json,
+    "csv": _csv,
+    "ebpf_exporter": _of_one(shapes.ebpf_exporter, "ebpf_exporter"),
+    "bpftrace": _of_one(shapes.bpftrace, "bpftrace"),
+}
