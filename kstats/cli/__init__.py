@@ -13,6 +13,7 @@ INTERRUPTED = 130
 
 COMMANDS: Mapping[str, str] = {
     "arch": "arch",
+    "completion": "completion",
     "doctor": "doctor",
     "exits": "exits",
     "explain": "explain",
