@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TypeAlias
 
+from kstats.errors import UnsupportedHostError
 from kstats.host import Host
 from kstats.vms.debugfs import Folder, KvmDebugfs
 from kstats.vms.identity import Kind, Thread, Vm
@@ -19,6 +20,18 @@ _REMEMBERED = 2
 """For how many refreshes the dead are known: their last counts may be read after the first."""
 
 
+class ForeignPidsError(UnsupportedHostError):
+    """The /proc here numbers processes otherwise than the kernel, which counts by its numbers."""
+
+    hint = (
+        "run it in the host's PID namespace: docker run --pid=host,"
+        " or on the host; kstats -v works here, too"
+    )
+
+    def __init__(self) -> None:
+        super().__init__("threads and VMs cannot be told apart in a PID namespace of one's own")
+
+
 class Directory:
     """Who is who among the VMs of ``host``. Looks once when it is made, then when told to.
 
@@ -28,10 +41,15 @@ class Directory:
 
     Processes are told apart by pid and start time. What cannot be told: counts are kept by
     number in the kernel, so if one is used again within a sample, they go by its new owner.
+
+    Raises:
+        ForeignPidsError: /proc shows another PID namespace than the initial one.
     """
 
     def __init__(self, host: Host) -> None:
         self._proc = Proc(host.root)
+        if self._proc.has_host_pids() is False:
+            raise ForeignPidsError
         self._debugfs = KvmDebugfs(host.root, self._proc)
         self._search = Search(self._proc)
         self._processes: dict[int, Process] = {}

@@ -11,7 +11,7 @@ from unittest import mock
 
 import pytest
 
-from kstats.vms.directory import Directory
+from kstats.vms.directory import Directory, ForeignPidsError
 from kstats.vms.identity import Kind, Thread, Vm
 from kstats.vms.proc import Proc
 from tests.vms.trees import START, Tree
@@ -60,6 +60,12 @@ def _counted(counts: Counter[str], name: str, call: object) -> object:
         return call(*args, **options)
 
     return counted
+
+
+def test_in_a_pid_namespace_nobody_is_taken_for_somebody_else(tree: Tree) -> None:
+    tree.link("proc/1/ns/pid", "pid:[4026532201]")
+    with pytest.raises(ForeignPidsError, match="PID namespace"):
+        Directory(tree.host)
 
 
 def test_an_idle_vcpu_is_listed_before_anybody_asks(tree: Tree) -> None:
