@@ -14,7 +14,7 @@ BIN    := $(VENV)/bin
 SETUP  := $(VENV)/.set-up
 
 RUN_PACKAGES  := python3 python3-venv python3-bpfcc
-LINT_PACKAGES := clang-format
+LINT_PACKAGES := clang-format mandoc
 
 .PHONY: run test unit lint format hosts bench wheel clean distclean host-packages
 
@@ -34,6 +34,7 @@ test: lint host-packages
 UNIT := -q -m "not host and not root and not install"
 HALF := tests/arch tests/hosts tests/render tests/views tests/vmm tests/vms
 unit: $(SETUP)
+	@tools/need $(LINT_PACKAGES)
 	@$(BIN)/pytest $(UNIT) $(HALF) >$(VENV)/unit.log 2>&1 & half=$$!; \
 	$(BIN)/pytest $(UNIT) $(HALF:%=--ignore=%); rest=$$?; \
 	wait $$half; half=$$?; cat $(VENV)/unit.log; exit $$((half | rest))
@@ -44,6 +45,8 @@ lint: $(SETUP)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	clang-format --dry-run --Werror bpf/*.c bpf/headers/include/linux/*.h
+	$(BIN)/python tools/gen_man.py $(VENV)/man
+	mandoc -Tlint -Wwarning $(VENV)/man/*
 
 format: $(SETUP)
 	@tools/need $(LINT_PACKAGES)

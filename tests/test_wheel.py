@@ -42,6 +42,12 @@ def test_every_c_file_is_installed(environment: Path) -> None:
     assert {file.relative_to(installed) for file in installed.rglob("*.[ch]")} == ours
 
 
+def test_man_pages_and_completion_come_along(environment: Path) -> None:
+    for page in ("man8/kstats.8", "man8/kvmexit.8"):
+        assert (environment / "share" / "man" / page).read_text("utf-8").startswith(".Dd ")
+    assert "map-entries" in run(environment, "kstats", "completion", "bash").stdout
+
+
 def test_it_decodes_without_bcc(environment: Path) -> None:
     code = "from kstats import arch; print(arch.reason('vmx', 48).name)"
     assert run(environment, "python", "-c", code).stdout == "EPT_VIOLATION\n"
