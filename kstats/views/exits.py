@@ -143,7 +143,12 @@ class _ThreadCells:
 
 def vm_names(threads: Iterable[Thread]) -> dict[Vm, str]:
     """A name for each VM; namesakes are told apart by pid, VMs of one process by descriptor."""
-    vms = {thread.vm for thread in threads}
+    return names_of(thread.vm for thread in threads)
+
+
+def names_of(vms: Iterable[Vm]) -> dict[Vm, str]:
+    """The same, of VMs that may repeat."""
+    vms = set(vms)
     names = Counter(vm.name for vm in vms)
     processes = Counter(vm.pid for vm in vms)
     return {

@@ -39,5 +39,9 @@ def figures(sample: Sample) -> tuple[tuple[str, int], ...]:
 
 def notes(sample: Sample) -> tuple[str, ...]:
     """The sample's own notes, and a line for each gap that is not zero."""
-    found = [f"{n} {_GAPS[name].meaning}" for name, n in figures(sample) if n]
-    return (*sample.notes, *found)
+    return (*sample.notes, *sentences(dict(figures(sample))))
+
+
+def sentences(figures: Mapping[str, int]) -> tuple[str, ...]:
+    """A line for each gap that is not zero."""
+    return tuple(f"{n} {_GAPS[name].meaning}" for name, n in figures.items() if n)
