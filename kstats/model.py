@@ -17,7 +17,8 @@ Code: TypeAlias = tuple[str, int]
 Place: TypeAlias = tuple[int, int]
 """(cpu, thread) where exits happened.
 
-A thread is the kernel's pid_tgid, ``pid << 32 | tid``; 0 where threads were not told apart.
+A thread is the kernel's pid_tgid, ``pid << 32 | tid``; 0 where threads were not told apart, and
+its high half 0 where only the process is unknown. CPU is -1 where CPUs were not told apart.
 """
 
 

@@ -116,11 +116,13 @@ class Spellings:
     """How other tools write the names of an ISA: bcc, kvm_stat, libtraceevent, kernel headers.
 
     ``prefixes`` may stand before any name (``EXIT_REASON_HLT``); ``aliases`` has the names
-    that differ, in upper case, and the kernel's for each.
+    that differ, in upper case, and the kernel's for each. ``doubtful`` says of a tool
+    under which names it counts other codes (as well), and why: such a count has no code.
     """
 
     prefixes: tuple[str, ...] = ()
     aliases: Mapping[str, str] = attrs.field(factory=dict)
+    doubtful: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
 
 
 @attrs.frozen(eq=False)

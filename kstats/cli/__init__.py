@@ -14,6 +14,7 @@ INTERRUPTED = 130
 COMMANDS: Mapping[str, str] = {
     "arch": "arch",
     "completion": "completion",
+    "decode": "decode",
     "doctor": "doctor",
     "exits": "exits",
     "explain": "explain",

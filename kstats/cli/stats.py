@@ -22,6 +22,7 @@ Show which VM exits happen on which physical CPU.
   kvmexit [options] [duration]   the arguments and the output of bcc's kvmexit
   kstats doctor                  what this host has, lacks, and how to get it
   kstats explain REASON          what an exit is, why there may be many, and what helps
+  kstats decode FILE             what perf, ftrace, kvmexit or kvm_stat have recorded
   kstats arch [ISA]              the tables of exit codes, also for other tools
 
 Each has a --help of its own, which tells more.

@@ -102,14 +102,20 @@ def count_by(sample: Sample, by: Sequence[str]) -> Counter[Key]:
     of_thread = _ThreadCells(sample)
     counts: Counter[Key] = Counter()
     for code, places in sample.exits.items():
-        of_code = {axis: cell(code) for axis, cell in _CODE_AXES.items() if axis in by}
+        of_code: dict[str, Cell] = {
+            axis: cell(code) for axis, cell in _CODE_AXES.items() if axis in by
+        }
         for (cpu, thread), n in places.items():
-            cells = of_code | of_thread.cells(thread) | {"cpu": cpu}
+            cells = of_code | of_thread.cells(thread) | {"cpu": _cpu(cpu)}
             counts[tuple(cells[axis] for axis in by)] += n
     for cpu, n in sample.lost.items():
-        cells = dict.fromkeys(AXES, UNKNOWN) | {"cpu": cpu}
-        counts[tuple(cells[axis] for axis in by)] += n
+        unknown: dict[str, Cell] = {**dict.fromkeys(AXES, UNKNOWN), "cpu": _cpu(cpu)}
+        counts[tuple(unknown[axis] for axis in by)] += n
     return +counts  # without zeros: they did not occur
+
+
+def _cpu(cpu: int) -> Cell:
+    return UNKNOWN if cpu < 0 else cpu
 
 
 class _ThreadCells:
@@ -129,7 +135,7 @@ class _ThreadCells:
 
     def _cells(self, number: int) -> dict[str, Cell]:
         cells: dict[str, Cell] = {
-            "pid": number >> 32,
+            "pid": number >> 32 or UNKNOWN,
             "tid": number & 0xFFFF_FFFF,
             "vm": UNKNOWN,
             "vcpu": UNKNOWN,
@@ -178,7 +184,7 @@ def _unattributed(sample: Sample) -> tuple[str, ...]:
     n = sum(
         n for places in sample.exits.values() for (_, thread), n in places.items() if not thread
     )
-    if not n:
+    if not n or not sample.threads:  # without any, nobody told threads apart
         return ()
     lost = f"{n} exits found no room with their threads: counted, but not whose they are"
     return (f"{lost} (kstats exits --map-entries makes room)",)

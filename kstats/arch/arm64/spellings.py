@@ -24,4 +24,5 @@ ARM64 = Spellings(
         "WATCHPT": "WATCHPT_LOW",
         "WATCHPT_HYP": "WATCHPT_CUR",
     },
+    doubtful={"kvm_stat": {"UNKNOWN": "kvm_stat counts interrupts (IRQ) among them"}},
 )

@@ -18,6 +18,13 @@ VMX = Spellings(
         "EPT_MISCONFIGURATION": "EPT_MISCONFIG",
         "VMXOFF": "VMOFF",
         "VMXON": "VMON",
+        "TPAUSEN/A": "TPAUSE",  # kvmexit: a comma is missing in its table
+    },
+    # The same comma moved the names behind it by one; a later version has 77 as 76.
+    doubtful={
+        "kvmexit": dict.fromkeys(
+            ("BUS_LOCK", "NOTIFY", "TDCALL"), "some versions of kvmexit are off by one there"
+        )
     },
 )
 

@@ -1,0 +1,126 @@
+"""``kstats decode``: what other tools recorded, in the views of kstats."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from kstats.cli import options, reporting
+from kstats.decode import FORMATS, Decoded, decode
+from kstats.decode.tally import NO_CPU
+from kstats.errors import KstatsError, UsageError
+from kstats.model import Sample
+from kstats.render import FORMATS as OUTPUTS
+from kstats.views.exits import AXES, COUNT, ExitsView, parse_axes
+from kstats.views.exits import Options as ExitsOptions
+from kstats.views.percpu import Options as PerCpuOptions
+from kstats.views.percpu import PerCpuView
+
+_DESCRIPTION = """\
+Show what other tools recorded, also from machines where kstats was not.
+
+  perf script | kstats decode -
+  kstats decode /sys/kernel/tracing/trace --view percpu
+  kstats decode kvm_stat.csv -o json
+  kstats decode codes.txt --isa svm
+"""
+
+_EPILOG = "\n".join(
+    [
+        "formats, found out by content:",
+        *(f"  {name:<9} {known.about}" for name, known in FORMATS.items()),
+        "",
+        f"axes: {' '.join(AXES)}",
+        "",
+        "Times in traces are those of the trace's clock, which mostly begins at boot. Lines that",
+        "make no sense are not counted; how many there were is said. More: docs/other-tools.md.",
+    ]
+)
+
+
+def parser() -> options.Parser:
+    """The command line of ``kstats decode``."""
+    p = options.Parser(
+        prog="kstats decode",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="kstats decode [options] FILE",
+        allow_abbrev=False,
+    )
+    add = p.add_argument
+    add("file", metavar="FILE", help="what a tool wrote; - is standard input")
+    add("--format", choices=FORMATS, dest="data", help="what wrote it (default: find out)")
+    add("--isa", metavar="ISA", help="whose codes they are (default: find out)")
+    add("--view", choices=("exits", "percpu"), default="exits", help="which view (default exits)")
+    add("--by", metavar="AXES", help="axes of the view exits, like cpu,tid,reason")
+    add("--top", metavar="N", help="only the N first rows, and the sum of the others")
+    add("--reasons", action="store_true", help="view percpu: every reason by name")
+    add("--total", action="store_true", help="view percpu: a last row with the sums")
+    add("--interval", metavar="SECONDS", help="a report for each so many seconds of a trace")
+    add("-t", "--timestamps", action="store_true", help="the time before each report")
+    add("--rate", action="store_true", help="per second, where the data tell times")
+    add("-o", choices=OUTPUTS, default="table", dest="format", help="output format")
+    add("--debug", action="store_true", help="say what the file was taken for")
+    return p
+
+
+def run(words: list[str]) -> int:
+    """Runs ``kstats decode``; returns the exit status."""
+    args = parser().parse(words)
+    interval = None if args.interval is None else options.seconds(args.interval, "--interval")
+    with _opened(args.file) as stream:
+        decoded = decode(stream, format=args.data, isa=args.isa, interval=interval)
+        if args.debug:
+            reporting.print_errors([f"{args.file}: {decoded.format} of {decoded.isa}"])
+        view = _view(args, decoded)
+        reporting.report(_samples(args, decoded), view, reporting.renderer(args, reporting.FOREVER))
+    return 0
+
+
+@contextmanager
+def _opened(name: str) -> Generator[BinaryIO, None, None]:
+    if name == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        with Path(name).open("rb") as stream:
+            yield stream
+    except OSError as error:
+        raise KstatsError(f"cannot read {name}: {error.strerror}") from error
+
+
+def _view(args: argparse.Namespace, decoded: Decoded) -> reporting.View:
+    tells = FORMATS[decoded.format].tells
+    if args.rate and "times" not in tells:
+        raise UsageError(f"{decoded.format} does not tell times", "leave out --rate")
+    if args.view == "percpu":
+        if "cpus" not in tells:
+            raise UsageError(f"{decoded.format} does not tell CPUs", "leave out --view percpu")
+        return PerCpuView(
+            PerCpuOptions(
+                total=args.total,
+                rate=args.rate,
+                reasons=args.reasons,
+                detail=args.format == "json",
+            )
+        )
+    default = ("tid", "reason") if "threads" in tells else ("reason",)
+    by = default if args.by is None else parse_axes(args.by)
+    top = None if args.top is None else options.times(args.top, "--top", "see all rows")
+    return ExitsView(ExitsOptions(by=by, top=top, sort=COUNT.key, rate=args.rate))
+
+
+def _samples(args: argparse.Namespace, decoded: Decoded) -> Generator[Sample, None, None]:
+    for sample in decoded:
+        if args.view == "percpu" and _has_no_cpu(sample):
+            raise KstatsError("the trace does not tell CPUs", "perf script -F +cpu does")
+        yield sample
+
+
+def _has_no_cpu(sample: Sample) -> bool:
+    return any(cpu == NO_CPU for places in sample.exits.values() for cpu, _ in places)

@@ -1,0 +1,106 @@
+"""``kstats decode`` from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kstats.cli import main
+from tests.cli import process
+
+DATA = Path(__file__).parent.parent / "data" / "decode" / "svm"
+
+
+def decode(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert main(["decode", *words]) == 0
+    return capsys.readouterr().out
+
+
+def test_a_table_by_thread_and_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = decode(capsys, str(DATA / "perf.txt")).splitlines()
+    assert lines[0].split() == ["tid", "reason", "count", "share%"]
+    assert lines[1].split()[1:3] == ["cpuid", "17"]
+
+
+def test_the_view_per_cpu(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = decode(capsys, str(DATA / "ftrace.txt"), "--view", "percpu", "--total").splitlines()
+    heads = lines[0].replace("(", " ").replace(")", " ").split()
+    total = dict(
+        zip((h for h in heads if h not in ("msr", "inst")), lines[-1].split(), strict=True)
+    )
+    kept = json.loads((DATA / "kstats.json").read_text(encoding="utf-8"))
+    assert int(total["vm_exit"]) == int(total["vm_entry"]) == sum(row["count"] for row in kept)
+    assert total["cpuid"] == "34"
+
+
+def test_json_and_csv(capsys: pytest.CaptureFixture[str]) -> None:
+    report = json.loads(decode(capsys, str(DATA / "perf-pid.txt"), "-o", "json", "--by", "pid"))
+    (row,) = report["rows"]
+    assert row["pid"] > 0
+    assert decode(capsys, str(DATA / "kvm_stat.csv"), "-o", "csv").startswith("time,elapsed,reason")
+
+
+def test_rate_and_interval(capsys: pytest.CaptureFixture[str]) -> None:
+    text = decode(capsys, str(DATA / "kvm_stat.log"), "--interval", "4", "-t", "--rate")
+    assert text.count("T0") >= 2
+
+
+def test_standard_input_in_a_pipe() -> None:
+    status, out, err = process.shell(
+        f"cat {DATA}/perf.txt | $KSTATS decode - --by reason --top 1 && echo 12 | "
+        "$KSTATS decode - --isa vmx",
+        via=("-m", "kstats"),
+    )
+    assert (status, err) == (0, "")
+    assert "cpuid" in out
+    assert "HLT" in out
+
+
+def test_malformed_lines_are_told_not_fatal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "trace"
+    file.write_bytes((DATA / "perf.txt").read_bytes() + b"rubbish\x1b[2J\n")
+    assert "# 1 line was not understood and not counted; the first is" in decode(capsys, str(file))
+    assert main(["decode", str(file), "-o", "csv"]) == 0
+    assert "kstats: 1 line was not understood" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "texts"),
+    [
+        (["/nonexistent"], 1, ("cannot read /nonexistent: No such file or directory", "")),
+        (["/"], 1, ("cannot read /: Is a directory", "")),
+        (["kvm_stat.csv", "--view", "percpu"], 2, ("kvm_stat does not tell CPUs", "leave out")),
+        (["perf.txt", "--isa", "z80"], 2, ("unknown ISA 'z80'", "known: vmx, svm, arm64")),
+        (["perf.txt", "--by", "colour"], 2, ("there is no axis 'colour'", "axes: cpu")),
+        (["perf.txt", "--interval", "0"], 2, ("--interval '0' is not between", "give seconds")),
+        (["perf.txt", "--format", "kvmexit"], 1, ("of which ISA the exits are does not", "--isa")),
+        (["kstats.json"], 1, ("none of ", "say what it is: --format perf|ftrace|")),
+        (["codes", "--rate"], 2, ("codes does not tell times", "leave out --rate")),
+    ],
+)
+def test_what_cannot_be(
+    words: list[str],
+    status: int,
+    texts: tuple[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "codes").write_text("npf\n")
+    name, *options = words
+    place = tmp_path if name == "codes" else DATA
+    assert main(["decode", str(place / name), *options]) == status
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"kstats: {texts[0]}" in err
+    assert texts[1] in err
+
+
+def test_a_trace_without_cpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "trace"
+    file.write_text("kvm:kvm_exit: vcpu 0 reason HLT rip 0x1\n")
+    assert main(["decode", str(file), "--view", "percpu"]) == 1
+    assert "the trace does not tell CPUs" in capsys.readouterr().err

@@ -1,0 +1,1 @@
+"""Other tools' data, read by kstats."""
