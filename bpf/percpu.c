@@ -1,15 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* The per-CPU layout: entries and exits of each physical CPU, and nothing else. */
-
-int on_entry(void *ctx)
-{
-	int zero = 0;
-	struct percpu_counts *c = counts.lookup(&zero);
-
-	if (c)
-		c->entries++;
-	return SEEN;
-}
+/* The per-CPU layout: exits of each physical CPU, and nothing else. */
 
 int on_exit(void *ctx)
 {

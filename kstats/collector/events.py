@@ -96,6 +96,11 @@ class PerThreadWithEvents:
         return (*self.exits.attachments, *found)
 
     @property
+    def counted(self) -> tuple[str, ...]:
+        """Which fields of its samples are counted, and whether by thread."""
+        return (*self.exits.counted, "events")
+
+    @property
     def generated(self) -> str:
         """The filters of threads and of events, in C."""
         functions = (function(number, event) for number, event in enumerate(self.events))

@@ -117,6 +117,10 @@ class Counting(Protocol):
     def attachments(self) -> tuple[loader.Attachment, ...]:
         """Which function runs where."""
 
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """Fields of its samples that others leave empty, and ``threads`` if it knows them."""
+
     def reader(self, loaded: loader.Loaded) -> Any:
         """What takes snapshots of the loaded program."""
 
@@ -172,6 +176,10 @@ class Target:
         size = threads.table_size(entries)
         return threads.PerThread(self.layout(), wanted or threads.Filter(), size, entries)
 
+    def everything(self) -> threads.PerThread:
+        """Counting whatever a view might show: exits per thread and CPU, and entries per CPU."""
+        return attrs.evolve(self.per_thread(), entries=True)
+
     def per_vcpu(self, wanted: threads.Filter | None = None) -> events.PerThreadWithEvents:
         """Counting what kvmstat's columns are made of, of the threads that are wanted."""
         rules = self.arch.kvmstat.get(self.source.isa, ())
@@ -215,6 +223,11 @@ class Collector:
         self.loaded = target.load(self._counting)
         self._reader = self._counting.reader(self.loaded)
         self._last = self._reader.snapshot()
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """What samples have that others lack: ``entries``, ``exits``, ``threads``, and so on."""
+        return self._counting.counted
 
     def sample(self) -> Sample:
         """What was counted since the last call, or since the making."""

@@ -19,6 +19,9 @@ T = TypeVar("T")
 ODD_CODES = 1024
 """Room for (cpu, code) pairs without a slot: there should be none, so this is ample."""
 
+ON_ENTRY = Attachment("kvm_entry", "on_entry", "raw")
+"""What counts entries: bpf/entries.c."""
+
 _ENTRIES, _FOREIGN, _LOST, _EXITS = range(4)
 _KEY = struct.pack("=I", 0)
 _WORD = 8
@@ -125,12 +128,10 @@ class PerCpu:
     """Counts entries and exits of each physical CPU: what to load, and how to read it."""
 
     layout: Layout
-    files: ClassVar = ("counts.c", "percpu.c")
+    files: ClassVar = ("counts.c", "entries.c", "percpu.c")
     maps: ClassVar = ("counts", "odd_codes")
-    attachments: ClassVar = (
-        Attachment("kvm_entry", "on_entry", "raw"),
-        Attachment("kvm_exit", "on_exit"),
-    )
+    attachments: ClassVar = (ON_ENTRY, Attachment("kvm_exit", "on_exit"))
+    counted: ClassVar = ("entries", "exits")
     generated: ClassVar = ""
 
     @property

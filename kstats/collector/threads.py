@@ -105,16 +105,32 @@ class PerThread:
     """Counts exits by thread and CPU: what to load, and how to read it.
 
     ``table_size`` must be a power of two. What finds no place in a CPU's table nor in
-    ``more_threads`` is counted without its thread.
+    ``more_threads`` is counted without its thread. With ``entries``, entries are counted by CPU,
+    too, whoever's they are.
     """
 
     layout: percpu.Layout
     wanted: Filter = Filter()
     table_size: int = TABLE_SIZE
     more_threads: int = MORE_THREADS
-    files: ClassVar = ("counts.c", "threads.c")
+    entries: bool = False
     maps: ClassVar = (*percpu.PerCpu.maps, "threads", "more_threads")
-    attachments: ClassVar = (Attachment("kvm_exit", "on_exit"),)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files of bpf/ after the architecture's."""
+        return ("counts.c", *(("entries.c",) if self.entries else ()), "threads.c")
+
+    @property
+    def attachments(self) -> tuple[Attachment, ...]:
+        """Which function runs where."""
+        entry = (percpu.ON_ENTRY,) if self.entries else ()
+        return (*entry, Attachment("kvm_exit", "on_exit"))
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """Which fields of its samples are counted, and whether by thread."""
+        return (*(("entries",) if self.entries else ()), "exits", "threads")
 
     @property
     def generated(self) -> str:

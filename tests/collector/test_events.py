@@ -6,6 +6,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import pytest
 
@@ -78,7 +79,7 @@ def count_with() -> Iterator[Callable[..., Collector]]:
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {0})
 
-    def make(*counted: Event, wanted: Filter | None = None, **sizes: int) -> Collector:
+    def make(*counted: Event, wanted: Filter | None = None, **sizes: Any) -> Collector:
         machine = target()
         exits = PerThread(machine.layout(), wanted or Filter(), **sizes)
         made.append(Collector(machine, PerThreadWithEvents(exits, counted)))

@@ -13,7 +13,7 @@ from kstats.arch.base import ExitSource, SlotRange
 from kstats.collector import program
 from kstats.errors import BackendError
 
-LAYOUT = ("counts.c", "percpu.c")
+LAYOUT = ("counts.c", "entries.c", "percpu.c")
 SOURCES = [
     pytest.param(arch, source, id=source.isa) for arch in arches.arches() for source in arch.sources
 ]

@@ -6,6 +6,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import attrs
 import pytest
@@ -108,7 +109,7 @@ def count_with(_on_cpu_0: None) -> Iterator[Callable[..., Collector]]:
     """Makes collectors, and closes them at the end."""
     made: list[Collector] = []
 
-    def make(wanted: Filter | None = None, **sizes: int) -> Collector:
+    def make(wanted: Filter | None = None, **sizes: Any) -> Collector:
         machine = target()
         counting = PerThread(machine.layout(), wanted or Filter(), **sizes)
         made.append(Collector(machine, counting))
