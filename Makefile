@@ -13,7 +13,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SETUP  := $(VENV)/.set-up
 
-RUN_PACKAGES  := python3 python3-venv python3-bpfcc
+RUN_PACKAGES  := python3 python3-venv python3-bpfcc python3-zstandard
 LINT_PACKAGES := clang-format mandoc
 
 .PHONY: run test unit lint format hosts bench wheel clean distclean host-packages

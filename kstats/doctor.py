@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import os
-import platform
 import sys
 from collections.abc import Iterator
 
@@ -68,8 +67,7 @@ def diagnose(host: Host | None = None, probe: str | None = None) -> Diagnosis:
 
 
 def _kernel(host: Host) -> Check:
-    release = host.read("proc/sys/kernel/osrelease") or platform.release()
-    return Check("kernel", State.OK, f"Linux {release}")
+    return Check("kernel", State.OK, f"Linux {host.kernel()}")
 
 
 def _machine(host: Host) -> Check:

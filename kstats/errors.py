@@ -87,3 +87,32 @@ class UnknownNameError(KstatsError, LookupError):
         self.name = name
         self.known = known
         super().__init__(f"unknown {kind} {name!r}", f"known: {', '.join(known)}")
+
+
+class RecordingError(KstatsError):
+    """A recording cannot be read or written: ``path``, and the ``line`` if it is one's fault."""
+
+    status = 7
+
+    def __init__(self, path: str, why: str, hint: str = "", line: int | None = None) -> None:
+        self.path = path
+        self.line = line
+        where = path if line is None else f"{path}: line {line}"
+        super().__init__(f"{where}: {why}", hint)
+
+
+class MissingLibraryError(KstatsError):
+    """What is asked for needs a Python library that is not installed.
+
+    ``package`` is what Debian calls it, without ``python3-``.
+    """
+
+    status = 7
+
+    def __init__(self, library: str, purpose: str, package: str, extra: str = "") -> None:
+        self.library = library
+        pip = f"pip install '{extra or library}'"
+        super().__init__(
+            f"{purpose} needs the Python library {library}, which is not installed",
+            f"apt install python3-{package}, or {pip}",
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
@@ -49,13 +50,24 @@ class Host:
         """Whether KVM initialised. Its device in sysfs also shows where /dev is a container's."""
         return self.exists("sys/devices/virtual/misc/kvm") or self.exists("dev/kvm")
 
+    def name(self) -> str:
+        """The host's name; empty without /proc."""
+        return self.read("proc/sys/kernel/hostname") or ""
+
+    def kernel(self) -> str:
+        """The kernel's release, as ``uname -r`` has it."""
+        return self.read("proc/sys/kernel/osrelease") or platform.release()
+
+    def cpu_model(self) -> str:
+        """The first CPU's name; on ARM64 implementer and part, which are all that it tells."""
+        known = dict(_cpuinfo(self.read("proc/cpuinfo") or ""))
+        part = [known.get(name, "") for name in ("CPU implementer", "CPU part")]
+        return known.get("model name") or " ".join(filter(None, part))
+
     def cpu_flags(self) -> frozenset[str]:
         """The first CPU's feature flags (``flags`` on x86, ``Features`` on ARM64)."""
-        for line in (self.read("proc/cpuinfo") or "").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() in ("flags", "Features"):
-                return frozenset(value.split())
-        return frozenset()
+        known = dict(_cpuinfo(self.read("proc/cpuinfo") or ""))
+        return frozenset((known.get("flags") or known.get("Features") or "").split())
 
     def tracefs(self) -> Path | None:
         """Where tracefs is mounted, if it is and may be read."""
@@ -83,6 +95,13 @@ class Host:
                 "mount sysfs: mount -t sysfs nodev /sys",
             )
         return cpulist.parse(text)
+
+
+def _cpuinfo(text: str) -> Iterator[tuple[str, str]]:
+    """What /proc/cpuinfo says of the first CPU."""
+    for line in text.partition("\n\n")[0].splitlines():
+        name, _, value = line.partition(":")
+        yield name.strip(), value.strip()
 
 
 def _read(path: Path) -> str | None:

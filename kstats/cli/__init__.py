@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "doctor",
     "exits": "exits",
     "explain": "explain",
+    "record": "record",
 }
 """The module of each command; without one, ``kstats`` is :mod:`kstats.cli.stats`."""
 

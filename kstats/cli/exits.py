@@ -10,6 +10,7 @@ from kstats.collector.live import Collector, Target
 from kstats.collector.threads import MORE_THREADS, Filter
 from kstats.errors import KstatsError, UsageError
 from kstats.host import Host
+from kstats.recording.choose import Choice
 from kstats.views.exits import AXES, COUNT, ExitsView, Options, parse_axes
 from kstats.vms.directory import Directory
 from kstats.vms.select import select
@@ -82,7 +83,15 @@ def run(words: list[str]) -> int:
     count = 1 if args.count is None else options.times(args.count, without="get one report")
     view = ExitsView(_view_options(args))
     entries = _entries(args.map_entries)
-    reporting.show(args, view, lambda: collect(args, args.probe, entries), interval, count)
+    reporting.show(
+        args,
+        view,
+        lambda: collect(args, args.probe, entries),
+        interval,
+        count,
+        only=choice(args) or None,
+        needs=view.needs,
+    )
     return 0
 
 
@@ -123,12 +132,11 @@ def _default_axes(args: argparse.Namespace) -> tuple[str, ...]:
     return ("reason",) if chosen else ("vm", "vcpu", "reason")
 
 
-def threads_wanted(args: argparse.Namespace, host: Host, directory: Directory) -> Filter:
-    """The threads that the options choose.
+def choice(args: argparse.Namespace) -> Choice:
+    """The threads that the options choose, whether there are any or not.
 
     Raises:
         UsageError: options that contradict each other, numbers that are none.
-        KstatsError: there is no such process, thread or vCPU.
     """
     if (args.vcpu is not None or args.alltids) and args.pid is None:
         raise UsageError("-v and -a choose among the threads of a process", "name it: -p PID")
@@ -139,22 +147,40 @@ def threads_wanted(args: argparse.Namespace, host: Host, directory: Directory) -
         raise UsageError("-t and -T name threads of any process", "leave out -p and --vm")
     if args.pid is not None and args.vm is not None:
         raise UsageError("-p and --vm both choose a VM", "leave out one of them")
-    pids = set() if args.pid is None else {_existing(args.pid, "process", host)}
-    if args.vm is not None:
-        pids |= {vm.pid for vm in select(directory.vms(), args.vm)}
-    tids = {_existing(text, "thread", host) for text in texts}
-    if args.vcpu is not None:
-        (pid,) = pids
-        tids = _vcpu_threads(pid, _number(args.vcpu, "vCPU"), directory)
-    return Filter(frozenset(pids), frozenset(tids))
+    return Choice(
+        pid=None if args.pid is None else _number(args.pid, "process"),
+        vcpu=None if args.vcpu is None else _number(args.vcpu, "vCPU"),
+        tids=frozenset(_number(text, "thread") for text in texts),
+        vm=args.vm,
+    )
 
 
-def _existing(text: str, what: str, host: Host) -> int:
-    number = _number(text, what)
+def threads_wanted(args: argparse.Namespace, host: Host, directory: Directory) -> Filter:
+    """The threads that the options choose, on this host.
+
+    Raises:
+        UsageError: options that contradict each other, numbers that are none.
+        KstatsError: there is no such process, thread or vCPU.
+    """
+    wanted = choice(args)
+    pids = set() if wanted.pid is None else {wanted.pid}
+    for number, what in [
+        *((pid, "process") for pid in pids),
+        *((t, "thread") for t in wanted.tids),
+    ]:
+        _must_exist(number, what, host)
+    if wanted.vm is not None:
+        pids |= {vm.pid for vm in select(directory.vms(), wanted.vm)}
+    if wanted.vcpu is None:
+        return Filter(frozenset(pids), wanted.tids)
+    (pid,) = pids
+    return Filter(frozenset(pids), frozenset(_vcpu_threads(pid, wanted.vcpu, directory)))
+
+
+def _must_exist(number: int, what: str, host: Host) -> None:
     # /proc answers for every thread, though it lists only processes.
     if not host.exists(f"proc/{number}"):
         raise KstatsError(f"there is no {what} {number}")
-    return number
 
 
 def _number(text: str, what: str) -> int:

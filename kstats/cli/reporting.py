@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
+from collections.abc import Callable, Collection, Generator, Iterable
+from contextlib import ExitStack, closing
 from typing import Protocol
 
-from kstats.cli import streams
+from kstats import recording
+from kstats.cli import replay, streams
 from kstats.cli.ticks import Ticker, deferred_signals
 from kstats.collector.live import Collector
 from kstats.model import Sample
+from kstats.recording.choose import Choice
 from kstats.render import FORMATS, Renderer
 from kstats.render.text import TextRenderer
 from kstats.table import Table
 
 FOREVER = 1e9
 """Seconds until a report that only ^C asks for: three decades."""
+
+EVERY_SECOND = 1.0
 
 
 class View(Protocol):
@@ -33,11 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser, *timestamps: str) -> None:
     add(*timestamps, "--timestamps", action="store_true", help="UTC time before each report")
     add("--rate", action="store_true", help="per second of time that really passed")
     add("-o", choices=FORMATS, default="table", dest="format", help="output format")
+    add("--input", metavar="FILE", help="show a recording (- is standard input); see kstats record")
+    add("--record", metavar="FILE", help="keep what is shown, for --input")
     add("--probe", metavar="NAME", help="force one way of reading exits; see doctor")
     add("--debug", action="store_true", help="say what is loaded, and how")
 
 
-def renderer(args: argparse.Namespace, interval: float) -> Renderer:
+def renderer(args: argparse.Namespace, interval: float | None) -> Renderer:
     """The renderer asked for; the table's says when a report is not of ``interval`` seconds."""
     if args.format == "table":
         wanted = None if interval == FOREVER else interval
@@ -45,18 +51,65 @@ def renderer(args: argparse.Namespace, interval: float) -> Renderer:
     return FORMATS[args.format](sys.stdout)
 
 
-def show(
+def show(  # noqa: PLR0913 - what views have in common, and in what they differ
     args: argparse.Namespace,
     view: View,
     collect: Callable[[], Collector],
-    interval: float,
+    interval: float | None,
     count: int | None,
+    *,
+    only: Choice | None = None,
+    needs: Collection[str] = (),
 ) -> None:
-    """Shows what is counted from now on by the collector that ``collect`` makes."""
-    with collect() as collector:
+    """Shows what is counted from now on, or what was recorded.
+
+    Args:
+        args: The options, those of :func:`add_arguments` among them.
+        view: What turns samples into reports.
+        collect: Makes the collector of what is wanted on this host.
+        interval: Seconds of a report. None: a second, and with a recording as it was made.
+        count: How many reports; None for no end.
+        only: The threads to show of a recording; ``collect`` knows for itself.
+        needs: What the view shows of what :attr:`kstats.recording.Header.counted` may lack.
+    """
+    if args.input is not None:
+        with replay.Replay(args, needs) as recorded:
+            seconds = recorded.interval if interval is None else interval
+            samples = recorded.samples(interval, count, only)
+            report(samples, view, renderer(args, seconds))
+            print_errors(recorded.notes())
+        return
+    seconds = EVERY_SECOND if interval is None else interval
+    with collect() as collector, ExitStack() as stack:
         if args.debug:
             describe(collector)
-        report(live(collector, interval, count), view, renderer(args, interval))
+        samples = live(collector, seconds, count)
+        if args.record is not None:
+            writer = recording.Writer(args.record, header_of(collector, seconds))
+            samples = kept(samples, stack.enter_context(writer))
+        report(samples, view, renderer(args, seconds))
+
+
+def kept(
+    samples: Generator[Sample, None, None], writer: recording.Writer
+) -> Generator[Sample, None, None]:
+    """The samples, each written before it is shown."""
+    with closing(samples):
+        for sample in samples:
+            writer.write(sample)
+            yield sample
+
+
+def header_of(collector: Collector, interval: float) -> recording.Header:
+    """The header of a recording of what a collector counts."""
+    target = collector.target
+    return recording.describe(
+        target.host,
+        target.arch,
+        [target.source.isa],
+        interval=None if interval == FOREVER else interval,
+        counted=collector.counted,
+    )
 
 
 def live(collector: Collector, interval: float, count: int | None) -> Generator[Sample, None, None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Sequence
 
 import kstats
 from kstats import arch as arches
@@ -83,14 +84,19 @@ def run(words: list[str]) -> int:
     if not args.per_cpu:
         raise _no_view(args, words)
     given = _one_of(args.interval, args.delay, "interval", "-d")
-    interval = 1.0 if given is None else options.seconds(given)
+    interval = None if given is None else options.seconds(given)
     wanted = _one_of(args.count, args.times, "count", "-n")
     count = None if wanted is None else options.times(wanted)
     # What makes no sense is told before what this host lacks.
     host = Host()
     view = PerCpuView(_view_options(args, host))
     reporting.show(
-        args, view, lambda: Collector(Target.find(host, probe=args.probe)), interval, count
+        args,
+        view,
+        lambda: Collector(Target.find(host, probe=args.probe)),
+        interval,
+        count,
+        needs=("entries",),
     )
     return 0
 
@@ -111,12 +117,8 @@ def _view_options(args: argparse.Namespace, host: Host) -> Options:
     cpus = None
     if args.cpus is not None:
         cpus = cpulist.parse(args.cpus)
-        possible = host.possible_cpus()
-        missing = [cpu for cpu in cpus if cpu not in possible]
-        if missing:
-            raise UsageError(
-                f"this host has no CPU {missing[0]}", f"it has {possible[0]} to {possible[-1]}"
-            )
+        if args.input is None:
+            _check_cpus(cpus, host.possible_cpus())
     return Options(
         cpus=cpus,
         nonzero=args.nonzero,
@@ -125,3 +127,11 @@ def _view_options(args: argparse.Namespace, host: Host) -> Options:
         reasons=args.reasons,
         detail=args.format == "json",
     )
+
+
+def _check_cpus(cpus: Sequence[int], possible: Sequence[int]) -> None:
+    missing = [cpu for cpu in cpus if cpu not in possible]
+    if missing:
+        raise UsageError(
+            f"this host has no CPU {missing[0]}", f"it has {possible[0]} to {possible[-1]}"
+        )

@@ -26,9 +26,9 @@ _CODE_AXES: Mapping[str, Callable[[Code], Cell]] = {
     "column": lambda code: arches.reason(*code).column,
     "category": lambda code: str(arches.reason(*code).category),
 }
-_THREAD_AXES = ("pid", "tid", "vm", "vcpu")
+THREAD_AXES = ("pid", "tid", "vm", "vcpu")
 
-AXES = ("cpu", *_THREAD_AXES, *_CODE_AXES)
+AXES = ("cpu", *THREAD_AXES, *_CODE_AXES)
 """Every axis that exits can be counted by."""
 
 _WORDS = frozenset({"vm", *_CODE_AXES})
@@ -75,6 +75,11 @@ class ExitsView:
         """The default options show reasons by VM and vCPU."""
         self._options = options or Options()
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What samples must have been made of, besides exits."""
+        return ("threads",) if any(axis in THREAD_AXES for axis in self._options.by) else ()
+
     def table(self, sample: Sample) -> Table:
         """The report on one sample. Its rows sum to all exits counted, attributed or not."""
         by = self._options.by
@@ -93,7 +98,7 @@ class ExitsView:
             headings=(*(Heading(axis, axis, left=axis in _WORDS) for axis in by), COUNT, SHARE),
             rows=tuple(Row((*key, n * scale, 100 * n / total)) for key, n in shown),
             gaps=gaps.figures(sample),
-            notes=(*gaps.notes(sample), *_unattributed(sample)),
+            notes=(*gaps.notes(sample), *(_unattributed(sample) if self.needs else ())),
         )
 
 
@@ -124,7 +129,7 @@ class _ThreadCells:
     def __init__(self, sample: Sample) -> None:
         self._threads = sample.threads
         self._names = vm_names(sample.threads.values())
-        self._known: dict[int, dict[str, Cell]] = {0: dict.fromkeys(_THREAD_AXES, UNKNOWN)}
+        self._known: dict[int, dict[str, Cell]] = {0: dict.fromkeys(THREAD_AXES, UNKNOWN)}
 
     def cells(self, thread: int) -> dict[str, Cell]:
         """The cells of one thread; of the number 0, which is no thread, all are unknown."""

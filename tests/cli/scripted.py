@@ -11,7 +11,9 @@ import sys
 import time
 from typing import Any, Self
 
-from kstats.cli import main, stats
+from kstats import arch as arches
+from kstats.cli import main, record, stats
+from kstats.host import Host
 from kstats.model import Sample
 
 COUNT = 7
@@ -21,16 +23,26 @@ SLOW = "KSTATS_TEST_LOADS_SLOWLY"
 class Target:
     """Any host will do."""
 
+    host = Host(machine="x86_64")
+    arch = arches.find("x64")
+    source = arch.sources[0]
+
     @classmethod
     def find(cls, *_: Any, **__: Any) -> Self:
         """Same as :meth:`kstats.collector.live.Target.find`."""
         return cls()
 
+    def per_cpu(self) -> None:
+        """What the collector counts does not depend on it."""
+
 
 class Collector:
     """Counts at once what there is to count."""
 
-    def __init__(self, _: Any) -> None:
+    counted = ("entries", "exits")
+
+    def __init__(self, target: Any, *_: Any) -> None:
+        self.target = target
         self._last = time.monotonic()
         if os.environ.get(SLOW):
             print("loading", file=sys.stderr, flush=True)
@@ -53,5 +65,6 @@ class Collector:
 
 
 if __name__ == "__main__":
-    vars(stats).update(Target=Target, Collector=Collector)
+    for module in (stats, record):
+        vars(module).update(Target=Target, Collector=Collector)
     sys.exit(main())

@@ -17,6 +17,8 @@ STATUSES = {
     errors.UnsupportedHostError("x"): 4,
     errors.LoadError("x"): 5,
     errors.BackendError("x"): 6,
+    errors.RecordingError("x.jsonl", "is empty"): 7,
+    errors.MissingLibraryError("zstandard", "compression", "zstandard"): 7,
 }
 LOG = "bpf/x.c:1:1: warning: w\nbpf/x.c:3:9: error: e\n1 error generated."
 

@@ -1,0 +1,86 @@
+"""``--input``: samples of a recording, as a view takes those of a live host."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection, Generator, Iterable, Iterator
+from itertools import islice
+from typing import Self
+
+from kstats import recording
+from kstats.errors import RecordingError, UsageError
+from kstats.model import Sample
+from kstats.recording.choose import Choice, chosen
+
+LIVE_OPTIONS = ("--probe", "--map-entries", "--record")
+"""Options that tell how to count, which is done when a recording is read."""
+
+
+class Replay:
+    """The recording that ``args.input`` names.
+
+    Raises:
+        UsageError: an option makes no sense with a recording, or it lacks something of ``needs``
+            (see :attr:`kstats.recording.Header.counted`).
+        RecordingError: it cannot be read.
+    """
+
+    def __init__(self, args: argparse.Namespace, needs: Iterable[str] = ()) -> None:
+        _check_options(args)
+        self._source = recording.read(args.input)
+        self._error: RecordingError | None = None
+        self._empty = True
+        self.interval = self._source.header.interval
+        self._check(needs)
+
+    def samples(
+        self, interval: float | None, count: int | None, only: Choice | None = None
+    ) -> Generator[Sample, None, None]:
+        """Samples as they were made, or of ``interval`` seconds each; at most ``count``.
+
+        Ends where the recording cannot be read; :meth:`notes` says so.
+        """
+        samples = self._readable()
+        if only is not None:
+            samples = chosen(samples, only)
+        if interval is not None:
+            samples = recording.merged(samples, interval)
+        yield from islice(samples, count)
+
+    def notes(self) -> list[str]:
+        """What to say at the end; raises RecordingError if it was reached too soon."""
+        if self._error:
+            raise self._error
+        if self._empty:
+            return [f"{self._source.name}: there are no samples in it"]
+        return [f"{self._source.name}: {self._source.tail}"] if self._source.tail else []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._source.close()
+
+    def _check(self, needs: Iterable[str]) -> None:
+        counted: Collection[str] = self._source.header.counted
+        for need in needs:
+            if need not in counted:
+                raise UsageError(
+                    f"{self._source.name}: {need} were not counted when it was recorded",
+                    "kstats record counts what -v and exits show; else --record of the view",
+                )
+
+    def _readable(self) -> Iterator[Sample]:
+        # What can be read is shown before the error is.
+        try:
+            for sample in self._source:
+                self._empty = False
+                yield sample
+        except RecordingError as error:
+            self._error = error
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    for option in LIVE_OPTIONS:
+        if getattr(args, option.strip("-").replace("-", "_"), None) is not None:
+            raise UsageError(f"{option} is for what is counted now", "leave it out with --input")

@@ -1,0 +1,40 @@
+"""Recordings: samples kept in a file, to be looked at later and elsewhere.
+
+::
+
+    from kstats import recording
+
+    with recording.read("kstats.jsonl.zst") as kept:
+        kept.header.host.name             # whose exits these are
+        for sample in kept:               # one at a time, however many there are
+            ...
+
+    with recording.Writer("mine.jsonl", recording.describe(host, "x64", ["vmx"])) as writer:
+        writer.write(sample)
+
+Neither root nor bcc nor the architecture that was recorded is needed. The format is in
+docs/recording.md.
+"""
+
+from __future__ import annotations
+
+from kstats.errors import MissingLibraryError, RecordingError
+from kstats.recording.header import Clock, Header, IsaTable, Machine, describe
+from kstats.recording.merge import merged
+from kstats.recording.reader import Recording, read
+from kstats.recording.writer import Rotation, Writer
+
+__all__ = [
+    "Clock",
+    "Header",
+    "IsaTable",
+    "Machine",
+    "MissingLibraryError",
+    "Recording",
+    "RecordingError",
+    "Rotation",
+    "Writer",
+    "describe",
+    "merged",
+    "read",
+]

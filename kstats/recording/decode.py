@@ -1,0 +1,230 @@
+"""From lines to samples."""
+
+from __future__ import annotations
+
+import json
+import typing
+from collections.abc import Mapping
+from operator import add
+from typing import Any, NoReturn
+
+import attrs
+
+from kstats.model import Sample
+from kstats.recording import numbers
+from kstats.recording.errors import LineError
+from kstats.recording.fields import Field, Path, counters, fields, others
+from kstats.recording.header import FORMAT, READABLE, VERSION, Header
+from kstats.recording.structure import MOST, structure
+
+MOST_SERIES = 1 << 21
+"""No sample has more; a file that says so would only fill memory."""
+
+_RUNS = list[tuple[list[Any], list[Any]]]
+
+_LAST_MOMENT = 253_402_300_799.0
+"""The end of the year 9999, the last that calendars of Python know."""
+
+
+@attrs.frozen(eq=False)
+class Line:
+    """A sample as it is written: as what changed since the one before.
+
+    Attributes:
+        time, elapsed: Those of the sample.
+        key: Whether it begins anew: nothing before it matters.
+        facts: Fields that changed, by name. Of a directory, the pairs that did; null: it went.
+        series: The counters that come for the first time, by field, in runs: the keys above,
+            and the last keys of the series below them.
+        empty: By field, the keys below which a mapping is there, but empty; as long as nothing
+            else is said.
+        counts: By how much each series changed, in the order they were announced, as
+            :mod:`kstats.recording.numbers`; those left out at the end did not.
+    """
+
+    time: float
+    elapsed: float
+    key: bool = False
+    facts: dict[str, Any] = attrs.field(factory=dict)
+    empty: dict[str, Any] = attrs.field(factory=dict)
+    series: dict[str, Any] = attrs.field(factory=dict)
+    counts: str = ""
+
+
+@attrs.frozen(eq=False)
+class _Run:
+    """Series that were announced together: counters of one field below the same keys."""
+
+    field: Field | None
+    parents: tuple[Any, ...]
+    keys: list[Any]
+
+
+class Decoder:
+    """Reads lines in their order; ``header`` is that of the samples that come."""
+
+    def __init__(self) -> None:
+        self.header: Header | None = None
+        self._begun = False
+        self._begin()
+
+    def line(self, text: str) -> Sample | None:
+        """The sample of the next line; None if the line has none.
+
+        Raises:
+            LineError: the line is not what belongs here; the text says what is wrong.
+        """
+        said = _object(text)
+        kind = structure(said.get("type"), str)
+        if self.header is None and kind != "header":
+            raise LineError("it does not begin with the header of a kstats recording")
+        if kind == "header":
+            self._header(said)
+        # Lines of any other type are a later version's, for whom it may concern.
+        return self._sample(structure(said, Line)) if kind == "sample" else None
+
+    def _header(self, said: Mapping[str, Any]) -> None:
+        if said.get("format") != FORMAT:
+            raise LineError("it is no header of a kstats recording")
+        version = structure(said.get("version"), int)
+        if version not in READABLE:
+            raise LineError(f"its format is version {version}; this kstats reads {VERSION}")
+        self.header = structure(said, Header)
+        self._begun = False
+
+    def _begin(self) -> None:
+        self._facts: dict[str, Any] = {field.name: field.default for field in others()}
+        self._empty: dict[str, list[Path]] = {}
+        self._runs: list[_Run] = []
+        self._counts: list[int] = []
+
+    def _sample(self, line: Line) -> Sample:
+        if line.key:
+            self._begin()
+        elif not self._begun:
+            raise LineError("it says what changed since a sample that is missing")
+        self._begun = False  # until all of it is understood
+        self._learn(line.facts)
+        self._empty |= {name: _paths(name, paths) for name, paths in line.empty.items()}
+        for name, runs in line.series.items():
+            self._announce(name, structure(runs, _RUNS))
+        self._count(line.counts)
+        fields_: dict[str, Any] = self._facts | self._counters()
+        sample = Sample(time=_moment(line.time), elapsed=_moment(line.elapsed), **fields_)
+        self._begun = True
+        return sample
+
+    def _learn(self, facts: Mapping[str, Any]) -> None:
+        for name, value in facts.items():
+            field = fields().get(name)
+            if field is None or field.keys:
+                continue  # a later version's
+            before = self._facts[name]
+            self._facts[name] = (
+                _changed(field, before, value)
+                if field.is_directory
+                else structure(value, field.type)
+            )
+        missing = [name for name, value in self._facts.items() if value is attrs.NOTHING]
+        if missing:
+            raise LineError(f"{missing[0]} is missing")
+
+    def _announce(self, name: str, runs: list[tuple[list[Any], list[Any]]]) -> None:
+        field = fields().get(name)
+        for parents, keys in runs:
+            if len(self._counts) + len(keys) > MOST_SERIES:
+                raise LineError(f"it has more than {MOST_SERIES} series")
+            self._counts += [0] * len(keys)
+            self._runs.append(_run(field, parents, keys))
+
+    def _count(self, text: str) -> None:
+        changes = numbers.from_text(text)
+        if len(changes) > len(self._counts):
+            raise LineError("it has more counts than series")
+        counts = list(map(add, self._counts, changes))
+        if counts and not 0 <= min(counts) <= max(counts) <= MOST + 1:
+            raise LineError("a count is not between 0 and 2**64-1")
+        self._counts[: len(counts)] = counts
+
+    def _counters(self) -> dict[str, Any]:
+        found: dict[str, dict[Any, Any]] = {}
+        for name, paths in self._empty.items():
+            for path in paths:
+                _reach(found, (name, *path))
+        at = 0
+        for run in self._runs:
+            counts = self._counts[at : at + len(run.keys)]
+            at += len(run.keys)
+            here = {key: n - 1 for key, n in zip(run.keys, counts, strict=True) if n}
+            if here and run.field is not None:
+                _reach(found, (run.field.name, *run.parents)).update(here)
+        known = {name: fields()[name].value(value) for name, value in found.items()}
+        return {field.name: field.default for field in counters()} | known
+
+
+def _reach(mapping: dict[Any, Any], path: Path) -> dict[Any, Any]:
+    """The mapping below the keys of ``path``, made where it is not there."""
+    for key in path:
+        mapping = mapping.setdefault(key, {})
+    return mapping
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        said = json.loads(text, parse_constant=_no_number)
+    except json.JSONDecodeError as error:
+        raise LineError(f"it is no JSON: {error.msg} at character {error.pos + 1}") from error
+    except RecursionError as error:
+        raise LineError("it is nested too deeply") from error
+    except LineError:
+        raise
+    except ValueError as error:
+        raise LineError("it has a huge number") from error
+    if not isinstance(said, dict):
+        raise LineError("it is no object")
+    return said
+
+
+def _no_number(text: str) -> NoReturn:
+    raise LineError(f"{text} is no number")
+
+
+def _moment(seconds: float) -> float:
+    if not 0 <= seconds <= _LAST_MOMENT:
+        raise LineError(f"{seconds:g} seconds are out of range")
+    return seconds
+
+
+def _changed(field: Field, before: Mapping[Any, Any], pairs: Any) -> dict[Any, Any]:
+    """A directory after some of its pairs changed; null says that a key went."""
+    key_type, item_type = typing.get_args(field.type)
+    now = dict(before)
+    for key, item in structure(pairs, list[tuple[Any, Any]]):
+        known = structure(key, key_type)
+        if item is None:
+            now.pop(known, None)
+        else:
+            now[known] = structure(item, item_type)
+    return now
+
+
+def _paths(name: str, paths: Any) -> list[Path]:
+    """The keys of empty mappings; none of a later version's fields."""
+    known = structure(paths, list[list[Any]])
+    field = fields().get(name)
+    return [_parents(field, keys) for keys in known] if field and field.keys else []
+
+
+def _parents(field: Field, keys: list[Any]) -> Path:
+    if len(keys) >= len(field.path_types):
+        raise LineError(f"{field.name} has not {len(keys)} keys above a count")
+    return tuple(map(structure, keys, field.path_types))
+
+
+def _run(field: Field | None, parents: list[Any], keys: list[Any]) -> _Run:
+    if field is None or not field.keys:
+        return _Run(None, (), keys)  # a later version's
+    *above, last = field.path_types
+    if len(parents) != len(above):
+        raise LineError(f"a series of {field.name} has not {len(parents) + 1} keys")
+    return _Run(field, _parents(field, parents), [structure(key, last) for key in keys])

@@ -1,0 +1,117 @@
+"""From samples to lines: what stays the same is not said again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from operator import itemgetter, sub
+from typing import Any
+
+from kstats.model import Sample
+from kstats.recording import numbers
+from kstats.recording.fields import Path, counters, others
+from kstats.recording.header import FORMAT, VERSION, Header
+from kstats.recording.plain import plain
+
+KEY_EVERY = 600
+"""Samples from one that says everything to the next."""
+
+_SPARE = 1024
+
+
+def header_line(header: Header) -> str:
+    """The line of a header."""
+    begin = {"type": "header", "format": FORMAT, "version": VERSION}
+    return _line(begin | plain(header))
+
+
+class Encoder:
+    """Writes samples as lines, each as the change from the one before.
+
+    Every :data:`KEY_EVERY` lines one stands for itself; also when most series are no longer in
+    use, so that vCPUs that move from CPU to CPU do not make lines ever longer.
+    """
+
+    def __init__(self) -> None:
+        self._begin()
+        self._left = 0
+
+    def line(self, sample: Sample) -> str:
+        """The line of the sample after those before."""
+        counts = dict(_counts(sample))
+        key = not self._left or len(self._index) > 2 * len(counts) + _SPARE
+        if key:
+            self._begin()
+        self._left -= 1
+        said: dict[str, Any] = {"type": "sample", "time": sample.time, "elapsed": sample.elapsed}
+        parts = {
+            "key": key,
+            "facts": dict(self._changed_facts(sample)),
+            "empty": dict(self._changed_empty(sample)),
+            "series": self._announced(counts),
+            "counts": self._differences(counts),
+        }
+        return _line(said | {name: part for name, part in parts.items() if part})
+
+    def _begin(self) -> None:
+        self._index: dict[Path, int] = {}
+        self._last: list[int] = []
+        self._facts = {field.name: field.default for field in others()}
+        self._empty: dict[str, list[Path]] = {field.name: [] for field in counters()}
+        self._left = KEY_EVERY
+
+    def _changed_facts(self, sample: Sample) -> Iterator[tuple[str, Any]]:
+        for field in others():
+            before, now = self._facts[field.name], getattr(sample, field.name)
+            if now is not before and now != before:
+                self._facts[field.name] = now
+                yield field.name, _pairs(before, now) if field.is_directory else plain(now)
+
+    def _changed_empty(self, sample: Sample) -> Iterator[tuple[str, Any]]:
+        """Which mappings of counts are there, but empty."""
+        for field in counters():
+            value = getattr(sample, field.name)
+            there = value is not None and value != field.default
+            now = list(field.empty(value)) if there else []
+            if now != self._empty[field.name]:
+                self._empty[field.name] = now
+                yield field.name, plain(now)
+
+    def _announced(self, counts: Mapping[Path, int]) -> dict[str, Any]:
+        """The series that come for the first time, in runs by field."""
+        new = [path for path in counts if path not in self._index]
+        self._index.update((path, i) for i, path in enumerate(new, len(self._index)))
+        self._last += [0] * len(new)
+        runs: dict[str, Any] = {}
+        for (name, *parents), paths in groupby(new, itemgetter(slice(-1))):
+            run = [plain(parents), [plain(path[-1]) for path in paths]]
+            runs.setdefault(name, []).append(run)
+        return runs
+
+    def _differences(self, counts: Mapping[Path, int]) -> str:
+        now = [0] * len(self._last)
+        for path, n in counts.items():
+            now[self._index[path]] = n + 1  # 0: it is not there
+        differences = list(map(sub, now, self._last))
+        self._last = now
+        while differences and not differences[-1]:
+            differences.pop()
+        return numbers.as_text(differences)
+
+
+def _counts(sample: Sample) -> Iterator[tuple[Path, int]]:
+    """Every count of a sample, by field and path."""
+    for field in counters():
+        for path, n in field.counts(getattr(sample, field.name) or {}):
+            yield (field.name, *path), n
+
+
+def _pairs(before: Mapping[Any, Any], now: Mapping[Any, Any]) -> list[Any]:
+    """What came or changed in a directory, then, with null, what went."""
+    changed = [[plain(k), plain(v)] for k, v in now.items() if k not in before or before[k] != v]
+    return changed + [[plain(key), None] for key in before if key not in now]
+
+
+def _line(said: Mapping[str, Any]) -> str:
+    return json.dumps(said, separators=(",", ":"), allow_nan=False) + "\n"

@@ -1,0 +1,183 @@
+"""The fields of a sample, by what they hold: so that a field that is added is recorded, too.
+
+- *Counters*: mappings, also of mappings, that end in counts: in whole numbers, or in values made
+  of them. Each is one of many series that change a little from sample to sample.
+- *Directories*: mappings that end in anything else: who is who. Most of it stays.
+- *Facts*: everything else.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from kstats.model import Sample
+
+ALWAYS = frozenset({"time", "elapsed"})
+"""Facts that every sample has of its own."""
+
+Path = tuple[Any, ...]
+"""The keys on the way to a count."""
+
+
+@attrs.frozen(eq=False)
+class Leaf:
+    """A class of values at the end of counters: of whole numbers, and at most one mapping.
+
+    Its numbers are counts by the names of its attributes; those of the mapping by its own keys,
+    which are numbers. So a histogram is ``{"total": 900, …, 12: 1, 17: 3}``.
+    """
+
+    made: type
+    mapping: str | None
+
+    @classmethod
+    def of(cls, made: type) -> Leaf:
+        """The leaf that is an attrs class."""
+        hints = typing.get_type_hints(made)
+        names = [name for name, type_ in hints.items() if typing.get_origin(type_) is Mapping]
+        return cls(made, names[0] if names else None)
+
+    def counts(self, value: Any) -> dict[Any, int]:
+        """The counts of a value; those that are None are left out."""
+        named = {f.name: getattr(value, f.name) for f in attrs.fields(self.made)}
+        inner = named.pop(self.mapping) if self.mapping else {}
+        return {name: n for name, n in named.items() if n is not None} | inner
+
+    def value(self, counts: Mapping[Any, int]) -> Any:
+        """The value of such counts; what has no name here is a later version's."""
+        named = {key: n for key, n in counts.items() if isinstance(key, str)}
+        inner = {key: n for key, n in counts.items() if not isinstance(key, str)}
+        known = {f.name for f in attrs.fields(self.made)}
+        arguments: dict[str, Any] = {name: n for name, n in named.items() if name in known}
+        return self.made(**arguments, **({self.mapping: inner} if self.mapping else {}))
+
+
+@attrs.frozen(eq=False)
+class Field:
+    """A field of :class:`kstats.model.Sample`.
+
+    Attributes:
+        name: Its name.
+        type: Its type.
+        keys: The types of the keys on the way to a count or a leaf, outermost first; empty if it
+            is none of the counters.
+        leaf: What its counts are part of, if they are.
+        default: What it is where nothing was recorded; attrs.NOTHING if there must be something.
+    """
+
+    name: str
+    type: Any
+    keys: tuple[Any, ...]
+    leaf: Leaf | None
+    default: Any
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is a mapping that does not end in counts."""
+        return not self.keys and typing.get_origin(self.type) is Mapping
+
+    @property
+    def path_types(self) -> tuple[Any, ...]:
+        """The types of a :data:`Path`; what is below a leaf is a name or a number."""
+        return (*self.keys, str | int) if self.leaf else self.keys
+
+    def counts(self, value: Mapping[Any, Any]) -> Iterator[tuple[Path, int]]:
+        """Every count of a value of these counters, those below the same keys together."""
+        return self._below(value, (), len(self.keys))
+
+    def empty(self, value: Mapping[Any, Any]) -> Iterator[Path]:
+        """The keys below which there is an empty mapping."""
+        return _empty(value, (), len(self.keys))
+
+    def value(self, counts: dict[Any, Any]) -> dict[Any, Any]:
+        """The value that has such counts, as a mapping down to the last key of a path."""
+        return self._with_leaves(counts, len(self.keys)) if self.leaf else counts
+
+    def _below(
+        self, mapping: Mapping[Any, Any], path: Path, depth: int
+    ) -> Iterator[tuple[Path, int]]:
+        for key, item in mapping.items():
+            if depth > 1:
+                yield from self._below(item, (*path, key), depth - 1)
+            elif self.leaf:
+                for name, n in self.leaf.counts(item).items():
+                    yield (*path, key, name), n
+            else:
+                yield (*path, key), item
+
+    def _with_leaves(self, counts: dict[Any, Any], depth: int) -> Any:
+        if depth:
+            return {key: self._with_leaves(item, depth - 1) for key, item in counts.items()}
+        return self.leaf.value(counts) if self.leaf else counts
+
+
+def _empty(mapping: Mapping[Any, Any], path: Path, depth: int) -> Iterator[Path]:
+    if not mapping:
+        yield path
+    elif depth > 1:
+        for key, item in mapping.items():
+            yield from _empty(item, (*path, key), depth - 1)
+
+
+@functools.cache
+def fields() -> Mapping[str, Field]:
+    """The fields of a sample by name, without those that are :data:`ALWAYS` there."""
+    hints = typing.get_type_hints(Sample)
+    return {
+        f.name: _field(f.name, _without_none(hints[f.name]), _default(f.default))
+        for f in attrs.fields(Sample)
+        if f.name not in ALWAYS
+    }
+
+
+@functools.cache
+def counters() -> tuple[Field, ...]:
+    """The fields that are counters."""
+    return tuple(field for field in fields().values() if field.keys)
+
+
+@functools.cache
+def others() -> tuple[Field, ...]:
+    """The fields that are not."""
+    return tuple(field for field in fields().values() if not field.keys)
+
+
+def _field(name: str, type_: Any, default: Any) -> Field:
+    keys = []
+    below = type_
+    while typing.get_origin(below) is Mapping:
+        key, below = typing.get_args(below)
+        keys.append(key)
+    if keys and default is attrs.NOTHING:
+        default = {}
+    if keys and below is int:
+        return Field(name, type_, tuple(keys), None, default)
+    if keys and _is_leaf(below):
+        return Field(name, type_, tuple(keys), Leaf.of(below), default)
+    return Field(name, type_, (), None, default)
+
+
+def _is_leaf(type_: Any) -> bool:
+    """Whether a class is of whole numbers and mappings from numbers to numbers, and no more."""
+    if not attrs.has(type_):
+        return False
+    held = [_without_none(hint) for hint in typing.get_type_hints(type_).values()]
+    return all(hint in (int, Mapping[int, int]) for hint in held)
+
+
+def _without_none(type_: Any) -> Any:
+    if not isinstance(type_, types.UnionType):
+        return type_
+    (one,) = (arg for arg in typing.get_args(type_) if arg is not types.NoneType)
+    return one
+
+
+def _default(default: Any) -> Any:
+    # attrs' own name for the class of factories is not one for types.
+    return default.factory() if hasattr(default, "factory") else default

@@ -1,0 +1,132 @@
+"""What a recording says about itself before its first sample."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable
+
+import attrs
+
+import kstats
+from kstats import arch as arches
+from kstats.arch.base import Arch, Isa
+from kstats.host import Host
+
+FORMAT = "kstats recording"
+VERSION = 1
+READABLE = frozenset({1})
+"""The versions that can be read: a recording never becomes unreadable."""
+
+
+@attrs.frozen
+class Machine:
+    """The host that was recorded.
+
+    Attributes:
+        name: Its host name.
+        kernel: The kernel's release, ``uname -r``.
+        machine: ``uname -m``.
+        cpu_model: The CPU's name for people; empty if it does not tell.
+        boot_id: The kernel's random id of this boot: recordings of one boot have it in common.
+        cpus: How many CPUs could be online.
+    """
+
+    name: str = ""
+    kernel: str = ""
+    machine: str = ""
+    cpu_model: str = ""
+    boot_id: str = ""
+    cpus: int = 0
+
+    @classmethod
+    def of(cls, host: Host) -> Machine:
+        """The facts about ``host``."""
+        return cls(
+            name=host.name(),
+            kernel=host.kernel(),
+            machine=host.machine,
+            cpu_model=host.cpu_model(),
+            boot_id=host.read("proc/sys/kernel/random/boot_id") or "",
+            cpus=len(host.possible_cpus()),
+        )
+
+
+@attrs.frozen
+class Clock:
+    """The clocks when recording began, seconds.
+
+    ``time`` is of :data:`time.CLOCK_REALTIME`, as the time of every sample; ``monotonic`` of
+    :data:`time.CLOCK_MONOTONIC`, as what has elapsed: it stands still while a host is suspended.
+    """
+
+    time: float
+    monotonic: float
+
+    @classmethod
+    def now(cls) -> Clock:
+        """Both clocks now."""
+        return cls(time.time(), time.monotonic())
+
+
+@attrs.frozen
+class IsaTable:
+    """The names of exits as whoever recorded knew them; codes are recorded by number.
+
+    ``digest`` is the same where every name, column and category is.
+    """
+
+    name: str
+    title: str
+    reasons: int
+    digest: str
+
+    @classmethod
+    def of(cls, isa: Isa) -> IsaTable:
+        """The table of ``isa``."""
+        known = sorted((r.code, r.name, r.column, str(r.category)) for r in isa.reasons.values())
+        digest = hashlib.sha256(repr(known).encode()).hexdigest()[:16]
+        return cls(isa.name, isa.title, len(known), digest)
+
+
+@attrs.frozen
+class Header:
+    """The first line of a recording.
+
+    Attributes:
+        arch: Name of the host's architecture.
+        clock: When recording began.
+        host: What was recorded.
+        isas: The ISAs whose exits were counted.
+        kstats: Version of the kstats that recorded.
+        interval: Seconds between samples as asked for; None if there was no such thing.
+        counted: What was counted: ``entries``, ``exits``, ``threads`` (exits by thread). What is
+            not among them was not looked at; it is not zero.
+    """
+
+    arch: str
+    clock: Clock
+    host: Machine = Machine()
+    isas: tuple[IsaTable, ...] = ()
+    kstats: str = kstats.__version__
+    interval: float | None = None
+    counted: tuple[str, ...] = ("entries", "exits")
+
+
+def describe(
+    host: Host,
+    arch: Arch | str,
+    isas: Iterable[str] = (),
+    *,
+    interval: float | None = None,
+    counted: Iterable[str] = ("entries", "exits"),
+) -> Header:
+    """The header of a recording of ``host`` that begins now."""
+    return Header(
+        arch=arch if isinstance(arch, str) else arch.name,
+        clock=Clock.now(),
+        host=Machine.of(host),
+        isas=tuple(IsaTable.of(arches.isa(name)) for name in isas),
+        interval=interval,
+        counted=tuple(counted),
+    )

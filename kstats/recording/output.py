@@ -1,0 +1,149 @@
+"""The file that a recording is written to: locked, and never left with half a line by us."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from pathlib import Path
+from typing import NoReturn
+
+from kstats.errors import RecordingError
+from kstats.escape import printable
+from kstats.recording import files
+from kstats.recording.errors import LineError
+from kstats.recording.header import Header
+from kstats.recording.reader import read
+
+STDOUT = "-"
+
+_ANOTHER = "name another file"
+
+_LONGEST_HEADER = 1 << 16
+"""Bytes of a file without a whole line that may be a header cut off; else it is not ours."""
+
+
+class Output:
+    """An open file, ready for lines at its end.
+
+    Pipes and devices are written to as they are; files are locked, and continued if they are a
+    recording of the same host.
+
+    Raises:
+        RecordingError: see :class:`kstats.recording.writer.Writer`.
+    """
+
+    def __init__(self, path: Path, header: Header) -> None:
+        self.path = path
+        self.name = printable(str(path), 1 << 12)
+        self.compressed = path.name.endswith(files.SUFFIX)
+        if self.compressed:
+            files.zstandard()  # missing? Then before anything is made.
+        try:
+            self._descriptor = os.dup(1) if str(path) == STDOUT else _open(path)
+        except OSError as error:
+            self._fail(error)
+        self.is_file = str(path) != STDOUT and stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+        self.size = 0
+        if self.is_file:
+            try:
+                self._lock()
+                self.size = self._continued(header)
+            except BaseException:
+                self.close()
+                raise
+
+    def append(self, lines: str) -> int:
+        """Writes whole lines; how many bytes they are.
+
+        Raises:
+            RecordingError: they cannot be written, for want of room perhaps. None of them is.
+            BrokenPipeError: the reader of a pipe went away.
+        """
+        data = files.packed(lines, compressed=self.compressed)
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if self.is_file:
+                os.ftruncate(self._descriptor, self.size)
+                os.lseek(self._descriptor, self.size, os.SEEK_SET)
+            self._fail(error)
+        self.size += len(data)
+        return len(data)
+
+    def is_in_place(self) -> bool:
+        """Whether its name still is that of this file; it may have been moved or removed."""
+        if not self.is_file:
+            return True
+        try:
+            named = self.path.stat()
+        except OSError:
+            return False
+        return os.path.samestat(named, os.fstat(self._descriptor))
+
+    def was_emptied(self) -> bool:
+        """Whether somebody emptied it, as logrotate's ``copytruncate`` does; then begins anew.
+
+        Raises:
+            RecordingError: somebody else wrote to it.
+        """
+        size = os.fstat(self._descriptor).st_size if self.is_file else self.size
+        if size == self.size:
+            return False
+        if size:
+            raise RecordingError(self.name, "somebody else changed it", _ANOTHER)
+        self.size = os.lseek(self._descriptor, 0, os.SEEK_SET)
+        return True
+
+    def close(self) -> None:
+        """Closes the file once its lines are on the disk."""
+        if self.is_file:
+            os.fsync(self._descriptor)
+        os.close(self._descriptor)
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RecordingError(
+                self.name, "another process is recording to it", _ANOTHER
+            ) from error
+
+    def _continued(self, header: Header) -> int:
+        """Where to go on: after its last whole line; what was cut off after that is removed."""
+        size = os.fstat(self._descriptor).st_size
+        whole = self._whole() if size else 0
+        if whole:
+            self._check_host(header)
+        elif size > _LONGEST_HEADER:
+            self._refuse("it is no recording")
+        os.ftruncate(self._descriptor, whole)
+        return os.lseek(self._descriptor, whole, os.SEEK_SET)
+
+    def _whole(self) -> int:
+        with open(self._descriptor, "rb", closefd=False) as file:
+            try:
+                files.check_beginning(file, compressed=self.compressed)
+                return files.complete_size(file, compressed=self.compressed)
+            except LineError as error:
+                self._refuse(str(error))
+
+    def _check_host(self, header: Header) -> None:
+        with read(self.path) as recording:
+            there, ours = recording.header.host, header.host
+        if there.name != ours.name:
+            self._refuse(f"it is a recording of host {printable(there.name)!r}")
+
+    def _refuse(self, why: str) -> NoReturn:
+        raise RecordingError(self.name, f"exists, and {why}", _ANOTHER)
+
+    def _fail(self, error: OSError) -> NoReturn:
+        raise RecordingError(self.name, error.strerror or str(error)) from error
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

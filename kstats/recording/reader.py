@@ -1,0 +1,116 @@
+"""Reading a recording: its header, then its samples, one at a time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from os import PathLike, fspath
+from pathlib import Path
+from typing import IO, Self
+
+from kstats.errors import RecordingError
+from kstats.escape import printable
+from kstats.model import Sample
+from kstats.recording.decode import Decoder
+from kstats.recording.errors import LineError
+from kstats.recording.files import Lines
+from kstats.recording.header import Header
+
+STDIN = "-"
+
+
+def read(path: str | PathLike[str]) -> Recording:
+    """Opens a recording; ``-`` is standard input.
+
+    Memory is bounded, however long the recording is. Needs neither root nor bcc nor the
+    architecture that was recorded.
+
+    Raises:
+        RecordingError: there is none, or it is none.
+        MissingLibraryError: it is compressed, and the library for that is not there.
+    """
+    name = fspath(path)
+    try:
+        file = sys.stdin.buffer if name == STDIN else Path(name).open("rb")  # noqa: SIM115 - until it is read
+    except OSError as error:
+        raise RecordingError(printable(name), error.strerror or str(error)) from error
+    return Recording("standard input" if name == STDIN else printable(name, 1 << 12), file)
+
+
+class Recording:
+    """A recording that is being read; iterate over it once, for its samples.
+
+    Attributes:
+        name: Its file's name, for people.
+        tail: What is wrong with its end, for people; None until all is read, and if nothing is.
+    """
+
+    def __init__(self, name: str, file: IO[bytes]) -> None:
+        """Reads the header."""
+        self.name = name
+        self.tail: str | None = None
+        self._file = file
+        self._lines = Lines(file)
+        self._texts = iter(self._lines)
+        self._decoder = Decoder()
+        try:
+            self._begin()
+        except RecordingError:
+            self.close()
+            raise
+
+    @property
+    def header(self) -> Header:
+        """What it says about itself; one that was continued has several: that of the sample."""
+        if self._decoder.header is None:
+            raise RecordingError(self.name, "it has no header")
+        return self._decoder.header
+
+    def __iter__(self) -> Iterator[Sample]:
+        """The samples in their order.
+
+        Raises:
+            RecordingError: a line is not what belongs there. All samples before it were given.
+        """
+        while (text := self._text()) is not None:
+            sample = self._decode(text)
+            if sample:
+                yield sample
+        if self._lines.torn:
+            self.tail = f"cut off amid line {self._lines.number}; all before it is complete"
+
+    def close(self) -> None:
+        """Closes the file; doing it twice is fine."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _begin(self) -> None:
+        text = self._text()
+        if text is None:
+            raise RecordingError(self.name, "it is empty")
+        self._decode(text)
+        if self._decoder.header is None:
+            raise RecordingError(self.name, "it is cut off in its first line")
+
+    def _text(self) -> str | None:
+        try:
+            return next(self._texts, None)
+        except LineError as error:
+            raise RecordingError(self.name, str(error), line=self._lines.number) from error
+        except OSError as error:
+            raise RecordingError(self.name, error.strerror or str(error)) from error
+
+    def _decode(self, text: str) -> Sample | None:
+        try:
+            sample = self._decoder.line(text)
+        except LineError as error:
+            if self._lines.torn:
+                return None
+            raise RecordingError(self.name, str(error), line=self._lines.number) from error
+        self._lines.torn = False  # only its line feed is missing
+        return sample

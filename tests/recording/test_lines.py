@@ -1,0 +1,105 @@
+"""Samples become lines and samples again: the same ones, whatever is in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kstats.model import Sample
+from kstats.recording import numbers
+from kstats.recording.decode import Decoder
+from kstats.recording.encode import KEY_EVERY, Encoder, header_line
+from kstats.recording.errors import LineError
+from tests.recording.samples import ANY, HEADER, fields
+from tests.samples import sample
+
+
+def lines(samples: Iterable[Sample]) -> list[str]:
+    """The lines of a recording."""
+    encoder = Encoder()
+    return [header_line(HEADER), *map(encoder.line, samples)]
+
+
+def samples(texts: Iterable[str]) -> Iterator[Sample]:
+    """The samples of lines."""
+    decoder = Decoder()
+    return (found for found in map(decoder.line, texts) if found)
+
+
+@given(st.lists(ANY, max_size=4))
+def test_what_is_read_is_what_was_written(written: list[Sample]) -> None:
+    read = list(samples(lines(written)))
+    assert list(map(fields, read)) == list(map(fields, written))
+
+
+def test_samples_made_up_here_have_something_in_every_field() -> None:
+    """A field that is added must be recorded, too: then its values belong into ``ANY``."""
+    filled: set[str] = set()
+
+    @settings(max_examples=100)
+    @given(ANY)
+    def fill(made: Sample) -> None:
+        filled.update(name for name, value in fields(made).items() if value)
+
+    fill()
+    assert filled == {field.name for field in attrs.fields(Sample)}
+
+
+@given(st.lists(st.integers(-(1 << 64), 1 << 64)))
+def test_numbers_are_text_and_numbers_again(written: list[int]) -> None:
+    assert numbers.from_text(numbers.as_text(written)) == written
+
+
+def test_small_changes_are_one_character() -> None:
+    assert [len(numbers.as_text([n])) for n in (0, 15, -16, 16, -17)] == [1, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("text", ["g", "gg", "A=", "A A", "ä", "g" * 14 + "A"])
+def test_a_text_that_is_no_number_is_refused(text: str) -> None:
+    with pytest.raises(LineError):
+        numbers.from_text(text)
+
+
+def test_what_stays_the_same_is_said_once() -> None:
+    same = sample({("vmx", 48): {0: 7, 1: 9}}, entries={0: 7, 1: 9})
+    _, first, *rest = map(json.loads, lines([same] * 3))
+    assert set(first) == {"type", "time", "elapsed", "key", "facts", "series", "counts"}
+    assert [set(line) for line in rest] == [{"type", "time", "elapsed"}] * 2
+
+
+def test_now_and_then_a_line_stands_for_itself() -> None:
+    made = [json.loads(line) for line in lines([sample({("vmx", 48): {0: 7}})] * (KEY_EVERY + 1))]
+    keys = [number for number, line in enumerate(made) if line.get("key")]
+    assert keys == [1, 1 + KEY_EVERY]
+
+
+def test_lines_stay_short_when_threads_come_and_go() -> None:
+    """Series that are no longer in use are forgotten, not written as zeros for ever."""
+    new = ({("vmx", 48): dict.fromkeys(range(n * 100, n * 100 + 100), 1)} for n in range(100))
+    made = lines(map(sample, new))
+    assert max(map(len, made)) < 10_000
+
+
+def test_codes_that_nobody_knows_keep_their_numbers() -> None:
+    (read,) = samples(lines([sample({("house", 0xFFFF_FFFF_FFFF): {7: 1}})]))
+    assert read.exits == {("house", 0xFFFF_FFFF_FFFF): {(7, 0): 1}}
+
+
+def test_what_a_later_version_adds_is_left_alone() -> None:
+    """Keys, fields, counters, whole lines: none of them is in the way."""
+    header, line = map(json.loads, lines([sample({("vmx", 48): {0: 7}})]))
+    header["mood"] = "good"
+    header["host"]["weather"] = {"sun": 1}
+    line["colour"] = "red"
+    line["facts"]["mood"] = ["bad"]
+    line["empty"] = {"moods": [[1]]}
+    line["series"] = {"moods": [[["a", ["b"]], [1, 2, 3]]]} | line["series"]
+    line["counts"] = numbers.as_text([4, 5, 6]) + line["counts"]
+    texts = map(json.dumps, (header, {"type": "mood", "x": 1}, line))
+    (read,) = samples(texts)
+    assert read.exits == {("vmx", 48): {(0, 0): 7}}

@@ -1,0 +1,202 @@
+"""Whatever a file holds: samples, or one error that names the line; never anything else."""
+
+from __future__ import annotations
+
+import io
+import json
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kstats.errors import RecordingError
+from kstats.recording import Recording, files, read
+from kstats.recording.decode import MOST_SERIES
+from kstats.recording.encode import Encoder, header_line
+from tests.recording.samples import ANY, HEADER
+from tests.samples import sample
+
+HEADER_TEXT = header_line(HEADER)
+_ENCODER = Encoder()
+GOOD = [
+    HEADER_TEXT,
+    *map(_ENCODER.line, [sample({("vmx", 48): {0: n}}, entries={0: n}) for n in (1, 2, 3)]),
+]
+
+
+def opened(data: bytes) -> Recording:
+    return Recording("x.jsonl", io.BytesIO(data))
+
+
+def count(data: bytes) -> int:
+    """How many samples there are; raises RecordingError."""
+    return sum(1 for _ in opened(data))
+
+
+def changed(number: int, **keys: Any) -> bytes:
+    """The good recording with other keys in one of its lines."""
+    texts = list(GOOD)
+    texts[number - 1] = json.dumps(json.loads(texts[number - 1]) | keys) + "\n"
+    return "".join(texts).encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (b"", "x.jsonl: it is empty"),
+        (b"\n", "x.jsonl: line 1: it is no JSON: Expecting value at character 2"),
+        (b"cpu vm_entry vm_exit\n", "line 1: it is no JSON"),
+        (b"[]\n", "line 1: it is no object"),
+        (b"{}\n", "line 1: null is no text"),
+        (b'{"type": 1}\n', "line 1: 1 is no text"),
+        (b'{"type": "sample"}\n', "does not begin with the header"),
+        (b'{"type": "header"}\n', "line 1: it is no header of a kstats recording"),
+        (changed(1, version=2), "line 1: its format is version 2; this kstats reads 1"),
+        (changed(1, version="1"), 'line 1: "1" is no whole number'),
+        (changed(1, arch=None), "line 1: null is no text"),
+        (changed(1, clock={"time": 1}), "line 1: 'monotonic' is missing"),
+        (changed(1, host=[]), "line 1: a list of 0 is no object"),
+        (changed(1, isas={}), "line 1: an object of 0 is no list"),
+        (changed(2, time="now"), 'line 2: "now" is no number of seconds'),
+        (changed(2, time=-1), "line 2: -1 seconds are out of range"),
+        (changed(2, time=1e15), "line 2: 1e+15 seconds are out of range"),
+        (changed(2, elapsed=float("nan")), "line 2: NaN is no number"),
+        (changed(2, key=False), "line 2: it says what changed since a sample that is missing"),
+        (changed(2, key=1), "line 2: 1 is no true or false"),
+        (changed(2, facts={}), "line 2: arch is missing"),
+        (changed(2, facts={"arch": "x64", "cpus": "0-3"}), 'line 2: "0-3" is no list'),
+        (changed(2, facts={"arch": "x64", "cpus": [0.5]}), "line 2: 0.5 is no whole number"),
+        (changed(2, facts={"arch": "x64", "cpus": [True]}), "line 2: true is no whole number"),
+        (changed(2, series={"exits": [[[], [0]]]}), "a series of exits has not 1 keys"),
+        (changed(2, series={"exits": [[[["vmx"]], [[0, 0]]]]}), "a list of 1 has not 2 items"),
+        (changed(2, series={"exits": 5}), "line 2: 5 is no list"),
+        (changed(2, counts="A="), "line 2: a text that is no list of numbers"),
+        (changed(2, counts="AAAAAA"), "line 2: it has more counts than series"),
+        (changed(2, counts="B"), "line 2: a count is not between 0 and 2**64-1"),
+        (changed(3, counts="H"), "line 3: a count is not between 0 and 2**64-1"),
+        (changed(4, counts="7777777777777A"), "line 4: a count is not between"),
+        (changed(3, empty={"exits": [[1, 2]]}), "line 3: exits has not 2 keys above a count"),
+        (HEADER_TEXT.encode() + b"\xff\xfe\n", "line 2: it is no text"),
+        (b"[" * 100_000 + b"\n", "line 1: it is nested too deeply"),
+        (HEADER_TEXT.encode() + b'{"type": "sample", "time": 1' + b"0" * 9999 + b"}\n", "line 2"),
+        (HEADER_TEXT.encode() + b"1" * 9999 + b"\n", "line 2: it has a huge number"),
+    ],
+)
+def test_a_fault_is_told_with_its_line(data: bytes, complaint: str) -> None:
+    with pytest.raises(RecordingError, match=r".") as caught:
+        count(data)
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_comes_before_a_fault_is_given() -> None:
+    recording = opened(changed(4, time="soon"))
+    samples = iter(recording)
+    assert [next(samples).entries[0] for _ in range(2)] == [1, 2]
+    with pytest.raises(RecordingError, match="line 4"):
+        next(samples)
+
+
+def test_hostile_text_is_not_repeated_as_it_is() -> None:
+    with pytest.raises(RecordingError) as caught:
+        count(changed(2, time="\x1b[2J\u202e" * 1000))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 200
+
+
+class Endless(io.RawIOBase):
+    """A file of ten gigabytes of one line."""
+
+    def __init__(self) -> None:
+        self.left = 10 << 30
+
+    def read(self, size: int = -1) -> bytes:
+        """As of a file."""
+        size = min(size, self.left)
+        self.left -= size
+        return (
+            b'{"type":"header","format":"'[:size] if self.left == (10 << 30) - size else b"x" * size
+        )
+
+
+def test_a_line_of_ten_gigabytes_takes_bounded_memory() -> None:
+    tracemalloc.start()
+    with pytest.raises(RecordingError, match=r"line 1: it is longer than 64 MiB"):
+        Recording("x", Endless())  # type: ignore[arg-type]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * files.LONGEST_LINE
+
+
+def test_a_small_file_that_unpacks_to_a_huge_line_takes_bounded_memory(tmp_path: Path) -> None:
+    compressor = zstandard.ZstdCompressor().compressobj()
+    packed = b"".join(compressor.compress(bytes(1 << 20)) for _ in range(1 << 10))
+    path = tmp_path / "bomb.jsonl.zst"
+    path.write_bytes(packed + compressor.flush())
+    assert path.stat().st_size < 1 << 20
+    tracemalloc.start()
+    with pytest.raises(RecordingError, match=r"line 1: it is longer than 64 MiB"):
+        read(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * files.LONGEST_LINE
+
+
+def test_series_without_end_are_refused() -> None:
+    many = {"entries": [[[], [0] * (MOST_SERIES // 2 + 1)]]}
+    text = json.dumps({"type": "sample", "time": 1, "elapsed": 1, "series": many})
+    key = json.dumps(json.loads(GOOD[1]) | {"series": many, "counts": ""})
+    with pytest.raises(RecordingError, match=r"line 3: it has more than \d+ series"):
+        count(f"{HEADER_TEXT}{key}\n{text}\n".encode())
+
+
+@settings(max_examples=300)
+@given(st.binary(max_size=60))
+def test_noise_is_refused_in_one_line(noise: bytes) -> None:
+    for data in (noise, HEADER_TEXT.encode() + noise, files.packed("x", compressed=True) + noise):
+        try:
+            count(data)
+        except RecordingError as error:
+            assert "\n" not in str(error)  # noqa: PT017 - it may, but need not be raised
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_any_value_anywhere_is_understood_or_refused(data: st.DataObject) -> None:
+    """Part of a good recording is replaced by any JSON."""
+    encoder = Encoder()
+    texts = [HEADER_TEXT, *map(encoder.line, data.draw(st.lists(ANY, min_size=1, max_size=2)))]
+    number = data.draw(st.integers(0, len(texts) - 1))
+    line = json.loads(texts[number])
+    _replace(line, data)
+    texts[number] = json.dumps(line) + "\n"
+    try:
+        for found in opened("".join(texts).encode()):
+            attrs.validate(found)
+    except RecordingError as error:
+        assert str(error).startswith("x.jsonl: ")  # noqa: PT017 - as above
+
+
+def _replace(value: Any, data: st.DataObject) -> None:
+    """Replaces something in a value of JSON, however deep."""
+    while True:
+        keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+        if not keys:
+            return
+        key = data.draw(st.sampled_from(keys))
+        if not isinstance(value[key], dict | list) or data.draw(st.booleans()):
+            value[key] = data.draw(_JSON)
+            return
+        value = value[key]
