@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from bench import filled
 from kstats import arch as arches
 from kstats.collector import percpu, program
 from kstats.render.text import TextRenderer
@@ -114,6 +115,7 @@ def main() -> None:
             for name, ms in parts.items()
         ),
         (f"{CPUS} CPUs x {REASONS} reasons: together", f"{sum(parts.values()):.1f} ms"),
+        *filled.rows(),
     ]
     print(f"Linux {platform.release()}, {platform.machine()}, Python {platform.python_version()}")
     print(tabulate(rows, tablefmt="plain"))

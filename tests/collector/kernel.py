@@ -15,6 +15,7 @@ _MAP_UPDATE_ELEM = 2
 _PROG_TEST_RUN = 10
 _PROG_GET_FD_BY_ID = 13
 _LINK_GET_FD_BY_ID = 30
+_MAP_UPDATE_BATCH = 26
 _ON_CPU = 1
 _MOST_ARGS = 12
 
@@ -55,6 +56,16 @@ def write(target: bpf.Map, key: int, value: bytes) -> None:
     values = ctypes.create_string_buffer(value, len(value))
     addresses = (ctypes.addressof(keys), ctypes.addressof(values))
     bpf._bpf(_MAP_UPDATE_ELEM, struct.pack("=I4xQQQ", target.fd, *addresses, 0))
+
+
+def fill(target: bpf.Map, keys: bytes, values: bytes) -> None:
+    """Adds entries to a hash: the keys one behind the other, and their values."""
+    count = len(keys) // target.key_size
+    buffers = [ctypes.create_string_buffer(data, len(data)) for data in (keys, values)]
+    # union bpf_attr, batch: in_batch, out_batch, keys, values, count, map_fd, two sorts of flags
+    addresses = (ctypes.addressof(buffer) for buffer in buffers)
+    attr = struct.pack("=QQQQIIQQ", 0, 0, *addresses, count, target.fd, 0, 0)
+    bpf._bpf(_MAP_UPDATE_BATCH, attr)
 
 
 def held(pid: int | str = "self") -> dict[str, set[int]]:

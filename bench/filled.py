@@ -1,0 +1,95 @@
+"""A full map of threads' counters: 32 vCPUs that have run on each of 640 CPUs, five reasons each.
+
+The map is really in the kernel, and really read from it.
+"""
+
+from __future__ import annotations
+
+import io
+import statistics
+import struct
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from kstats import arch as arches
+from kstats.collector import percpu
+from kstats.collector.threads import PerThread, table_size
+from kstats.model import Sample
+from kstats.render.text import TextRenderer
+from kstats.views.exits import ExitsView, Options
+from kstats.views.kvmexit import KvmexitView
+from tests.collector import kernel
+from tests.collector.native import target
+
+VCPUS, CPUS, REASONS = 32, 640, 5
+COUNTERS = VCPUS * CPUS * REASONS
+ROOM = 1 << 17
+RUNS = 5
+PID = 4321
+
+_T = TypeVar("_T")
+
+
+def figures() -> dict[str, float]:
+    """Milliseconds of CPU of each step from the kernel's map to the screen, medians."""
+    machine = target()
+    native = machine.layout()
+    layout = percpu.Layout("x64", "svm", native.cpus, native.codes)
+    counting = PerThread(layout, table_size=table_size(ROOM), more_threads=ROOM)
+    with machine.load(counting, attach=False) as loaded:
+        reader = counting.reader(loaded)
+        before = reader.snapshot()
+        kernel.fill(loaded.maps["more_threads"], *_entries())
+        read, now = _timed(reader.snapshot)
+    taken, sample = _timed(lambda: counting.sample(before, now, tuple(range(CPUS))))
+    if sum(map(len, sample.exits.values())) != COUNTERS:
+        raise RuntimeError("the map does not hold what was put into it")
+    return {
+        "reading them from the kernel": read,
+        "difference of two readings": taken,
+        "kvmexit": _shown(lambda: KvmexitView(("pid", "tid", "reason")), sample),
+        "by vm, vcpu, reason": _shown(ExitsView, sample),
+        "by cpu, tid, reason": _shown(
+            lambda: ExitsView(Options(by=("cpu", "tid", "reason"))), sample
+        ),
+    }
+
+
+def _entries() -> tuple[bytes, bytes]:
+    """Keys (thread, code, CPU) and counts."""
+    source = next(source for source in arches.find("x64").sources if source.isa == "svm")
+    codes = [slots.first for slots in source.slots][:REASONS]
+    keys = b"".join(
+        struct.pack("=QQQ", PID << 32 | PID + vcpu, code, cpu)
+        for vcpu in range(VCPUS)
+        for cpu in range(CPUS)
+        for code in codes
+    )
+    return keys, struct.pack("=Q", 1_000_003) * COUNTERS
+
+
+def _shown(view: Callable[[], ExitsView | KvmexitView], sample: Sample) -> float:
+    """Milliseconds from a sample to text."""
+    return _timed(lambda: TextRenderer(io.StringIO()).write(view().table(sample)))[0]
+
+
+def _timed(call: Callable[[], _T]) -> tuple[float, _T]:
+    """Milliseconds of CPU that a call takes, the median, and what it gives."""
+    times = []
+    for _ in range(RUNS):
+        begun = time.process_time()
+        result = call()
+        times.append(time.process_time() - begun)
+    return statistics.median(times) * 1e3, result
+
+
+def rows() -> Iterator[tuple[str, str]]:
+    """The figures for people."""
+    for name, ms in figures().items():
+        yield f"{COUNTERS} counters, {VCPUS} vCPUs on {CPUS} CPUs: {name}", f"{ms:.0f} ms"
+
+
+if __name__ == "__main__":
+    for row in rows():
+        print(*row)
