@@ -74,7 +74,8 @@ class Directory:
         """
         process = self._processes.get(pid)
         known = process.threads.get(tid) if process else None
-        return known or self._meet(pid, tid) or self._remember(pid, tid) or _stranger(pid, tid)
+        known = known or self._closed(pid, tid) or self._meet(pid, tid)
+        return known or self._remember(pid, tid) or _stranger(pid, tid)
 
     def has_ended(self, pid: int, tid: int) -> bool:
         """Whether a thread that was asked for is not among those that run vCPUs now."""
@@ -103,6 +104,11 @@ class Directory:
             return None
         self._processes[pid] = process
         return process
+
+    def _closed(self, pid: int, tid: int) -> Thread | None:
+        """A thread of a process that closed its VM: one that is ending has lost its name first."""
+        then = None if pid in self._processes else self._remember(pid, tid)
+        return then if then and then.vm.start == self._proc.start(pid) else None
 
     def _meet(self, pid: int, tid: int) -> Thread | None:
         """A thread that counts but was not seen to: the kernel lists no vCPUs, or it is new."""

@@ -247,6 +247,15 @@ def test_a_vm_that_is_closed_goes_though_its_process_stays(tree: Tree) -> None:
     assert directory.vms() == {}
 
 
+def test_a_process_that_is_ending_keeps_its_name_for_its_last_counts(tree: Tree) -> None:
+    """Its memory, and with it the command line, goes first; then its VM; then its threads."""
+    directory = Directory(tree.host)
+    tree.write("proc/100/cmdline", b"")
+    tree.remove(f"{KVM}/100-9")
+    directory.refresh()
+    assert directory.thread(100, 110) == Thread(110, 100, 0, vm())
+
+
 def test_a_thread_is_asked_for_its_name_once_more_when_it_is_young(tree: Tree) -> None:
     """A thread begins with its maker's name; what it was called for a moment must not stick."""
     tree.remove("sys")
