@@ -118,7 +118,7 @@ class VirtualMachine:
     def join(self) -> list[dict[str, Any]]:
         """Wait until all vCPUs are done; raises the first error that one of them met."""
         for thread in self.threads:
-            thread.join()
+            thread.done.wait()
         for thread in self.threads:
             if thread.error:
                 raise thread.error
@@ -137,6 +137,7 @@ class VcpuThread(threading.Thread):
         plan = vm.plan
         self.report = VcpuReport(window.index, cpu=plan.cpu(number), moved_to=plan.goal(number))
         self.named = threading.Event()
+        self.done = threading.Event()
         self.error: VmmError | None = None
 
     def run(self) -> None:
@@ -150,6 +151,8 @@ class VcpuThread(threading.Thread):
         finally:
             self.named.set()
             self._vm.first_is_up.set()
+            self.done.set()
+        threading.Event().wait()  # a vCPU's thread lives as long as its VM
 
     def _introduce(self) -> None:
         self.report.tid = threading.get_native_id()
