@@ -19,6 +19,25 @@
 
 #define QUALIFIED(qualifier, number) ((u64)(qualifier) << 32 | (u32)(number))
 
+/*
+ * READ(p, address): afterwards *p is what the kernel has at the address, at most 16 bytes. What
+ * p points to before is room for a copy. Gives 0, or what kept it from being read; all reads 0
+ * then.
+ *
+ * With KSTATS_CAST nothing is copied: p points to the kernel's memory, and *p is a load, a tenth
+ * as dear as the helper's call, which reads 0 where there is no memory. bpf_rdonly_cast() makes
+ * a number a pointer to a struct of two words; as bcc cannot compile a call of a function of the
+ * kernel's, the loading child puts it where the helper numbered KSTATS_CAST is called.
+ */
+#ifdef KSTATS_CAST
+static void *(*two_words)(const void *address, u32 type) = (void *)KSTATS_CAST;
+#define READ(p, address) ((p) = two_words(address, KSTATS_TWO_WORDS), 0)
+#else
+static long (*read_kernel)(void *to, u32 size,
+			   const void *from) = (void *)BPF_FUNC_probe_read_kernel;
+#define READ(p, address) read_kernel(p, sizeof(*(p)), address)
+#endif
+
 /* What a raw tracepoint program is given: the tracepoint's own arguments. */
 struct raw_args {
 	u64 arg[12];

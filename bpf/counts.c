@@ -27,34 +27,50 @@ BPF_HASH(odd_codes, struct odd_code, u64, KSTATS_ODD_CODES);
 /* A classic tracepoint's program must return 1: with 0 it hides the event from perf. */
 #define SEEN 1
 
-static __always_inline void count_odd_code(struct percpu_counts *c, u64 code)
-{
-	struct odd_code key = {.code = code, .cpu = bpf_get_smp_processor_id()};
-	u64 zero = 0, *n = odd_codes.lookup_or_try_init(&key, &zero);
+/* Keeps the compiler from joining what is rare with what is not, at the latter's expense. */
+#define RARE asm volatile("" ::: "memory")
 
-	if (n)
-		(*n)++;
-	else
-		c->lost++;
-}
-
-static __always_inline void count_undecoded(struct percpu_counts *c, int why)
+static __always_inline void count_undecoded(int why)
 {
+	int zero = 0;
+	struct percpu_counts *c;
+
+	RARE;
+	c = counts.lookup(&zero);
+	if (!c)
+		return;
 	if (why == FOREIGN)
 		c->foreign++;
 	else
 		c->lost++;
 }
 
-static __always_inline void count_on_cpu(struct percpu_counts *c, u64 code)
+static __always_inline void count_odd_code(u64 code)
 {
-	u32 slot = slot_of(code);
+	struct odd_code key = {.code = code, .cpu = bpf_get_smp_processor_id()};
+	u64 zero = 0, *n = odd_codes.lookup_or_try_init(&key, &zero);
 
+	RARE;
+	if (n)
+		(*n)++;
+	else
+		count_undecoded(UNREADABLE);
+}
+
+static __always_inline void count_on_cpu(u64 code)
+{
+	int zero = 0;
+	struct percpu_counts *c = counts.lookup(&zero);
+	/* As wide as a register, or the verifier would have it cut to size first. */
+	u64 slot = slot_of(code);
+
+	if (!c)
+		return;
 	/* The verifier must see the comparison below, which the compiler knows it could leave out.
 	 */
 	asm volatile("" : "+r"(slot));
 	if (slot < KSTATS_SLOTS)
 		c->exits[slot]++;
 	else
-		count_odd_code(c, code);
+		count_odd_code(code);
 }

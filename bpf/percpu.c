@@ -3,17 +3,12 @@
 
 int on_exit(void *ctx)
 {
-	int zero = 0;
-	struct percpu_counts *c = counts.lookup(&zero);
 	u64 code;
-	int why;
+	int why = exit_code(ctx, &code);
 
-	if (!c)
-		return SEEN;
-	why = exit_code(ctx, &code);
 	if (why)
-		count_undecoded(c, why);
+		count_undecoded(why);
 	else
-		count_on_cpu(c, code);
+		count_on_cpu(code);
 	return SEEN;
 }

@@ -34,32 +34,40 @@ struct thread_key {
 
 BPF_HASH(more_threads, struct thread_key, u64, KSTATS_MORE_THREADS);
 
-static __always_inline int count_in_table(u64 thread, u64 code)
+static __always_inline struct thread_count *place_of(struct thread_table *table, u64 thread,
+						     u64 code)
 {
-	int zero = 0;
-	struct thread_table *table = threads.lookup(&zero);
-	u32 i, at = (u32)thread * 0x9e3779b1u >> 16;
-
-	if (!table)
-		return -1;
 	/* The codes of a thread are small numbers, mostly: they spread by themselves. */
-	at += (u32)code + (u32)(code >> 32);
+	u64 i, at = (thread * 0x9e3779b97f4a7c15ULL >> 48) + code;
+
 #pragma unroll
 	for (i = 0; i < WAYS; i++) {
 		struct thread_count *c = &table->entries[(at + i) & (KSTATS_TABLE_SIZE - 1)];
 
-		if (c->thread == thread && c->code == code) {
-			c->n++;
-			return 0;
-		}
+		if (c->thread == thread && c->code == code)
+			return c;
 		if (!c->thread) {
 			c->code = code;
 			c->thread = thread;
-			c->n = 1;
-			return 0;
+			return c;
 		}
 	}
-	return -1;
+	return NULL;
+}
+
+static __always_inline int count_in_table(u64 thread, u64 code)
+{
+	int zero = 0;
+	struct thread_table *table = threads.lookup(&zero);
+	struct thread_count *c;
+
+	if (!table)
+		return -1;
+	c = place_of(table, thread, code);
+	if (!c)
+		return -1;
+	c->n++;
+	return 0;
 }
 
 static __always_inline int count_in_hash(u64 thread, u64 code)
@@ -75,21 +83,16 @@ static __always_inline int count_in_hash(u64 thread, u64 code)
 
 static __always_inline void count_unattributed(u64 code, int why)
 {
-	int zero = 0;
-	struct percpu_counts *c = counts.lookup(&zero);
-
-	if (!c)
-		return;
 	if (why)
-		count_undecoded(c, why);
+		count_undecoded(why);
 	else
-		count_on_cpu(c, code);
+		count_on_cpu(code);
 }
 
 int on_exit(void *ctx)
 {
 	u64 thread = bpf_get_current_pid_tgid();
-	u64 code;
+	u64 code = 0;
 	int why;
 
 	if (!is_wanted(thread))

@@ -225,7 +225,8 @@ class Probe:
 
     ``attach`` is ``raw`` (raw tracepoint; ``args`` is the number of arguments it must have) or
     ``classic`` (a perf tracepoint, whose record's ``record`` fields are read). ``define`` is
-    the preprocessor name that selects it in the C file.
+    the preprocessor name that selects it in the C file. With ``direct`` the C file's READ() is
+    to be a load and not a helper's call, which kernels with ``bpf_rdonly_cast`` allow.
     """
 
     name: str
@@ -233,6 +234,7 @@ class Probe:
     define: str
     args: int | None = None
     btf: tuple[BtfField, ...] = ()
+    direct: bool = False
     record: tuple[RecordField, ...] = ()
 
 

@@ -218,8 +218,8 @@ def _probe(probe: Probe) -> Iterator[str]:
     elif probe.attach == "classic":
         if not probe.record:
             yield "a classic tracepoint needs fields of its record"
-        if probe.args is not None or probe.btf:
-            yield "a classic tracepoint has neither args nor btf"
+        if probe.args is not None or probe.btf or probe.direct:
+            yield "a classic tracepoint has neither args nor btf, and no direct loads"
     else:
         yield f"attach is {probe.attach!r}, not raw or classic"
     yield from (

@@ -12,6 +12,7 @@ import os
 import platform
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 # bpf(2)'s number; every architecture since arm64 shares the generic table.
@@ -25,6 +26,10 @@ _MAP_LOOKUP_BATCH = 24
 
 _PROG_TYPE_RAW_TRACEPOINT = 17
 _ARG_SIZE = 8
+_NAME_SIZE = 16
+_LOG_SIZE = 1 << 20
+
+INSTRUCTION_SIZE = 8
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -129,32 +134,57 @@ def _pieces(buffer: ctypes.Array[ctypes.c_char], size: int, count: int) -> Itera
     return (used[i : i + size] for i in range(0, len(used), size))
 
 
-def _load_reader_of(arg: int) -> int:
-    """Loads ``r0 = ctx->args[arg]; r0 = 0; exit`` as a raw tracepoint program."""
-    program = struct.pack(
-        "=BBhi BBhi BBhi",
-        *(0x79, 0x10, arg * _ARG_SIZE, 0),
-        *(0xB7, 0x00, 0, 0),
-        *(0x95, 0x00, 0, 0),
-    )
-    instructions = ctypes.create_string_buffer(program, len(program))
+def instruction(code: int, registers: int = 0, offset: int = 0, immediate: int = 0) -> bytes:
+    """One struct bpf_insn; ``registers`` has the source in the high four bits."""
+    return struct.pack("=BBhi", code, registers, offset, immediate)
+
+
+def load_raw_tracepoint(
+    instructions: bytes, name: str = "", log: ctypes.Array[ctypes.c_char] | None = None
+) -> int:
+    """Loads a raw tracepoint program; its descriptor. The verifier writes to ``log``."""
+    program = ctypes.create_string_buffer(instructions, len(instructions))
     license_text = ctypes.create_string_buffer(b"GPL")
-    addresses = (ctypes.addressof(instructions), ctypes.addressof(license_text))
+    # prog_type, insn_cnt, insns, license, log_level, log_size, log_buf, kern_version, prog_flags
+    # and prog_name
     attr = struct.pack(
-        "=IIQQIIQII16s", _PROG_TYPE_RAW_TRACEPOINT, 3, *addresses, 0, 0, 0, 0, 0, b""
+        "=IIQQIIQII16s",
+        *(_PROG_TYPE_RAW_TRACEPOINT, len(instructions) // INSTRUCTION_SIZE),
+        *(ctypes.addressof(program), ctypes.addressof(license_text)),
+        *((1, len(log), ctypes.addressof(log)) if log else (0, 0, 0)),
+        *(0, 0, name.encode()[: _NAME_SIZE - 1]),
     )
     return _bpf(_PROG_LOAD, attr)[0]
 
 
-def _attaches(tracepoint: str, program: int) -> bool:
+def verifier_log(instructions: bytes) -> str:
+    """What the verifier says of a raw tracepoint program."""
+    log = ctypes.create_string_buffer(_LOG_SIZE)
+    with suppress(OSError):
+        os.close(load_raw_tracepoint(instructions, log=log))
+    return log.value.decode(errors="replace")
+
+
+def attach_raw_tracepoint(tracepoint: str, program: int) -> int:
+    """Attaches a program; the descriptor of the link, which detaches when it is closed."""
     name = ctypes.create_string_buffer(tracepoint.encode())
+    return _bpf(_RAW_TRACEPOINT_OPEN, struct.pack("=QI4x", ctypes.addressof(name), program))[0]
+
+
+def _load_reader_of(arg: int) -> int:
+    """Loads ``r0 = ctx->args[arg]; r0 = 0; exit``."""
+    return load_raw_tracepoint(
+        instruction(0x79, 0x10, arg * _ARG_SIZE) + instruction(0xB7) + instruction(0x95)
+    )
+
+
+def _attaches(tracepoint: str, program: int) -> bool:
     try:
-        link, _ = _bpf(_RAW_TRACEPOINT_OPEN, struct.pack("=QI4x", ctypes.addressof(name), program))
+        os.close(attach_raw_tracepoint(tracepoint, program))
     except OSError as error:
         if error.errno == errno.EINVAL:
             return False
         raise
-    os.close(link)
     return True
 
 

@@ -10,7 +10,7 @@ import ctypes
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-_KIND_STRUCT, _KIND_UNION = 4, 5
+_KIND_STRUCT, _KIND_UNION, _KIND_FUNCTION = 4, 5, 12
 _TRANSPARENT = {8, 9, 10, 11, 18}  # typedef, volatile, const, restrict, type tag
 _BITS = 8
 
@@ -68,9 +68,7 @@ class Btf:
             NoBtfError: no such struct or member.
         """
         struct, *members = path.split(".")
-        type_id = self._lib.btf__find_by_name_kind(self._btf, struct.encode(), _KIND_STRUCT)
-        if type_id < 0:
-            raise NoBtfError(f"BTF has no struct {struct}")
+        type_id = self.struct(struct)
         total = 0
         for name in members:
             found = self._find(type_id, name)
@@ -79,6 +77,20 @@ class Btf:
             bits, type_id = found
             total += bits
         return total // _BITS
+
+    def struct(self, name: str) -> int:
+        """The number of ``struct name``; raises NoBtfError."""
+        return self._named(name, "struct", _KIND_STRUCT)
+
+    def function(self, name: str) -> int:
+        """The number of the kernel's function ``name``; raises NoBtfError."""
+        return self._named(name, "function", _KIND_FUNCTION)
+
+    def _named(self, name: str, what: str, kind: int) -> int:
+        type_id = self._lib.btf__find_by_name_kind(self._btf, name.encode(), kind)
+        if type_id < 0:
+            raise NoBtfError(f"BTF has no {what} {name}")
+        return int(type_id)
 
     def _declare(self) -> None:
         lib, pointer = self._lib, ctypes.c_void_p

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from kstats.collector import bpf
+from kstats.collector import bpf, cast
 from kstats.collector.btf import Btf, NoBtfError
 
 TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
@@ -123,11 +123,13 @@ def probe_defines(probe: dict[str, Any], args: int, open_btf: Callable[[], Btf])
     if probe["attach"] == "raw" and probe["args"] != args:
         raise Unavailable(f"kvm_exit has {args} arguments here, not {probe['args']}")
     defines = {probe["define"]: 1}
-    if probe["btf"]:
-        try:
+    try:
+        if probe["btf"]:
             defines |= btf_offsets(open_btf(), probe["btf"])
-        except NoBtfError as error:
-            raise Unavailable(str(error)) from error
+        if probe["direct"]:
+            defines |= cast.defines(open_btf())
+    except (NoBtfError, cast.NoCastError) as error:
+        raise Unavailable(str(error)) from error
     if probe["record"]:
         defines |= record_offsets(probe["record"])
     return defines
@@ -172,6 +174,8 @@ class Program:
     def __init__(self, bcc: Any, plan: dict[str, Any], defines: dict[str, int]) -> None:
         """Compiles; what clang says goes to standard error."""
         self._bcc = bcc
+        self._cast = defines.get(cast.DEFINE)
+        self._programs: dict[str, int] = {}
         self.fds: list[tuple[str, int]] = []
         flags = [f"-D{name}={value}" for name, value in defines.items()]
         self._bpf = _translated(bcc.BPF, "compiled", text=plan["text"], cflags=flags)
@@ -180,25 +184,38 @@ class Program:
 
     def load(self, function: str, attach: str) -> None:
         """Passes one function through the verifier."""
-        bpf_class = self._bcc.BPF
-        kind = bpf_class.RAW_TRACEPOINT if attach == "raw" else bpf_class.TRACEPOINT
-        loaded = _translated(self._bpf.load_func, "loaded", function, kind)
-        self.fds.append((f"program:{function}", loaded.fd))
+        if attach == "raw" and self._cast:
+            fd = self._load_with_casts(function, self._cast)
+        else:
+            kind = self._bcc.BPF.RAW_TRACEPOINT if attach == "raw" else self._bcc.BPF.TRACEPOINT
+            fd = _translated(self._bpf.load_func, "loaded", function, kind).fd
+        self._programs[function] = fd
+        self.fds.append((f"program:{function}", fd))
 
     def attach(self, tracepoint: str, function: str, attach: str) -> None:
         """Attaches one function; it runs from here on."""
         if attach == "raw":
-            _translated(self._bpf.attach_raw_tracepoint, "attached", tracepoint, function)
-            fds = self._bpf.raw_tracepoint_fds
+            program = self._programs[function]
+            link = _translated(bpf.attach_raw_tracepoint, "attached", tracepoint, program)
         else:
             tracepoint = f"kvm:{tracepoint}"
             _translated(self._bpf.attach_tracepoint, "attached", tracepoint, fn_name=function)
-            fds = self._bpf.tracepoint_fds
-        self.fds.append((f"link:{tracepoint}", fds[tracepoint.encode()]))
+            link = self._bpf.tracepoint_fds[tracepoint.encode()]
+        self.fds.append((f"link:{tracepoint}", link))
+
+    def _load_with_casts(self, function: str, number: int) -> int:
+        compiled = _translated(self._bpf.dump_func, "compiled", function.encode())
+        instructions = cast.complete(compiled, number)
+        try:
+            return bpf.load_raw_tracepoint(instructions, function)
+        except OSError as error:
+            sys.stderr.write(bpf.verifier_log(instructions))
+            message = f"the BPF program could not be loaded: {function}: {error.strerror}"
+            raise Refusal("LoadError", message) from error
 
 
 def _translated(call: Any, deed: str, *args: Any, **kwargs: Any) -> Any:
-    """Calls bcc, which raises bare Exception for every failure."""
+    """Calls bcc, which raises bare Exception for every failure, or the kernel itself."""
     try:
         return call(*args, **kwargs)
     except Exception as error:

@@ -45,12 +45,12 @@ def slot_codes(slots: Iterable[SlotRange]) -> tuple[int, ...]:
 
 def slot_function(slots: Sequence[SlotRange]) -> str:
     """C that maps a code to its slot, and every other code to KSTATS_SLOTS."""
-    lines = ["static __always_inline u32 slot_of(u64 code)", "{"]
+    lines = ["static __always_inline u64 slot_of(u64 code)", "{"]
     base = 0
     for r in slots:
         lines += [
             f"\tif (code - {r.first:#x}ULL < {r.count})",
-            f"\t\treturn {base} + (u32)(code - {r.first:#x}ULL);",
+            f"\t\treturn {base} + (code - {r.first:#x}ULL);",
         ]
         base += r.count
     return "\n".join([*lines, "\treturn KSTATS_SLOTS;", "}", ""])

@@ -154,6 +154,7 @@ DEFECTS: list[tuple[str, Callable[[Arch], Arch]]] = [
     ("probe classic: a classic tracepoint needs fields", classic(record=())),
     ("probe classic: a classic tracepoint has neither", classic(args=2)),
     ("probe classic: a classic tracepoint has neither", classic(btf=SOURCE.probes[0].btf)),
+    ("probe classic: a classic tracepoint has neither", classic(direct=True)),
     ("attach is 'kprobe'", raw(attach="kprobe")),
     ("'raw-probe' is no preprocessor name", raw(define="raw-probe")),
     ("DEMO_OFFSET: no path", raw(btf=(BtfField("DEMO_OFFSET", ()),))),

@@ -29,6 +29,10 @@ from kstats.host import Host
 from kstats.model import Sample
 from tests.collector import kernel
 
+BTF = Path("/sys/kernel/btf/vmlinux")
+LOADS = BTF.exists() and b"\0bpf_rdonly_cast\0" in BTF.read_bytes()
+"""Whether this machine's kernel has direct loads (Linux 6.2)."""
+
 MACHINE = "native64"
 ISA = Isa(
     name="native",
@@ -111,15 +115,21 @@ def bench(isa: str, probe: str, offsets: dict[str, int]) -> Bench:
     """
     (arch,) = (a for a in arches.arches() if a.isa(isa))
     (source,) = (s for s in arch.sources if s.isa == isa)
-    (define,) = (p.define for p in source.probes if p.name == probe)
+    (wanted,) = (p for p in source.probes if p.name == probe)
     counting = Target(Host(), arch, source, ()).per_cpu()
     plan = loader.Plan(
         text=program.text(arch, source, counting.files) + MEMORY,
         defines=counting.defines | {source.define or "NO_DEFINE": 1} | offsets,
-        probes=(Probe(probe, "raw", define, args=bpf.raw_tracepoint_args("kvm_exit")),),
+        probes=(runnable(wanted),),
         btf_modules=(),
         attachments=(*counting.attachments, loader.Attachment("kvm_entry", "locate", "raw")),
         maps=(*counting.maps, "memory"),
         attach=False,
     )
     return Bench(loader.load(plan, program.headers()), counting.layout, Host().online_cpus())
+
+
+def runnable(probe: Probe) -> Probe:
+    """A probe of any kernel as one that this machine's has, for programs that are not attached."""
+    args = bpf.raw_tracepoint_args("kvm_exit")
+    return Probe(probe.name, "raw", probe.define, args=args, direct=probe.direct)

@@ -114,7 +114,7 @@ def test_an_unknown_probe_is_told_before_what_the_host_lacks(tmp_path: Path) -> 
     with pytest.raises(UsageError) as caught:
         Target.find(trees.x64(tmp_path, kvm=False), probe="kprobe")
     assert str(caught.value) == "x64 has no probe 'kprobe'"
-    assert caught.value.hint == "known: raw-btf, raw-arg, classic"
+    assert caught.value.hint == "known: raw-cast, raw-btf, raw-arg, classic"
 
 
 def test_a_probe_of_another_source_is_no_probe_of_this_one() -> None:

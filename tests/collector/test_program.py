@@ -29,7 +29,7 @@ def test_the_c_function_and_the_reader_agree_on_every_slot(
     arch: arches.Arch, source: ExitSource
 ) -> None:
     """The C text is read back with rules of its own: codes from FIRST on, COUNT of them."""
-    pattern = r"if \(code - (0x\w+)ULL < (\d+)\)\n\t\treturn (\d+) \+ \(u32\)\(code - (0x\w+)ULL\);"
+    pattern = r"if \(code - (0x\w+)ULL < (\d+)\)\n\t\treturn (\d+) \+ \(code - (0x\w+)ULL\);"
     in_c: dict[int, int] = {}
     for first, count, base, again in re.findall(pattern, program.slot_function(source.slots)):
         assert first == again

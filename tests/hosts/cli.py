@@ -77,7 +77,7 @@ def _directory(text: str) -> Path:
 
 
 def _list(_arguments: argparse.Namespace) -> int:
-    rows = [HEADINGS, *map(_row, RECIPES)]
+    rows = [HEADINGS, *map(_row, BY_NAME.values())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(map(str.ljust, row, widths)).rstrip())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from tests.hosts.errors import UnknownHost
-from tests.hosts.machines import ARM64_EL2, X64_SVM, X64_VMX, Machine
+from tests.hosts.machines import ARM64_EL2, X64_SVM, X64_VMX, Machine, Qemu
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -146,7 +146,29 @@ RECIPES: tuple[Recipe, ...] = (
     attrs.evolve(VMX, name="vmx-5.10", cpus=1, kernel=Kernel("bullseye", "linux-image-amd64")),
 )
 
-BY_NAME: Mapping[str, Recipe] = {recipe.name: recipe for recipe in RECIPES}
+# What the benchmark's peers need beside that.
+BENCH_USERLAND = attrs.evolve(BOOKWORM, packages=("bpftrace", *BOOKWORM.packages))
+
+
+def _bench(name: str, arch: str, machine: Qemu, kernel: Kernel) -> Recipe:
+    return Recipe(
+        name=name,
+        arch=arch,
+        machine=attrs.evolve(machine, counts_instructions=True),
+        kernel=kernel,
+        userland=BENCH_USERLAND,
+        cpus=1,
+    )
+
+
+BENCHES: tuple[Recipe, ...] = (
+    _bench("bench-svm", "amd64", X64_SVM, Kernel("bookworm", "linux-image-amd64")),
+    _bench("bench-svm-6.12", "amd64", X64_SVM, Kernel("trixie", "linux-image-amd64")),
+    _bench("bench-arm64", "arm64", ARM64_EL2, Kernel("bookworm", "linux-image-arm64")),
+)
+"""Hosts whose clocks count instructions; the benchmark boots them, the tests do not."""
+
+BY_NAME: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (*RECIPES, *BENCHES)}
 
 
 def find(name: str) -> Recipe:

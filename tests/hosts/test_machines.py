@@ -7,6 +7,7 @@ import shlex
 import struct
 from pathlib import Path
 
+import attrs
 import pytest
 
 from tests.hosts import find, initrd
@@ -59,6 +60,17 @@ def test_qemu_gets_everything_read_only(machine: Qemu) -> None:
     assert drives[0].endswith("file=root,,1.img")
     assert "socket,id=channel,fd=7" in words
     assert "-no-reboot" in words
+
+
+def test_a_host_that_counts_instructions_does_nothing_else_than_the_others() -> None:
+    """Only the clock differs, and the threads that a common clock does not allow."""
+    words, others = (
+        attrs.evolve(X64_SVM, counts_instructions=counts)._words(boot(), 7)
+        for counts in (True, False)
+    )
+    assert words[words.index("-icount") + 1] == "shift=0,sleep=off"
+    assert set(words) - set(others) == {"-icount", "shift=0,sleep=off", "tcg,thread=single"}
+    assert set(others) - set(words) == {"tcg,thread=multi"}
 
 
 def test_without_a_payload_there_is_no_second_disk() -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from tests.hosts import RECIPES, Kernel, Recipe, UnknownHost, cache, find, images, needs
 from tests.hosts.build.kernel import BINUTILS
+from tests.hosts.machines import Qemu
+from tests.hosts.recipes import BENCHES
 
 
 def entries(recipe: Recipe) -> tuple[tuple[str, str], tuple[str, str]]:
@@ -18,6 +20,13 @@ def entries(recipe: Recipe) -> tuple[tuple[str, str], tuple[str, str]]:
 def test_names_are_unique_and_found() -> None:
     assert [find(recipe.name) for recipe in RECIPES] == list(RECIPES)
     assert len({recipe.name for recipe in RECIPES}) == len(RECIPES)
+
+
+def test_benchmarks_run_on_one_cpu_with_a_clock_of_instructions() -> None:
+    for recipe in BENCHES:
+        assert recipe.cpus == 1
+        assert isinstance(recipe.machine, Qemu)
+        assert recipe.machine.counts_instructions
 
 
 def test_an_unknown_host_is_answered_with_those_there_are() -> None:

@@ -41,7 +41,7 @@ class Bed:
 BEDS = (
     Bed("svm", "svm", "raw-btf", _X64),
     Bed("svm-5.10", "svm", "classic", _X64),
-    Bed("svm-6.12", "svm", "raw-btf", _X64),
+    Bed("svm-6.12", "svm", "raw-cast", _X64),
     Bed("arm64", "arm64", "raw", _ARM64),
     Bed("arm64-6.12", "arm64", "raw", _ARM64),
     Bed("vmx", "vmx", "raw-btf", _VMX),

@@ -156,6 +156,7 @@ SOURCE = ExitSource(
     modules=("kvm_amd",),
     cpu_flag="svm",
     probes=(
+        Probe("raw-cast", "raw", "KSTATS_RAW_CAST", args=2, btf=_VMCB, direct=True),
         Probe("raw-btf", "raw", "KSTATS_RAW_BTF", args=2, btf=_VMCB),
         # Before 5.16 the code is an argument, but which way an MSR access went is not; kernels
         # without module BTF (before 5.11) tell it in the classic record only.

@@ -132,6 +132,7 @@ SOURCE = ExitSource(
     modules=("kvm_intel",),
     cpu_flag="vmx",
     probes=(
+        Probe("raw-cast", "raw", "KSTATS_RAW_CAST", args=2, btf=(_REASON,), direct=True),
         Probe("raw-btf", "raw", "KSTATS_RAW_BTF", args=2, btf=(_REASON,)),
         Probe("raw-arg", "raw", "KSTATS_RAW_ARG", args=3),
         Probe(

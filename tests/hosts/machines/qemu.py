@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Qemu:
-    """A QEMU system emulator with its machine and CPU; see `Machine` for the contract."""
+    """A QEMU system emulator with its machine and CPU; see `Machine` for the contract.
+
+    With `counts_instructions` the host's clocks count the instructions it executes, and jump while
+    it has nothing to do: what takes how long is the same each time, on whatever machine. That takes
+    a single CPU.
+    """
 
     program: str
     package: str
@@ -28,6 +33,7 @@ class Qemu:
         *("crc32c_generic", "ext4"),
     )
     channel: str = "virtio:kstats"
+    counts_instructions: bool = False
 
     @property
     def needs(self) -> Mapping[str, str]:
@@ -49,7 +55,8 @@ class Qemu:
     def _words(self, boot: Boot, channel: int) -> list[str]:
         return [
             *(self.program, *self.options),
-            *("-accel", "tcg,thread=multi", "-smp", str(boot.cpus), "-m", str(boot.memory)),
+            *self._time(),
+            *("-smp", str(boot.cpus), "-m", str(boot.memory)),
             *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
             *("-kernel", str(boot.images.kernel), "-initrd", str(boot.initrd)),
             *("-append", f"console={self.console} {COMMAND_LINE}"),
@@ -59,6 +66,11 @@ class Qemu:
             *_disk("root", str(boot.images.root)),
             *(_disk("payload", str(boot.payload)) if boot.payload else ()),
         ]
+
+    def _time(self) -> tuple[str, ...]:
+        if self.counts_instructions:
+            return "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"
+        return "-accel", "tcg,thread=multi"
 
 
 def _disk(name: str, path: str) -> tuple[str, ...]:
