@@ -15,6 +15,7 @@ SETUP  := $(VENV)/.set-up
 
 RUN_PACKAGES  := python3 python3-venv python3-bpfcc python3-zstandard
 LINT_PACKAGES := clang-format mandoc
+TEST_PACKAGES := chromium chromium-driver
 
 .PHONY: run test unit lint format hosts bench wheel clean distclean host-packages
 
@@ -23,6 +24,7 @@ run: $(SETUP)
 
 # Bochs keeps one core busy for long: the host that it emulates has its tests beside the others'.
 test: lint host-packages
+	@tools/need $(TEST_PACKAGES)
 	$(BIN)/pytest -m "not host"
 	$(BIN)/python -m tests.payload
 	@echo "the vmx host's tests run beside the following ones; what they say comes last"
@@ -31,8 +33,8 @@ test: lint host-packages
 	wait $$vmx; vmx=$$?; cat $(VENV)/vmx.log; exit $$((others | vmx))
 
 # In two halves at once.
-UNIT := -q -m "not host and not root and not install"
-HALF := tests/arch tests/hosts tests/render tests/views tests/vmm tests/vms
+UNIT := -q -m "not host and not root and not install and not browser"
+HALF := tests/arch tests/hosts tests/render tests/report tests/views tests/vmm tests/vms
 unit: $(SETUP)
 	@tools/need $(LINT_PACKAGES)
 	@$(BIN)/pytest $(UNIT) $(HALF) >$(VENV)/unit.log 2>&1 & half=$$!; \

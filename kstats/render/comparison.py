@@ -150,8 +150,8 @@ def _number(value: float | None, key: str = "") -> str:
     """Three digits of it or more, so that little is told from nothing; shares have one place."""
     if value is None:
         return "-"
-    if key == "share" and (value == 0 or value >= 0.1):
-        return f"{value:.1f}"
+    if key == "share":
+        return f"{value:.1f}" if value == 0 or value >= 0.1 else f"{value:.2g}"
     return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
 
 

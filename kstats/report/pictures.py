@@ -1,0 +1,198 @@
+"""The pictures: drawn by matplotlib as SVG, whose colours the page decides.
+
+A static SVG needs no script, opens anywhere, prints, scales, and its letters are text. It is drawn
+in placeholder colours, which become the page's CSS variables: one drawing for light and dark.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import dates, ticker
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+from matplotlib.figure import Figure
+
+from kstats.arch.base import Column
+from kstats.report.timeline import Floats, Timeline
+
+_INK, _FAINT, _PAGE, _PEAK = "#0a0c00", "#0a0c01", "#0a0c02", "#0a0c03"
+_NAMED = {_INK: "ink", _FAINT: "faint", _PAGE: "page", _PEAK: "peak"}
+SERIES = 14
+"""Colours that the page has for columns and hosts; more begin anew."""
+
+_VARIABLES = {f"#0a0b{i:02x}": f"s{i}" for i in range(SERIES)} | _NAMED
+
+_INCH = 96
+"""CSS pixels."""
+
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "kstats",
+    "text.parse_math": False,
+    "font.size": 9,
+    "text.color": _INK,
+    "axes.edgecolor": _FAINT,
+    "axes.labelcolor": _INK,
+    "xtick.color": _FAINT,
+    "ytick.color": _FAINT,
+    "xtick.labelcolor": _INK,
+    "ytick.labelcolor": _INK,
+    "grid.color": _FAINT,
+    "grid.linewidth": 0.4,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+}
+
+# From nothing to much, readable on white and on black: it ends opaque, and it begins clear.
+_HEAT = LinearSegmentedColormap.from_list(
+    "heat",
+    [
+        (0.23, 0.51, 0.96, 0.0),
+        (0.23, 0.51, 0.96, 0.55),
+        (0.66, 0.33, 0.97, 0.8),
+        (0.93, 0.28, 0.60, 0.95),
+        (1.00, 0.62, 0.11, 1.0),
+    ],
+)
+HEAT_CSS = ", ".join(
+    "rgb({:.0f} {:.0f} {:.0f} / {:.2f})".format(
+        *(255 * c for c in _HEAT(i / 8)[:3]), _HEAT(i / 8)[3]
+    )
+    for i in range(9)
+)
+"""The same scale as stops of a CSS gradient."""
+
+
+def colour(place: int, column: Column | None = None) -> str:
+    """The CSS variable of the series at a place; the column ``other`` always has the last."""
+    return f"--s{_number(place, column)}"
+
+
+def stacked(timeline: Timeline, name: str) -> str:
+    """Mean exits per second over time, stacked by column; a line has the busiest sample."""
+    with mpl.rc_context(_STYLE):
+        figure, axes = _figure(1040, 300)
+        rates = timeline.rates
+        base = np.zeros(timeline.bins)
+        edges = _moments(timeline.edges)
+        for place, column in enumerate(timeline.columns):
+            if not np.nansum(rates[:, place]):
+                continue
+            top = base + rates[:, place]
+            axes.fill_between(
+                edges,
+                np.append(base, base[-1:]),
+                np.append(top, top[-1:]),
+                step="post",
+                color=_series(place, column),
+                linewidth=0,
+            )
+            base = top
+        highest = np.where(timeline.seconds > 0, timeline.highest, np.nan)
+        axes.step(edges, np.append(highest, highest[-1:]), where="post", color=_PEAK, linewidth=0.9)
+        _time_axis(axes, edges)
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel("exits per second")
+        _thousands(axes.yaxis)
+        axes.grid(axis="y")
+        return _svg(figure, name)
+
+
+def heat(timeline: Timeline, column: int | None, name: str) -> str:
+    """Exits per second by CPU and time, each cell the most of its samples."""
+    with mpl.rc_context(_STYLE):
+        peaks = timeline.peaks(column)
+        figure, axes = _figure(508, 84 + min(max(3 * timeline.bands, 60), 300))
+        edges = _moments(timeline.edges)
+        axes.imshow(
+            peaks.T,
+            cmap=_HEAT,
+            norm=PowerNorm(0.5, 0, max(float(peaks.max()), 1e-9)),
+            aspect="auto",
+            origin="lower",
+            interpolation="none",
+            extent=(edges[0], edges[-1], -0.5, timeline.bands - 0.5),
+        )
+        _time_axis(axes, edges)
+        axes.set_ylabel("CPU")
+        axes.yaxis.set_major_locator(ticker.MaxNLocator(5, integer=True, min_n_ticks=1))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value * timeline.cpus_per_band:g}")
+        return _svg(figure, name)
+
+
+def bars(groups: Mapping[str, Sequence[float | None]], unit: str) -> str:
+    """Groups of bars, each of equally many; None has none, and a cross in its place."""
+    with mpl.rc_context(_STYLE):
+        figure, axes = _figure(1040, 280)
+        several = max(map(len, groups.values()), default=1)
+        width = 0.8 / several
+        for place in range(several):
+            heights = [values[place] for values in groups.values()]
+            left = [i - 0.4 + width * (place + 0.5) for i in range(len(groups))]
+            axes.bar(left, [h or 0 for h in heights], width * 0.92, color=_series(place))
+            missing = [x for x, h in zip(left, heights, strict=True) if h is None]
+            if missing:
+                axes.plot(missing, [0] * len(missing), "x", color=_INK, markersize=4, clip_on=False)
+        axes.set_xticks(range(len(groups)), list(groups))
+        axes.set_xlim(-0.5, max(len(groups), 1) - 0.5)
+        axes.tick_params(axis="x", length=0)
+        axes.set_ylabel(unit)
+        _thousands(axes.yaxis)
+        axes.grid(axis="y")
+        return _svg(figure, "comparison")
+
+
+def _number(place: int, column: Column | None) -> int:
+    return SERIES - 1 if column and column.key == "other" else place % (SERIES - 1)
+
+
+def _series(place: int, column: Column | None = None) -> str:
+    return f"#0a0b{_number(place, column):02x}"
+
+
+def _figure(width: int, height: int) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width / _INCH, height / _INCH), layout="constrained")
+    figure.patch.set_visible(False)
+    axes = figure.add_subplot()
+    axes.patch.set_visible(False)
+    return figure, axes
+
+
+def _moments(seconds: Floats) -> list[float]:
+    return [float(dates.date2num(datetime.fromtimestamp(s, UTC))) for s in seconds]
+
+
+def _time_axis(axes: Axes, edges: Sequence[float]) -> None:
+    locator = dates.AutoDateLocator(tz=UTC, minticks=3, maxticks=8)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator, tz=UTC))
+    axes.set_xlim(edges[0], edges[-1])
+
+
+def _thousands(axis: Axis) -> None:
+    axis.set_major_formatter(ticker.EngFormatter(sep=""))
+
+
+def _svg(figure: Figure, name: str) -> str:
+    """The element alone, in the page's colours, with ids that no other picture of it has."""
+    stream = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(stream, format="svg", metadata=nothing)
+    text = stream.getvalue()
+    text = text[text.index("<svg") :]
+    # What the page says itself, its size and style above all, and digits that nobody sees.
+    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
+    text = re.sub(r' (?:width|height)="[0-9.]+pt"| xmlns(?::xlink)?="[^"]*"', "", text)
+    text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", text)
+    text = re.sub("#0a0[bc][0-9a-f]{2}", lambda m: f"var(--{_VARIABLES[m[0]]})", text)
+    return text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)

@@ -1,0 +1,158 @@
+"""The page as text: it needs nothing else, tells in words what it shows, and trusts nobody."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from html.parser import HTMLParser
+
+import pytest
+
+from kstats.escape import printable
+from kstats.report.gather import MOST_ROWS, OTHERS
+from kstats.report.page import html
+from tests.report import made
+from tests.samples import sample
+from tests.views.hosts import THREADS, WEB_0, happened
+
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "form-action 'none'"
+)
+VOID = {"meta", "link", "input"}
+PICTURES = {"path", "use", "image", "g", "rect", "line"}
+
+
+class Reader(HTMLParser):
+    """What a browser would find: elements with their attributes, and the text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Called for each."""
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Called for ``<path/>``."""
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        """Called for each."""
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """Called for text."""
+        self.text += data
+
+    def values(self, name: str) -> list[str]:
+        """Of an attribute, wherever it is."""
+        return [attributes[name] for _, attributes in self.elements if name in attributes]
+
+
+@pytest.fixture(scope="module", params=[made.one, made.several], ids=["one", "several"])
+def page(request: pytest.FixtureRequest) -> Reader:
+    """A page that was read."""
+    make: Callable[[], str] = request.param
+    return Reader(make())
+
+
+def test_it_refers_to_nothing_outside_of_it(page: Reader) -> None:
+    for name in ("href", "xlink:href", "src", "srcset", "action", "data", "poster"):
+        for value in page.values(name):
+            assert value.startswith(("#", "data:"))
+    for style in page.values("style"):
+        assert not re.search(r"url\((?!#)|@import|https?:", style)
+
+
+def test_no_script_and_no_handler_and_a_policy_against_both(page: Reader) -> None:
+    tags = {tag for tag, _ in page.elements}
+    assert not tags & {"script", "iframe", "object", "embed", "base", "form", "foreignobject"}
+    assert not [n for _, attributes in page.elements for n in attributes if n.startswith("on")]
+    (policy,) = (
+        attributes["content"]
+        for _, attributes in page.elements
+        if attributes.get("http-equiv") == "Content-Security-Policy"
+    )
+    assert policy == POLICY
+
+
+def test_every_picture_has_words(page: Reader) -> None:
+    pictures = [a for tag, a in page.elements if tag == "svg"]
+    words = [a["aria-label"] for _, a in page.elements if a.get("role") == "img"]
+    assert len(pictures) == len(words) > 5
+    assert all(len(text) > 30 for text in words)
+    assert all(attributes["aria-hidden"] == "true" for attributes in pictures)
+
+
+def test_ids_are_unique_and_references_lead_to_them(page: Reader) -> None:
+    ids = Counter(page.values("id"))
+    assert [name for name, times in ids.items() if times > 1] == []
+    inside = [v[1:] for n in ("href", "xlink:href") for v in page.values(n) if v[0] == "#"]
+    clips = [re.findall(r"url\(#([^)]+)\)", v) for v in page.values("clip-path")]
+    labels = page.values("aria-labelledby")
+    for name in [*inside, *(name for found in clips for name in found), *labels]:
+        assert name in ids
+
+
+def test_colours_are_the_pages(page: Reader) -> None:
+    """What matplotlib drew is in CSS variables that the style sheet defines, for light and dark."""
+    drawn = [a.get("style", "") for tag, a in page.elements if tag in PICTURES]
+    assert not [style for style in drawn if re.search(r"#[0-9a-f]{6}", style)]
+    used = {name for style in page.values("style") for name in re.findall(r"var\((--\w+)\)", style)}
+    assert used
+    for name in used:
+        assert re.search(rf"{name}: light-dark\(", page.text)
+
+
+def test_strangers_names_are_shown_as_they_are(page: Reader) -> None:
+    for name in made.HOSTILE:
+        assert printable(name) in page.text
+
+
+def test_figures_of_a_recording() -> None:
+    text = Reader(made.one()).text
+    total = sum(sum(sum(places.values()) for places in one.exits.values()) for one in made.busy())
+    assert f"{total:,}" in text
+    assert "vmx:0x99" in text
+    assert "No exits: ints_win, ctrl_reg, msr rd" in text
+
+
+def test_a_recording_that_was_not_made_by_thread_says_so() -> None:
+    one = made.gathered("x", iter([sample({("vmx", 12): {0: 5}})]))
+    assert "whose they are is not known" in html([one])
+
+
+def test_rankings_are_short_and_whole() -> None:
+    exits = {("vmx", 200 + i): {(0, WEB_0): i + 1} for i in range(MOST_ROWS + 10)}
+    one = made.gathered("x", iter([happened(exits)]))
+    ranks = one.reasons()
+    assert len(ranks) == MOST_ROWS + 1
+    assert (ranks[-1].name, ranks[-1].detail) == (OTHERS, "10 more")
+    assert sum(rank.count for rank in ranks) == one.exits.total()
+
+
+def test_vms_without_exits_are_there() -> None:
+    one = made.gathered("x", iter([happened({("vmx", 12): {(0, WEB_0): 5}}, THREADS)]))
+    assert [(rank.name, rank.count) for rank in one.vms()] == [("web", 5), ("db", 0)]
+
+
+def test_a_silent_host_has_a_page() -> None:
+    text = Reader(html([made.gathered("x", iter([happened({})] * 3))])).text
+    assert "busiest sample" in text
+    assert not re.search(r"\b(nan|inf)\b", text)
+
+
+def test_what_was_not_counted_is_said() -> None:
+    one = made.gathered("x", iter([sample(lost={0: 2}, notes=("n",))] * 3))
+    text = Reader(html([one])).text
+    assert "6 exits had codes that found no room" in text
+    assert "n (3 times)" in text
