@@ -13,12 +13,14 @@ INTERRUPTED = 130
 
 COMMANDS: Mapping[str, str] = {
     "arch": "arch",
+    "compare": "compare",
     "completion": "completion",
     "decode": "decode",
     "doctor": "doctor",
     "exits": "exits",
     "explain": "explain",
     "record": "record",
+    "report": "report",
 }
 """The module of each command; without one, ``kstats`` is :mod:`kstats.cli.stats`."""
 

@@ -22,6 +22,8 @@ Show which VM exits happen on which physical CPU.
   kstats exits [duration]        exits by VM, vCPU, reason and more, in any combination
   kvmexit [options] [duration]   the arguments and the output of bcc's kvmexit
   kstats doctor                  what this host has, lacks, and how to get it
+  kstats compare A B             recordings, or this host, side by side by category
+  kstats report FILE             a page with pictures of recordings
   kstats explain REASON          what an exit is, why there may be many, and what helps
   kstats decode FILE             what perf, ftrace, kvmexit or kvm_stat have recorded
   kstats arch [ISA]              the tables of exit codes, also for other tools

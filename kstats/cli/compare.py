@@ -1,0 +1,202 @@
+"""``kstats compare``: recordings and live hosts side by side, by category."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import textwrap
+from collections.abc import Iterator, Mapping
+
+import attrs
+
+from kstats import arch as arches
+from kstats.arch import categories
+from kstats.arch.base import Category
+from kstats.cli import options, reporting, sources, streams
+from kstats.errors import UsageError
+from kstats.render.comparison import FORMATS
+from kstats.views.compare import NEW, TOTAL, Comparison, Line, Options, Per, compare
+from kstats.views.tally import PARTS, Tally
+
+CROSSED = 10
+"""Exit status when a ratio reached its threshold."""
+
+_DESCRIPTION = f"""\
+Compare hosts side by side, by what their guests were doing: on any architectures, or the same
+host before and after. Each source is a recording of kstats record, or the word live: this host
+from now on.
+
+  kstats compare intel.jsonl.zst graviton.jsonl.zst
+  kstats compare --reasons before.jsonl.zst after.jsonl.zst
+  kstats compare before.jsonl.zst live              this host, {sources.COUNT} seconds from now on
+  kstats compare --by vm host.jsonl.zst             the VMs of a host
+  kstats compare --threshold 2 before.jsonl.zst after.jsonl.zst && echo fine
+  kstats compare -o markdown before.jsonl.zst after.jsonl.zst      to paste into a ticket
+  kstats compare --explain memory                   what is in a category, and what that hides
+"""
+
+_EPILOG = f"""\
+per_s is exits per second of time that really passed; median, p5 and p95 are of the rates of
+single samples. per_vcpu_s is exits per second and vCPU. ratio is to the first recording (within
+one recording: to its first part); "new" is something that was nothing. 0 is none, "-" is
+impossible there or not known.
+
+categories: {" ".join(Category)} {TOTAL}
+
+exit status: {CROSSED} if a ratio reached its --threshold; else as kstats, see kstats --help
+"""
+
+_WIDEST = 100
+_NAMED = re.compile(r"(?:(\w+)=)?(\d{1,6}(?:\.\d{1,6})?|\.\d{1,6})", re.ASCII)
+
+
+@attrs.frozen
+class Thresholds:
+    """Ratios from which on a comparison fails: by category (or total), and of all the others."""
+
+    named: Mapping[str, float]
+    general: float | None
+    least: float
+
+    def crossed(self, comparison: Comparison) -> Iterator[tuple[Line, float]]:
+        """The lines whose ratios reached their thresholds, and these. Reasons have none."""
+        for line in comparison.lines:
+            limit = self.named.get(line.category, self.general)
+            if line.code is not None or limit is None or line.ratio is None:
+                continue
+            reached = line.ratio == NEW or line.ratio >= limit
+            if reached and (line.figures.per_second or 0) >= self.least:
+                yield line, limit
+
+
+def parser() -> options.Parser:
+    """The command line of ``kstats compare``."""
+    p = options.Parser(
+        prog="kstats compare",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="kstats compare [options] SOURCE…",
+        allow_abbrev=False,
+    )
+    add = p.add_argument
+    add("sources", nargs="*", metavar="SOURCE", help="a recording, or live")
+    add("--by", choices=PARTS, help="each CPU or VM by itself")
+    add("--reasons", action="store_true", help="each category's reasons below it")
+    add("--per", choices=("vcpu", "second"), help="what ratios are of (default: vcpu if known)")
+    add("--top", metavar="N", help="only the N CPUs or VMs with most exits")
+    add("-o", choices=FORMATS, default="table", dest="format", help="output format")
+    add(
+        "--threshold",
+        metavar="[CATEGORY=]RATIO",
+        action="append",
+        default=[],
+        help=f"exit with {CROSSED} if a ratio is RATIO or more; may be repeated",
+    )
+    add(
+        "--least",
+        metavar="RATE",
+        default="1",
+        help="thresholds leave alone what is below so many exits a second (default 1)",
+    )
+    add(
+        "--explain",
+        nargs="*",
+        metavar="CATEGORY",
+        help="what categories mean on each ISA, and what they hide",
+    )
+    sources.add_live_arguments(p)
+    return p
+
+
+def run(words: list[str]) -> int:
+    """Runs ``kstats compare``; returns the exit status."""
+    args = parser().parse(words or ["--help"])
+    if args.explain is not None:
+        text = explanation([_category(name) for name in args.explain] or list(Category))
+        with streams.writing() as out:
+            out.write(text)
+        return 0
+    thresholds = _thresholds(args)
+    view = _view_options(args)
+    comparison = compare(_tallies(args), view)
+    with streams.writing() as out:
+        out.write(FORMATS[args.format](comparison))
+    if args.format == "csv":
+        reporting.print_errors(comparison.notes)
+    crossed = list(thresholds.crossed(comparison))
+    reporting.print_errors(_sentence(line, limit, comparison) for line, limit in crossed)
+    return CROSSED if crossed else 0
+
+
+def _tallies(args: argparse.Namespace) -> dict[str, Tally]:
+    """The sources by their labels, added up."""
+    with sources.opened(args.sources, args) as found:
+        tallies = {source.label: Tally(args.by, reasons=args.reasons) for source in found}
+        for source in sources.live_last(found):
+            for sample in source.samples():
+                tallies[source.label].add(sample)
+    return tallies
+
+
+def _view_options(args: argparse.Namespace) -> Options:
+    if args.top is not None and args.by is None:
+        raise UsageError("--top is of CPUs or VMs", "say which: --by cpu or --by vm")
+    top = None if args.top is None else options.times(args.top, "--top", "see all of them")
+    per: Mapping[str | None, Per | None] = {"vcpu": "vcpu_second", "second": "second", None: None}
+    return Options(reasons=args.reasons, per=per[args.per], top=top)
+
+
+def _thresholds(args: argparse.Namespace) -> Thresholds:
+    named: dict[str, float] = {}
+    general = None
+    for text in args.threshold:
+        match = _NAMED.fullmatch(text)
+        if not match or float(match[2]) <= 1:
+            raise UsageError(f"{text!r} is no threshold above 1", "write it like 2, or io=1.5")
+        if match[1] is None:
+            general = float(match[2])
+        else:
+            named[match[1] if match[1] == TOTAL else _category(match[1])] = float(match[2])
+    match = _NAMED.fullmatch(args.least)
+    if not match or match[1]:
+        raise UsageError(f"--least {args.least!r} is no rate", "write it like 0.5")
+    return Thresholds(named, general, float(match[2]))
+
+
+def _category(name: str) -> Category:
+    if name not in list(Category):
+        known = ", ".join(Category)
+        raise UsageError(f"there is no category {name!r}", f"categories: {known}")
+    return Category(name)
+
+
+def _sentence(line: Line, limit: float, comparison: Comparison) -> str:
+    what = "all exits" if line.category == TOTAL else line.category
+    change = "new" if line.ratio == NEW else f"{line.ratio:.3g} times as many"
+    unit = comparison.per.replace("vcpu_", "vCPU-")
+    return f"{what}: {line.subject.name} has {change} per {unit}; the threshold is {limit:g}"
+
+
+def explanation(wanted: list[Category]) -> str:
+    """What categories mean, wrapped for the terminal."""
+    isas = [isa for arch in arches.arches() for isa in arch.isas]
+    blocks = []
+    for category in wanted:
+        meaning = categories.MEANINGS[category]
+        said = [f"{who}: {text}" for who, text in categories.notes(category, isas)]
+        blocks += [[f"{category}: {meaning.summary}", *meaning.hides, *said]]
+    blocks.append(["On every architecture", *categories.EVERYWHERE])
+    return "\n".join(_wrapped(block) for block in blocks)
+
+
+def _wrapped(block: list[str]) -> str:
+    """The first paragraph, and the others as a list below it; without Markdown's emphasis."""
+    width = min(shutil.get_terminal_size().columns, _WIDEST)
+    first, *items = [text.replace("**", "").replace("`", "") for text in block]
+    paragraphs = [
+        textwrap.fill(first, width),
+        *(textwrap.fill(f"  - {item}", width, subsequent_indent="    ") for item in items),
+    ]
+    return "".join(f"{paragraph}\n" for paragraph in paragraphs)

@@ -1,0 +1,116 @@
+"""``kstats report``: a page with pictures of recordings, in one file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from kstats.cli import options, sources, streams
+from kstats.errors import KstatsError
+from kstats.escape import printable
+from kstats.recording.header import Header
+
+STDOUT = "-"
+
+_DESCRIPTION = """\
+Make a page with pictures of recordings: exits over time, by CPU, reason and VM, and the
+comparison if there are several. It is one HTML file that needs no network and runs no script.
+
+  kstats report host.jsonl.zst                            writes report.html
+  kstats report before.jsonl.zst after.jsonl.zst -o ticket.html
+  kstats report live --count 60                           this host, the next minute
+"""
+
+_EPILOG = """\
+However long a recording is, time is drawn in at most 512 parts and CPUs in at most 256 bands;
+means stay means, and each part keeps its busiest sample.
+"""
+
+
+def parser() -> options.Parser:
+    """The command line of ``kstats report``."""
+    p = options.Parser(
+        prog="kstats report",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="kstats report [-o FILE] SOURCE…",
+        allow_abbrev=False,
+    )
+    p.add_argument("sources", nargs="*", metavar="SOURCE", help="a recording, or live")
+    p.add_argument(
+        "-o",
+        metavar="FILE",
+        default="report.html",
+        dest="page",
+        help="the page (default report.html; - is standard output)",
+    )
+    sources.add_live_arguments(p)
+    return p
+
+
+def run(words: list[str]) -> int:
+    """Runs ``kstats report``; returns the exit status."""
+    args = parser().parse(words or ["--help"])
+    try:
+        from kstats.report.gather import Gathered  # noqa: PLC0415 - an extra
+        from kstats.report.page import html  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise KstatsError(
+            f"pages need {error.name}, which is not installed",
+            "pip install 'kvm-kstats[report]', or apt install python3-matplotlib python3-jinja2",
+        ) from error
+    with sources.opened(args.sources, args) as found:
+        gathered = {source: Gathered(source.label, facts(source.header)) for source in found}
+        for source in sources.live_last(found):
+            gathered[source].add(source.samples())
+    write(args.page, html(list(gathered.values())))
+    return 0
+
+
+def facts(header: Header | None) -> Mapping[str, str]:
+    """What a recording says about its host, as far as it does."""
+    if header is None:
+        return {}
+    host = header.host
+    told = {
+        "host": host.name,
+        "kernel": host.kernel,
+        "machine": host.machine,
+        "CPU": host.cpu_model,
+        "kstats": header.kstats,
+    }
+    return {name: text for name, text in told.items() if text}
+
+
+def write(path: str, text: str) -> None:
+    """Writes a file as a whole or not at all.
+
+    Raises:
+        KstatsError: it cannot be written.
+    """
+    if path == STDOUT:
+        with streams.writing() as out:
+            out.write(text)
+        return
+    try:
+        _replace(Path(path), text.encode())
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise KstatsError(f"cannot write {printable(path)}: {reason}") from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    if path.exists() and not path.is_file():  # a device or a pipe takes what it is given
+        path.write_bytes(data)
+        return
+    path = path.resolve()  # a link stays one
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        new.write_bytes(data)
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,100 @@
+"""What to compare or to report on: recordings by their files, and this host, live."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+import attrs
+
+from kstats import recording
+from kstats.cli import options, reporting
+from kstats.collector.live import Collector, Target
+from kstats.errors import UsageError
+from kstats.host import Host
+from kstats.model import Sample
+from kstats.recording.header import Header
+from kstats.vms.directory import Directory
+
+LIVE = "live"
+COUNT = 30
+"""Samples that are taken of a live host; enough for a spread."""
+
+
+@attrs.frozen(eq=False)
+class Source:
+    """Samples, and what to call the host that they are of; ``header`` is a recording's."""
+
+    label: str
+    samples: Callable[[], Iterator[Sample]]
+    header: Header | None = None
+
+
+def add_live_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that say how long ``live`` takes."""
+    add = parser.add_argument
+    add("--interval", metavar="SECONDS", default="1", help="of live: between samples (default 1)")
+    add("--count", metavar="N", default=str(COUNT), help=f"of live: samples (default {COUNT})")
+    add("--probe", metavar="NAME", help="of live: force one way of reading exits; see doctor")
+    add("--debug", action="store_true", help="of live: say what is loaded, and how")
+
+
+@contextmanager
+def opened(words: Sequence[str], args: argparse.Namespace) -> Iterator[list[Source]]:
+    """The sources by their names on the command line; every recording can be read so far.
+
+    They are closed at the end of the block.
+
+    Raises:
+        UsageError: there are none, or one is given twice.
+        RecordingError: a file is no recording.
+    """
+    if not words:
+        raise UsageError("which recordings?", "name their files; live is this host from now on")
+    for word, times in Counter(words).items():
+        if times > 1:
+            raise UsageError(f"{word!r} is given twice", "name each once")
+    interval = options.seconds(args.interval, "--interval")
+    count = options.times(args.count, "--count", f"take {COUNT}")
+    live = Source(LIVE, lambda: _live(args, interval, count))
+    with ExitStack() as files:
+        yield [
+            live if word == LIVE else _recorded(files.enter_context(recording.read(word)), label)
+            for word, label in zip(words, labels(words), strict=True)
+        ]
+
+
+def labels(words: Sequence[str]) -> list[str]:
+    """Short names of files; those of namesakes are whole."""
+    short = [Path(word).name.removesuffix(".zst").removesuffix(".jsonl") or word for word in words]
+    times = Counter(short)
+    return [name if times[name] == 1 else word for name, word in zip(short, words, strict=True)]
+
+
+def live_last(sources: Iterable[Source]) -> list[Source]:
+    """Whatever is wrong with a recording is told before a live host is waited for."""
+    return sorted(sources, key=lambda source: source.header is None)
+
+
+def _recorded(found: recording.Recording, label: str) -> Source:
+    return Source(label, lambda: _told(found), found.header)
+
+
+def _told(found: recording.Recording) -> Iterator[Sample]:
+    """Its samples; what is wrong with its end is said, and no error."""
+    yield from found
+    if found.tail:
+        reporting.print_errors([f"{found.name}: {found.tail}"])
+
+
+def _live(args: argparse.Namespace, interval: float, count: int) -> Iterator[Sample]:
+    host = Host()
+    target = Target.find(host, probe=args.probe)
+    with Collector(target, target.per_thread(), Directory(host)) as collector:
+        if args.debug:
+            reporting.describe(collector)
+        with closing(reporting.live(collector, interval, count)) as samples:
+            yield from samples

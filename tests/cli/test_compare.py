@@ -1,0 +1,189 @@
+"""``kstats compare`` with recordings at hand: what it says, and what a script can do with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from kstats import recording
+from kstats.arch.base import Category
+from kstats.cli import main
+from kstats.cli.compare import CROSSED
+from kstats.model import Sample
+from kstats.render.comparison import FORMATS
+from tests import trees
+from tests.views.hosts import steady
+
+HLT, IO, WFX = ("vmx", 12), ("vmx", 30), ("arm64", 1)
+
+
+def recorded(path: Path, samples: Iterable[Sample], arch: str = "x64", isa: str = "vmx") -> None:
+    header = recording.describe(trees.x64(path.parent / "host"), arch, [isa])
+    with recording.Writer(path, header) as writer:
+        for sample in samples:
+            writer.write(sample)
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to be in, with recordings: before, after (twice the HLTs, some I/O) and arm."""
+    monkeypatch.chdir(tmp_path)
+    recorded(tmp_path / "before.jsonl", steady(HLT, [10] * 20))
+    recorded(tmp_path / "after.jsonl", [*steady(HLT, [40] * 20), *steady(IO, [4] * 20)])
+    recorded(tmp_path / "arm.jsonl", steady(WFX, [10] * 20, arch="arm64"), "arm64", "arm64")
+    return tmp_path
+
+
+def said(capsys: pytest.CaptureFixture[str], words: str) -> tuple[int, str, list[str]]:
+    """Exit status, output, and the complaints."""
+    status = main(["compare", *words.split()])
+    out, err = capsys.readouterr()
+    return status, out, [line.removeprefix("kstats: ") for line in err.splitlines()]
+
+
+@pytest.mark.usefixtures("files")
+def test_before_and_after(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = said(capsys, "before.jsonl after.jsonl")
+    assert (status, err) == (0, [])
+    rows = [line.split() for line in out.splitlines()]
+    assert ["idle", "before", "10", "10", "10", "10", "3.33", "100.0", "1.00"] in rows
+    assert ["idle", "after", "20", "0", "0", "40", "6.67", "90.9", "2.00"] in rows
+    assert ["io", "after", "2", "0", "0", "4", "0.667", "9.1", "new"] in rows
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_tells_of_every_recording(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = said(capsys, f"before.jsonl arm.jsonl -o {name}")
+    assert status == 0
+    assert "before" in out
+    assert "arm" in out
+    assert bool(err) == (name == "csv")  # which has no room for notes
+
+
+@pytest.mark.usefixtures("files")
+def test_json_is_one_object_on_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = said(capsys, "before.jsonl after.jsonl -o json --by cpu --reasons")
+    made = json.loads(out)
+    assert out.count("\n") == 1
+    assert made["by"] == "cpu"
+    assert {line.get("reason") for line in made["lines"]} == {None, "HLT", "IO_INSTRUCTION"}
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize(
+    ("words", "status", "complaints"),
+    [
+        ("--threshold 3", CROSSED, ["io: after has new per vCPU-second; the threshold is 3"]),
+        ("--threshold 3 --least 2.5", 0, []),
+        ("--threshold idle=2.5", 0, []),
+        (
+            "--threshold idle=1.9 --per second",
+            CROSSED,
+            ["idle: after has 2 times as many per second; the threshold is 1.9"],
+        ),
+        (
+            "--threshold total=2 --threshold io=5",
+            CROSSED,
+            [
+                "io: after has new per vCPU-second; the threshold is 5",
+                "all exits: after has 2.2 times as many per vCPU-second; the threshold is 2",
+            ],
+        ),
+    ],
+)
+def test_a_script_can_fail_when_exits_double(
+    words: str, status: int, complaints: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, out, err = said(capsys, f"before.jsonl after.jsonl {words}")
+    assert (found, err) == (status, complaints)
+    assert out
+
+
+@pytest.mark.usefixtures("files")
+def test_what_is_impossible_crosses_no_threshold(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "after.jsonl arm.jsonl --threshold io=1.1")[0] == 0
+    assert said(capsys, "arm.jsonl after.jsonl --threshold io=1.1")[0] == 0
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize(
+    ("words", "status", "complaint"),
+    [
+        ("-o table", 2, "which recordings?"),
+        ("before.jsonl before.jsonl", 2, "'before.jsonl' is given twice"),
+        ("before.jsonl nowhere.jsonl", 7, "nowhere.jsonl: No such file or directory"),
+        ("before.jsonl --top 3", 2, "--top is of CPUs or VMs"),
+        ("before.jsonl --by cpu --top 0", 2, "--top '0' is not a whole number from 1 on"),
+        ("before.jsonl --by colour", 2, "argument --by: invalid choice: 'colour'"),
+        ("before.jsonl --threshold 1", 2, "'1' is no threshold above 1"),
+        ("before.jsonl --threshold io", 2, "'io' is no threshold above 1"),
+        ("before.jsonl --threshold io=inf", 2, "'io=inf' is no threshold above 1"),
+        ("before.jsonl --threshold colour=2", 2, "there is no category 'colour'"),
+        ("before.jsonl --least x", 2, "--least 'x' is no rate"),
+        ("before.jsonl live --interval 0", 2, "--interval '0' is not between"),
+        ("before.jsonl live --count 0", 2, "--count '0' is not a whole number"),
+        ("--explain colour", 2, "there is no category 'colour'"),
+    ],
+)
+def test_slips(words: str, status: int, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found, out, err = said(capsys, words)
+    assert (found, out) == (status, "")
+    assert err[0].startswith(complaint)
+    assert len(err) <= 2
+
+
+def test_live_that_cannot_be_is_told_after_recordings_were_opened(
+    files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kstats.cli.sources.Host", lambda: trees.x64(files / "host", kvm=False))
+    assert said(capsys, "live nowhere.jsonl")[0] == 7
+    status, out, err = said(capsys, "before.jsonl live")
+    assert (status, out) == (4, "")
+    assert err[0] == "KVM is not loaded"
+
+
+def test_namesakes_are_told_apart_by_their_paths(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (files / "old").mkdir()
+    recorded(files / "old" / "before.jsonl", steady(HLT, [5]))
+    _, out, _ = said(capsys, "before.jsonl old/before.jsonl")
+    assert "old/before.jsonl" in out
+
+
+def test_a_recording_that_was_cut_off_is_compared_as_far_as_it_goes(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = (files / "after.jsonl").read_bytes()
+    (files / "after.jsonl").write_bytes(whole[:-9])
+    status, out, err = said(capsys, "before.jsonl after.jsonl")
+    assert status == 0
+    assert "after" in out
+    assert "cut off amid line" in err[0]
+
+
+def test_explain_tells_of_every_category(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = said(capsys, "--explain")
+    assert status == 0
+    assert [line.split(":")[0] for line in out.splitlines() if line[:1].islower()][:1]
+    for category in Category:
+        assert f"\n{category}: " in f"\n{out}"
+    assert "DABT_LOW is one code for MMIO and for missing memory" in " ".join(out.split())
+    one = said(capsys, "--explain io")[1]
+    assert one.startswith("io: ")
+    assert "hypercall:" not in one
+
+
+def test_help_mentions_every_option_and_category(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["compare", "--help"])
+    text = capsys.readouterr().out
+    for category in Category:
+        assert category in text
+    assert f"exit status: {CROSSED}" in text

@@ -1,0 +1,105 @@
+"""``kstats report`` with recordings at hand: a page, whole or not at all."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from kstats.cli import main
+from tests.cli import process
+from tests.cli.test_compare import HLT, WFX, recorded
+from tests.views.hosts import steady
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to be in, with recordings: one and two."""
+    monkeypatch.chdir(tmp_path)
+    recorded(tmp_path / "one.jsonl", steady(HLT, [10] * 3))
+    recorded(tmp_path / "two.jsonl", steady(WFX, [10] * 3, arch="arm64"), "arm64", "arm64")
+    return tmp_path
+
+
+def test_a_page_of_two_recordings(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "one.jsonl", "two.jsonl", "-o", "page.html"]) == 0
+    page = (files / "page.html").read_text()
+    assert page.startswith("<!DOCTYPE html>")
+    for text in ("one", "two", "Comparison", "x86_64", "HLT", "WFx"):
+        assert text in page
+    assert capsys.readouterr() == ("", "")
+    assert {file.name for file in files.iterdir()} == {
+        "one.jsonl",
+        "two.jsonl",
+        "page.html",
+        "host",
+    }
+
+
+def test_the_page_has_a_name_if_none_is_given(files: Path) -> None:
+    assert main(["report", "one.jsonl"]) == 0
+    assert (files / "report.html").exists()
+
+
+def test_the_page_goes_to_standard_output(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "one.jsonl", "-o", "-"]) == 0
+    assert capsys.readouterr().out.endswith("</html>")
+    assert not (files / "report.html").exists()
+
+
+def test_a_link_stays_one_and_a_device_takes_the_page(files: Path) -> None:
+    (files / "link.html").symlink_to("real.html")
+    assert main(["report", "one.jsonl", "-o", "link.html"]) == 0
+    assert (files / "link.html").is_symlink()
+    assert (files / "real.html").read_text().startswith("<!DOCTYPE html>")
+    assert main(["report", "one.jsonl", "-o", "/dev/null"]) == 0
+    assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize(
+    ("words", "status", "complaint"),
+    [
+        ("-o x.html", 2, "which recordings?"),
+        ("nowhere.jsonl", 7, "nowhere.jsonl: No such file or directory"),
+        ("one.jsonl -o nowhere/page.html", 1, "cannot write nowhere/page.html: No such file"),
+        ("one.jsonl -o host", 1, "cannot write host: Is a directory"),
+    ],
+)
+def test_slips(words: str, status: int, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", *words.split()]) == status
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.removeprefix("kstats: ").startswith(complaint)
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one(
+    files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (files / "page.html").write_text("old")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    assert main(["report", "one.jsonl", "-o", "page.html"]) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert (files / "page.html").read_text() == "old"
+    assert not list(files.glob(".page*"))
+
+
+def test_without_the_libraries_it_says_how_to_get_them(files: Path) -> None:
+    code = (
+        "import sys; sys.modules['matplotlib'] = None; from kstats.cli import main;"
+        f"sys.exit(main(['report', {str(files / 'one.jsonl')!r}]))"
+    )
+    status, out, err = process.shell(f'{sys.executable} -c "$CODE"', CODE=code)
+    assert (status, out) == (1, "")
+    assert err.splitlines() == [
+        "kstats: pages need matplotlib, which is not installed",
+        (
+            "kstats: hint: pip install 'kvm-kstats[report]',"
+            " or apt install python3-matplotlib python3-jinja2"
+        ),
+    ]
