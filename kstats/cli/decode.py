@@ -6,9 +6,12 @@ import argparse
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
+from kstats import arch as arches
+from kstats import recording
 from kstats.cli import options, reporting
 from kstats.decode import FORMATS, Decoded, decode
 from kstats.decode.tally import NO_CPU
@@ -20,6 +23,8 @@ from kstats.views.exits import Options as ExitsOptions
 from kstats.views.percpu import Options as PerCpuOptions
 from kstats.views.percpu import PerCpuView
 
+_RECORDINGS = (".jsonl", ".jsonl.zst")
+
 _DESCRIPTION = """\
 Show what other tools recorded, also from machines where kstats was not.
 
@@ -27,6 +32,7 @@ Show what other tools recorded, also from machines where kstats was not.
   kstats decode /sys/kernel/tracing/trace --view percpu
   kstats decode kvm_stat.csv -o json
   kstats decode codes.txt --isa svm
+  kstats decode trace.txt --interval 1 -o trace.jsonl    a recording, for any view's --input
 """
 
 _EPILOG = "\n".join(
@@ -64,7 +70,13 @@ def parser() -> options.Parser:
     add("--interval", metavar="SECONDS", help="a report for each so many seconds of a trace")
     add("-t", "--timestamps", action="store_true", help="the time before each report")
     add("--rate", action="store_true", help="per second, where the data tell times")
-    add("-o", choices=OUTPUTS, default="table", dest="format", help="output format")
+    add(
+        "-o",
+        metavar="OUTPUT",
+        default="table",
+        dest="format",
+        help="table, json or csv; or a file *.jsonl or *.jsonl.zst: a recording, for --input",
+    )
     add("--debug", action="store_true", help="say what the file was taken for")
     return p
 
@@ -77,9 +89,41 @@ def run(words: list[str]) -> int:
         decoded = decode(stream, format=args.data, isa=args.isa, interval=interval)
         if args.debug:
             reporting.print_errors([f"{args.file}: {decoded.format} of {decoded.isa}"])
-        view = _view(args, decoded)
-        reporting.report(_samples(args, decoded), view, reporting.renderer(args, reporting.FOREVER))
+        if args.format.endswith(_RECORDINGS):
+            _record(decoded, Path(args.format), interval)
+        else:
+            _show(args, decoded)
     return 0
+
+
+def _show(args: argparse.Namespace, decoded: Decoded) -> None:
+    if args.format not in OUTPUTS:
+        raise UsageError(
+            f"there is no format {args.format!r}",
+            f"formats: {', '.join(OUTPUTS)}; a recording is called *.jsonl or *.jsonl.zst",
+        )
+    view = _view(args, decoded)
+    reporting.report(_samples(args, decoded), view, reporting.renderer(args, reporting.FOREVER))
+
+
+def _record(decoded: Decoded, path: Path, interval: float | None) -> None:
+    """Keeps all samples; whose they are is not known, so nothing is continued."""
+    if path.exists():
+        raise UsageError(f"{path} is there already", "name another file, or remove it")
+    samples = iter(decoded)
+    first = next(samples)
+    isa = arches.isa(decoded.isa)
+    start = first.time - first.elapsed
+    header = recording.Header(
+        arch=first.arch,
+        clock=recording.Clock(start, start),
+        isas=(recording.IsaTable.of(isa),),
+        interval=interval,
+        counted=("exits", *sorted(FORMATS[decoded.format].tells & {"entries", "threads"})),
+    )
+    with recording.Writer(path, header) as writer:
+        for sample in chain([first], samples):
+            writer.write(sample)
 
 
 @contextmanager

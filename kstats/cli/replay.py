@@ -31,7 +31,11 @@ class Replay:
         self._error: RecordingError | None = None
         self._empty = True
         self.interval = self._source.header.interval
-        self._check(needs)
+        try:
+            self._check(needs)
+        except UsageError:
+            self._source.close()
+            raise
 
     def samples(
         self, interval: float | None, count: int | None, only: Choice | None = None

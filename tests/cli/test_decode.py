@@ -79,6 +79,7 @@ def test_malformed_lines_are_told_not_fatal(
         (["perf.txt", "--interval", "0"], 2, ("--interval '0' is not between", "give seconds")),
         (["perf.txt", "--format", "kvmexit"], 1, ("of which ISA the exits are does not", "--isa")),
         (["kstats.json"], 1, ("none of ", "say what it is: --format perf|ftrace|")),
+        (["perf.txt", "-o", "xml"], 2, ("there is no format 'xml'", "formats: table, json, csv")),
         (["codes", "--rate"], 2, ("codes does not tell times", "leave out --rate")),
     ],
 )
@@ -104,3 +105,27 @@ def test_a_trace_without_cpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     file.write_text("kvm:kvm_exit: vcpu 0 reason HLT rip 0x1\n")
     assert main(["decode", str(file), "--view", "percpu"]) == 1
     assert "the trace does not tell CPUs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["trace.jsonl", "trace.jsonl.zst"])
+def test_a_recording_shows_what_decode_shows(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, source = str(tmp_path / name), str(DATA / "ftrace.txt")
+    by = ("--by", "cpu,pid,tid,vcpu,reason", "-o", "json")
+    assert decode(capsys, source, "-o", kept) == ""
+    assert main(["exits", "--input", kept, *by]) == 0
+    assert capsys.readouterr().out == decode(capsys, source, *by)
+    assert main(["decode", source, "-o", kept]) == 2
+    assert f"{kept} is there already" in capsys.readouterr().err
+
+
+def test_a_recording_without_cpus_says_what_was_not_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = str(tmp_path / "k.jsonl")
+    decode(capsys, str(DATA / "kvm_stat.csv"), "-o", kept)
+    assert main(["exits", "--input", kept]) == 2
+    assert "threads were not counted" in capsys.readouterr().err
+    assert main(["exits", "--input", kept, "--by", "reason"]) == 0
+    assert "hypercall" in capsys.readouterr().out
