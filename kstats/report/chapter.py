@@ -146,6 +146,11 @@ class Chapter:
         return duration(self.timeline.width)
 
     @property
+    def map_bin(self) -> str:
+        """How long a cell of a map is."""
+        return duration(self.timeline.width * pictures.map_step(self.timeline))
+
+    @property
     def over_time(self) -> Grid:
         """The numbers of the picture, in a few rows."""
         line = self.timeline
