@@ -98,7 +98,7 @@ class Chapter:
             yield "per vCPU-second", rate(mean / self.vcpus), f"{number(self.vcpus)} vCPUs"
         if not self.empty:
             at = int(self.timeline.highest.argmax())
-            when = moment(self.timeline.edges[at])
+            when = moment(self.timeline.starts[at])
             yield "busiest sample, per second", rate(float(self.timeline.highest[at])), when
         for code, n in self._of.exits.most_common(1):
             reason = arches.reason(*code)
@@ -142,13 +142,14 @@ class Chapter:
 
     @property
     def bin(self) -> str:
-        """How long a bin is."""
-        return duration(self.timeline.width)
+        """How long a bin is, as a rule."""
+        return duration(self.seconds / self.timeline.bins)
 
     @property
     def map_bin(self) -> str:
         """How long a cell of a map is."""
-        return duration(self.timeline.width * pictures.map_step(self.timeline))
+        span = float(self.timeline.ends[-1] - self.timeline.starts[0])
+        return duration(max(self.seconds / self.timeline.bins, span / pictures.MAP_PARTS))
 
     @property
     def over_time(self) -> Grid:
@@ -162,7 +163,7 @@ class Chapter:
             sums = line.exits[part].sum(axis=0)
             cells = [rate(float(n) / seconds) if seconds else texts.DASH for n in self._shown(sums)]
             most = rate(float(line.highest[part].max())) if seconds else texts.DASH
-            rows.append([moment(line.edges[begin]), *cells, most])
+            rows.append([moment(line.starts[begin]), *cells, most])
         return Grid(["from", *(one.name for one in self.series), "busiest sample"], rows)
 
     @property
@@ -207,7 +208,10 @@ class Chapter:
         ]
         more = len(self._of.notes) - _MOST_NOTES
         rest = [f"and {more} more notes"] if more > 0 else []
-        return [*gaps.sentences(self._of.tally.gaps), *said, *rest]
+        late = duration(self.timeline.set_back)
+        clock = [f"the clock was set back: what came after is drawn {late} later"]
+        told = [*gaps.sentences(self._of.tally.gaps), *(clock if self.timeline.set_back else [])]
+        return [*told, *said, *rest]
 
     def _heat(self, name: str, meaning: str, place: int | None) -> Heat:
         svg = pictures.heat(

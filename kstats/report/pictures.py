@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC
 from typing import Any
 
 import matplotlib as mpl
@@ -66,8 +66,11 @@ _HEAT = LinearSegmentedColormap.from_list(
     ],
     N=32,
 )
-_MOST_PARTS = 256
+MAP_PARTS = 256
 """Of time in a map, which is drawn in less than 500 pixels."""
+
+_SHORTEST = 1e-3 / 86400
+"""An axis of time is not shorter, days."""
 
 HEAT_CSS = ", ".join(
     "rgb({:.0f} {:.0f} {:.0f} / {:.2f})".format(
@@ -84,28 +87,20 @@ def colour(place: int, column: Column | None = None) -> str:
 
 
 def stacked(timeline: Timeline, name: str) -> str:
-    """Mean exits per second over time, stacked by column; a line has the busiest sample."""
+    """Mean exits per second over time, stacked by column; a line has the busiest samples."""
     with mpl.rc_context(_STYLE):
         figure, axes = _figure(1040, 300)
-        rates = timeline.rates
+        moments, steps = _steps(timeline)
         base = np.zeros(timeline.bins)
-        edges = _moments(timeline.edges)
         for place, column in enumerate(timeline.columns):
-            if not np.nansum(rates[:, place]):
-                continue
-            top = base + rates[:, place]
-            axes.fill_between(
-                edges,
-                np.append(base, base[-1:]),
-                np.append(top, top[-1:]),
-                step="post",
-                color=_series(place, column),
-                linewidth=0,
-            )
-            base = top
-        highest = np.where(timeline.seconds > 0, timeline.highest, np.nan)
-        axes.step(edges, np.append(highest, highest[-1:]), where="post", color=_PEAK, linewidth=0.9)
-        _time_axis(axes, edges)
+            rates = timeline.rates[:, place]
+            if np.nansum(rates):
+                areas = steps(base), steps(base + rates)
+                axes.fill_between(moments, *areas, color=_series(place, column), linewidth=0)
+                base = base + rates
+        if timeline.samples_per_bin > 1:
+            axes.plot(moments, steps(timeline.highest), color=_PEAK, linewidth=0.9)
+        _time_axis(axes, timeline)
         axes.set_ylim(bottom=0)
         axes.set_ylabel("exits per second")
         _thousands(axes.yaxis)
@@ -113,30 +108,21 @@ def stacked(timeline: Timeline, name: str) -> str:
         return _svg(figure, name)
 
 
-def map_step(timeline: Timeline) -> int:
-    """How many bins a map shows as one."""
-    return -(-timeline.bins // _MOST_PARTS) or 1
-
-
 def heat(timeline: Timeline, column: int | None, name: str) -> str:
     """Exits per second by CPU and time, each cell the most of its samples."""
     with mpl.rc_context(_STYLE):
-        step = map_step(timeline)
-        starts = np.arange(0, timeline.bins, step)
-        peaks = np.maximum.reduceat(timeline.peaks(column), starts, axis=0)
+        cells = timeline.spread(column, MAP_PARTS)
         figure, axes = _figure(508, 84 + min(max(3 * timeline.bands, 60), 300))
-        edges = _moments(timeline.edges)
-        end = edges[0] + (edges[1] - edges[0]) * step * len(peaks)
+        begin, end = _time_axis(axes, timeline)
         axes.imshow(
-            peaks.T,
+            cells.T,
             cmap=_HEAT,
-            norm=PowerNorm(0.5, 0, max(float(peaks.max()), 1e-9)),
+            norm=PowerNorm(0.5, 0, max(float(cells.max()), 1e-9)),
             aspect="auto",
             origin="lower",
             interpolation="none",
-            extent=(edges[0], end, -0.5, timeline.bands - 0.5),
+            extent=(begin, end, -0.5, timeline.bands - 0.5),
         )
-        _time_axis(axes, edges)
         axes.set_ylabel("CPU")
         axes.yaxis.set_major_locator(ticker.MaxNLocator(5, integer=True, min_n_ticks=1))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value * timeline.cpus_per_band:g}")
@@ -181,15 +167,31 @@ def _figure(width: int, height: int) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _moments(seconds: Floats) -> list[float]:
-    return [float(dates.date2num(datetime.fromtimestamp(s, UTC))) for s in seconds]
+def _steps(timeline: Timeline) -> tuple[Floats, Callable[[Floats], Floats]]:
+    """Both ends of each bin, and what makes a step there of a figure for each.
+
+    Where samples are missing between two bins, so is the line.
+    """
+    starts, ends = timeline.starts, timeline.ends
+    at = 2 * np.flatnonzero(starts[1:] - ends[:-1] > (ends - starts)[:-1] / 2) + 2
+    moments = np.insert(_days(np.column_stack([starts, ends]).ravel()), at, np.nan)
+    return moments, lambda values: np.insert(np.repeat(values, 2), at, np.nan)
 
 
-def _time_axis(axes: Axes, edges: Sequence[float]) -> None:
+def _days(seconds: Floats) -> Floats:
+    """Seconds since the epoch as matplotlib counts: in days."""
+    return seconds / 86400
+
+
+def _time_axis(axes: Axes, timeline: Timeline) -> tuple[float, float]:
+    """Makes the x axis one of time in UTC; its ends."""
     locator = dates.AutoDateLocator(tz=UTC, minticks=3, maxticks=8)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator, tz=UTC))
-    axes.set_xlim(edges[0], edges[-1])
+    begin, end = map(float, _days(np.array([timeline.starts[0], timeline.ends[-1]])))
+    end = max(end, begin + _SHORTEST)
+    axes.set_xlim(begin, end)
+    return begin, end
 
 
 def _thousands(axis: Axis) -> None:

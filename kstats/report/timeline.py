@@ -1,7 +1,7 @@
 """Exits over time, by CPU and column, in memory and detail that do not grow with the recording.
 
-Time is cut into bins, CPUs into bands. When a recording outgrows them, neighbours are joined:
-means stay means, and a peak is kept as it was, however long the recording.
+A bin has one sample, or as many neighbours as a long recording makes necessary; a band has CPUs in
+the same way. Whatever is joined: means stay means, and a peak is kept as it was.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from kstats.model import Code, Sample
 BINS, BANDS = 512, 256
 """At most; from half as many on, once neighbours were joined."""
 
-_SHORTEST = 0.01
+_SLACK = 0.5
+"""Seconds by which samples may seem to overlap without the clock having been set back."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -41,24 +42,22 @@ class Timeline:
 
     Attributes:
         columns: The headings of the host's architecture, ``other`` last.
-        width: Seconds of a bin.
+        samples_per_bin: How many neighbours a bin has.
         cpus_per_band: How many CPUs a band has.
-        begin: The time at which the first bin begins, seconds since the epoch.
-        exits: By bin and column.
-        seconds: Of samples, by bin; 0 where there are none.
-        highest: Exits per second of the busiest sample of each bin.
-        peaks: By bin, band and column: exits per second of one CPU in one sample, at most.
+        set_back: By how many seconds the host's clock was set back meanwhile. Time goes on here:
+            what came after is drawn so much later.
     """
 
     def __init__(self, arch: str) -> None:
         """No samples so far; an architecture without a backend has but one column."""
         self.columns: Sequence[Column] = _columns(arch)
-        self.width = 0.0
-        self.cpus_per_band = 1
-        self.begin = 0.0
+        self.samples_per_bin = self.cpus_per_band = 1
+        self.set_back = 0.0
         self.bins = self.bands = 0
+        self._samples = 0
         self._places: dict[Code, int] = {}
         columns = len(self.columns)
+        self._starts, self._ends = np.zeros(BINS), np.zeros(BINS)
         self._exits = np.zeros((BINS, columns))
         self._seconds = np.zeros(BINS)
         self._highest = np.zeros(BINS)
@@ -66,11 +65,8 @@ class Timeline:
 
     def add(self, sample: Sample) -> None:
         """Adds one sample; one of no time only counts."""
-        if not self.width:
-            self.width = max(sample.elapsed, _SHORTEST)
-            self.begin = sample.time - sample.elapsed
         counts = self._counts(sample)
-        at = self._bin(sample.time - sample.elapsed / 2)
+        at = self._bin(sample)
         sums = counts.sum(axis=0)
         self._exits[at] += sums
         self._seconds[at] += sample.elapsed
@@ -82,40 +78,63 @@ class Timeline:
             np.maximum(here[:, -1:], total, out=here[:, -1:])
 
     @property
-    def edges(self) -> Floats:
-        """Where bins begin, and the last one ends: one more than there are bins."""
-        return np.linspace(self.begin, self.begin + self.width * self.bins, self.bins + 1)
+    def starts(self) -> Floats:
+        """When each bin begins, seconds since the epoch."""
+        return self._starts[: self.bins]
 
     @property
-    def exits(self) -> Floats:  # noqa: D102 - see the class
+    def ends(self) -> Floats:
+        """When each bin ends; the next begins later where there were no samples."""
+        return self._ends[: self.bins]
+
+    @property
+    def exits(self) -> Floats:
+        """By bin and column."""
         return self._exits[: self.bins]
 
     @property
-    def seconds(self) -> Floats:  # noqa: D102
+    def seconds(self) -> Floats:
+        """That the samples of each bin took."""
         return self._seconds[: self.bins]
 
     @property
-    def highest(self) -> Floats:  # noqa: D102
+    def highest(self) -> Floats:
+        """Exits per second of the busiest sample of each bin."""
         return self._highest[: self.bins]
 
     @property
     def rates(self) -> Floats:
-        """Mean exits per second by bin and column; NaN in a bin without samples."""
+        """Mean exits per second by bin and column; NaN in a bin that took no time."""
         seconds = np.where(self.seconds > 0, self.seconds, np.nan)
         return np.divide(self.exits, seconds[:, None])
 
     def peaks(self, column: int | None) -> npt.NDArray[np.float32]:
-        """By bin and band: exits per second of a column, or of all (None), at most."""
+        """By bin and band: the most exits per second of a CPU in a sample, of a column or all."""
         place = len(self.columns) if column is None else column
         return self._peaks[: self.bins, : self.bands, place]
 
     def peak(self, column: int | None) -> Peak:
         """The highest of :meth:`peaks`; its time is the middle of the bin."""
         peaks = self.peaks(column)
-        if not peaks.size:
-            return Peak(0.0, 0, self.begin)
         at, band = np.unravel_index(int(peaks.argmax()), peaks.shape)
-        return Peak(float(peaks.max()), int(band), self.begin + self.width * (int(at) + 0.5))
+        middle = (self.starts[at] + self.ends[at]) / 2
+        return Peak(float(peaks.max()), int(band), float(middle))
+
+    def spread(self, column: int | None, parts: int) -> npt.NDArray[np.float32]:
+        """:meth:`peaks` in so many parts of the same length, from the first start to the last end.
+
+        A part shows the most of the bins that touch it; one that none does has zeros.
+        """
+        peaks = self.peaks(column)
+        evenly = np.zeros((parts, self.bands), np.float32)
+        begin, end = self.starts[0], self.ends[-1]
+        scale = parts / (end - begin) if end > begin else 0.0
+        first = np.minimum((self.starts - begin) * scale, parts - 1).astype(int)
+        last = np.ceil((self.ends - begin) * scale).astype(int)
+        for row, one, other in zip(peaks, first, last, strict=True):
+            here = evenly[one : max(other, one + 1)]
+            np.maximum(here, row, out=here)
+        return evenly
 
     def _counts(self, sample: Sample) -> Floats:
         """Exits by CPU and column, with room for all bands."""
@@ -155,18 +174,40 @@ class Timeline:
             self.bands = (self.bands + 1) // 2
         self.bands = max(self.bands, cpu // self.cpus_per_band + 1)
 
-    def _bin(self, moment: float) -> int:
-        """The bin of a moment; a clock that was set back stays in the bin it was in."""
-        while (at := int((moment - self.begin) / self.width)) >= BINS:
-            self._exits = _halved(self._exits, 0, np.add)
-            self._seconds = _halved(self._seconds, 0, np.add)
-            self._highest = _halved(self._highest, 0, np.maximum)
-            self._peaks = _halved(self._peaks, 0, np.maximum)
-            self.width *= 2
-            self.bins = (self.bins + 1) // 2
-        at = max(at, self.bins - 1, 0)
+    def _bin(self, sample: Sample) -> int:
+        """The bin of the next sample."""
+        if self._samples == BINS * self.samples_per_bin:
+            self._join_bins()
+        at = self._samples // self.samples_per_bin
+        begin, end = self._span(sample)
+        if at == self.bins:
+            self._starts[at] = begin
+        self._ends[at] = end
         self.bins = at + 1
+        self._samples += 1
         return at
+
+    def _span(self, sample: Sample) -> tuple[float, float]:
+        """When a sample began and ended, never before the last one ended."""
+        end = sample.time + self.set_back
+        begin = end - sample.elapsed
+        if self.bins:
+            before = float(self._ends[self.bins - 1])
+            if before - begin > _SLACK:
+                self.set_back += before - begin
+                return before, before + sample.elapsed
+            begin = max(before, begin)
+        return begin, max(begin, end)
+
+    def _join_bins(self) -> None:
+        self._starts[: BINS // 2] = self._starts[::2]
+        self._ends[: BINS // 2] = self._ends[1::2]
+        self._exits = _halved(self._exits, 0, np.add)
+        self._seconds = _halved(self._seconds, 0, np.add)
+        self._highest = _halved(self._highest, 0, np.maximum)
+        self._peaks = _halved(self._peaks, 0, np.maximum)
+        self.samples_per_bin *= 2
+        self.bins = BINS // 2
 
 
 def _halved(values: npt.NDArray[Any], axis: int, join: np.ufunc) -> npt.NDArray[Any]:

@@ -35,13 +35,14 @@ def drawn(samples: Iterator[Sample] | list[Sample]) -> Timeline:
 
 def test_a_few_samples_have_a_bin_each() -> None:
     line = drawn([at(1, {HLT: {0: 4}}), at(2, {HLT: {1: 6}, EPT: {1: 2}})])
-    assert (line.bins, line.width, line.bands) == (2, 1.0, 2)
+    assert (line.bins, line.samples_per_bin, line.bands) == (2, 1, 2)
     assert line.rates[:, IDLE].tolist() == [4, 6]
     assert line.rates[:, PAGING].tolist() == [0, 2]
     assert line.highest.tolist() == [4, 8]
     assert line.peaks(IDLE).tolist() == [[4, 0], [0, 6]]
     assert line.peaks(None).tolist() == [[4, 0], [0, 8]]
-    assert line.edges.tolist() == [MOMENT, MOMENT + 1, MOMENT + 2]
+    assert line.starts.tolist() == [MOMENT, MOMENT + 1]
+    assert line.ends.tolist() == [MOMENT + 1, MOMENT + 2]
 
 
 @pytest.mark.parametrize("count", [BINS, BINS + 1, 3 * BINS, 20_001])
@@ -52,15 +53,21 @@ def test_a_long_recording_keeps_sums_means_and_peaks(count: int) -> None:
     exits[spike] = 5000
     line = drawn(at(i + 1, {HLT: {i % 3: n}}) for i, n in enumerate(exits))
     assert BINS // 2 < line.bins <= BINS
-    assert line.bins * line.width >= count
+    each = line.samples_per_bin
+    assert (line.bins - 1) * each < count <= line.bins * each
+    assert (line.starts[0], line.ends[-1]) == (MOMENT, MOMENT + count)
+    assert line.ends[:-1].tolist() == line.starts[1:].tolist()
     assert line.exits.sum() == sum(exits)
     assert line.seconds.sum() == count
     peak = line.peak(None)
     assert (peak.rate, peak.band) == (5000, spike % 3)
-    assert abs(peak.time - (MOMENT + spike + 0.5)) <= line.width / 2
+    assert abs(peak.time - (MOMENT + spike + 0.5)) <= each / 2
     assert line.highest.max() == 5000
-    first = int(line.width)
-    assert line.rates[0, IDLE] == pytest.approx(np.mean(exits[:first]))
+    assert line.rates[0, IDLE] == pytest.approx(np.mean(exits[:each]))
+    drawn_peaks = line.spread(None, 256)
+    part = int(drawn_peaks[:, spike % 3].argmax())
+    assert drawn_peaks.max() == 5000
+    assert abs(part / 256 - spike / count) < 1 / 64
 
 
 @pytest.mark.parametrize("cpus", [BANDS, BANDS + 1, 3 * BANDS])
@@ -81,15 +88,29 @@ def test_a_cpu_number_beyond_any_host_takes_no_memory() -> None:
 
 
 def test_a_time_without_samples_is_no_zero() -> None:
-    line = drawn([at(1, {HLT: {0: 4}}), at(4, {})])
-    assert line.rates[:, IDLE].tolist() == pytest.approx([4, np.nan, np.nan, 0], nan_ok=True)
+    line = drawn([at(1, {HLT: {0: 4}}), at(4, {HLT: {0: 8}})])
+    assert (line.ends[0], line.starts[1]) == (MOMENT + 1, MOMENT + 3)
+    assert line.rates[:, IDLE].tolist() == [4, 8]
+    assert line.spread(None, 8)[:, 0].tolist() == [4, 4, 0, 0, 0, 0, 8, 8]
 
 
-@pytest.mark.parametrize("second", [-1e9, 0.0, 1e9])
-def test_a_clock_that_is_set_loses_nothing(second: float) -> None:
-    line = drawn([at(1, {HLT: {0: 1}}), at(second, {HLT: {0: 2}}), at(3, {HLT: {0: 4}})])
+def test_samples_that_come_late_are_as_long_as_they_were() -> None:
+    """The first of a recording often is: nothing has a gap or an edge because of it."""
+    line = drawn([at(1.7, {HLT: {0: 17}}, 1.7), at(2.7, {HLT: {0: 1}}), at(3.72, {}, 1.02)])
+    assert (line.starts - MOMENT).tolist() == pytest.approx([0, 1.7, 2.7])
+    assert line.rates[:, IDLE].tolist() == pytest.approx([10, 1, 0])
+
+
+@pytest.mark.parametrize(("second", "back"), [(-1e9, 1e9 + 2), (0.0, 2), (1.9, 0), (1e9, 0)])
+def test_a_clock_that_is_set_loses_nothing(second: float, back: float) -> None:
+    """Set back, time goes on where it was; set forward, it is a time without samples."""
+    line = drawn([at(1, {HLT: {0: 1}}), at(second, {HLT: {0: 2}}), at(second + 1, {HLT: {0: 4}})])
     assert line.exits.sum() == 7
-    assert line.bins <= BINS
+    assert line.set_back == pytest.approx(back)
+    assert line.bins == 3
+    assert (line.starts <= line.ends).all()
+    assert (line.starts[1:] >= line.ends[:-1]).all()
+    assert line.seconds.tolist() == [1, 1, 1]
 
 
 def test_samples_of_no_time_count() -> None:
