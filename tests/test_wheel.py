@@ -33,7 +33,8 @@ def run(environment: Path, program: str, *words: str) -> subprocess.CompletedPro
 def test_commands_run(environment: Path) -> None:
     assert run(environment, "kstats", "--version").stdout.startswith("kstats ")
 
-    assert run(environment, "kvmexit", "--help").stdout.startswith("usage: kvmexit")
+    for command in ("kvmexit", "kvmstat"):
+        assert run(environment, command, "--help").stdout.startswith(f"usage: {command}")
 
 
 def test_every_c_file_is_installed(environment: Path) -> None:
@@ -43,7 +44,7 @@ def test_every_c_file_is_installed(environment: Path) -> None:
 
 
 def test_man_pages_and_completion_come_along(environment: Path) -> None:
-    for page in ("man8/kstats.8", "man8/kvmexit.8"):
+    for page in ("man1/kvmstat.1", "man8/kstats.8", "man8/kvmexit.8"):
         assert (environment / "share" / "man" / page).read_text("utf-8").startswith(".Dd ")
     assert "map-entries" in run(environment, "kstats", "completion", "bash").stdout
 

@@ -126,8 +126,8 @@ def _kvmstat(_: str) -> Iterator[str]:
             for rule in arch.kvmstat.get(isa.name, ()):
                 yield f".It Sy {rule.column}"
                 yield text(f"{rule.meaning[:1].upper()}{rule.meaning[1:]}.")
-                if rule.differs:
-                    yield text(f"With --source kernel: {rule.differs}.")
+                if rule.is_counted and (rule.differs or rule.unkept):
+                    yield text(f"With --source kernel: {rule.differs or f'-, {rule.unkept}'}.")
             yield ".El"
 
 

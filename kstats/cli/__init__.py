@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, str] = {
     "decode": "decode",
     "doctor": "doctor",
     "exits": "exits",
+    "vcpu": "vcpu",
     "explain": "explain",
     "record": "record",
     "report": "report",

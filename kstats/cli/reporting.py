@@ -6,12 +6,12 @@ import argparse
 import sys
 from collections.abc import Callable, Collection, Generator, Iterable
 from contextlib import ExitStack, closing
-from typing import Protocol
+from typing import Protocol, Self
 
 from kstats import recording
 from kstats.cli import replay, streams
 from kstats.cli.ticks import Ticker, deferred_signals
-from kstats.collector.live import Collector
+from kstats.collector.live import Target
 from kstats.model import Sample
 from kstats.recording.choose import Choice
 from kstats.render import FORMATS, Renderer
@@ -22,6 +22,30 @@ FOREVER = 1e9
 """Seconds until a report that only ^C asks for: three decades."""
 
 EVERY_SECOND = 1.0
+
+
+class Source(Protocol):
+    """What counts, and gives samples of it while it is open."""
+
+    @property
+    def target(self) -> Target:
+        """The host, and what its KVM is."""
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """What its samples have that others lack: see :class:`kstats.recording.Header`."""
+
+    def sample(self) -> Sample:
+        """What was counted since the last one."""
+
+    def description(self) -> Iterable[str]:
+        """What is loaded and how, a line each: what --debug says."""
+
+    def __enter__(self) -> Self:
+        """Itself."""
+
+    def __exit__(self, *_: object) -> None:
+        """Ends counting."""
 
 
 class View(Protocol):
@@ -54,7 +78,7 @@ def renderer(args: argparse.Namespace, interval: float | None) -> Renderer:
 def show(  # noqa: PLR0913 - what views have in common, and in what they differ
     args: argparse.Namespace,
     view: View,
-    collect: Callable[[], Collector],
+    collect: Callable[[], Source],
     interval: float | None,
     count: int | None,
     *,
@@ -66,7 +90,7 @@ def show(  # noqa: PLR0913 - what views have in common, and in what they differ
     Args:
         args: The options, those of :func:`add_arguments` among them.
         view: What turns samples into reports.
-        collect: Makes the collector of what is wanted on this host.
+        collect: Makes the source of what is wanted on this host.
         interval: Seconds of a report. None: a second, and with a recording as it was made.
         count: How many reports; None for no end.
         only: The threads to show of a recording; ``collect`` knows for itself.
@@ -80,12 +104,12 @@ def show(  # noqa: PLR0913 - what views have in common, and in what they differ
             print_errors(recorded.notes())
         return
     seconds = EVERY_SECOND if interval is None else interval
-    with collect() as collector, ExitStack() as stack:
+    with collect() as source, ExitStack() as stack:
         if args.debug:
-            describe(collector)
-        samples = live(collector, seconds, count)
+            describe(source)
+        samples = live(source, seconds, count)
         if args.record is not None:
-            writer = recording.Writer(args.record, header_of(collector, seconds))
+            writer = recording.Writer(args.record, header_of(source, seconds))
             samples = kept(samples, stack.enter_context(writer))
         report(samples, view, renderer(args, seconds))
 
@@ -100,19 +124,19 @@ def kept(
             yield sample
 
 
-def header_of(collector: Collector, interval: float) -> recording.Header:
-    """The header of a recording of what a collector counts."""
-    target = collector.target
+def header_of(source: Source, interval: float) -> recording.Header:
+    """The header of a recording of what a source counts."""
+    target = source.target
     return recording.describe(
         target.host,
         target.arch,
         [target.source.isa],
         interval=None if interval == FOREVER else interval,
-        counted=collector.counted,
+        counted=source.counted,
     )
 
 
-def live(collector: Collector, interval: float, count: int | None) -> Generator[Sample, None, None]:
+def live(source: Source, interval: float, count: int | None) -> Generator[Sample, None, None]:
     """Samples until ``count`` is reached or a signal comes, then once more what was counted.
 
     Signals are kept for it until it is closed, so that no report is torn.
@@ -124,7 +148,7 @@ def live(collector: Collector, interval: float, count: int | None) -> Generator[
             stopped = ticker.wait()
             if stopped and sys.stderr.isatty():
                 print(file=sys.stderr)  # the terminal shows ^C at the start of the line
-            yield collector.sample()
+            yield source.sample()
             done += 1
             if stopped:
                 return
@@ -141,18 +165,9 @@ def report(samples: Generator[Sample, None, None], view: View, renderer: Rendere
                 print_errors(table.notes)
 
 
-def describe(collector: Collector) -> None:
-    """What --debug says: which probe, why not a better one, offsets, sizes of the programs."""
-    loaded = collector.loaded
-    print_errors([f"{collector.target.source.isa} exits through {loaded.probe}"])
-    print_errors(f"not through {name}: {why}" for name, why in loaded.rejected)
-    print_errors(f"not counted: {why}" for _, why in loaded.absent)
-    print_errors(f"{name}={value}" for name, value in loaded.defines.items())
-    print_errors(
-        f"{info.name}: {info.verified_instructions} instructions verified, "
-        f"{info.jited_size} bytes of machine code"
-        for info in loaded.program_infos()
-    )
+def describe(source: Source) -> None:
+    """What --debug says: what is loaded, and how."""
+    print_errors(source.description())
 
 
 def print_errors(lines: Iterable[str]) -> None:

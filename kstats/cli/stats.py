@@ -20,6 +20,8 @@ Show which VM exits happen on which physical CPU.
 
   kstats -v [interval [count]]   a table per physical CPU, every second until ^C
   kstats exits [duration]        exits by VM, vCPU, reason and more, in any combination
+  kstats vcpu [interval [count]] exits, injected interrupts and more per virtual CPU
+  kvmstat [interval [count]]     the same, with the operands of illumos' kvmstat
   kvmexit [options] [duration]   the arguments and the output of bcc's kvmexit
   kstats doctor                  what this host has, lacks, and how to get it
   kstats compare A B             recordings, or this host, side by side by category

@@ -39,7 +39,7 @@ from kstats.vms.identity import Vcpu
 _CHECK_EXTENSION, _BINARY_STATS_FD = 0xAE03, 203  # include/uapi/linux/kvm.h
 _PIDS_SHOWN = 5
 _ROOT = "run as root: it takes CAP_SYS_PTRACE"
-_SILENT = "opened no statistics, as QEMU does since 8.1: its vCPUs are not counted"
+_SILENT = "opened no statistics, as QEMU does since 8.1: KVM's counters of its vCPUs are not known"
 
 
 @attrs.frozen(eq=False)
@@ -51,12 +51,14 @@ class Snapshot:
         monotonic: The same moment on the monotonic clock, seconds.
         vcpus: The counters of each vCPU, by the kernel's names and in its units
             (``halt_wait_ns`` in nanoseconds); values are below 2**64.
+        silent: The vCPUs whose VMM opened no statistics; ``fd`` is their own descriptor.
         notes: What is not in it, a line each.
     """
 
     time: float
     monotonic: float
     vcpus: Mapping[Vcpu, Mapping[str, int]]
+    silent: frozenset[Vcpu] = frozenset()
     notes: tuple[str, ...] = ()
 
 
@@ -107,8 +109,8 @@ class _Vmm:
         self._layouts.clear()
         self.found = kvmfds.descriptors(self._host, self._pid)
 
-    def counters(self) -> dict[Vcpu, Mapping[str, int]]:
-        """The counters of its vCPUs; none if they changed, until they are followed.
+    def counters(self) -> dict[Vcpu, Mapping[str, int]] | None:
+        """The counters of its vCPUs; None if they changed, until they are followed.
 
         Raises:
             OSError: ProcessLookupError once the process is gone.
@@ -117,12 +119,20 @@ class _Vmm:
         try:
             with self._kept_alive():
                 return {
-                    Vcpu(self._pid, vcpu, self._start_time, fd): self._read(fd, vcpu)
+                    self._vcpu(fd, vcpu): self._read(fd, vcpu)
                     for fd, vcpu in self.found.stats.items()
                 }
         except _ChangedError:
             self._token = None
-            return {}
+            return None
+
+    def silent(self) -> Iterator[Vcpu]:
+        """The vCPUs that it opened no statistics of."""
+        first = {vcpu: fd for fd, vcpu in sorted(self.found.vcpus.items(), reverse=True)}
+        return (self._vcpu(first[vcpu], vcpu) for vcpu in self.found.without_stats)
+
+    def _vcpu(self, fd: int, vcpu: int) -> Vcpu:
+        return Vcpu(self._pid, vcpu, self._start_time, fd)
 
     def close(self) -> None:
         self._process.close()
@@ -196,7 +206,7 @@ class VcpuStats:
         """The counters now. VMs may come and go between two readings.
 
         Raises:
-            PrivilegeError: no VMM lets its descriptors be copied.
+            PrivilegeError: no VMM lets its descriptors be copied, or may even be looked for.
             UnsupportedHostError: the kernel cannot copy descriptors.
         """
         counters: dict[Vcpu, Mapping[str, int]] = {}
@@ -213,8 +223,12 @@ class VcpuStats:
                 failed[pid] = error
         if failed and not counters:
             _raise_if_all_alike(failed.values())
+        if self._finder.refused and not tokens:
+            raise PrivilegeError("no other user's processes may be looked into", _ROOT)
+        read = (vmm for pid, vmm in self._vmms.items() if pid not in failed)
+        silent = frozenset(vcpu for vmm in read for vcpu in vmm.silent())
         notes = tuple(self._notes(failed))
-        return Snapshot(time.time(), time.monotonic(), counters, notes)
+        return Snapshot(time.time(), time.monotonic(), counters, silent, notes)
 
     def close(self) -> None:
         """Closes the pidfds; doing it twice is fine."""
@@ -232,7 +246,11 @@ class VcpuStats:
         if vmm is None:
             vmm = self._vmms[pid] = _Vmm(self._host, self._kernel, pid)
         vmm.follow(token)
-        return vmm.counters()
+        counters = vmm.counters()
+        if counters is None:
+            vmm.follow(token)
+            counters = vmm.counters()
+        return counters or {}
 
     def _forget(self, pid: int) -> None:
         vmm = self._vmms.pop(pid, None)

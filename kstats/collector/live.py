@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Protocol, Self
 
 import attrs
@@ -212,13 +212,16 @@ class Collector:
         target: Target,
         counting: Counting | None = None,
         directory: Directory | None = None,
+        pids: Collection[int] = (),
     ) -> None:
         """Loads and attaches; counting begins here.
 
-        With a ``directory``, samples say who their threads are, and which vCPUs did not exit.
+        With a ``directory``, samples say who their threads are, and which vCPUs did not exit: of
+        the processes ``pids``, or of all.
         """
         self.target = target
         self._directory = directory
+        self._pids = pids
         self._counting = counting or target.per_cpu()
         self.loaded = target.load(self._counting)
         self._reader = self._counting.reader(self.loaded)
@@ -235,7 +238,18 @@ class Collector:
         before, self._last = self._last, now
         sample = self._counting.sample(before, now, self.target.host.online_cpus())
         sample = attrs.evolve(sample, notes=(*sample.notes, *self.target.notes()))
-        return attrs.evolve(sample, **_identified(sample, self._directory))
+        return attrs.evolve(sample, **_identified(sample, self._directory, self._pids))
+
+    def description(self) -> Iterator[str]:
+        """Which probe, why not a better one, offsets, sizes of the programs: a line each."""
+        loaded = self.loaded
+        yield f"{self.target.source.isa} exits through {loaded.probe}"
+        yield from (f"not through {name}: {why}" for name, why in loaded.rejected)
+        yield from (f"not counted: {why}" for _, why in loaded.absent)
+        yield from (f"{name}={value}" for name, value in loaded.defines.items())
+        for info in loaded.program_infos():
+            size = f"{info.jited_size} bytes of machine code"
+            yield f"{info.name}: {info.verified_instructions} instructions verified, {size}"
 
     def close(self) -> None:
         """Detaches; doing it twice is fine."""
@@ -248,14 +262,16 @@ class Collector:
         self.close()
 
 
-def _identified(sample: Sample, directory: Directory | None) -> dict[str, Any]:
+def _identified(
+    sample: Sample, directory: Directory | None, pids: Collection[int]
+) -> dict[str, Any]:
     """Who the threads of a sample are, and which of them have ended, as fields of it."""
     if directory is None:
         return {}
     # After the counters were read: so whoever was counted could be looked at.
     directory.refresh()
-    vcpus = (thread for threads in directory.vms().values() for thread in threads)
-    known = {thread.pid << 32 | thread.tid: thread for thread in vcpus}
+    wanted = (vcpus for vm, vcpus in directory.vms().items() if not pids or vm.pid in pids)
+    known = {t.pid << 32 | t.tid: t for vcpus in wanted for t in vcpus}
     strangers = {number: _whose(number) for number in _counted(sample) - known.keys()}
     known |= {number: directory.thread(*whose) for number, whose in strangers.items()}
     ended = {number for number, whose in strangers.items() if directory.has_ended(*whose)}

@@ -98,7 +98,7 @@ class ExitsView:
             headings=(*(Heading(axis, axis, left=axis in _WORDS) for axis in by), COUNT, SHARE),
             rows=tuple(Row((*key, n * scale, 100 * n / total)) for key, n in shown),
             gaps=gaps.figures(sample),
-            notes=(*gaps.notes(sample), *(_unattributed(sample) if self.needs else ())),
+            notes=(*gaps.notes(sample), *(gaps.unattributed(sample) if self.needs else ())),
         )
 
 
@@ -183,13 +183,3 @@ def _comparable(cell: Cell) -> tuple[bool, float, str]:
     if isinstance(cell, int | float):
         return False, cell, ""
     return True, 0, str(cell)
-
-
-def _unattributed(sample: Sample) -> tuple[str, ...]:
-    n = sum(
-        n for places in sample.exits.values() for (_, thread), n in places.items() if not thread
-    )
-    if not n or not sample.threads:  # without any, nobody told threads apart
-        return ()
-    lost = f"{n} exits found no room with their threads: counted, but not whose they are"
-    return (f"{lost} (kstats exits --map-entries makes room)",)

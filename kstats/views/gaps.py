@@ -45,3 +45,14 @@ def notes(sample: Sample) -> tuple[str, ...]:
 def sentences(figures: Mapping[str, int]) -> tuple[str, ...]:
     """A line for each gap that is not zero."""
     return tuple(f"{n} {_GAPS[name].meaning}" for name, n in figures.items() if n)
+
+
+def unattributed(sample: Sample) -> tuple[str, ...]:
+    """A line if exits lost their threads, in a view that tells threads apart."""
+    n = sum(
+        n for places in sample.exits.values() for (_, thread), n in places.items() if not thread
+    )
+    if not n or not sample.threads:  # without any, nobody told threads apart
+        return ()
+    lost = f"{n} exits found no room with their threads: counted, but not whose they are"
+    return (f"{lost} (kstats exits --map-entries makes room)",)

@@ -77,7 +77,7 @@ def test_a_count_that_is_none(
         ),
         ("1 5", "which view?", "per physical CPU: kstats -v 1 5"),
         ("--rate", "which view?", "per physical CPU: kstats -v --rate"),
-        ("vcpu 1", "there is no command 'vcpu'", SEE_HELP),
+        ("vcpus 1", "there is no command 'vcpus'", SEE_HELP),
         ("doctors", "there is no command 'doctors'", SEE_HELP),
         ("doctor now", "unrecognized arguments: now", "see kstats doctor --help"),
         ("doctor -o csv", None, "see kstats doctor --help"),

@@ -213,6 +213,8 @@ def test_a_vmm_without_statistics_is_noted(world: World) -> None:
     assert {key.pid for key in found.vcpus} == {100}
     (note,) = found.notes
     assert note.startswith("processes 200, 201, 202, 203, 204 and 3 more: opened no statistics")
+    assert {key for key in found.silent if key.pid == 200} == keys(200, (0, 10), (1, 11))
+    assert {key.pid for key in found.silent} == set(range(200, 208))
 
 
 def test_statistics_that_come_late_are_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,14 +7,19 @@ import json
 from importlib.resources import files
 from typing import Any
 
+import attrs
 import jsonschema
 import pytest
 from hypothesis import given
 
+from kstats.arch.kvmstat import COLUMNS
 from kstats.model import Sample
 from kstats.render.jsonlines import JsonRenderer
 from kstats.views.percpu import Options, PerCpuView
-from tests.samples import SAMPLES, sample
+from kstats.views.vcpu import Options as VcpuOptions
+from kstats.views.vcpu import VcpuView
+from kstats.vms.identity import Kind, Thread, Vcpu, Vm
+from tests.samples import MOMENT, SAMPLES, sample
 
 SCHEMA = json.loads((files("kstats.render") / "report.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -166,6 +171,67 @@ def test_a_report_that_is_wrong_is_invalid(instance: Any) -> None:
 def test_the_wrong_reports_are_wrong_only_where_they_were_changed() -> None:
     for instance in (wrong(), wrong_row(), wrong_exit()):
         VALIDATOR.validate(instance)
+
+
+VCPU = Sample(
+    arch="x64",
+    time=MOMENT,
+    elapsed=2.0,
+    cpus=(0,),
+    entries={},
+    exits={("svm", 0x78): {(0, 0): 3}},
+    isa="svm",
+    threads={7 << 32 | 8: Thread(8, 7, 1, Vm(7, 1, Kind.QEMU, "web"))},
+)
+
+
+def vcpu_report(of: Sample = VCPU, **options: Any) -> Any:
+    """A report of kstats vcpu as the reader gets it."""
+    stream = io.StringIO()
+    JsonRenderer(stream).write(VcpuView(VcpuOptions(**options)).table(of))
+    return json.loads(stream.getvalue())
+
+
+def test_a_report_of_vcpus_in_full() -> None:
+    counts = dict.fromkeys(["irqx", "irqwx", "iox", "eptv"], 0)
+    unknown = dict.fromkeys(["mmiox", "irqs", "emul"])
+    got = vcpu_report(total=True)
+    assert got["rows"] == [
+        {"pid": 7, "vcpu": 1, "exits": 0, "haltx": 0} | counts | unknown,
+        {"pid": "?", "vcpu": "?", "exits": 3, "haltx": 3} | counts | unknown,
+    ]
+    assert got["total"] == {"exits": 3, "haltx": 3} | counts | unknown
+    assert list(got["rows"][0])[2:] == list(COLUMNS)
+    assert {"missed", "lost", "foreign", "unit", "arch", "notes"} < got.keys()
+
+
+@pytest.mark.parametrize("options", [{}, {"rate": True}, {"total": True}])
+def test_what_is_written_of_vcpus_is_valid(options: dict[str, Any]) -> None:
+    VALIDATOR.validate(vcpu_report(**options))
+    VALIDATOR.validate(vcpu_report(attrs.evolve(VCPU, counters={Vcpu(7, 1, 2, 3): {}}), **options))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pid": "web"},
+        {"pid": -1},
+        {"vcpu": None},
+        {"haltx": "0"},
+        {"haltx": 0.5},
+        {"haltx": -1},
+        {"other": 1},
+    ],
+)
+def test_a_row_of_a_vcpu_that_is_wrong_is_invalid(changes: dict[str, Any]) -> None:
+    whole = vcpu_report()
+    assert not VALIDATOR.is_valid(whole | {"rows": [whole["rows"][0] | changes]})
+
+
+@given(SAMPLES)
+def test_any_sample_makes_a_valid_report_of_vcpus(of: Sample) -> None:
+    for options in ({"total": True}, {"rate": True}, {"nonzero": True}):
+        VALIDATOR.validate(vcpu_report(of, **options))
 
 
 def test_an_installed_backend_may_have_columns_of_its_own() -> None:

@@ -69,6 +69,7 @@ def _plan(options: argparse.Namespace, isa: str, lacks: Container[str]) -> Plan:
         move=options.move,
         laps=options.laps,
         period=options.period,
+        stats=options.stats,
         guests=options.guests,
     )
 

@@ -218,6 +218,7 @@ class Vcpu(Descriptor):
     """A virtual CPU and the page it shares with the kernel."""
 
     RUN: Final = 0x80
+    GET_STATS_FD: Final = 0xCE
     INTERRUPT: Final = 0x86
 
     def __init__(self, fd: int, run_size: int) -> None:
@@ -234,6 +235,10 @@ class Vcpu(Descriptor):
         except InterruptedError:
             return "INTR"
         return EXITS.get(self._reason.value, f"KVM_EXIT_{self._reason.value}")
+
+    def open_stats(self) -> None:
+        """Have KVM's counters of it open for others to read, as QEMU does since 8.1."""
+        self.stats = self.plain(self.GET_STATS_FD)
 
     def io_value(self) -> int:
         """What the guest wrote to a port."""

@@ -44,6 +44,8 @@ def _add_guests(group: argparse._ArgumentGroup) -> None:
     add("--cpu", type=_cpus, default=(), metavar="N,N,…", dest="cpus", help=text)
     text = "CPUs to move to after the first half of every count"
     add("--move", type=_cpus, default=(), metavar="N,N,…", help=text)
+    text = "open KVM's statistics of every vCPU, as QEMU does since 8.1"
+    add("--stats", action="store_true", help=text)
     add("--guests", type=Path, default=FOLDER, metavar="FOLDER", help="where their binaries are")
 
 

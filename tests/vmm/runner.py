@@ -34,6 +34,7 @@ class Plan:
     move: tuple[int, ...] = ()  # where to go half-way; empty: stay
     laps: int = 1  # 0: until stopped
     period: float = 0.0  # seconds that a lap takes at least
+    stats: bool = False  # open KVM's statistics of every vCPU
     guests: Path = FOLDER
 
     def cpu(self, number: int) -> int | None:
@@ -96,6 +97,8 @@ class VirtualMachine:
         for vcpu, window in zip(vcpus, placed.windows, strict=True):
             self.machine.load(self.memory, window, code)
             self.machine.reset(vcpu, window)
+            if plan.stats:
+                vcpu.open_stats()
         self.machine.complete(plan.vcpus)
         self.threads = [
             VcpuThread(self, vcpu, window, first + window.index)

@@ -1,0 +1,44 @@
+"""``kvmstat``: the operands and the output of the manual page it is known by."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from kstats.cli import guarded, options, vcpu
+
+_DESCRIPTION = """\
+Report the activity of virtual CPUs: their exits, injected interrupts, emulated instructions.
+
+  kvmstat                  every second until ^C
+  kvmstat 5                every five seconds
+  kvmstat 1 10             ten reports, on a second each
+"""
+
+
+def parser() -> options.Parser:
+    """The command line of ``kvmstat``."""
+    p = vcpu.Parser(
+        prog="kvmstat",
+        description=_DESCRIPTION,
+        epilog=vcpu.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="kvmstat [-h] [--source bpf|kernel] [interval [count]]",
+        allow_abbrev=False,
+    )
+    vcpu.add_arguments(p)
+    p.add_argument("--debug", action="store_true", help="say what is loaded, and how")
+    p.set_defaults(**vars(vcpu.parser().parse_args([])))
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs ``kvmstat`` with ``argv``; returns the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    return guarded(lambda: run(words), debug="--debug" in words, prog="kvmstat")
+
+
+def run(words: list[str]) -> int:
+    """Runs ``kvmstat``; returns the exit status, raises KstatsError."""
+    return vcpu.watch(parser().parse(words))

@@ -1,0 +1,157 @@
+"""kstats vcpu and kvmstat: the options, what they contradict, and what help tells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+import pytest
+
+from kstats import arch as arches
+from kstats.arch.kvmstat import COLUMNS
+from kstats.cli import kvmstat, main, vcpu
+from kstats.host import Host
+from tests import trees
+
+HINT = "leave it out to go on until ^C"
+
+
+@pytest.fixture(autouse=True)
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """An Intel host without KVM: what makes sense fails with status 4."""
+    host = trees.x64(tmp_path, kvm=False)
+    monkeypatch.setattr(vcpu, "Host", lambda: host)
+    return host
+
+
+def kstats_vcpu(words: list[str]) -> int:
+    return main(["vcpu", *words])
+
+
+COMMANDS = [kstats_vcpu, kvmstat.main]
+
+
+def complaint(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    out, err = capsys.readouterr()
+    assert out == ""
+    return [re.sub("^(kstats|kvmstat): (hint: )?", "", line) for line in err.splitlines()]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["0"], "interval '0' is not between 0.01 and 86400 seconds"),
+        (["soon"], "interval 'soon' is not between 0.01 and 86400 seconds"),
+        (["1", "0"], "count '0' is not a whole number from 1 on"),
+        (["1", "many"], "count 'many' is not a whole number from 1 on"),
+        (["1", "2", "3"], "unrecognized arguments: 3"),
+        (
+            ["--source", "perf"],
+            "argument --source: invalid choice: 'perf' (choose from 'bpf', 'kernel')",
+        ),
+    ],
+)
+def test_slips(
+    command: Callable[[list[str]], int],
+    words: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command(words) == 2
+    line, hint = complaint(capsys)
+    assert line == said
+    assert hint
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        ("-p 1 --vm web", 2, "-p and --vm both choose a VM"),
+        ("-p all", 2, "'all' is no number of a process"),
+        ("--source kernel --probe classic", 2, "--probe is about reading exits"),
+        ("--probe gdb", 2, "x64 has no probe 'gdb'"),
+        ("-o xml", 2, "argument -o: invalid choice: 'xml' (choose from 'table', 'json', 'csv')"),
+        ("-p 4999", 1, "there is no process 4999"),
+        ("--vm web", 1, "no VM matches 'web'"),
+    ],
+)
+def test_what_makes_no_sense_is_told(
+    words: str, status: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["vcpu", *words.split()]) == status
+    assert complaint(capsys)[0] == said
+
+
+@pytest.mark.parametrize("option", ["-p", "-t", "-o", "--rate", "--vm", "--probe"])
+def test_kvmstat_has_the_operands_of_its_manual_and_no_more(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert kvmstat.main([option, "1"]) == 2
+    assert complaint(capsys)[0].startswith(f"unrecognized arguments: {option}")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "words", ["", "5", "0.5 10", "--source bpf 1", "--source kernel 1 1", "--debug"]
+)
+def test_what_makes_sense_gets_as_far_as_the_host(
+    command: Callable[[list[str]], int], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(words.split()) == 4
+    assert complaint(capsys) == ["KVM is not loaded", "load it: modprobe kvm_intel"]
+
+
+def test_all_options_together_make_sense(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "--nonzero --total --rate -t -o csv --probe classic --source bpf 1 1"
+    assert main(["vcpu", *words.split()]) == 4
+    assert complaint(capsys)[0] == "KVM is not loaded"
+
+
+@pytest.mark.parametrize(
+    ("command", "parser"), [(kstats_vcpu, vcpu.parser), (kvmstat.main, kvmstat.parser)]
+)
+def test_help_tells_every_option_and_what_every_column_means_everywhere(
+    command: Callable[[list[str]], int],
+    parser: Callable[[], object],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        command(["--help"])
+    text = capsys.readouterr().out
+    for action in vars(parser())["_actions"]:
+        assert all(option in text for option in action.option_strings)
+    for arch in arches.arches():
+        for name, rules in arch.kvmstat.items():
+            isa = arch.isa(name)
+            assert isa is not None
+            told = text.partition(f"columns on {isa.title}:\n")[2].partition("\n\n")[0]
+            for rule in rules:
+                line = rf"^  {rule.column} .*{re.escape(rule.meaning)}$"
+                assert re.search(line, told, re.MULTILINE)
+                assert rule.differs in told
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_help_marks_what_an_architecture_does_not_have(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["help", "vcpu"])
+    told = capsys.readouterr().out.partition("columns on ARM64:\n")[2]
+    dashes = re.findall(r"^  (\w+) +-:", told, re.MULTILINE)
+    assert dashes == ["irqwx", "iox", "irqs", "emul"]
+    assert set(dashes) < set(COLUMNS)
+
+
+def test_a_backend_without_rules_is_told_what_else_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host = trees.x64(tmp_path / "with", "kvm_intel")
+    monkeypatch.setattr(vcpu, "Host", lambda: host)
+    without = attrs.evolve(arches.find("x64"), kvmstat={})
+    monkeypatch.setattr("kstats.collector.live.find_arch", lambda _: without)
+    assert main(["vcpu", "1", "1"]) == 4
+    line, hint = complaint(capsys)
+    assert line == "the backend x64 does not say what kvmstat's columns are here"
+    assert "kstats exits" in hint
