@@ -85,7 +85,8 @@ class KernelCounters:
 
     def description(self) -> Iterator[str]:
         """What is read, in a line."""
-        yield f"{self.target.source.isa} counters of {len(self._last.vcpus)} vCPUs, read from KVM"
+        known = len(self._last.vcpus)
+        yield f"{self.target.source.isa} counters of {known} vCPUs through their VMMs' descriptors"
 
     def close(self) -> None:
         """Lets go of the VMMs; doing it twice is fine."""

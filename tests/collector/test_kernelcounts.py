@@ -140,4 +140,6 @@ def test_only_the_wanted_processes_are_shown(world: World) -> None:
 def test_it_says_what_it_reads(world: World) -> None:
     world.start(100, QEMU)
     with reading(world) as counters:
-        assert list(counters.description()) == ["vmx counters of 2 vCPUs, read from KVM"]
+        assert list(counters.description()) == [
+            "vmx counters of 2 vCPUs through their VMMs' descriptors"
+        ]

@@ -112,8 +112,12 @@ class Command:
             CommandTimeout: It did not in time; the command was killed.
             CommandFailed: The command ended without having said it.
         """
+        self.wait_until(lambda: text in self.stdout or text in self.stderr, timeout)
+
+    def wait_until(self, condition: Callable[[], bool], timeout: float | None = None) -> None:
+        """Wait until something holds of what it has written; raises as `wait_output` does."""
         until = self._until(timeout)
-        while text not in self.stdout and text not in self.stderr:
+        while not condition():
             if self.status is not None:
                 raise CommandFailed(self._text, self.status, self.stdout, self.stderr)
             self._step(until)

@@ -13,8 +13,11 @@ import attrs
 from tests.hosts import Host
 from tests.hosts.command import Command
 
-ATTACHED = "exits through"
+ATTACHED = " through "
 """What --debug says once counting has begun."""
+
+COMMANDS = (("exits",), ("vcpu",))
+"""The commands that take the place of ``-v``."""
 
 ExitId = tuple[str, int, int]
 """(isa, code, qualifier) as in the JSON reports."""
@@ -33,6 +36,16 @@ class Watch:
         assert done.status == 0, done.stderr
         self.reports = [json.loads(line) for line in done.stdout.splitlines()]
         return self
+
+    def wait_reports(self, count: int, since: str) -> None:
+        """Waits for so many reports that end after a time, as the reports tell it."""
+        begins = '{"time": "'
+
+        def late() -> int:
+            lines = self.command.stdout.splitlines()
+            return sum(line.removeprefix(begins) > since for line in lines if line.endswith("}"))
+
+        self.command.wait_until(lambda: late() >= count)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The rows of all reports."""
@@ -59,7 +72,7 @@ class Watch:
 @contextmanager
 def watching(host: Host, *words: str) -> Iterator[Watch]:
     """Runs kstats with one long interval, ``kstats -v`` unless ``words`` begin with a command."""
-    view = words if words[:1] == ("exits",) else ("-v", "3600", *words)
+    view = words if words[:1] in COMMANDS else ("-v", "3600", *words)
     with host.start(["kstats", *view, "-o", "json", "--debug"], timeout=600) as command:
         yield Watch(command)
 
