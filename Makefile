@@ -3,6 +3,7 @@
 # make unit   the tests that need neither root nor a host
 # make lint   formatters, linters, types
 # make hosts  build the images of the emulated hosts
+# make riscv64  kstats with the backend of examples/ in an emulated RISC-V host
 # make wheel  build the wheel and the source archive into dist/
 # make bench  what kstats itself takes: start, memory, one report
 # make clean  remove what was made here (make distclean: the hosts' images, too)
@@ -17,7 +18,7 @@ RUN_PACKAGES  := python3 python3-venv python3-bpfcc python3-zstandard
 LINT_PACKAGES := clang-format mandoc
 TEST_PACKAGES := chromium chromium-driver
 
-.PHONY: run test unit lint format hosts bench wheel clean distclean host-packages
+.PHONY: run test unit lint format hosts riscv64 bench wheel clean distclean host-packages
 
 run: $(SETUP)
 	@$(BIN)/python -m tests.demo
@@ -46,7 +47,7 @@ lint: $(SETUP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	clang-format --dry-run --Werror bpf/*.c bpf/headers/include/linux/*.h
+	clang-format --dry-run --Werror bpf/*.c examples/*/*/*.c bpf/headers/include/linux/*.h
 	$(BIN)/python tools/gen_man.py $(VENV)/man
 	mandoc -Tlint -Wwarning $(VENV)/man/*
 
@@ -58,6 +59,10 @@ format: $(SETUP)
 
 hosts: $(SETUP) host-packages
 	$(BIN)/python -m tests.hosts build
+
+riscv64: $(SETUP) host-packages
+	@tools/need qemu-system-misc binutils-riscv64-linux-gnu
+	$(BIN)/pytest tests/riscv64/in_host.py
 
 bench: $(SETUP)
 	@$(BIN)/python -m bench.figures

@@ -130,9 +130,10 @@ class ExitEvent:
     """How the kernel's event kvm_exit tells of an exit of an ISA, to those who trace it.
 
     ``pattern`` is what its text looks like, as the kernel and libtraceevent (perf, trace-cmd)
-    print it; group ``vcpu`` is the vCPU where it is told. ``code`` makes a code of the match:
-    None if the exit is none of this ISA. ``bpftrace_code`` gives the code in bpftrace's
-    language, ``bpftrace_filter`` tells this ISA from others that share the event.
+    print it; groups ``name`` and ``vcpu`` are the reason and the vCPU, where they are told.
+    ``code`` makes a code of the match: None if the exit is none of this ISA. ``bpftrace_code``
+    gives the code in bpftrace's language, ``bpftrace_filter`` tells this ISA from others that
+    share the event.
     """
 
     pattern: re.Pattern[str]

@@ -58,11 +58,17 @@ def fits_ftrace(text: str) -> bool:
 def speaks(isa: Isa, text: str) -> bool:
     """Whether the line has an exit that this ISA has, in its own spelling: case matters here."""
     match = _PERF.fullmatch(text) or _FTRACE.fullmatch(text)
-    code = told(isa, match["text"])[0] if match and _event(match) == _EXIT else None
-    if match is None or code is None or code not in isa.reasons:
+    if match is None or _event(match) != _EXIT or isa.event is None:
         return False
+    event = isa.event.pattern.match(match["text"])
+    code = isa.event.code(isa, event) if event else None
+    if event is None or code is None or code not in isa.reasons:
+        return False
+    printed = event.groupdict().get("name")
+    if printed is None:  # its text is like no other's
+        return True
     name, _, _ = isa.reasons[code].name.partition(":")
-    return name in match["text"] or any(p in match["text"] for p in isa.spellings.prefixes)
+    return name in printed or printed.startswith(isa.spellings.prefixes or ("\0",))
 
 
 def told(isa: Isa, text: str) -> tuple[int | None, int | None]:

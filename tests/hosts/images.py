@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from tests.hosts import cache
+from tests.hosts import cache, riscv64
 from tests.hosts.build import kernel as kernels
 from tests.hosts.build import userland as userlands
 from tests.hosts.build.apt import Apt
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.hosts.recipes import Recipe
+
+KERNEL_BUILDERS = {"riscv64": riscv64.build_kernel}
+"""Builders beside the one for most architectures."""
 
 
 @attrs.frozen
@@ -66,7 +69,7 @@ def build(recipe: Recipe) -> Images:
 
     def kernel(target: Path) -> None:
         apt = Apt(packages, recipe.kernel.suite, recipe.arch)
-        kernels.build_kernel(recipe.kernel, apt, target)
+        KERNEL_BUILDERS.get(recipe.arch, kernels.build_kernel)(recipe.kernel, apt, target)
 
     packages = cache.directory() / "packages"
     user_place = cache.entry(*userland_entry(recipe), userland)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from tests.hosts.errors import UnknownHost
-from tests.hosts.machines import ARM64_EL2, X64_SVM, X64_VMX, Machine, Qemu
+from tests.hosts.machines import ARM64_EL2, RISCV64_H, X64_SVM, X64_VMX, Machine, Qemu
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -168,7 +168,37 @@ BENCHES: tuple[Recipe, ...] = (
 )
 """Hosts whose clocks count instructions; the benchmark boots them, the tests do not."""
 
-BY_NAME: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (*RECIPES, *BENCHES)}
+# For the example of a backend in examples/. Before trixie there is no riscv64.
+RISCV64 = Recipe(
+    name="riscv64",
+    arch="riscv64",
+    machine=RISCV64_H,
+    kernel=Kernel("sid", "linux-image-riscv64"),
+    userland=Userland(
+        suite="sid",
+        packages=(
+            "bpftool",
+            "busybox-static",
+            "kmod",
+            "python3",
+            "python3-attr",
+            "python3-bpfcc",
+            "python3-tabulate",
+        ),
+    ),
+    boot_deadline=600,
+    command_deadline=600,
+    deadline=3600,
+)
+
+ASIDE: tuple[Recipe, ...] = (
+    attrs.evolve(SVM, name="svm-bpftrace", userland=BENCH_USERLAND),
+    attrs.evolve(ARM64, name="arm64-bpftrace", userland=BENCH_USERLAND),
+    RISCV64,
+)
+"""Hosts for a single matter each; what they need is not installed for all."""
+
+BY_NAME: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (*RECIPES, *BENCHES, *ASIDE)}
 
 
 def find(name: str) -> Recipe:

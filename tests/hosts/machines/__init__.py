@@ -23,7 +23,28 @@ X64_SVM = Qemu(
     console="ttyS0",
     kvm="kvm_amd",
 )
+RISCV64_H = Qemu(
+    program="qemu-system-riscv64",
+    package="qemu-system-misc",
+    options=("-machine", "virt", "-cpu", "rv64,h=true"),
+    console="ttyS0",
+    kvm="kvm",
+    beside={
+        "/usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin": "qemu-system-data",
+        "riscv64-linux-gnu-objcopy": "binutils-riscv64-linux-gnu",
+    },
+)
 # QEMU emulates no VMX; Bochs does, with EPT. Linux complains about the XSAVE of its newer models.
 X64_VMX = Bochs(model="corei7_haswell_4770", kvm="kvm_intel")
 
-__all__ = ["ARM64_EL2", "X64_SVM", "X64_VMX", "Bochs", "Boot", "Machine", "Qemu", "Running"]
+__all__ = [
+    "ARM64_EL2",
+    "RISCV64_H",
+    "X64_SVM",
+    "X64_VMX",
+    "Bochs",
+    "Boot",
+    "Machine",
+    "Qemu",
+    "Running",
+]

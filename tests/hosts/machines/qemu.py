@@ -34,11 +34,13 @@ class Qemu:
     )
     channel: str = "virtio:kstats"
     counts_instructions: bool = False
+    beside: Mapping[str, str] = attrs.field(factory=dict)
+    """Other programs and files that such hosts need, and their packages."""
 
     @property
     def needs(self) -> Mapping[str, str]:
         """Return what the emulator consists of, and the package that brings it."""
-        return {self.program: self.package}
+        return {self.program: self.package, **self.beside}
 
     def __str__(self) -> str:
         return self.program

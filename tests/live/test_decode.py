@@ -1,0 +1,90 @@
+"""What ftrace and perf tell of a run, decoded, is what kstats counted of it: by CPU and thread."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+import pytest
+
+from kstats.decode import decode
+from kstats.views.exits import count_by
+from tests.hosts import Host
+from tests.live.conftest import Bed, beds
+from tests.live.guests import VMM
+from tests.live.kstats import wait_attached, watching
+
+pytestmark = [
+    pytest.mark.host,
+    # How exits are read does not matter here, how the kernel prints them does.
+    pytest.mark.parametrize("bed", beds("svm", "arm64", "vmx"), indirect=True, scope="session"),
+]
+
+BY = ("cpu", "pid", "tid", "reason")
+INSTANCE = "/sys/kernel/tracing/instances/decode"
+RECORDED = "/tmp/decode.data"  # noqa: S108 - in the host
+LOADS: Mapping[str, str] = {
+    "svm": "cpuid=109,io=23,in=5,rdmsr=31,wrmsr=17,hypercall=7,page=11,mmio=13,wbinvd=3,ud=2",
+    "vmx": "cpuid=109,io=23,in=5,rdmsr=31,wrmsr=17,hypercall=7,page=11,mmio=13,wbinvd=3,ud=2",
+    "arm64": "hypercall=109,smc=23,sys64=31,page=11,exec=5,mmio=13,wfi=3",
+}
+
+Counts = Counter[tuple[Any, ...]]
+
+
+@attrs.frozen
+class Seen:
+    """One run: what kstats counted, the text of ftrace, and kstats in a pipe behind perf."""
+
+    counted: Counts
+    ftrace: bytes
+    perf: Counts
+
+
+def counts_of(rows: Iterable[Mapping[str, Any]]) -> Counts:
+    return Counter({tuple(row[key] for key in BY): row["count"] for row in rows})
+
+
+@pytest.fixture(scope="module")
+def seen(bed: Bed, host: Host) -> Seen:
+    host.run(
+        f"mkdir {INSTANCE} && cd {INSTANCE} && echo 8192 >buffer_size_kb && "
+        "echo 1 >options/record-tgid && "
+        "echo 1 >events/kvm/kvm_exit/enable && echo 1 >events/kvm/kvm_entry/enable"
+    ).check()
+    guest = " ".join([*VMM, "--vcpus", "2", "--cpu", "0,1", "--workload", LOADS[bed.isa]])
+    events = "kvm:kvm_exit,kvm:kvm_entry"
+    with watching(host, "exits", "--by", ",".join(BY)) as watch:
+        wait_attached(watch)
+        host.run(f"perf record -q -a -e {events} -o {RECORDED} {guest}", timeout=600).check()
+        counted = counts_of(watch.stop().rows())
+    text = host.get(f"{INSTANCE}/trace")
+    script = f"perf script -i {RECORDED} -F comm,pid,tid,cpu,time,event,trace 2>/dev/null"
+    shown = host.run(f"{script} | kstats decode - --by {','.join(BY)} -o json", timeout=600)
+    host.run(f"cd / && rmdir {INSTANCE} && rm {RECORDED}").check()
+    rows = [row for line in shown.stdout.splitlines() for row in json.loads(line)["rows"]]
+    return Seen(counted, text, counts_of(rows))
+
+
+def test_the_guest_was_seen(seen: Seen) -> None:
+    assert len({tid for _, _, tid, _ in seen.counted}) == 2
+    assert seen.counted.total() > 300
+
+
+def test_ftrace(bed: Bed, seen: Seen) -> None:
+    found = decode(io.BytesIO(seen.ftrace))
+    (sample,) = found
+    assert (found.format, found.isa, sample.notes) == ("ftrace", bed.isa, ())
+    assert count_by(sample, BY) == seen.counted
+    assert sum(sample.entries.values()) == seen.counted.total()
+
+
+def test_perf_script(bed: Bed, seen: Seen) -> None:
+    if bed.isa == "arm64":  # perf takes events at EL2 for the hypervisor's, and prints none
+        assert not seen.perf
+    else:
+        assert seen.perf == seen.counted
