@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Entries of each physical CPU, beside exits of whatever layout. */
+/* Entries of each physical CPU, beside exits of whatever layout; and what waits for an entry. */
 
 int on_entry(void *ctx)
 {
 	int zero = 0;
 	struct percpu_counts *c = counts.lookup(&zero);
+#if defined(KSTATS_LATENCY) || defined(KSTATS_SPENT)
+	u64 thread = bpf_get_current_pid_tgid();
+#endif
 
+#ifdef KSTATS_LATENCY
+	end_latency(thread);
+#endif
+#ifdef KSTATS_SPENT
+	enter_guest(thread);
+#endif
 	if (c)
 		c->entries++;
 	return SEEN;

@@ -100,5 +100,12 @@ int on_exit(void *ctx)
 	why = exit_code(ctx, &code);
 	if (why || (count_in_table(thread, code) && count_in_hash(thread, code)))
 		count_unattributed(code, why);
+#ifdef KSTATS_LATENCY
+	if (!why)
+		begin_latency(thread, code);
+#endif
+#ifdef KSTATS_SPENT
+	leave_guest(thread, code);
+#endif
 	return SEEN;
 }

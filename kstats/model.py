@@ -23,6 +23,23 @@ its high half 0 where only the process is unknown. CPU is -1 where CPUs were not
 
 
 @attrs.frozen
+class SlowExit:
+    """One exit that took long.
+
+    Attributes:
+        time: When it ended, seconds since the epoch (UTC).
+        code: What it was.
+        place: Where, and of which thread, the guest was left.
+        duration: Until the next entry of the thread, in nanoseconds.
+    """
+
+    time: float
+    code: Code
+    place: Place
+    duration: int
+
+
+@attrs.frozen
 class Spent:
     """Where the time of a thread that runs a vCPU went within a sample, in nanoseconds.
 
@@ -67,6 +84,8 @@ class Sample:
             by :data:`Place` (CPU -1 where CPUs were not told apart): of those that ended within
             the sample. None if it was not measured.
         untimed: Exits whose end was not seen, or found no room: in ``exits`` only.
+        slow: Single exits that took longer than was asked for, in the order of their ends.
+        untold: Exits that took so long, beside those: there were more than can be told.
         spent: Where the time went, by thread, of all that were seen to run a vCPU. None if it
             was not measured.
         notes: What people should know about this sample, a line each.
@@ -88,6 +107,8 @@ class Sample:
     counters: Mapping[Vcpu, Mapping[str, int]] | None = None
     latency: Mapping[Code, Mapping[Place, Histogram]] | None = None
     untimed: int = 0
+    slow: tuple[SlowExit, ...] = ()
+    untold: int = 0
     spent: Mapping[int, Spent] | None = None
     notes: tuple[str, ...] = ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import TypeAlias
 
 import attrs
@@ -10,12 +11,22 @@ Cell: TypeAlias = int | float | str | None
 """A number, a word, or None where there is nothing to say (drawn as ``-``)."""
 
 
+class Unit(enum.StrEnum):
+    """What the numbers of a column are, where people are shown something else than programs."""
+
+    PLAIN = ""
+    DURATION = "duration"
+    """Nanoseconds: ``1.25ms`` on the screen."""
+    PART = "part"
+    """Nanoseconds: the per cent that they are of the table's seconds, on the screen."""
+
+
 @attrs.frozen
 class Heading:
     """``key`` in JSON and CSV; ``label`` on the screen, drawn as part of its ``group`` if any.
 
     Columns of words are ``left``-aligned. ``after`` is a sign that the screen has between this
-    column and the one before, in every line: ``|``.
+    column and the one before, in every line: ``|``. ``unit`` says how the screen writes numbers.
     """
 
     key: str
@@ -23,6 +34,7 @@ class Heading:
     group: str = ""
     left: bool = False
     after: str = ""
+    unit: Unit = Unit.PLAIN
 
 
 @attrs.frozen

@@ -18,6 +18,7 @@ from kstats.decode.tally import NO_CPU
 from kstats.errors import KstatsError, UsageError
 from kstats.model import Sample
 from kstats.render import FORMATS as OUTPUTS
+from kstats.views import View
 from kstats.views.exits import AXES, COUNT, ExitsView, parse_axes
 from kstats.views.exits import Options as ExitsOptions
 from kstats.views.percpu import Options as PerCpuOptions
@@ -138,7 +139,7 @@ def _opened(name: str) -> Generator[BinaryIO, None, None]:
         raise KstatsError(f"cannot read {name}: {error.strerror}") from error
 
 
-def _view(args: argparse.Namespace, decoded: Decoded) -> reporting.View:
+def _view(args: argparse.Namespace, decoded: Decoded) -> View:
     tells = FORMATS[decoded.format].tells
     if args.rate and "times" not in tells:
         raise UsageError(f"{decoded.format} does not tell times", "leave out --rate")

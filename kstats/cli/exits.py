@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 
-from kstats.cli import options, reporting
-from kstats.collector.live import Collector, Target
-from kstats.collector.threads import MORE_THREADS, Filter
+from kstats.arch import lookup
+from kstats.cli import latency, options, reporting
+from kstats.collector.live import Collector, Counting, Target
+from kstats.collector.threads import MORE_THREADS, Filter, PerThread
 from kstats.errors import KstatsError, UsageError
 from kstats.host import Host
+from kstats.model import Code
 from kstats.recording.choose import Choice
+from kstats.views import ExactingView
 from kstats.views.exits import AXES, COUNT, ExitsView, Options, parse_axes
+from kstats.views.only import Only
 from kstats.vms.directory import Directory
 from kstats.vms.select import select
 
@@ -48,11 +53,10 @@ def parser() -> options.Parser:
     )
     add_thread_arguments(p)
     p.add_argument("--vm", metavar="NAME", help="only this VM, by name or pid")
+    p.add_argument("--reason", metavar="NAMES", help="only exits for these, like npf,io or 0x7b")
     p.add_argument("--by", metavar="AXES", help="axes, like cpu,vm,reason (default vm,vcpu,reason)")
     p.add_argument("--top", metavar="N", help="only the N first rows, and the sum of the others")
-    p.add_argument(
-        "--sort", metavar="KEY", default=COUNT.key, help="count (default), or an axis of --by"
-    )
+    p.add_argument("--sort", metavar="KEY", help="a column of numbers (default count), or an axis")
     p.add_argument(
         "--map-entries",
         metavar="N",
@@ -61,6 +65,7 @@ def parser() -> options.Parser:
     p.add_argument("duration", nargs="?", help="seconds of a report (default: until ^C)")
     p.add_argument("count", nargs="?", help="number of reports (default 1)")
     reporting.add_arguments(p)
+    latency.add_arguments(p)
     return p
 
 
@@ -81,37 +86,60 @@ def run(words: list[str]) -> int:
     if args.duration is not None:
         interval = options.seconds(args.duration, "duration")
     count = 1 if args.count is None else options.times(args.count, without="get one report")
-    view = ExitsView(_view_options(args))
+    view = _view(args)
     entries = _entries(args.map_entries)
-    reporting.show(
-        args,
-        view,
-        lambda: collect(args, args.probe, entries),
-        interval,
-        count,
-        only=choice(args) or None,
-        needs=view.needs,
-    )
+
+    def measured(exits: PerThread) -> Counting:
+        return latency.counting(args, exits, _axes(args))
+
+    def live() -> Collector:
+        return collect(args, args.probe, entries, measured)
+
+    show = reporting.show if args.slower_than is None else latency.show_slow
+    show(args, view, live, interval, count, only=choice(args) or None, needs=view.needs)
     return 0
 
 
 def collect(
-    args: argparse.Namespace, probe: str | None = None, entries: int = MORE_THREADS
+    args: argparse.Namespace,
+    probe: str | None = None,
+    entries: int = MORE_THREADS,
+    measured: Callable[[PerThread], Counting] | None = None,
 ) -> Collector:
-    """A collector of the threads that the options choose, on this host."""
+    """A collector of the threads that the options choose, on this host.
+
+    ``measured`` adds to counting exits by thread what else the kernel is to do.
+    """
     host = Host()
     directory = Directory(host)
     wanted = threads_wanted(args, host, directory)
     target = Target.find(host, probe=probe)
-    return Collector(target, target.per_thread(wanted, entries), directory)
+    exits = target.per_thread(wanted, entries)
+    return Collector(target, measured(exits) if measured else exits, directory)
 
 
-def _view_options(args: argparse.Namespace) -> Options:
-    by = _default_axes(args) if args.by is None else parse_axes(args.by)
-    if args.sort not in (COUNT.key, *by):
-        raise UsageError(f"cannot sort by {args.sort!r}", f"sort by {', '.join((COUNT.key, *by))}")
+def _view(args: argparse.Namespace) -> ExactingView:
+    by = _axes(args)
     top = None if args.top is None else options.times(args.top, "--top", "see all rows")
-    return Options(by=by, top=top, sort=args.sort, rate=args.rate)
+    view = latency.view(args, by, top) or ExitsView(_view_options(args, by, top))
+    return view if args.reason is None else Only(view, _codes(args.reason))
+
+
+def _codes(text: str) -> set[Code]:
+    """The exits that ``--reason`` names, of every ISA."""
+    named = (lookup.find(name.strip()) for name in text.split(","))
+    return {(isa.name, reason.code) for found in named for isa, reason in found}
+
+
+def _view_options(args: argparse.Namespace, by: tuple[str, ...], top: int | None) -> Options:
+    sort = COUNT.key if args.sort is None else args.sort
+    if sort not in (COUNT.key, *by):
+        raise UsageError(f"cannot sort by {sort!r}", f"sort by {', '.join((COUNT.key, *by))}")
+    return Options(by=by, top=top, sort=sort, rate=args.rate)
+
+
+def _axes(args: argparse.Namespace) -> tuple[str, ...]:
+    return _default_axes(args) if args.by is None else parse_axes(args.by)
 
 
 def _entries(text: str | None) -> int:

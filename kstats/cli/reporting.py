@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Collection, Generator, Iterable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from typing import Protocol, Self
 
 from kstats import recording
@@ -16,7 +16,7 @@ from kstats.model import Sample
 from kstats.recording.choose import Choice
 from kstats.render import FORMATS, Renderer
 from kstats.render.text import TextRenderer
-from kstats.table import Table
+from kstats.views import View
 
 FOREVER = 1e9
 """Seconds until a report that only ^C asks for: three decades."""
@@ -46,13 +46,6 @@ class Source(Protocol):
 
     def __exit__(self, *_: object) -> None:
         """Ends counting."""
-
-
-class View(Protocol):
-    """What turns samples into tables."""
-
-    def table(self, sample: Sample) -> Table:
-        """The report on one sample."""
 
 
 def add_arguments(parser: argparse.ArgumentParser, *timestamps: str) -> None:
@@ -104,14 +97,23 @@ def show(  # noqa: PLR0913 - what views have in common, and in what they differ
             print_errors(recorded.notes())
         return
     seconds = EVERY_SECOND if interval is None else interval
+    with counted(args, collect, seconds, count) as samples:
+        report(samples, view, renderer(args, seconds))
+
+
+@contextmanager
+def counted(
+    args: argparse.Namespace, collect: Callable[[], Source], interval: float, count: int | None
+) -> Iterator[Generator[Sample, None, None]]:
+    """What is counted from now on, and kept where --record says."""
     with collect() as source, ExitStack() as stack:
         if args.debug:
             describe(source)
-        samples = live(source, seconds, count)
+        samples = live(source, interval, count)
         if args.record is not None:
-            writer = recording.Writer(args.record, header_of(source, seconds))
+            writer = recording.Writer(args.record, header_of(source, interval))
             samples = kept(samples, stack.enter_context(writer))
-        report(samples, view, renderer(args, seconds))
+        yield samples
 
 
 def kept(

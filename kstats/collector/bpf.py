@@ -19,6 +19,7 @@ from typing import NamedTuple
 _SYSCALL = {"x86_64": 321, "s390x": 351, "ppc64le": 361, "ppc64": 361}.get(platform.machine(), 280)
 
 _MAP_LOOKUP_ELEM = 1
+_MAP_DELETE_ELEM = 3
 _PROG_LOAD = 5
 _OBJ_GET_INFO_BY_FD = 15
 _RAW_TRACEPOINT_OPEN = 17
@@ -90,6 +91,29 @@ class Map:
         key_buffer = ctypes.create_string_buffer(key, len(key))
         addresses = (ctypes.addressof(key_buffer), ctypes.addressof(buffer))
         _bpf(_MAP_LOOKUP_ELEM, struct.pack("=I4xQQQ", self.fd, *addresses, 0))
+
+    def read(self, key: bytes) -> bytes | None:
+        """The value of ``key``, of a map that is not per CPU; None if there is none."""
+        buffer = ctypes.create_string_buffer(self.value_size)
+        try:
+            self.read_into(key, buffer)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            return None
+        return buffer.raw
+
+    def delete(self, key: bytes) -> None:
+        """Removes ``key`` from a hash; it may be gone already."""
+        key_buffer = ctypes.create_string_buffer(key, len(key))
+        try:
+            _bpf(
+                _MAP_DELETE_ELEM,
+                struct.pack("=I4xQQQ", self.fd, ctypes.addressof(key_buffer), 0, 0),
+            )
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
 
     def items(self) -> list[tuple[bytes, bytes]]:
         """Every (key, value) of a hash, in one system call (kernels since 5.6)."""

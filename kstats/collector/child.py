@@ -149,6 +149,16 @@ def choose(
     raise Refusal("UnsupportedHostError", f"this kernel offers no way to read exits: {listed}")
 
 
+def common_offsets(fields: list[dict[str, Any]], open_btf: Callable[[], Btf]) -> dict[str, int]:
+    """Offsets that are needed whatever the probe."""
+    try:
+        return btf_offsets(open_btf(), fields) if fields else {}
+    except (NoBtfError, Unavailable) as why:
+        raise Refusal(
+            "UnsupportedHostError", f"this kernel does not tell what is needed: {why}"
+        ) from why
+
+
 def import_bcc() -> Any:
     """The distribution's bcc module, told apart from the index's unrelated one."""
     try:
@@ -238,6 +248,7 @@ def load(plan: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
     probe, defines, rejected = choose(
         plan["probes"], args, lambda: Btf(bcc.lib, plan["btf_modules"])
     )
+    defines |= common_offsets(plan["btf"], lambda: Btf(bcc.lib, plan["btf_modules"]))
     program = Program(bcc, plan, plan["defines"] | defines)
     absent = {a["function"]: why for a in plan["attachments"] if (why := lacking(a))}
     attachments = [

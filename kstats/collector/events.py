@@ -6,7 +6,7 @@ import ctypes
 import struct
 from array import array
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import attrs
 
@@ -70,6 +70,7 @@ class PerThreadWithEvents:
 
     exits: threads.PerThread
     events: tuple[Event, ...]
+    btf: ClassVar = ()
 
     @property
     def files(self) -> Sequence[str]:

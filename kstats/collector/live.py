@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 import attrs
 
 from kstats import arch as arches
-from kstats.arch.base import Arch, ExitSource, Probe
+from kstats.arch.base import Arch, BtfField, ExitSource, Probe
 from kstats.collector import events, loader, percpu, program, threads
 from kstats.errors import UnsupportedHostError, UsageError
 from kstats.host import Host
@@ -114,6 +114,10 @@ class Counting(Protocol):
         """The maps to read."""
 
     @property
+    def btf(self) -> tuple[BtfField, ...]:
+        """Offsets that the files need beside those of the probe."""
+
+    @property
     def attachments(self) -> tuple[loader.Attachment, ...]:
         """Which function runs where."""
 
@@ -158,6 +162,7 @@ class Target:
             btf_modules=self.source.modules,
             attachments=counting.attachments,
             maps=counting.maps,
+            btf=counting.btf,
             attach=attach,
         )
         return loader.load(plan, program.headers())
@@ -282,6 +287,7 @@ def _counted(sample: Sample) -> set[int]:
     """The threads that counted anything."""
     at: list[Iterable[Place]] = [*sample.exits.values(), *sample.events.values()]
     at += (sample.latency or {}).values()
+    at.append([exit_.place for exit_ in sample.slow])
     counted = {thread for places in at for _, thread in places if thread}
     return counted | (sample.spent or {}).keys()
 

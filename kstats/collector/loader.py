@@ -20,7 +20,7 @@ import attrs
 
 import kstats
 from kstats import errors
-from kstats.arch.base import Probe
+from kstats.arch.base import BtfField, Probe
 from kstats.collector import bpf
 
 DISTRIBUTION_PYTHON = "/usr/bin/python3"
@@ -36,7 +36,7 @@ _ANSWER_SIZE = 1 << 16
 
 @attrs.frozen
 class Attachment:
-    """A function and the tracepoint of the kvm group that runs it.
+    """A function and the tracepoint that runs it; a classic one is of the kvm group.
 
     ``attach`` is ``raw``, ``classic``, or empty: as the chosen probe says. With ``at_least`` it
     is left out where the kernel has no such tracepoint, or one of fewer arguments.
@@ -52,8 +52,8 @@ class Attachment:
 class Plan:
     """What to load: the C text, its preprocessor definitions, and what is wanted of it.
 
-    ``probes`` are tried in turn. With ``attach`` false everything is compiled and verified and
-    nothing runs.
+    ``probes`` are tried in turn. ``btf`` are offsets that every one of them needs. With
+    ``attach`` false everything is compiled and verified and nothing runs.
     """
 
     text: str
@@ -62,6 +62,7 @@ class Plan:
     btf_modules: tuple[str, ...]
     attachments: tuple[Attachment, ...]
     maps: tuple[str, ...]
+    btf: tuple[BtfField, ...] = ()
     attach: bool = True
 
 

@@ -133,6 +133,7 @@ class PerCpu:
     attachments: ClassVar = (ON_ENTRY, Attachment("kvm_exit", "on_exit"))
     counted: ClassVar = ("entries", "exits")
     generated: ClassVar = ""
+    btf: ClassVar = ()
 
     @property
     def defines(self) -> dict[str, int]:

@@ -115,6 +115,7 @@ class PerThread:
     more_threads: int = MORE_THREADS
     entries: bool = False
     maps: ClassVar = (*percpu.PerCpu.maps, "threads", "more_threads")
+    btf: ClassVar = ()
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -92,6 +92,7 @@ def _only(sample: Sample, numbers: set[int]) -> Sample:
         counters=counters
         and {vcpu: n for vcpu, n in counters.items() if (vcpu.pid, vcpu.vcpu) in vcpus},
         latency=latency and {code: at for code, at in _at(latency, numbers).items() if at},
+        slow=tuple(exit_ for exit_ in sample.slow if exit_.place[1] in numbers),
         spent=spent and {number: s for number, s in spent.items() if number in numbers},
     )
 

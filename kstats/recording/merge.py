@@ -87,5 +87,6 @@ def _rule(field: Field) -> Callable[[Any, Any], Any]:
 
 _RULES: Mapping[str, Callable[[Any, Any], Any]] = {
     "notes": lambda before, after: tuple(dict.fromkeys((*before, *after))),
+    "slow": operator.add,
 }
 """Fields that go by a rule of their own."""

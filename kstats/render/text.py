@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import ClassVar, TextIO
 
+from kstats.durations import duration
 from kstats.escape import printable
-from kstats.table import Cell, Heading, Table
+from kstats.table import Cell, Heading, Table, Unit
 
 _TOLERANCE, _SLACK = 0.2, 0.1
 """Part of the interval, and seconds, by which a report may be off without a word."""
@@ -45,7 +46,10 @@ class TextRenderer:
     def write(self, table: Table) -> None:
         """Writes one report."""
         rows = [*table.rows, *((table.total,) if table.total else ())]
-        cells = [[_text(cell) for cell in row.cells] for row in rows]
+        writers = [_writer(heading, table.elapsed) for heading in table.headings]
+        cells = [
+            [write(cell) for write, cell in zip(writers, row.cells, strict=True)] for row in rows
+        ]
         header_line, *lines = self._lines(table.headings, cells)
         out = [table.timestamp] if self._timestamps else []
         notes = [*table.notes, *self._odd_length(table)]
@@ -103,6 +107,16 @@ def heading_texts(headings: Iterable[Heading]) -> list[str]:
         closes = heading.group and heading.group != after.group
         texts.append((f"{opens}(" if opens else "") + heading.label + (")" if closes else ""))
     return texts
+
+
+def _writer(heading: Heading, elapsed: float) -> Callable[[Cell], str]:
+    """What writes the cells of a column."""
+    if heading.unit is Unit.DURATION:
+        return lambda cell: duration(cell) if isinstance(cell, int | float) else _text(cell)
+    if heading.unit is Unit.PART:
+        whole = elapsed * 1e9 or 1
+        return lambda cell: _text(100 * cell / whole if isinstance(cell, int | float) else cell)
+    return _text
 
 
 def _text(cell: Cell) -> str:

@@ -9,7 +9,7 @@ import attrs
 
 from kstats import arch as arches
 from kstats.errors import UsageError
-from kstats.model import Code, Sample
+from kstats.model import Code, Place, Sample
 from kstats.table import Cell, Heading, Row, Table
 from kstats.views import gaps
 from kstats.vms.identity import Thread, Vm
@@ -68,6 +68,16 @@ def parse_axes(text: str) -> tuple[str, ...]:
     return axes
 
 
+def headings(by: Sequence[str]) -> tuple[Heading, ...]:
+    """The headings of axes."""
+    return tuple(Heading(axis, axis, left=axis in _WORDS) for axis in by)
+
+
+def threads_needed(by: Sequence[str]) -> tuple[str, ...]:
+    """What axes need that samples may lack."""
+    return ("threads",) if any(axis in THREAD_AXES for axis in by) else ()
+
+
 class ExitsView:
     """Turns samples into tables by the axes asked for; a row for each combination that occurred."""
 
@@ -78,7 +88,7 @@ class ExitsView:
     @property
     def needs(self) -> tuple[str, ...]:
         """What samples must have been made of, besides exits."""
-        return ("threads",) if any(axis in THREAD_AXES for axis in self._options.by) else ()
+        return threads_needed(self._options.by)
 
     def table(self, sample: Sample) -> Table:
         """The report on one sample. Its rows sum to all exits counted, attributed or not."""
@@ -95,7 +105,7 @@ class ExitsView:
             elapsed=sample.elapsed,
             arch=sample.arch,
             unit="per_second" if self._options.rate else "count",
-            headings=(*(Heading(axis, axis, left=axis in _WORDS) for axis in by), COUNT, SHARE),
+            headings=(*headings(by), COUNT, SHARE),
             rows=tuple(Row((*key, n * scale, 100 * n / total)) for key, n in shown),
             gaps=gaps.figures(sample),
             notes=(*gaps.notes(sample), *(gaps.unattributed(sample) if self.needs else ())),
@@ -104,23 +114,39 @@ class ExitsView:
 
 def count_by(sample: Sample, by: Sequence[str]) -> Counter[Key]:
     """Exits by the values of the axes ``by``, in their order."""
-    of_thread = _ThreadCells(sample)
+    keys = Keys(sample, by)
     counts: Counter[Key] = Counter()
     for code, places in sample.exits.items():
-        of_code: dict[str, Cell] = {
-            axis: cell(code) for axis, cell in _CODE_AXES.items() if axis in by
-        }
-        for (cpu, thread), n in places.items():
-            cells = of_code | of_thread.cells(thread) | {"cpu": _cpu(cpu)}
-            counts[tuple(cells[axis] for axis in by)] += n
+        for place, n in places.items():
+            counts[keys.of(code, place)] += n
     for cpu, n in sample.lost.items():
-        unknown: dict[str, Cell] = {**dict.fromkeys(AXES, UNKNOWN), "cpu": _cpu(cpu)}
-        counts[tuple(unknown[axis] for axis in by)] += n
+        counts[keys.of_cpu(cpu)] += n
     return +counts  # without zeros: they did not occur
 
 
-def _cpu(cpu: int) -> Cell:
-    return UNKNOWN if cpu < 0 else cpu
+class Keys:
+    """Who or what an exit counts for: its values of some axes, in their order."""
+
+    def __init__(self, sample: Sample, by: Sequence[str]) -> None:
+        """``by`` are some of :data:`AXES`."""
+        self._by = tuple(by)
+        self._threads = _ThreadCells(sample)
+        self._codes: dict[Code, dict[str, Cell]] = {}
+
+    def of(self, code: Code, place: Place) -> Key:
+        """The values of an exit; a negative CPU is one that is not known."""
+        cpu, thread = place
+        of_code = self._codes.get(code)
+        if of_code is None:
+            of_code = self._codes[code] = {
+                axis: cell(code) for axis, cell in _CODE_AXES.items() if axis in self._by
+            }
+        cells = of_code | self._threads.cells(thread) | {"cpu": cpu if cpu >= 0 else UNKNOWN}
+        return tuple(cells[axis] for axis in self._by)
+
+    def of_cpu(self, cpu: int) -> Key:
+        """The values of an exit of which no more is known than its CPU."""
+        return tuple(cpu if axis == "cpu" else UNKNOWN for axis in self._by)
 
 
 class _ThreadCells:
@@ -172,13 +198,13 @@ def names_of(vms: Iterable[Vm]) -> dict[Vm, str]:
 
 def _ordered(counts: Counter[Key], by: Sequence[str], sort: str) -> list[tuple[Key, int]]:
     """Most first; or ascending by an axis, and most first among equals."""
-    rows = sorted(counts.items(), key=lambda row: (-row[1], tuple(map(_comparable, row[0]))))
+    rows = sorted(counts.items(), key=lambda row: (-row[1], tuple(map(comparable, row[0]))))
     if sort in by:
-        rows.sort(key=lambda row: _comparable(row[0][by.index(sort)]))
+        rows.sort(key=lambda row: comparable(row[0][by.index(sort)]))
     return rows
 
 
-def _comparable(cell: Cell) -> tuple[bool, float, str]:
+def comparable(cell: Cell) -> tuple[bool, float, str]:
     """Numbers by size before words by alphabet."""
     if isinstance(cell, int | float):
         return False, cell, ""

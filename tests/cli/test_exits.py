@@ -70,8 +70,7 @@ def test_threads_are_chosen_as_kvmexit_has_it(
     ],
 )
 def test_axes_follow_from_the_threads_unless_they_are_named(words: str, axes: str) -> None:
-    options = exits._view_options(exits.parser().parse(words.split()))
-    assert " ".join(options.by) == axes
+    assert " ".join(exits._axes(exits.parser().parse(words.split()))) == axes
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import attrs
 from hypothesis import strategies as st
 
 from kstats.histogram import Histogram
-from kstats.model import Sample, Spent
+from kstats.model import Sample, SlowExit, Spent
 from kstats.recording import Clock, Header, Machine
 from kstats.vms.identity import Kind, Thread, Vcpu, Vm
 from tests.samples import SAMPLES
@@ -27,6 +27,8 @@ _CODES = st.tuples(st.sampled_from(("vmx", "arm64")), st.integers(0, 2))
 _HISTOGRAMS = st.lists(st.integers(0, 1 << 40), max_size=4).map(Histogram.of)
 _SPENT = st.builds(Spent, *[_NUMBERS] * 4, st.none() | _NUMBERS)
 
+_SLOW = st.builds(SlowExit, st.floats(0, 4e9), _CODES, _PLACES, _NUMBERS)
+
 
 def _few(keys: st.SearchStrategy[Any], values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.dictionaries(keys, values, max_size=3)
@@ -42,6 +44,8 @@ EXTRAS = st.fixed_dictionaries(
         | _few(st.builds(Vcpu, *[_NUMBERS] * 4), _few(st.text(max_size=3), _NUMBERS)),
         "latency": st.none() | _few(_CODES, _few(_PLACES, _HISTOGRAMS)),
         "untimed": _NUMBERS,
+        "slow": st.lists(_SLOW, max_size=2).map(tuple),
+        "untold": _NUMBERS,
         "spent": st.none() | _few(_NUMBERS, _SPENT),
     }
 )

@@ -58,8 +58,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace, isa: str, lacks: Container[str]) -> Plan:
-    if min(options.vms, options.vcpus) < 1 or min(options.laps, options.period) < 0:
-        raise WorkloadError("--vms and --vcpus are at least 1, --laps and --period at least 0")
+    if min(options.vms, options.vcpus) < 1:
+        raise WorkloadError("--vms and --vcpus are at least 1")
+    if min(options.laps, options.period, options.delay) < 0:
+        raise WorkloadError("--laps, --period and --delay are at least 0")
     return Plan(
         isa=isa,
         workload=_workload(options.workload, isa, lacks),
@@ -70,6 +72,7 @@ def _plan(options: argparse.Namespace, isa: str, lacks: Container[str]) -> Plan:
         laps=options.laps,
         period=options.period,
         stats=options.stats,
+        delay=options.delay / 1e6,
         guests=options.guests,
     )
 

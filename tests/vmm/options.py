@@ -56,6 +56,8 @@ def _add_times(group: argparse._ArgumentGroup) -> None:
     add("--forever", action="store_const", const=0, dest="laps", help=text)
     text = "start a lap at most this often"
     add("--period", type=float, default=0.0, metavar="SECONDS", help=text)
+    text = "answer the guest's accesses to ports and devices so much later, but not its rings"
+    add("--delay", type=int, default=0, metavar="MICROSECONDS", help=text)
     text = "say when ready, begin when a byte comes on stdin"
     add("--wait", action="store_true", help=text)
     text = "keep the VMs afterwards: so long, or until stdin ends; SIGTERM ends both"

@@ -19,6 +19,7 @@ from .layout import Window, layout
 from .machine import Machine
 from .workload import Workload, expected, expected_halves, wants_irqchip
 
+_ACCESSES: Final = frozenset({"IO", "MMIO"})
 _HARMLESS: Final = frozenset({"IO", "MMIO", "HLT", "INTR", "SET_TPR"})
 
 
@@ -35,6 +36,7 @@ class Plan:
     laps: int = 1  # 0: until stopped
     period: float = 0.0  # seconds that a lap takes at least
     stats: bool = False  # open KVM's statistics of every vCPU
+    delay: float = 0.0  # seconds before an access to a port or a device is answered
     guests: Path = FOLDER
 
     def cpu(self, number: int) -> int | None:
@@ -48,7 +50,10 @@ class Plan:
 
 @dataclass
 class VcpuReport:
-    """What one vCPU did. `user_exits` counts returns of KVM_RUN by KVM_EXIT name."""
+    """What one vCPU did. `user_exits` counts returns of KVM_RUN by KVM_EXIT name.
+
+    `delays` are what the VMM itself measured of its delays: how many, and seconds in all.
+    """
 
     vcpu: int
     tid: int = 0
@@ -57,6 +62,8 @@ class VcpuReport:
     laps: int = 0
     runs: int = 0
     user_exits: Counter[str] = field(default_factory=Counter)
+    delays: int = 0
+    delayed: float = 0.0
     elapsed: float = 0.0
 
     def as_json(self, plan: Plan) -> dict[str, Any]:
@@ -184,7 +191,15 @@ class VcpuThread(threading.Thread):
             self._vm.machine.inject(self._vcpu)
         elif reason not in _HARMLESS:
             raise GuestError(f"vCPU {self.report.vcpu} stopped with KVM_EXIT {reason}")
+        elif self._vm.plan.delay and reason in _ACCESSES:
+            self._delay(self._vm.plan.delay)
         return True
+
+    def _delay(self, seconds: float) -> None:
+        began = time.monotonic()
+        time.sleep(seconds)
+        self.report.delayed += time.monotonic() - began
+        self.report.delays += 1
 
     def _answer(self, ring: Ring) -> bool:
         if ring is Ring.LAP:

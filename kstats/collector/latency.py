@@ -1,0 +1,164 @@
+"""How long exits take, by bpf/latency.c: reading it, and the difference of two readings."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from array import array
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import attrs
+
+from kstats.arch.base import BtfField
+from kstats.collector import threads
+from kstats.collector.bpf import Map
+from kstats.collector.loader import Attachment, Loaded
+from kstats.histogram import SUB_BITS, SUB_BUCKETS, Histogram, bounds
+from kstats.model import Code, Place, Sample
+
+OPEN_EXITS = 16384
+"""Threads whose exits can be timed at once."""
+
+LATENCIES = 65536
+"""Places for the histograms' powers of two: about six for each reason of a thread."""
+
+_KEY = struct.Struct("=QQiI")
+_VALUE = struct.Struct(f"={SUB_BUCKETS + 3}Q")
+_TOTAL, _MINIMUM, _MAXIMUM = range(SUB_BUCKETS, SUB_BUCKETS + 3)
+_ZERO = (0,) * (SUB_BUCKETS + 3)
+
+Power: TypeAlias = tuple[int, int, int, int]
+"""(thread, code, cpu, power of two)."""
+
+Values: TypeAlias = Mapping[Power, tuple[int, ...]]
+"""Running totals: the power's buckets, then total, minimum and maximum."""
+
+
+@attrs.frozen(eq=False)
+class Snapshot:
+    """Running totals since the program was attached."""
+
+    base: threads.Snapshot
+    values: Values
+    untimed: int
+
+
+class Reader:
+    """Takes snapshots: two system calls more than counting by thread."""
+
+    def __init__(self, loaded: Loaded, base: threads.Reader, cpus: int) -> None:
+        """``base`` reads the counts, on so many CPUs."""
+        self._base = base
+        self._latencies = loaded.maps["latencies"]
+        self._untimed = loaded.maps["untimed"]
+        self._cpus = cpus
+
+    def snapshot(self) -> Snapshot:
+        """The totals now."""
+        # Latencies first: what they have ended has been counted when the counts are read.
+        values = {_KEY.unpack(key): _VALUE.unpack(value) for key, value in self._latencies.items()}
+        untimed = per_cpu_sum(self._untimed, self._cpus)
+        return Snapshot(self._base.snapshot(), values, untimed)
+
+
+def per_cpu_sum(counter: Map, cpus: int) -> int:
+    """The sum of a per-CPU array of one number."""
+    buffer = ctypes.create_string_buffer(8 * cpus)
+    counter.read_into(struct.pack("=I", 0), buffer)
+    return sum(array("Q", buffer.raw))
+
+
+@attrs.frozen(eq=False)
+class Latencies:
+    """Counts exits by thread, and measures how long they take.
+
+    ``base`` must count entries as well. With ``by_cpu``, they are measured by the CPU where the
+    guest was left, too, which takes a place for each.
+    """
+
+    base: threads.PerThread
+    by_cpu: bool = False
+    open_exits: int = OPEN_EXITS
+    latencies: int = LATENCIES
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files of bpf/ after the architecture's."""
+        return ("latency.c", *self.base.files)
+
+    @property
+    def generated(self) -> str:
+        """The filter, in C."""
+        return self.base.generated
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """The maps to read."""
+        return (*self.base.maps, "latencies", "untimed")
+
+    @property
+    def attachments(self) -> tuple[Attachment, ...]:
+        """Which function runs where."""
+        return self.base.attachments
+
+    @property
+    def btf(self) -> tuple[BtfField, ...]:
+        """Offsets that the files need."""
+        return tuple(self.base.btf)
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """Which fields of its samples are counted, and whether by thread."""
+        return (*self.base.counted, "latency")
+
+    @property
+    def defines(self) -> dict[str, int]:
+        """The preprocessor definitions that the files need."""
+        return self.base.defines | {
+            "KSTATS_LATENCY": 1,
+            "KSTATS_LATENCY_BY_CPU": int(self.by_cpu),
+            "KSTATS_OPEN_EXITS": self.open_exits,
+            "KSTATS_LATENCIES": self.latencies,
+        }
+
+    def reader(self, loaded: Loaded) -> Reader:
+        """What takes the snapshots."""
+        return Reader(loaded, self.base.reader(loaded), len(self.base.layout.cpus))
+
+    def sample(self, before: Snapshot, now: Snapshot, online: tuple[int, ...]) -> Sample:
+        """What was counted and measured between two snapshots."""
+        return attrs.evolve(
+            self.base.sample(before.base, now.base, online),
+            latency=self._latency(before.values, now.values),
+            untimed=now.untimed - before.untimed,
+        )
+
+    def _latency(self, before: Values, now: Values) -> dict[Code, dict[Place, Histogram]]:
+        latency: dict[Code, dict[Place, Histogram]] = {}
+        for key, values in now.items():
+            grown = _grown(key[-1], before.get(key, _ZERO), values)
+            if grown.buckets:
+                thread, code, cpu, _ = key
+                places = latency.setdefault((self.base.layout.isa, code), {})
+                places[cpu, thread] = places.get((cpu, thread), Histogram()) + grown
+        return latency
+
+
+def _grown(power: int, before: tuple[int, ...], now: tuple[int, ...]) -> Histogram:
+    """What was added to a power of two.
+
+    The kernel has the extremes since the beginning: one that did not change may not have been
+    met again, and then it is the bound of the outermost bucket that was.
+    """
+    first = power << SUB_BITS
+    counts = {first + i: now[i] - before[i] for i in range(SUB_BUCKETS) if now[i] != before[i]}
+    if not counts:
+        return Histogram()
+    minimum, maximum = now[_MINIMUM], now[_MAXIMUM]
+    if any(before[:SUB_BUCKETS]):
+        if minimum == before[_MINIMUM]:
+            minimum = max(bounds(min(counts))[0], minimum)
+        if maximum == before[_MAXIMUM]:
+            maximum = min(bounds(max(counts))[1], maximum)
+    return Histogram(counts, now[_TOTAL] - before[_TOTAL], minimum, maximum)

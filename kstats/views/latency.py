@@ -1,0 +1,261 @@
+"""``kstats exits --latency``: how long exits take, by any axes; ``--histogram``: all of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+import attrs
+
+from kstats import arch as arches
+from kstats.arch.base import Category
+from kstats.histogram import SUB_BITS, Histogram, bounds
+from kstats.model import Code, Sample
+from kstats.table import Cell, Heading, Row, Table, Unit
+from kstats.views import gaps
+from kstats.views.exits import COUNT, Key, Keys, comparable, headings, threads_needed
+
+IDLE = "(idle)"
+OTHERS = "(others)"
+
+_PERCENTILES = (50, 90, 99)
+
+
+def _nanoseconds(label: str) -> Heading:
+    return Heading(f"{label}_ns", label, unit=Unit.DURATION)
+
+
+TIMES = (
+    _nanoseconds("total"),
+    Heading("share", "share%"),
+    *map(_nanoseconds, ("min", "mean", *(f"p{percent}" for percent in _PERCENTILES), "max")),
+)
+"""The columns after the count; ``share`` is of the time of all exits but the idle ones."""
+
+SORTS = tuple(h.key.removesuffix("_ns") for h in (COUNT, *TIMES) if h.key != "share")
+"""The columns that rows can be sorted by, the largest first."""
+
+_LINES = 24
+"""A histogram of more lines than that has wider ones."""
+
+
+@attrs.frozen
+class Options:
+    """What to show.
+
+    Attributes:
+        by: The axes, in the order of the columns.
+        top: At most this many rows; one more has the sum of the others.
+        sort: One of :data:`SORTS` (the largest first), or of ``by`` (ascending).
+        rate: Counts and totals per second of time that really passed.
+    """
+
+    by: tuple[str, ...] = ("vm", "vcpu", "reason")
+    top: int | None = None
+    sort: str = "total"
+    rate: bool = False
+
+
+@attrs.frozen
+class Exits:
+    """Exits of one sort: how many there were, and how long those took that ended."""
+
+    count: int = 0
+    latency: Histogram = attrs.field(factory=Histogram)
+
+    def __add__(self, other: Exits) -> Exits:
+        return Exits(self.count + other.count, self.latency + other.latency)
+
+    def cells(self, whole: int | None, scale: float) -> tuple[Cell, ...]:
+        """The columns from the count on; shares are of ``whole`` nanoseconds."""
+        latency = self.latency
+        total = latency.total if scale == 1 else latency.total * scale
+        share = 100 * latency.total / whole if whole else None
+        mean = None if latency.mean is None else round(latency.mean)
+        percentiles = [latency.percentile(percent) for percent in _PERCENTILES]
+        count = self.count if scale == 1 else self.count * scale
+        if mean is None:
+            return count, 0, share, *[None] * (len(TIMES) - 2)
+        return count, total, share, latency.minimum, mean, *percentiles, latency.maximum
+
+
+@attrs.frozen(eq=False)
+class Measured:
+    """The exits of a sample by the values of some axes; those that wait for work by themselves."""
+
+    busy: Mapping[Key, Exits]
+    idle: Exits
+
+    @classmethod
+    def of(cls, sample: Sample, by: tuple[str, ...]) -> Measured:
+        """What a sample has."""
+        keys = Keys(sample, by)
+        busy: dict[Key, Exits] = {}
+        idle = Exits()
+        for code, place, exits in _all(sample):
+            if is_idle(code):
+                idle += exits
+            else:
+                key = keys.of(code, place)
+                busy[key] = busy.get(key, Exits()) + exits
+        for cpu, n in sample.lost.items():
+            key = keys.of_cpu(cpu)
+            busy[key] = busy.get(key, Exits()) + Exits(n)
+        return cls(busy, idle)
+
+
+def _all(sample: Sample) -> Iterator[tuple[Code, tuple[int, int], Exits]]:
+    for code, places in sample.exits.items():
+        for place, n in places.items():
+            yield code, place, Exits(n)
+    for code, latencies in (sample.latency or {}).items():
+        for place, latency in latencies.items():
+            yield code, place, Exits(0, latency)
+
+
+def is_idle(code: Code) -> bool:
+    """Whether a guest leaves with it because it has nothing to do."""
+    return arches.reason(*code).category is Category.IDLE
+
+
+class LatencyView:
+    """How long exits take, a row for each combination of the axes' values that occurred."""
+
+    def __init__(self, options: Options | None = None) -> None:
+        """The default options show reasons by VM and vCPU."""
+        self._options = options or Options()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What samples must have been made of, besides exits."""
+        return ("latency", *threads_needed(self._options.by))
+
+    def table(self, sample: Sample) -> Table:
+        """The report on one sample. Its rows sum to all exits counted."""
+        by = self._options.by
+        measured = Measured.of(sample, by)
+        whole = sum(exits.latency.total for exits in measured.busy.values())
+        scale = 1 / sample.elapsed if self._options.rate and sample.elapsed else 1
+        rows = [
+            Row((*key, *exits.cells(whole, scale)))
+            for key, exits in _shown(measured.busy, self._options)
+        ]
+        if measured.idle.count or measured.idle.latency.count:
+            rows.append(Row((*_named(IDLE, by), *measured.idle.cells(None, scale))))
+        return Table(
+            timestamp=sample.timestamp,
+            elapsed=sample.elapsed,
+            arch=sample.arch,
+            unit="per_second" if self._options.rate else "count",
+            headings=(*headings(by), COUNT, *TIMES),
+            rows=tuple(rows),
+            names=len(by),
+            gaps=_figures(sample),
+            notes=_notes(sample),
+        )
+
+
+def _named(name: str, by: tuple[str, ...]) -> Key:
+    return (name, *[None] * (len(by) - 1))
+
+
+def _shown(busy: Mapping[Key, Exits], options: Options) -> list[tuple[Key, Exits]]:
+    """The rows in their order, and what they leave out in one more."""
+    ordered = _ordered(busy, options)
+    shown, hidden = ordered[: options.top], ordered[options.top or len(ordered) :]
+    if hidden:
+        rest = sum((exits for _, exits in hidden), Exits())
+        shown.append((_named(OTHERS, options.by), rest))
+    return shown
+
+
+def _ordered(busy: Mapping[Key, Exits], options: Options) -> list[tuple[Key, Exits]]:
+    if options.sort in options.by:
+        at = options.by.index(options.sort)
+        ordered = _ordered(busy, attrs.evolve(options, sort="total"))
+        return sorted(ordered, key=lambda row: comparable(row[0][at]))
+    column = [h.key.removesuffix("_ns") for h in (COUNT, *TIMES)].index(options.sort)
+
+    def rank(row: tuple[Key, Exits]) -> tuple[float, tuple[tuple[bool, float, str], ...]]:
+        value = row[1].cells(None, 1)[column]
+        largest_first = -value if isinstance(value, int | float) else 0
+        return largest_first, tuple(map(comparable, row[0]))
+
+    return sorted(busy.items(), key=rank)
+
+
+def _figures(sample: Sample) -> tuple[tuple[str, int], ...]:
+    return (*gaps.figures(sample), ("untimed", sample.untimed))
+
+
+def _notes(sample: Sample) -> tuple[str, ...]:
+    notes = gaps.notes(sample)
+    if sample.untimed:
+        said = "exits whose end was not seen, or found no room: counted, but not timed"
+        notes = (*notes, f"{sample.untimed} {said}")
+    return notes
+
+
+class HistogramView:
+    """All of how long exits take: a row for each bucket of each row of :class:`LatencyView`."""
+
+    def __init__(self, options: Options | None = None, *, bars: int = 0) -> None:
+        """With ``bars``, buckets are merged to few enough for a screen, and drawn so wide."""
+        self._options = options or Options()
+        self._bars = bars
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What samples must have been made of, besides exits."""
+        return ("latency", *threads_needed(self._options.by))
+
+    def table(self, sample: Sample) -> Table:
+        """The report on one sample; idle exits come last."""
+        by = self._options.by
+        measured = Measured.of(sample, by)
+        shown = _shown(measured.busy, self._options)
+        shown.append((_named(IDLE, by), measured.idle))
+        scale = 1 / sample.elapsed if self._options.rate and sample.elapsed else 1
+        return Table(
+            timestamp=sample.timestamp,
+            elapsed=sample.elapsed,
+            arch=sample.arch,
+            unit="per_second" if self._options.rate else "count",
+            headings=(*headings(by), *self._headings()),
+            rows=tuple(
+                Row((*key, *cells)) for key, exits in shown for cells in self._cells(exits, scale)
+            ),
+            names=len(by),
+            gaps=_figures(sample),
+            notes=_notes(sample),
+        )
+
+    def _headings(self) -> tuple[Heading, ...]:
+        bar = (Heading("bar", "", left=True),) if self._bars else ()
+        return (*map(_nanoseconds, ("from", "to")), COUNT, *bar)
+
+    def _cells(self, exits: Exits, scale: float) -> Iterator[tuple[Cell, ...]]:
+        if not self._bars:
+            for bucket, n in sorted(exits.latency.buckets.items()):
+                yield *bounds(bucket), n if scale == 1 else n * scale
+            return
+        lines = _lines(exits.latency)
+        most = max((n for _, _, n in lines), default=1)
+        for low, high, n in lines:
+            bar = "#" * max(round(self._bars * n / most), 1 if n else 0)
+            yield low, high, n if scale == 1 else n * scale, bar
+
+
+def _lines(latency: Histogram) -> list[tuple[int, int, int]]:
+    """(from, to, count) without gaps, with neighbours merged until a screen holds them."""
+    for merged in range(SUB_BITS + 1):
+        counts: Counter[int] = Counter()
+        for bucket, n in latency.buckets.items():
+            counts[bucket >> merged] += n
+        if not counts or max(counts) - min(counts) < _LINES or merged == SUB_BITS:
+            break
+    first, last = min(counts, default=0), max(counts, default=-1)
+    return [
+        (bounds(i << merged)[0], bounds((i + 1 << merged) - 1)[1] + 1, counts[i])
+        for i in range(first, last + 1)
+    ]
