@@ -188,7 +188,9 @@ class Spending:
         notes = sample.notes
         if more := now.unseen - before.unseen:
             notes = (*notes, f"{more} events of threads that found no room: their time is unknown")
-        return attrs.evolve(sample, spent=_spent(before, now), notes=notes)
+        # The moments between which the time went, so that it sums to what passed.
+        elapsed = (now.now - before.now) / 1e9
+        return attrs.evolve(sample, elapsed=elapsed, spent=_spent(before, now), notes=notes)
 
 
 def _spent(before: Snapshot, now: Snapshot) -> dict[int, Spent]:
