@@ -131,6 +131,7 @@ class _Side:
     subject: Subject
     tally: Tally
     part: Part
+    possible: frozenset[Category]
 
 
 def compare(tallies: Mapping[str, Tally], options: Options | None = None) -> Comparison:
@@ -153,7 +154,7 @@ def compare(tallies: Mapping[str, Tally], options: Options | None = None) -> Com
 
 
 def _sides(label: str, tally: Tally) -> Iterator[_Side]:
-    names = _part_names(tally)
+    names, isas, possible = _part_names(tally), tally.isas, tally.possible()
     order = sorted(tally.parts, key=lambda key: _order(tally, key))
     for key in order or [None]:
         part = tally.parts.get(key, Part())
@@ -162,7 +163,7 @@ def _sides(label: str, tally: Tally) -> Iterator[_Side]:
             recording=label,
             part=names.get(key),
             arch=tally.arch,
-            isas=tally.isas,
+            isas=isas,
             begin=_iso(tally.begin),
             end=_iso(tally.end),
             seconds=part.seconds,
@@ -172,7 +173,7 @@ def _sides(label: str, tally: Tally) -> Iterator[_Side]:
             exits=part.exits.total(),
             gaps=dict(tally.gaps),
         )
-        yield _Side(subject, tally, part)
+        yield _Side(subject, tally, part, possible)
 
 
 def _part_names(tally: Tally) -> dict[PartKey, Cell]:
@@ -265,8 +266,9 @@ def _count(side: _Side, key: Key) -> int | None:
     if key is None:
         return exits.total()
     if isinstance(key, Category):
-        possible = key in side.tally.possible()
-        return sum(exits[c] for c in exits if side.tally.category(c) is key) if possible else None
+        if key not in side.possible:
+            return None
+        return sum(n for code, n in exits.items() if side.tally.category(code) is key)
     return exits[key] if key == LOST or key[0] in side.subject.isas else None
 
 
