@@ -188,6 +188,7 @@ def _time_axis(axes: Axes, timeline: Timeline) -> tuple[float, float]:
     locator = dates.AutoDateLocator(tz=UTC, minticks=3, maxticks=8)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator, tz=UTC))
+    axes.xaxis.get_offset_text().set_color(_INK)
     begin, end = map(float, _days(np.array([timeline.starts[0], timeline.ends[-1]])))
     end = max(end, begin + _SHORTEST)
     axes.set_xlim(begin, end)

@@ -214,8 +214,8 @@ def _keys(sides: Sequence[_Side], *, reasons: bool) -> Iterator[tuple[str, Key]]
         counts.update(side.part.exits)
     for category in Category:
         yield str(category), category
-        for code, _ in counts.most_common():
-            if sides[0].tally.category(code) is category:
+        for code, n in counts.most_common():
+            if n and sides[0].tally.category(code) is category:
                 yield str(category), code
     yield TOTAL, None
 

@@ -25,7 +25,7 @@ PartKey: TypeAlias = Hashable
 Key: TypeAlias = Category | Code | None
 """What a spread is of: a category, a reason, or all exits (None)."""
 
-Exits: TypeAlias = dict[PartKey, Counter[Code]]
+Exits: TypeAlias = dict[PartKey, dict[Code, int]]
 
 
 @attrs.define(eq=False)
@@ -139,31 +139,42 @@ class Tally:
 
 
 def _whole(sample: Sample) -> Exits:
-    exits = Counter({code: sum(places.values()) for code, places in sample.exits.items()})
-    exits[LOST] = sum(sample.lost.values())
-    return {None: +exits}
+    exits = {code: sum(places.values()) for code, places in sample.exits.items()}
+    return _with_lost({None: exits}, None, sum(sample.lost.values()))
 
 
 def _by_cpu(sample: Sample) -> Exits:
-    parts: Exits = {cpu: Counter() for cpu in sample.cpus}
+    parts: Exits = {cpu: {} for cpu in sample.cpus}
     for code, places in sample.exits.items():
         for (cpu, _), n in places.items():
-            parts.setdefault(cpu, Counter())[code] += n
+            exits = parts.get(cpu)
+            if exits is None:
+                exits = parts[cpu] = {}
+            exits[code] = exits.get(code, 0) + n
     for cpu, n in sample.lost.items():
-        parts.setdefault(cpu, Counter())[LOST] += n
-    return {cpu: +exits for cpu, exits in parts.items()}
+        _with_lost(parts, cpu, n)
+    return parts
 
 
 def _by_vm(sample: Sample) -> Exits:
-    vms = {number: thread.vm for number, thread in sample.threads.items()}
-    parts: Exits = {vm: Counter() for vm in vms.values()}
+    parts: Exits = {thread.vm: {} for thread in sample.threads.values()}
+    # Looked up by thread: a VM's own hash is of all that it is.
+    of_thread = {number: parts[thread.vm] for number, thread in sample.threads.items()}
+    unknown: dict[Code, int] = {}
     for code, places in sample.exits.items():
-        for (_, thread), n in places.items():
-            parts.setdefault(vms.get(thread), Counter())[code] += n
-    lost = sum(sample.lost.values())
-    if lost:
-        parts.setdefault(None, Counter())[LOST] += lost
-    return {vm: +exits for vm, exits in parts.items()}
+        for (_, number), n in places.items():
+            exits = of_thread.get(number, unknown)
+            exits[code] = exits.get(code, 0) + n
+    if unknown:
+        parts[None] = unknown
+    return _with_lost(parts, None, sum(sample.lost.values()))
+
+
+def _with_lost(parts: Exits, key: PartKey, n: int) -> Exits:
+    if n:
+        exits = parts.setdefault(key, {})
+        exits[LOST] = exits.get(LOST, 0) + n
+    return parts
 
 
 _SPLITS: Mapping[str | None, Callable[[Sample], Exits]] = {
