@@ -115,12 +115,12 @@ class VcpuView:
         return {whose: [tally.cell(rule) for rule in rules] for whose, tally in did.items()}
 
     def _dashes(self, sample: Sample, rules: Iterable[Rule]) -> Iterator[str]:
-        """Why a column has no numbers on this host, though it has on its ISA: told once."""
+        """Why a column that its ISA has is not in the sample: told once."""
         for rule in rules:
             lacking = sorted(_lacking(sample, rule))
             if lacking and rule.column not in self._told:
                 self._told.add(rule.column)
-                yield f"{rule.column} is -: there is no {' and no '.join(lacking)} on this host"
+                yield f"{rule.column} is -: {' and '.join(lacking)} not counted here"
 
 
 @attrs.frozen
@@ -173,7 +173,7 @@ def _kept(sample: Sample, rules: Sequence[Rule]) -> _Rows:
 
 
 def _lacking(sample: Sample, rule: Rule) -> set[str]:
-    """What a column is made of and this host does not have."""
+    """What a column is made of and was not counted, or is not kept."""
     if sample.counters is None:
         return {event.tracepoint for event in rule.events if event.label not in sample.events}
     kept = set[str]().union(*sample.counters.values())

@@ -10,9 +10,12 @@ import attrs
 import pytest
 
 from kstats import arch as arches
+from kstats import recording
 from kstats.arch.kvmstat import COLUMNS
 from kstats.cli import kvmstat, main, vcpu
 from kstats.host import Host
+from kstats.model import Sample
+from kstats.vms.identity import Kind, Thread, Vcpu, Vm
 from tests import trees
 
 HINT = "leave it out to go on until ^C"
@@ -155,3 +158,53 @@ def test_a_backend_without_rules_is_told_what_else_there_is(
     line, hint = complaint(capsys)
     assert line == "the backend x64 does not say what kvmstat's columns are here"
     assert "kstats exits" in hint
+
+
+KEPT = {"exits": 9, "halt_exits": 4}
+ONE = 100 << 32 | 101
+WEB = Vm(100, 1, Kind.QEMU, "web", 9)
+COUNTED = Sample(
+    arch="x64",
+    time=1_769_860_800.25,
+    elapsed=1.0,
+    cpus=(0, 1),
+    entries={},
+    exits={("vmx", 12): {(0, ONE): 4}},
+    isa="vmx",
+    threads={ONE: Thread(101, 100, 0, WEB)},
+)
+
+
+def recorded(folder: Path, sample: Sample, *counted: str) -> str:
+    """A recording of a sample, twice."""
+    file = folder / "kept.jsonl"
+    header = recording.describe(Host(folder, "x86_64"), "x64", ["vmx"], counted=counted)
+    with recording.Writer(file, header) as writer:
+        writer.write(sample)
+        writer.write(attrs.evolve(sample, time=sample.time + 1))
+    return str(file)
+
+
+def test_a_recording_shows_what_was_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = recorded(tmp_path, COUNTED, "exits", "threads")
+    assert main(["vcpu", "--input", file, "--vm", "web"]) == 0
+    header, *lines = capsys.readouterr().out.splitlines()
+    words = [" ".join(line.split()) for line in (header, *lines) if not line.startswith("#")]
+    assert words == [
+        "pid vcpu | exits : haltx irqx irqwx iox mmiox | irqs emul eptv",
+        *["100 0 | 4 : 4 0 0 0 - | - - 0"] * 2,
+    ]
+
+
+def test_a_recording_of_kvms_counters_is_shown_as_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = attrs.evolve(COUNTED, exits={}, threads={}, counters={Vcpu(100, 0, 7, 11): KEPT})
+    file = recorded(tmp_path, kept, "counters")
+    assert main(["vcpu", "--input", file, "--source", "kernel", "-o", "csv", "2"]) == 0
+    out, _ = capsys.readouterr()
+    assert out.splitlines()[1].split(",")[2:6] == ["100", "0", "18", "8"]
+    assert main(["vcpu", "--input", file]) == 2
+    assert "threads were not counted" in complaint(capsys)[0]
