@@ -73,8 +73,8 @@ def add_thread_arguments(p: argparse.ArgumentParser) -> None:
     """The options that choose threads, as kvmexit has them."""
     p.add_argument("-p", "--pid", metavar="PID", help="only this process")
     which = p.add_mutually_exclusive_group()
-    which.add_argument("-v", "--vcpu", metavar="VCPU", help="only this vCPU of PID")
-    which.add_argument("-a", "--alltids", action="store_true", help="each thread of PID by itself")
+    which.add_argument("-v", "--vcpu", metavar="VCPU", help="only this vCPU of it")
+    which.add_argument("-a", "--alltids", action="store_true", help="each thread of it by itself")
     which.add_argument("-t", "--tid", metavar="TID", help="only this thread")
     which.add_argument("-T", "--tids", metavar="TIDS", help="only these threads")
 
@@ -166,7 +166,7 @@ def choice(args: argparse.Namespace) -> Choice:
     Raises:
         UsageError: options that contradict each other, numbers that are none.
     """
-    if (args.vcpu is not None or args.alltids) and args.pid is None:
+    if (args.vcpu is not None or args.alltids) and args.pid is None and args.vm is None:
         raise UsageError("-v and -a choose among the threads of a process", "name it: -p PID")
     texts = [] if args.tids is None else args.tids.split(",")
     if args.tid is not None:
@@ -201,8 +201,7 @@ def threads_wanted(args: argparse.Namespace, host: Host, directory: Directory) -
         pids |= {vm.pid for vm in select(directory.vms(), wanted.vm)}
     if wanted.vcpu is None:
         return Filter(frozenset(pids), wanted.tids)
-    (pid,) = pids
-    return Filter(frozenset(pids), frozenset(_vcpu_threads(pid, wanted.vcpu, directory)))
+    return Filter(frozenset(pids), frozenset(_vcpu_threads(pids, wanted.vcpu, directory)))
 
 
 def _must_exist(number: int, what: str, host: Host) -> None:
@@ -217,11 +216,12 @@ def _number(text: str, what: str) -> int:
     return int(text)
 
 
-def _vcpu_threads(pid: int, vcpu: int, directory: Directory) -> set[int]:
-    """The threads that run a vCPU of that number: one for each VM of the process."""
-    threads = [t for ts in directory.vms().values() for t in ts if t.pid == pid]
+def _vcpu_threads(pids: set[int], vcpu: int, directory: Directory) -> set[int]:
+    """The threads that run a vCPU of that number: one for each VM of the processes."""
+    threads = [t for ts in directory.vms().values() for t in ts if t.pid in pids]
     found = {thread.tid for thread in threads if thread.vcpu == vcpu}
     if found:
         return found
     known = ", ".join(str(t.vcpu) for t in threads if t.vcpu is not None) or "none that is known"
-    raise KstatsError(f"process {pid} has no vCPU {vcpu}", f"its vCPUs: {known}")
+    whose = " and ".join(map(str, sorted(pids)))
+    raise KstatsError(f"process {whose} has no vCPU {vcpu}", f"its vCPUs: {known}")

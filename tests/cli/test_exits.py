@@ -13,6 +13,7 @@ from kstats.host import Host
 from kstats.views.exits import AXES
 from kstats.vms.directory import Directory
 from tests import trees
+from tests.vms.trees import Tree
 
 COUNT_OF = "{} is not a whole number from 1 on"
 PROCESS, THREADS = 4000, (4001, 4002)
@@ -160,3 +161,26 @@ def test_a_vcpu_that_is_not_there_comes_with_those_that_are(host: Host) -> None:
     with pytest.raises(KstatsError) as caught:
         wanted(host, "-p 4000 -v 7")
     assert caught.value.hint == "its vCPUs: none that is known"
+
+
+@pytest.mark.parametrize(
+    ("words", "tid"), [("-p 100 -v 1", 111), ("-p 100 -v 10", 120), ("--vm web -v 1", 111)]
+)
+def test_vcpu_1_is_not_vcpu_10(tmp_path: Path, words: str, tid: int) -> None:
+    tree = Tree(tmp_path)
+    threads = {str(110 + vcpu): f"CPU {vcpu}/KVM" for vcpu in range(11)}
+    descriptors = {"9": "anon_inode:kvm-vm"}
+    tree.process(100, "qemu-kvm", "-name", "guest=web", fds=descriptors, threads=threads)
+    assert wanted(tree.host, words) == Filter(frozenset({100}), frozenset({tid}))
+
+
+def test_a_vcpu_of_each_of_several_vms(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    for pid in (100, 200):
+        tree.process(pid, "qemu-kvm", "-name", f"guest=web{pid}")
+        tree.vm(pid, 9, {0: pid + 1, 1: pid + 2})
+        for tid in (pid + 1, pid + 2):
+            tree.thread(pid, tid, "qemu-kvm")
+    assert wanted(tree.host, "--vm web* -v 1") == Filter(
+        frozenset({100, 200}), frozenset({102, 202})
+    )
