@@ -48,10 +48,16 @@ BEDS = (
     Bed("vmx-5.10", "vmx", "raw-arg", _VMX),
 )
 
+WITH_QEMU = (
+    Bed("svm-qemu", "svm", "raw-btf", _X64),
+    Bed("arm64-qemu", "arm64", "raw", _ARM64),
+)
+"""Hosts that have a QEMU, for its sake: only tests that name them run there."""
+
 
 def beds(*recipes: str) -> list[ParameterSet]:
-    """Parameters for ``bed``: those of the recipes named, or all."""
-    chosen = [bed for bed in BEDS if not recipes or bed.recipe in recipes]
+    """Parameters for ``bed``: those of the recipes named, or :data:`BEDS`."""
+    chosen = [bed for bed in BEDS + WITH_QEMU if bed.recipe in recipes] if recipes else BEDS
     return [pytest.param(bed, id=bed.recipe) for bed in chosen]
 
 

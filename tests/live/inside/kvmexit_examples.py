@@ -1,0 +1,54 @@
+"""Runs in a host: each command beside VMs of its own that make their exits while it counts.
+
+Standard input has a JSON list of commands, each with the options of its VMs: ``$PID`` is the
+first VM, ``$TID0``, ``$TID1`` … are the threads of its vCPUs. Standard output gets what each
+command wrote, how it ended, and what its VMs tell, in the same order.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from string import Template
+from subprocess import PIPE, Popen
+from typing import Any
+
+VMM = ("python3", "/payload/vmm/vmm.py", "--wait", "--hold")
+AT_ONCE = 2  # as many as the host has CPUs, and memory for compilers
+
+
+def run(example: dict[str, Any]) -> dict[str, Any]:
+    """Starts the VMs, then the command; lets the VMs begin once it counts."""
+    words = [*VMM, *example["vms"]]
+    with Popen(words, stdin=PIPE, stdout=PIPE, text=True) as vmm:
+        assert vmm.stdin
+        assert vmm.stdout
+        first, *_ = json.loads(vmm.stdout.readline())["ready"]
+        numbers = {f"TID{vcpu['vcpu']}": vcpu["tid"] for vcpu in first["vcpus"]}
+        command = Template(example["command"]).substitute(numbers, PID=first["pid"])
+        with Popen(shlex.split(command), stdout=PIPE, stderr=PIPE, text=True) as counting:
+            assert counting.stdout
+            title = counting.stdout.readline()
+            vmm.stdin.write("\n")
+            vmm.stdin.flush()
+            vms = json.loads(vmm.stdout.readline())["vms"]
+            if example["interrupt"]:
+                counting.send_signal(signal.SIGINT)
+            output, errors = counting.communicate()
+        vmm.stdin.close()
+    return {
+        "command": command,
+        "title": title,
+        "output": output,
+        "errors": errors,
+        "status": counting.returncode,
+        "vms": vms,
+    }
+
+
+if __name__ == "__main__":
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        print(json.dumps(list(pool.map(run, json.load(sys.stdin)))))

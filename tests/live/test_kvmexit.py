@@ -1,0 +1,149 @@
+"""``kvmexit``: each example of its manual page, as it is written there, around known guests."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from tests.hosts import Host
+from tests.live.conftest import Bed, beds
+from tests.live.inside import kvmexit_examples
+from tests.vmm import workload as workloads
+
+pytestmark = [
+    pytest.mark.host,
+    pytest.mark.parametrize("bed", beds("svm", "arm64"), indirect=True, scope="session"),
+]
+
+INSIDE = "/run/kvmexit_examples.py"
+SCRIPT = Path(kvmexit_examples.__file__)
+ABOUT = "Display kvm exit reasons and statistics for"
+FOREVER = "... Hit Ctrl-C to end."
+
+
+@attrs.frozen
+class Example:
+    """A command, what its title says, and whose exits it shows: (VM, vCPU); None is all."""
+
+    command: str
+    title: str
+    shows: tuple[int, tuple[int, ...]] | None
+    columns: str = "KVM_EXIT_REASON COUNT"
+    vms: int = 2
+    vcpus: int = 2
+
+    @property
+    def name(self) -> str:
+        """What a test of it is called."""
+        return self.command.replace(" ", "")
+
+
+BOTH = (0, (0, 1))
+EXAMPLES = (
+    Example("kvmexit", f"all threads{FOREVER}", None, "PID TID KVM_EXIT_REASON COUNT"),
+    Example(
+        "kvmexit 6", "all threads after sleeping 6 secs.", None, "PID TID KVM_EXIT_REASON COUNT"
+    ),
+    Example("kvmexit -p $PID 5", "PID $PID after sleeping 5 secs.", BOTH),
+    Example(
+        "kvmexit -p $PID 5 -a",
+        "PID $PID and its all threads after sleeping 5 secs.",
+        BOTH,
+        "TID KVM_EXIT_REASON COUNT",
+    ),
+    Example("kvmexit -p $PID -v 0", f"PID $PID VCPU 0{FOREVER}", (0, (0,))),
+    Example("kvmexit -p $PID -v 0 4", "PID $PID VCPU 0 after sleeping 4 secs.", (0, (0,))),
+    Example("kvmexit -t $TID1 10", "TID $TID1 after sleeping 10 secs.", (0, (1,))),
+    Example(
+        "kvmexit -T '$TID1,$TID0'",
+        f"TIDS ['$TID1', '$TID0']{FOREVER}",
+        BOTH,
+        "TID KVM_EXIT_REASON COUNT",
+    ),
+    # Not in the manual: vCPU 1 is not vCPU 10, whose thread's name begins the same.
+    Example("kvmexit -p $PID -v 1", f"PID $PID VCPU 1{FOREVER}", (0, (1,)), vms=1, vcpus=11),
+)
+LOADS = {
+    "x64": "cpuid=211,rdmsr=53,wrmsr=31,io=17",
+    "arm64": "hypercall=211,smc=53,sys64=31,mmio=17",
+}
+
+
+@pytest.fixture(scope="module")
+def results(bed: Bed, host: Host) -> dict[str, dict[str, Any]]:
+    """What became of each example, by its command."""
+    load = LOADS["arm64" if bed.isa == "arm64" else "x64"]
+    asked = [
+        {
+            "command": example.command,
+            "interrupt": example.title.endswith(FOREVER),
+            "vms": ["--vms", str(example.vms), "--vcpus", str(example.vcpus), "--workload", load],
+        }
+        for example in EXAMPLES
+    ]
+    host.put(INSIDE, SCRIPT.read_bytes())
+    done = host.run(["python3", INSIDE], stdin=json.dumps(asked).encode(), timeout=900).check()
+    answers = json.loads(done.stdout)
+    return dict(zip((example.command for example in EXAMPLES), answers, strict=True))
+
+
+def filled(text: str, result: dict[str, Any]) -> str:
+    """A text with the numbers of the first VM."""
+    vm = result["vms"][0]
+    for vcpu in reversed(vm["vcpus"]):
+        text = text.replace(f"$TID{vcpu['vcpu']}", str(vcpu["tid"]))
+    return text.replace("$PID", str(vm["pid"]))
+
+
+def wanted(
+    example: Example, result: dict[str, Any], load: str, isa: str
+) -> Counter[tuple[str, ...]]:
+    """The rows that the guests must have made, by the words before the count."""
+    names = {name: n for (_, name), n in workloads.expected(workloads.parse(load), isa).items()}
+    columns = example.columns.split()[:-1]
+    rows: Counter[tuple[str, ...]] = Counter()
+    for number, vm in enumerate(result["vms"]):
+        for vcpu in vm["vcpus"]:
+            if example.shows and (
+                number != example.shows[0] or vcpu["vcpu"] not in example.shows[1]
+            ):
+                continue
+            for name, n in names.items():
+                words = {"PID": str(vm["pid"]), "TID": str(vcpu["tid"]), "KVM_EXIT_REASON": name}
+                rows[tuple(words[column] for column in columns)] += n
+    return rows
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_each_example_counts_whom_it_names_to_the_unit(
+    bed: Bed, results: dict[str, dict[str, Any]], example: Example
+) -> None:
+    result = results[example.command]
+    assert result["status"] == 0, result["errors"]
+    assert result["title"] == f"{ABOUT} {filled(example.title, result)}\n"
+    header, *lines = result["output"].splitlines()
+    assert header.split() == example.columns.split()
+    load = LOADS["arm64" if bed.isa == "arm64" else "x64"]
+    vague = {exit_.name for exit_ in workloads.inexact(workloads.parse(load), bed.isa)}
+    pids = {str(vm["pid"]) for vm in result["vms"]}
+    rows: Counter[tuple[str, ...]] = Counter()
+    for line in lines:
+        *words, count = line.split()
+        words[-1] = re.sub(":.*", "", words[-1])
+        # Without a process named, the VMs of another example may show up.
+        if words[-1] not in vague and ("PID" not in header or words[0] in pids):
+            rows[tuple(words)] += int(count)
+    assert rows == wanted(example, result, load, bed.isa)
+
+
+def test_reasons_come_most_frequent_first(results: dict[str, dict[str, Any]]) -> None:
+    lines = results["kvmexit -p $PID 5"]["output"].splitlines()[1:]
+    counts = [int(line.split()[-1]) for line in lines]
+    assert len(counts) > 3
+    assert counts == sorted(counts, reverse=True)
