@@ -1,10 +1,13 @@
-"""``kstats exits`` in emulated KVM hosts: two VMs, two vCPUs each, one of them moving."""
+"""``kstats exits`` in emulated KVM hosts: two VMs, two vCPUs each, one of them moving.
+
+A third has four vCPUs on one CPU. All is counted once, on every axis.
+"""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import attrs
@@ -12,48 +15,71 @@ import pytest
 
 from tests.hosts import Host
 from tests.live.conftest import Bed, beds
-from tests.live.guests import VMM, guest
+from tests.live.guests import guest
 from tests.live.kstats import Watch, wait_attached, watching
 from tests.vmm import workload as workloads
 
-pytestmark = [
-    pytest.mark.host,
-    # How exits are read is the other file's matter; how threads are told apart is the same there.
-    pytest.mark.parametrize("bed", beds("svm", "arm64"), indirect=True, scope="session"),
-]
+pytestmark = pytest.mark.host
 
-Exits = Counter[tuple[str, ...]]
 
-LOADS: Mapping[str, tuple[str, str]] = {
-    "x64": ("cpuid=1009,rdmsr=307,wrmsr=151,io=83", "cpuid=211,hypercall=53,io=41"),
-    "arm64": ("hypercall=1009,smc=53,mmio=83", "hypercall=211,sys64=307,mmio=41"),
+def in_hosts(*recipes: str) -> pytest.MarkDecorator:
+    """Runs a test in these hosts."""
+    return pytest.mark.parametrize("bed", beds(*recipes), indirect=True, scope="session")
+
+
+# How exits are read is the other file's matter; how threads are told apart is the same there.
+in_all = in_hosts("svm", "arm64")
+
+LOADS: Mapping[str, tuple[str, ...]] = {
+    "x64": (
+        "cpuid=1009,rdmsr=307,wrmsr=151,io=83",
+        "cpuid=211,hypercall=53,io=41",
+        "cpuid=500,io=20",
+    ),
+    "arm64": (
+        "hypercall=1009,smc=53,mmio=83",
+        "hypercall=211,sys64=307,mmio=41",
+        "hypercall=500,mmio=20",
+    ),
 }
+STILL, MOVED, CROWDED = range(3)
 
 
 @attrs.frozen
 class Fleet:
-    """What two VMs did, as their VMMs tell, and as kstats counted it on every axis at once."""
+    """What the VMs did, as their VMMs tell, and as it was counted on every axis at once.
+
+    ``rows`` are of ``kstats exits``, ``scarce`` is one with hardly any room for threads.
+    """
 
     vms: tuple[dict[str, Any], ...]
-    loads: tuple[str, str]
+    loads: tuple[str, ...]
     rows: tuple[dict[str, Any], ...]
-
-
-def loads(bed: Bed) -> tuple[str, str]:
-    return LOADS["arm64" if bed.isa == "arm64" else "x64"]
+    scarce: Watch
 
 
 @pytest.fixture(scope="module")
 def fleet(bed: Bed, host: Host) -> Fleet:
-    first, second = loads(bed)
-    with watching(host, "exits", "--by", "cpu,pid,tid,vcpu,reason") as watch:
-        wait_attached(watch)
-        with (
-            guest(host, "--vcpus", "2", "--cpu", "0,1", "--workload", first) as still,
-            guest(host, "--vcpus", "2", "--cpu", "0", "--move", "1", "--workload", second) as moved,
-        ):
-            watch.stop()
-    return Fleet((still["vms"][0], moved["vms"][0]), (first, second), rows_of(watch))
+    loads = LOADS["arm64" if bed.isa == "arm64" else "x64"]
+    places = (
+        ("--vcpus", "2", "--cpu", "0,1"),
+        ("--vcpus", "2", "--cpu", "0", "--move", "1"),
+        ("--vcpus", "4", "--cpu", "1"),
+    )
+    with (
+        watching(host, "exits", "--by", "cpu,pid,tid,vcpu,reason") as watch,
+        watching(host, "exits", "--by", "cpu,tid,reason", "--map-entries", "1") as scarce,
+        ExitStack() as guests,
+    ):
+        wait_attached(watch, scarce)
+        reports = [
+            guests.enter_context(guest(host, *place, "--workload", load))
+            for place, load in zip(places, loads, strict=True)
+        ]
+        watch.stop()
+        scarce.stop()
+    vms = tuple(report["vms"][0] for report in reports)
+    return Fleet(vms, loads, rows_of(watch), scarce)
 
 
 def rows_of(watch: Watch) -> tuple[dict[str, Any], ...]:
@@ -79,48 +105,62 @@ def expected(load: str, isa: str, *, moves: bool) -> Counter[str]:
     return Counter({name: n for (_, name), n in counts.items()})
 
 
-@pytest.mark.parametrize("vm", [0, 1], ids=["still", "moved"])
+@in_all
+@pytest.mark.parametrize("vm", [STILL, MOVED], ids=["still", "moved"])
 @pytest.mark.parametrize("vcpu", [0, 1])
 def test_every_thread_has_its_own_exits_to_the_unit(
     bed: Bed, fleet: Fleet, vm: int, vcpu: int
 ) -> None:
     report = fleet.vms[vm]
     tid = report["vcpus"][vcpu]["tid"]
-    wanted = expected(fleet.loads[vm], bed.isa, moves=vm == 1)
+    wanted = expected(fleet.loads[vm], bed.isa, moves=vm == MOVED)
     assert counted(fleet, bed.isa, pid=report["pid"], tid=tid) == wanted
+    assert counted(fleet, bed.isa, tid=tid, vcpu=vcpu) == wanted
+    assert counted(fleet, bed.isa, pid=report["pid"], vcpu=vcpu) == wanted
 
 
+@in_all
+@pytest.mark.parametrize("vcpu", [0, 1])
+def test_a_pinned_vcpu_is_on_its_cpu(bed: Bed, fleet: Fleet, vcpu: int) -> None:
+    wanted = expected(fleet.loads[STILL], bed.isa, moves=False)
+    assert counted(fleet, bed.isa, pid=fleet.vms[STILL]["pid"], cpu=vcpu) == wanted
+
+
+@in_all
 @pytest.mark.parametrize("vcpu", [0, 1])
 def test_a_moving_vcpu_is_split_where_it_moved(bed: Bed, fleet: Fleet, vcpu: int) -> None:
-    tid = fleet.vms[1]["vcpus"][vcpu]["tid"]
-    halves = workloads.expected_halves(workloads.parse(fleet.loads[1]), bed.isa)
+    tid = fleet.vms[MOVED]["vcpus"][vcpu]["tid"]
+    halves = workloads.expected_halves(workloads.parse(fleet.loads[MOVED]), bed.isa)
     for cpu, half in enumerate(halves):
         wanted = Counter({name: n for (_, name), n in half.items() if n})
         assert counted(fleet, bed.isa, tid=tid, cpu=cpu) == wanted
 
 
-def test_vcpu_numbers_are_the_vmms(bed: Bed, host: Host) -> None:
-    options = ("--wait", "--forever", "--period", "0.2", "--vcpus", "2")
-    words = [*VMM, *options, "--workload", loads(bed)[0]]
-    with host.start(words, stdin=b"\n", timeout=600) as vmm:
-        vmm.wait_output('"ready"')
-        (told,) = json.loads(vmm.stdout.splitlines()[0])["ready"]
-        counted = host.run(["kstats", "exits", "--by", "tid,vcpu", "-o", "json", "5"], timeout=300)
-    numbers = {(row["tid"], row["vcpu"]) for row in json.loads(counted.check().stdout)["rows"]}
-    assert numbers == {(vcpu["tid"], vcpu["vcpu"]) for vcpu in told["vcpus"]}
+@in_all
+def test_too_small_a_map_loses_whose_exits_they_are_and_nothing_else(
+    bed: Bed, fleet: Fleet
+) -> None:
+    (report,) = fleet.scarce.reports
+    everything = attrs.evolve(fleet, rows=tuple(report["rows"]))
+    assert counted(everything, bed.isa) == counted(fleet, bed.isa)
+    for cpu in (0, 1):
+        assert counted(everything, bed.isa, cpu=cpu) == counted(fleet, bed.isa, cpu=cpu)
+    lost = sum(row["count"] for row in report["rows"] if row["tid"] == "?")
+    assert lost > sum(row["count"] for row in report["rows"]) / 2
+    assert [note.split()[:4] for note in report["notes"]] == [[str(lost), "exits", "found", "no"]]
 
 
-FOUR = "cpuid=500,io=20"
+@in_all
+def test_vcpu_numbers_are_the_vmms(fleet: Fleet) -> None:
+    threads = {vcpu["tid"]: vcpu["vcpu"] for vm in fleet.vms for vcpu in vm["vcpus"]}
+    assert len(threads) == 2 + 2 + 4
+    assert {row["tid"]: row["vcpu"] for row in fleet.rows} == threads
 
 
-def test_four_vcpus_on_one_cpu_are_told_apart(bed: Bed, host: Host) -> None:
-    load = FOUR if bed.isa != "arm64" else "hypercall=500,mmio=20"
-    with watching(host, "exits", "--by", "cpu,tid,reason") as watch:
-        wait_attached(watch)
-        with guest(host, "--vcpus", "4", "--cpu", "1", "--workload", load) as report:
-            watch.stop()
-    (vm,) = report["vms"]
-    fleet = Fleet((vm,), (load, load), rows_of(watch))
-    wanted = expected(load, bed.isa, moves=False)
-    for vcpu in vm["vcpus"]:
-        assert counted(fleet, bed.isa, tid=vcpu["tid"], cpu=1) == wanted
+@in_all
+@pytest.mark.parametrize("vcpu", range(4))
+def test_four_vcpus_on_one_cpu_are_told_apart(bed: Bed, fleet: Fleet, vcpu: int) -> None:
+    tid = fleet.vms[CROWDED]["vcpus"][vcpu]["tid"]
+    wanted = expected(fleet.loads[CROWDED], bed.isa, moves=False)
+    assert counted(fleet, bed.isa, tid=tid, cpu=1) == wanted
+    assert counted(fleet, bed.isa, tid=tid) == wanted
