@@ -33,14 +33,14 @@ def parser() -> options.Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    p.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
+    p.add_argument("shell", choices=SHELLS, metavar="SHELL", help="for bash, zsh or fish")
     p.add_argument(
         "program",
         nargs="?",
         choices=PROGRAMS,
         default="kstats",
         metavar="PROGRAM",
-        help=f"{', '.join(PROGRAMS)} (default kstats)",
+        help=f"of {' or '.join(PROGRAMS)} (default kstats)",
     )
     p.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
     return p
