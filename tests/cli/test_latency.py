@@ -1,0 +1,109 @@
+"""The options about time of kstats exits: what they load, and what each slip of the pen costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kstats.cli import exits, latency, main
+from kstats.collector import percpu
+from kstats.collector.latency import Latencies
+from kstats.collector.slow import SlowExits
+from kstats.collector.spent import Spending
+from kstats.collector.threads import PerThread
+from tests import trees
+
+EXITS = PerThread(percpu.Layout("x64", "vmx", (0, 1), (0, 1)))
+
+
+@pytest.fixture(autouse=True)
+def _bare_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An Intel host without KVM: what makes sense fails with status 4."""
+    host = trees.x64(tmp_path, kvm=False)
+    monkeypatch.setattr(exits, "Host", lambda: host)
+
+
+def complaint(capsys: pytest.CaptureFixture[str]) -> str:
+    """The line that was printed."""
+    out, err = capsys.readouterr()
+    assert out == ""
+    return err.splitlines()[0].removeprefix("kstats: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--latency --sort colour", "cannot sort by 'colour'"),
+        ("--latency --sort share", "cannot sort by 'share'"),
+        ("--histogram --by vm --sort cpu", "cannot sort by 'cpu'"),
+        ("--slower-than soon", "--slower-than 'soon' is no duration"),
+        ("--slower-than 500", "--slower-than '500' is no duration"),
+        ("--slower-than -1us", "argument --slower-than: expected one argument"),
+        ("--slower-than=0us", "--slower-than '0us' is no duration"),
+        ("--slower-than=", "--slower-than '' is no duration"),
+        ("--slower-than 1ms --top 3", "--slower-than has no rows to sort or choose, and no rates"),
+        ("--time --rate", "--time has no rows to sort or choose, and no rates"),
+        ("--time --sort vm", "--time has no rows to sort or choose, and no rates"),
+        ("--time --by cpu", "--time is not told by cpu"),
+        ("--time --by vm,reason", "--time is not told by reason"),
+        ("--time --by colour", "there is no axis 'colour'"),
+        ("--time --reason io", "--time is not told by reason"),
+        ("--time --latency", "argument --latency: not allowed with argument --time"),
+        ("--reason colour", "no exit is called 'colour'"),
+    ],
+)
+def test_slips(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["exits", *words.split()]) == 2
+    assert complaint(capsys) == said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--latency --by cpu,reason --sort p99 --top 5 --rate 1 2",
+        "--latency --sort reason --by reason",
+        "--histogram --reason npf,0x7b -o json 5",
+        "--slower-than 1.5ms --by vm,reason --reason EPT_VIOLATION 5",
+        "--time --by vm,vcpu,pid,tid 1",
+    ],
+)
+def test_what_makes_sense_gets_as_far_as_the_host(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["exits", *words.split()]) == 4
+    assert complaint(capsys) == "KVM is not loaded"
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "attached"),
+    [
+        ("", PerThread, {"kvm_exit"}),
+        ("--latency", Latencies, {"kvm_exit", "kvm_entry"}),
+        ("--histogram", Latencies, {"kvm_exit", "kvm_entry"}),
+        ("--slower-than 1ms", SlowExits, {"kvm_exit", "kvm_entry"}),
+        (
+            "--time",
+            Spending,
+            {
+                *("kvm_exit", "kvm_entry", "kvm_userspace_exit", "kvm_vcpu_wakeup"),
+                *("sched_switch", "sched_wakeup", "sched_process_exit"),
+            },
+        ),
+    ],
+)
+def test_nothing_is_attached_that_the_view_does_not_need(
+    words: str, kind: type, attached: set[str]
+) -> None:
+    args = exits.parser().parse(words.split())
+    counting = latency.counting(args, EXITS, ("vm", "reason"))
+    assert isinstance(counting, kind)
+    assert {attachment.tracepoint for attachment in counting.attachments} == attached
+
+
+@pytest.mark.parametrize(("by", "told_apart"), [("vm,reason", False), ("cpu,reason", True)])
+def test_latencies_are_by_cpu_only_if_it_is_an_axis(by: str, *, told_apart: bool) -> None:
+    args = exits.parser().parse(["--latency"])
+    counting = latency.counting(args, EXITS, by.split(","))
+    assert isinstance(counting, Latencies)
+    assert counting.by_cpu is told_apart

@@ -1,0 +1,295 @@
+"""How long exits take and where time goes, in emulated KVM hosts, around waits that are known."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import attrs
+import pytest
+
+from tests.hosts import Host
+from tests.live.conftest import Bed, beds
+from tests.live.guests import VMM, guest
+from tests.live.kstats import Watch, wait_attached, watching
+from tests.vmm import workload as workloads
+
+pytestmark = [
+    pytest.mark.host,
+    pytest.mark.parametrize("bed", beds("svm", "arm64"), indirect=True, scope="session"),
+]
+
+MS = 10**6
+ERROR = 0.125  # of a percentile
+SLEEP, DELAY = 3, 2  # milliseconds that the guest waits for its timer, and for the VMM
+DELAYS = 41
+IDLE = "(idle)"
+PERF_DATA = "/root/perf.data"
+
+
+PERF_LINE = re.compile(r"^\s*([\w-]+(?: excp)?)\s+(\d+)\s+[\d.]+%.*?([\d.]+)us\s*\(", re.MULTILINE)
+"""A line of its report: name, samples, per cent of samples and time, min, max, mean."""
+
+
+@attrs.frozen
+class Load:
+    """What a guest does, and the reasons of what is waited for."""
+
+    mixed: str
+    access: str
+    long_sleep: str
+    long_access: str
+    spin: str = "spin=2000"
+
+
+LOADS: Mapping[str, Load] = {
+    "svm": Load(
+        f"cpuid=307,io={DELAYS},sleep@{SLEEP}000=31,spin=200", "io", "sleep@1000000=9", "io=9"
+    ),
+    "arm64": Load(
+        f"hypercall=307,mmio={DELAYS},wfi@{SLEEP}000=31,spin=200",
+        "DABT_LOW",
+        "wfi@1000000=9",
+        "mmio=9",
+    ),
+}
+
+
+def kernel_halted(host: Host) -> int:
+    """Nanoseconds that vCPUs of the VMs that are alive were halted, by KVM's own counters."""
+    parts = ("halt_wait_ns", "halt_poll_success_ns", "halt_poll_fail_ns")
+    return sum(int(host.get(f"/sys/kernel/debug/kvm/{part}")) for part in parts)
+
+
+@attrs.frozen
+class Observed:
+    """One guest's run, as everybody saw it who watched."""
+
+    vcpu: dict[str, Any]
+    latency: dict[str, dict[str, Any]]
+    plain: Counter[str]
+    spent: dict[str, int]
+    slow: list[dict[str, Any]]
+    halted: int
+    perf: str
+
+
+def rows_of(watch: Watch, tid: int) -> list[dict[str, Any]]:
+    """The rows of one thread, and those that say nothing of threads."""
+    return [row for row in watch.rows() if row["tid"] in (tid, IDLE)]
+
+
+@contextmanager
+def perf_kvm(host: Host, bed: Bed) -> Iterator[list[str]]:
+    """Has perf measure the same, where it can; its report is there afterwards."""
+    report: list[str] = []
+    if bed.isa == "arm64":  # it times the guest there, and not exits
+        yield report
+        return
+    words = ["perf", "kvm", "stat", "record", "-a", "-o", PERF_DATA, "sleep", "3600"]
+    with host.start(words, timeout=600) as perf:
+        host.run("sleep 3").check()
+        yield report
+        perf.stop()
+    words = ["perf", "kvm", "-i", PERF_DATA, "stat", "report", "--event=vmexit"]
+    shown = host.run(words, timeout=300)
+    report.append(shown.stdout + shown.stderr)
+
+
+@pytest.fixture(scope="module")
+def observed(bed: Bed, host: Host) -> Observed:
+    with (
+        watching(host, "exits", "--latency", "--by", "tid,reason") as latency,
+        watching(host, "exits", "--time", "--by", "tid") as spent,
+        watching(host, "exits", "--by", "tid,reason") as plain,
+        watching(host, "exits", "--slower-than", "1500us", "--by", "tid,reason,cpu") as slow,
+    ):
+        wait_attached(latency, spent, plain, slow)
+        options = ("--cpu", "1", "--delay", f"{DELAY}000", "--workload", LOADS[bed.isa].mixed)
+        with ExitStack() as stack:
+            perf = stack.enter_context(perf_kvm(host, bed))
+            with guest(host, *options) as report:
+                halted = kernel_halted(host)
+                for watch in (latency, spent, plain, slow):
+                    watch.stop()
+    (vcpu,) = report["vms"][0]["vcpus"]
+    tid = vcpu["tid"]
+    (time_row,) = rows_of(spent, tid)
+    return Observed(
+        vcpu,
+        {IDLE if row["tid"] == IDLE else row["reason"]: row for row in rows_of(latency, tid)},
+        Counter({row["reason"]: row["count"] for row in rows_of(plain, tid)}),
+        {key.removesuffix("_ns"): n for key, n in time_row.items() if key.endswith("_ns")},
+        rows_of(slow, tid),
+        halted,
+        "".join(perf),
+    )
+
+
+def idle_reason(bed: Bed) -> str:
+    return {"svm": "hlt", "arm64": "WFx"}[bed.isa]
+
+
+def test_counts_are_those_of_the_guest_and_of_the_other_views(bed: Bed, observed: Observed) -> None:
+    counted = Counter({reason: row["count"] for reason, row in observed.latency.items()})
+    counted[idle_reason(bed)] = counted.pop(IDLE)
+    assert counted == observed.plain
+    wanted = workloads.expected(workloads.parse(LOADS[bed.isa].mixed), bed.isa)
+    assert wanted
+    for (_, name), n in wanted.items():
+        found = sum(m for reason, m in counted.items() if reason.partition(":")[0] == name)
+        assert (name, found) == (name, n)
+
+
+def test_idle_is_what_the_guest_waits_for(observed: Observed) -> None:
+    idle = observed.latency[IDLE]
+    assert idle["share"] is None
+    assert idle["p50_ns"] >= SLEEP * MS * (1 - ERROR) * 0.9  # arming the timer takes a while, too
+    assert idle["total_ns"] >= observed.halted
+
+
+def test_halted_is_what_kvm_itself_counts(observed: Observed) -> None:
+    """Except what the thread waited for its CPU once it was woken."""
+    spent = observed.spent
+    assert observed.halted > 31 * SLEEP * MS * 0.8
+    assert observed.halted - spent["waiting"] <= spent["halted"] <= observed.halted * 1.001
+
+
+def test_an_access_takes_as_long_as_the_vmm_sleeps(bed: Bed, observed: Observed) -> None:
+    row = observed.latency[LOADS[bed.isa].access]
+    delayed = observed.vcpu["delayed"] * 1e9
+    assert observed.vcpu["delays"] == DELAYS
+    assert row["total_ns"] >= delayed
+    assert DELAY * MS * (1 - ERROR) <= row["p50_ns"] <= row["p90_ns"] <= row["max_ns"]
+    assert row["p50_ns"] <= 3 * delayed / DELAYS
+    assert observed.spent["vmm"] + observed.spent["waiting"] >= delayed
+    others = [other["p50_ns"] for other in observed.latency.values() if other is not row]
+    assert min(others) < DELAY * MS
+
+
+def test_slow_exits_are_told_one_by_one(bed: Bed, observed: Observed) -> None:
+    told = Counter(row["reason"] for row in observed.slow)
+    assert told[LOADS[bed.isa].access] >= DELAYS
+    assert told[idle_reason(bed)] >= 25
+    assert all(row["duration_ns"] > 1.5 * MS for row in observed.slow)
+    assert {row["cpu"] for row in observed.slow} == {1}
+    moments = [row["ended"] for row in observed.slow]
+    assert moments == sorted(moments)
+
+
+def test_perf_kvm_stat_sees_the_same(bed: Bed, observed: Observed) -> None:
+    """The same number of each; the mean of what takes milliseconds within a tenth."""
+    if bed.isa == "arm64":
+        assert observed.perf == ""
+        return
+    found = {
+        match[1]: (int(match[2]), float(match[3])) for match in PERF_LINE.finditer(observed.perf)
+    }
+    counted: Counter[str] = Counter()
+    for reason, n in observed.plain.items():
+        counted[reason.partition(":")[0]] += n
+    load = workloads.parse(LOADS[bed.isa].mixed)
+    certain = {name for _, name in workloads.expected(load, bed.isa)}
+    assert certain <= found.keys(), observed.perf
+    for name in certain:
+        # An exit that was the last before the VM stopped has no end.
+        assert counted[name] - found[name][0] in (0, 1), name
+    access = observed.latency[LOADS[bed.isa].access]
+    assert found["io"][1] * 1e3 == pytest.approx(access["mean_ns"], rel=0.1)
+
+
+@contextmanager
+def steady(host: Host, *options: str) -> Iterator[int]:
+    """A guest that goes on for the block, which gets its first vCPU's thread."""
+    words = [*VMM, *options, "--forever", "--timeout", "0", "--wait"]
+    with host.start(words, stdin=b"\n", timeout=600) as vmm:
+        vmm.wait_output('"ready"')
+        (told,) = json.loads(vmm.stdout.splitlines()[0])["ready"]
+        yield told["vcpus"][0]["tid"]
+        vmm.stop(9)
+
+
+@pytest.fixture(scope="module")
+def steadily(bed: Bed, host: Host) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    """Thread → what it does, and reports of half a second on all of them."""
+    load = LOADS[bed.isa]
+    with (
+        steady(host, "--cpu", "0", "--delay", "500", "--workload", load.mixed) as mixed,
+        steady(host, "--cpu", "0", "--workload", load.long_sleep) as asleep,
+        steady(host, "--cpu", "0", "--delay", "1000000", "--workload", load.long_access) as away,
+    ):
+        host.run("sleep 2").check()
+        words = ["kstats", "exits", "--time", "--by", "tid", "-o", "json", "0.5", "12"]
+        done = host.run(words, timeout=300).check()
+    reports = [json.loads(line) for line in done.stdout.splitlines()]
+    return {"mixed": mixed, "asleep": asleep, "away": away}, reports
+
+
+STATES = ("guest", "kernel", "vmm", "halted", "waiting")
+
+
+def parts(report: dict[str, Any], tid: int) -> dict[str, float] | None:
+    """What part of a report's time a thread spent how; None before its first event."""
+    (row,) = (row for row in report["rows"] if row["tid"] == tid)
+    if row["guest_ns"] is None:
+        return None
+    return {state: row[f"{state}_ns"] / 1e9 / report["elapsed"] for state in STATES}
+
+
+def seen(
+    steadily: tuple[dict[str, int], list[dict[str, Any]]], name: str
+) -> list[dict[str, float]]:
+    """The parts of one thread in all reports but the one in which it was seen first."""
+    threads, reports = steadily
+    found = [p for p in (parts(report, threads[name]) for report in reports) if p]
+    assert len(found) > 5
+    return found[1:]
+
+
+@pytest.mark.parametrize("name", ["mixed", "asleep", "away"])
+def test_every_moment_is_somewhere(
+    steadily: tuple[dict[str, int], list[dict[str, Any]]], name: str
+) -> None:
+    for found in seen(steadily, name):
+        assert sum(found.values()) == pytest.approx(1, abs=0.01)
+
+
+def test_a_mixed_guest_does_everything(
+    steadily: tuple[dict[str, int], list[dict[str, Any]]],
+) -> None:
+    for found in seen(steadily, "mixed"):
+        assert all(found[state] > 0 for state in ("guest", "kernel", "vmm", "halted"))
+
+
+@pytest.mark.parametrize(("name", "state"), [("asleep", "halted"), ("away", "vmm")])
+def test_a_vcpu_can_spend_a_whole_report_in_one_state(
+    steadily: tuple[dict[str, int], list[dict[str, Any]]], name: str, state: str
+) -> None:
+    """Waits of a second, reports of half of one: some have no event in them."""
+    whole = [found for found in seen(steadily, name) if found[state] > 0.99]
+    assert whole
+
+
+def run_delay(host: Host, tid: int) -> int:
+    """Nanoseconds that a thread was ready and did not run: the scheduler's own figure."""
+    return int(host.get(f"/proc/{tid}/schedstat").split()[1])
+
+
+def test_two_vcpus_that_compete_wait_for_each_other(bed: Bed, host: Host) -> None:
+    spin = LOADS[bed.isa].spin
+    with steady(host, "--cpu", "1", "--vcpus", "2", "--workload", spin) as tid:
+        host.run("sleep 1").check()
+        with watching(host, "exits", "--time", "--by", "tid") as watch:
+            wait_attached(watch)
+            before = run_delay(host, tid)
+            host.run("sleep 5").check()
+            waited = run_delay(host, tid) - before
+            watch.stop()
+    (row,) = rows_of(watch, tid)
+    assert waited > 1000 * MS
+    assert row["waiting_ns"] == pytest.approx(waited, rel=0.1)
+    assert row["guest_ns"] > 1000 * MS
