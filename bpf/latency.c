@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * How long exits take: from kvm_exit to the next kvm_entry of the same thread, on whatever CPU
- * that is. threads.c calls begin_latency(), entries.c end_latency().
+ * that is. threads.c calls begin_latency(), entries.c end_latency(), ends.c end_latencies().
  *
  * A histogram is stored by powers of two, each with its eight buckets (kstats/histogram.py), so
  * that memory goes only to durations that occur. A thread does one thing at a time: it alone
@@ -12,9 +12,11 @@
 #define SUB_BUCKETS (1 << SUB_BITS)
 #define ANY_CPU (~0u)
 
+#define ENDED (~0ULL)
+
 /* The exit of a thread that has not been followed by an entry. */
 struct open_exit {
-	u64 began; /* 0: there is none */
+	u64 began; /* 0: there is none; ENDED: the thread has ended */
 	u64 code;
 	u64 cpu;
 };
@@ -109,7 +111,7 @@ static __always_inline void begin_latency(u64 thread, u64 code)
 		return;
 	}
 	/* Some kernels go back into the guest without saying so (VMX's fast path before 5.11). */
-	if (e->began)
+	if (e->began && e->began != ENDED)
 		count_untimed();
 	e->code = code;
 	e->cpu = bpf_get_smp_processor_id();
@@ -121,7 +123,7 @@ static __always_inline void end_latency(u64 thread)
 	struct open_exit *e = open_exits.lookup(&thread);
 	u64 now, ns;
 
-	if (!e || !e->began)
+	if (!e || !e->began || e->began == ENDED)
 		return;
 	now = bpf_ktime_get_ns();
 	ns = now - e->began;
@@ -135,4 +137,12 @@ static __always_inline void end_latency(u64 thread)
 	}
 #endif
 	e->began = 0;
+}
+
+static __always_inline void end_latencies(u64 thread)
+{
+	struct open_exit *e = open_exits.lookup(&thread);
+
+	if (e)
+		e->began = ENDED;
 }

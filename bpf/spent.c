@@ -9,7 +9,7 @@
  * it or makes room for it, under the lock of a run queue: never by two at once.
  */
 
-enum { GUEST, KERNEL, VMM, HALTED, WAITING, ENDED, STATES = 8 /* a power of two */ };
+enum { GUEST, KERNEL, VMM, HALTED, WAITING, GONE, STATES = 8 /* a power of two */ };
 
 #define UNKNOWN_STATE 255
 
@@ -192,13 +192,10 @@ int make_ready(struct raw_args *ctx)
 	return 0;
 }
 
-/* sched_process_exit: its record stays until it has been read. */
-int end_thread(void *ctx)
+static __always_inline void end_spending(u64 thread)
 {
-	u64 thread = bpf_get_current_pid_tgid();
 	struct spent *s = spents.lookup(&thread);
 
 	if (s)
-		change(s, ENDED, 0, 0);
-	return 0;
+		change(s, GONE, 0, 0);
 }

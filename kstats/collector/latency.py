@@ -23,6 +23,13 @@ OPEN_EXITS = 16384
 LATENCIES = 65536
 """Places for the histograms' powers of two: about six for each reason of a thread."""
 
+ENDS = "ends.c"
+ON_END = Attachment("sched_process_exit", "on_thread_end", "raw")
+"""The file and the function that tell of threads that end."""
+
+_ENDED = 2**64 - 1
+_THREAD = 8  # bytes of a key
+_OPEN = struct.Struct("=3Q")
 _KEY = struct.Struct("=QQiI")
 _VALUE = struct.Struct(f"={SUB_BUCKETS + 3}Q")
 _TOTAL, _MINIMUM, _MAXIMUM = range(SUB_BUCKETS, SUB_BUCKETS + 3)
@@ -45,19 +52,28 @@ class Snapshot:
 
 
 class Reader:
-    """Takes snapshots: two system calls more than counting by thread."""
+    """Takes snapshots: three system calls more than counting by thread."""
 
     def __init__(self, loaded: Loaded, base: threads.Reader, cpus: int) -> None:
         """``base`` reads the counts, on so many CPUs."""
         self._base = base
+        self._open_exits = loaded.maps["open_exits"]
         self._latencies = loaded.maps["latencies"]
         self._untimed = loaded.maps["untimed"]
         self._cpus = cpus
 
     def snapshot(self) -> Snapshot:
         """The totals now."""
-        # Latencies first: what they have ended has been counted when the counts are read.
-        values = {_KEY.unpack(key): _VALUE.unpack(value) for key, value in self._latencies.items()}
+        # Those that have ended change no more; what they leave is read once and forgotten.
+        ended = {key for key, value in self._open_exits.items() if _OPEN.unpack(value)[0] == _ENDED}
+        # Before the counts: what is timed has been counted when those are read.
+        latencies = self._latencies.items()
+        values = {_KEY.unpack(key): _VALUE.unpack(value) for key, value in latencies}
+        for key, _ in latencies:
+            if key[:_THREAD] in ended:
+                self._latencies.delete(key)
+        for key in ended:
+            self._open_exits.delete(key)
         untimed = per_cpu_sum(self._untimed, self._cpus)
         return Snapshot(self._base.snapshot(), values, untimed)
 
@@ -85,7 +101,7 @@ class Latencies:
     @property
     def files(self) -> tuple[str, ...]:
         """The files of bpf/ after the architecture's."""
-        return ("latency.c", *self.base.files)
+        return ("latency.c", *self.base.files, ENDS)
 
     @property
     def generated(self) -> str:
@@ -95,12 +111,12 @@ class Latencies:
     @property
     def maps(self) -> tuple[str, ...]:
         """The maps to read."""
-        return (*self.base.maps, "latencies", "untimed")
+        return (*self.base.maps, "open_exits", "latencies", "untimed")
 
     @property
     def attachments(self) -> tuple[Attachment, ...]:
         """Which function runs where."""
-        return self.base.attachments
+        return (*self.base.attachments, ON_END)
 
     @property
     def btf(self) -> tuple[BtfField, ...]:

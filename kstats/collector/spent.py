@@ -11,7 +11,7 @@ import attrs
 
 from kstats import arch as arches
 from kstats.arch.base import BtfField, Category
-from kstats.collector.latency import Latencies, per_cpu_sum
+from kstats.collector.latency import ENDS, ON_END, Latencies, per_cpu_sum
 from kstats.collector.loader import Attachment, Loaded
 from kstats.collector.threads import PerThread
 from kstats.model import Sample, Spent
@@ -20,7 +20,7 @@ SPENTS = 8192
 """Threads that can be followed at once."""
 
 _STATES = 8
-_GUEST, _KERNEL, _VMM, _HALTED, _WAITING, _ENDED = range(6)
+_GUEST, _KERNEL, _VMM, _HALTED, _WAITING, _GONE = range(6)
 _AMOUNTS = 5
 _UNKNOWN = 255
 _TRIES = 3
@@ -94,7 +94,7 @@ class Reader:
         totals = {thread: self._totals(record, now) for thread, record in records.items()}
         first = {thread: record.first for thread, record in records.items()}
         for thread, record in records.items():
-            if record.state == _ENDED:
+            if record.state == _GONE:
                 self._spents.delete(struct.pack("=Q", thread))
         return Snapshot(base, now, totals, first, per_cpu_sum(self._unseen, self._cpus))
 
@@ -115,7 +115,7 @@ class Reader:
 
     def _totals(self, record: Record, now: int) -> Totals:
         ns = list(record.ns[:_AMOUNTS])
-        if record.state != _ENDED:
+        if record.state != _GONE:
             waited = record.waited + (now - record.ready if record.ready else 0)
             ns[self._state(record)] += now - record.since - waited
             ns[_WAITING] += waited
@@ -138,7 +138,7 @@ class Spending:
     @property
     def files(self) -> tuple[str, ...]:
         """The files of bpf/ after the architecture's."""
-        return ("spent.c", *self.base.files)
+        return tuple(dict.fromkeys(("spent.c", *self.base.files, ENDS)))
 
     @property
     def generated(self) -> str:
@@ -159,12 +159,12 @@ class Spending:
     def attachments(self) -> tuple[Attachment, ...]:
         """Which function runs where."""
         return (
-            *self.base.attachments,
+            *(a for a in self.base.attachments if a != ON_END),
             Attachment("kvm_userspace_exit", "leave_kernel", "raw"),
             Attachment("kvm_vcpu_wakeup", "wake_up", "raw"),
             Attachment("sched_switch", "switch_threads", "raw"),
             Attachment("sched_wakeup", "make_ready", "raw"),
-            Attachment("sched_process_exit", "end_thread", "raw"),
+            ON_END,
         )
 
     @property

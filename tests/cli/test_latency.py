@@ -14,6 +14,7 @@ from kstats.collector.spent import Spending
 from kstats.collector.threads import PerThread
 from tests import trees
 
+TIMING = {"kvm_exit", "kvm_entry", "sched_process_exit"}
 EXITS = PerThread(percpu.Layout("x64", "vmx", (0, 1), (0, 1)))
 
 
@@ -79,15 +80,15 @@ def test_what_makes_sense_gets_as_far_as_the_host(
     ("words", "kind", "attached"),
     [
         ("", PerThread, {"kvm_exit"}),
-        ("--latency", Latencies, {"kvm_exit", "kvm_entry"}),
-        ("--histogram", Latencies, {"kvm_exit", "kvm_entry"}),
-        ("--slower-than 1ms", SlowExits, {"kvm_exit", "kvm_entry"}),
+        ("--latency", Latencies, TIMING),
+        ("--histogram", Latencies, TIMING),
+        ("--slower-than 1ms", SlowExits, TIMING),
         (
             "--time",
             Spending,
             {
-                *("kvm_exit", "kvm_entry", "kvm_userspace_exit", "kvm_vcpu_wakeup"),
-                *("sched_switch", "sched_wakeup", "sched_process_exit"),
+                *TIMING,
+                *("kvm_userspace_exit", "kvm_vcpu_wakeup", "sched_switch", "sched_wakeup"),
             },
         ),
     ],

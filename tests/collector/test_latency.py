@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -190,3 +191,27 @@ def test_what_finds_no_room_is_counted_and_said(measure: Callable[..., Collector
     assert sum(exits(sample, code) for code in range(5)) == 5
     assert sum(timed(sample, code).count for code in range(5)) + sample.untimed == 5
     assert sample.untimed >= 1
+
+
+@pytest.mark.root
+def test_a_thread_that_ends_makes_room_once_it_was_told(measure: Callable[..., Collector]) -> None:
+    collector = measure(latencies=8)
+    counted = 0
+    for _ in range(20):
+        others: list[int] = []
+
+        def run(others: list[int] = others) -> None:
+            others.append(threading.get_native_id())
+            leave(collector)
+            enter(collector)
+
+        worker = threading.Thread(target=run)
+        worker.start()
+        worker.join()
+        while Path(f"/proc/self/task/{others[0]}").exists():  # the kernel needs a moment longer
+            time.sleep(0.001)
+        sample = collector.sample()
+        counted += timed(sample).count
+        assert sample.untimed == 0
+    assert counted == 20
+    assert [m for m in ("latencies", "open_exits") if collector.loaded.maps[m].items()] == []
