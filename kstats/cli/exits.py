@@ -9,6 +9,7 @@ from collections.abc import Callable
 from kstats.arch import lookup
 from kstats.cli import latency, options, reporting
 from kstats.collector.live import Collector, Counting, Target
+from kstats.collector.spent import asleep
 from kstats.collector.threads import MORE_THREADS, Filter, PerThread
 from kstats.errors import KstatsError, UsageError
 from kstats.host import Host
@@ -89,8 +90,8 @@ def run(words: list[str]) -> int:
     view = _view(args)
     entries = _entries(args.map_entries)
 
-    def measured(exits: PerThread) -> Counting:
-        return latency.counting(args, exits, _axes(args))
+    def measured(exits: PerThread, host: Host, directory: Directory) -> Counting:
+        return latency.counting(args, exits, _axes(args), lambda: _sleepers(host, directory))
 
     def live() -> Collector:
         return collect(args, args.probe, entries, measured)
@@ -104,7 +105,7 @@ def collect(
     args: argparse.Namespace,
     probe: str | None = None,
     entries: int = MORE_THREADS,
-    measured: Callable[[PerThread], Counting] | None = None,
+    measured: Callable[[PerThread, Host, Directory], Counting] | None = None,
 ) -> Collector:
     """A collector of the threads that the options choose, on this host.
 
@@ -115,7 +116,11 @@ def collect(
     wanted = threads_wanted(args, host, directory)
     target = Target.find(host, probe=probe)
     exits = target.per_thread(wanted, entries)
-    return Collector(target, measured(exits) if measured else exits, directory)
+    return Collector(target, measured(exits, host, directory) if measured else exits, directory)
+
+
+def _sleepers(host: Host, directory: Directory) -> dict[int, bool]:
+    return asleep(host, (thread for threads in directory.vms().values() for thread in threads))
 
 
 def _view(args: argparse.Namespace) -> ExactingView:

@@ -6,7 +6,7 @@ import argparse
 import math
 import shutil
 import sys
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
 
 import attrs
@@ -102,11 +102,19 @@ def _bars() -> int:
     return min(max(shutil.get_terminal_size().columns - _BESIDE_BARS, least), most)
 
 
-def counting(args: argparse.Namespace, exits: PerThread, by: Sequence[str]) -> Counting:
-    """What the kernel is to do for the options beside counting ``exits``."""
+def counting(
+    args: argparse.Namespace,
+    exits: PerThread,
+    by: Sequence[str],
+    sleepers: Callable[[], Mapping[int, bool]] = dict,
+) -> Counting:
+    """What the kernel is to do for the options beside counting ``exits``.
+
+    ``sleepers`` finds vCPUs that sleep when it begins (:func:`kstats.collector.spent.asleep`).
+    """
     both = attrs.evolve(exits, entries=True)
     if args.time:
-        return Spending(both, both)
+        return Spending(both, both, sleepers)
     if args.slower_than is not None:
         return SlowExits(Latencies(both), _threshold(args))
     if args.latency or args.histogram:

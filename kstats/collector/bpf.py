@@ -19,11 +19,14 @@ from typing import NamedTuple
 _SYSCALL = {"x86_64": 321, "s390x": 351, "ppc64le": 361, "ppc64": 361}.get(platform.machine(), 280)
 
 _MAP_LOOKUP_ELEM = 1
+_MAP_UPDATE_ELEM = 2
 _MAP_DELETE_ELEM = 3
 _PROG_LOAD = 5
 _OBJ_GET_INFO_BY_FD = 15
 _RAW_TRACEPOINT_OPEN = 17
 _MAP_LOOKUP_BATCH = 24
+
+_NO_EXIST = 1
 
 _PROG_TYPE_RAW_TRACEPOINT = 17
 _ARG_SIZE = 8
@@ -102,6 +105,21 @@ class Map:
                 raise
             return None
         return buffer.raw
+
+    def add(self, key: bytes, value: bytes) -> bool:
+        """Puts ``key`` into a hash unless it is there already, or there is no room."""
+        buffers = (
+            ctypes.create_string_buffer(key, len(key)),
+            ctypes.create_string_buffer(value, len(value)),
+        )
+        addresses = map(ctypes.addressof, buffers)
+        try:
+            _bpf(_MAP_UPDATE_ELEM, struct.pack("=I4xQQQ", self.fd, *addresses, _NO_EXIST))
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.E2BIG, errno.ENOMEM):
+                raise
+            return False
+        return True
 
     def delete(self, key: bytes) -> None:
         """Removes ``key`` from a hash; it may be gone already."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import attrs
 
 from kstats import arch as arches
+from kstats.arch import lookup
 from kstats.arch.base import BtfField, Category
 from kstats.collector.latency import ENDS, ON_END, Latencies, per_cpu_sum
 from kstats.collector.loader import Attachment, Loaded
 from kstats.collector.threads import PerThread
+from kstats.host import Host
 from kstats.model import Sample, Spent
+from kstats.vms.identity import Thread
 
 SPENTS = 8192
 """Threads that can be followed at once."""
@@ -24,6 +27,9 @@ _GUEST, _KERNEL, _VMM, _HALTED, _WAITING, _GONE = range(6)
 _AMOUNTS = 5
 _UNKNOWN = 255
 _TRIES = 3
+_HALTS = "kvm_vcpu_"
+_VMM_WAITS = "futex_"  # a condition variable, on which VMMs keep vCPUs that are paused
+
 _RECORD = struct.Struct(f"={1 + _STATES}Q4Q4IQ")
 
 TASK = (
@@ -33,6 +39,20 @@ TASK = (
     BtfField("TASK_STATE_OFFSET", ("task_struct.__state", "task_struct.state")),
 )
 """What is read of a thread that is not the current one."""
+
+
+def asleep(host: Host, threads: Iterable[Thread]) -> dict[int, bool]:
+    """Which threads sleep, and whether halted (by KVM) or else in their VMM.
+
+    The kernel tells the function that a thread sleeps in (proc(5), wchan). Of those that sleep
+    in others, as for a page that is read in, nothing is known.
+    """
+    found = {}
+    for thread in threads:
+        where = host.read(f"proc/{thread.pid}/task/{thread.tid}/wchan") or ""
+        if where.startswith((_HALTS, _VMM_WAITS)):
+            found[thread.pid << 32 | thread.tid] = where.startswith(_HALTS)
+    return found
 
 
 class Record(NamedTuple):
@@ -98,6 +118,16 @@ class Reader:
                 self._spents.delete(struct.pack("=Q", thread))
         return Snapshot(base, now, totals, first, per_cpu_sum(self._unseen, self._cpus))
 
+    def follow(self, sleepers: Mapping[int, bool]) -> None:
+        """Begins with threads that sleep and have had no event yet: see :func:`asleep`."""
+        idle = _idle_code(self._isa)
+        now = time.monotonic_ns()
+        for thread, halted in sleepers.items():
+            state, code = (_KERNEL, idle) if halted else (_VMM, 0)
+            nothing = [0] * (1 + _STATES)
+            record = _RECORD.pack(*nothing, now, 0, 0, code, state, 1, _UNKNOWN, 0, 0)
+            self._spents.add(struct.pack("=Q", thread), record)
+
     def _records(self) -> Iterator[tuple[int, Record]]:
         for key, value in self._spents.items():
             record = Record.of(value) or self._read_again(key)
@@ -127,12 +157,23 @@ class Reader:
         return _HALTED if record.state == _KERNEL and idle else record.state
 
 
+def _idle_code(isa: str) -> int:
+    """A code with which guests leave that have nothing to do; 0 if the ISA has none."""
+    reasons = (isa_.reasons.items() for isa_ in lookup.isas() if isa_.name == isa)
+    idle = (code for items in reasons for code, r in items if r.category is Category.IDLE)
+    return next(idle, 0)
+
+
 @attrs.frozen(eq=False)
 class Spending:
-    """What ``base`` counts, entries among it, and where the time of vCPU threads goes."""
+    """What ``base`` counts, entries among it, and where the time of vCPU threads goes.
+
+    ``sleepers`` finds those that sleep when it begins (:func:`asleep`): they may have no event.
+    """
 
     base: PerThread | Latencies
     threads: PerThread
+    sleepers: Callable[[], Mapping[int, bool]] = dict
     spents: int = SPENTS
 
     @property
@@ -180,7 +221,11 @@ class Spending:
     def reader(self, loaded: Loaded) -> Reader:
         """What takes the snapshots."""
         layout = self.threads.layout
-        return Reader(loaded, self.base.reader(loaded), layout.isa, len(layout.cpus))
+        reader = Reader(loaded, self.base.reader(loaded), layout.isa, len(layout.cpus))
+        # Now that it is attached: whoever wakes up from here on is seen to.
+        wanted = self.threads.wanted
+        reader.follow({t: halted for t, halted in self.sleepers().items() if wanted.allows(t)})
+        return reader
 
     def sample(self, before: Snapshot, now: Snapshot, online: tuple[int, ...]) -> Sample:
         """What was counted between two snapshots, and where the time between them went."""

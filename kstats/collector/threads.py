@@ -44,6 +44,11 @@ class Filter:
     pids: frozenset[int] = frozenset()
     tids: frozenset[int] = frozenset()
 
+    def allows(self, thread: int) -> bool:
+        """Whether a thread (pid_tgid) is wanted."""
+        pid, tid = thread >> 32, thread & 0xFFFF_FFFF
+        return (not self.pids or pid in self.pids) and (not self.tids or tid in self.tids)
+
     def function(self) -> str:
         """C that says whether a thread (pid_tgid) is wanted."""
         tests = [_any_of("(u32)(thread >> 32)", self.pids), _any_of("(u32)thread", self.tids)]

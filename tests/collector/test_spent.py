@@ -18,6 +18,8 @@ from kstats.collector.live import Collector
 from kstats.collector.spent import Record, Snapshot, Spending
 from kstats.collector.threads import PerThread
 from kstats.model import Sample, Spent
+from kstats.vms.identity import Kind, Thread, Vm
+from tests import trees
 from tests.collector import kernel
 from tests.collector.native import target
 
@@ -224,3 +226,28 @@ def test_waiting_is_what_the_scheduler_calls_run_delay(collector: Collector) -> 
     assert ours is not None
     assert theirs > 0.05e9
     assert ours == pytest.approx(theirs, rel=0.1)
+
+
+def test_sleepers_are_told_by_the_function_that_they_sleep_in(tmp_path: Path) -> None:
+    where = {1: "kvm_vcpu_block", 2: "futex_wait_queue", 3: "folio_wait_bit", 4: "0"}
+    files = {f"proc/7/task/{tid}/wchan": function for tid, function in where.items()}
+    host = trees.recorded(tmp_path, files)
+    vm = Vm(7, 1, Kind.QEMU, "web")
+    threads = [Thread(tid, 7, tid, vm) for tid in (1, 2, 3, 4, 5)]
+    assert spent.asleep(host, threads) == {7 << 32 | 1: True, 7 << 32 | 2: False}
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("halted", "state"), [(True, "kernel"), (False, "vmm")])
+def test_who_sleeps_from_the_beginning_has_its_time_without_any_event(
+    *, halted: bool, state: str
+) -> None:
+    machine = target()
+    exits = PerThread(machine.layout(), entries=True)
+    sleeper = 2**40 | 7
+    with Collector(machine, Spending(exits, exits, lambda: {sleeper: halted})) as collector:
+        time.sleep(SHORT)
+        sample = collector.sample()
+    assert sample.spent is not None
+    # The ISA that loads everywhere has no idle exits: else it would be halted.
+    assert seconds(sample.spent[sleeper])[state] == pytest.approx(sample.elapsed, rel=0.05)

@@ -218,6 +218,7 @@ def steadily(bed: Bed, host: Host) -> tuple[dict[str, int], list[dict[str, Any]]
     """Thread → what it does, and reports of half a second on all of them."""
     load = LOADS[bed.isa]
     with (
+        guest(host, "--workload", load.spin) as report,
         steady(host, "--cpu", "0", "--delay", "500", "--workload", load.mixed) as mixed,
         steady(host, "--cpu", "0", "--workload", load.long_sleep) as asleep,
         steady(host, "--cpu", "0", "--delay", "1000000", "--workload", load.long_access) as away,
@@ -226,7 +227,8 @@ def steadily(bed: Bed, host: Host) -> tuple[dict[str, int], list[dict[str, Any]]
         words = ["kstats", "exits", "--time", "--by", "tid", "-o", "json", "0.5", "12"]
         done = host.run(words, timeout=300).check()
     reports = [json.loads(line) for line in done.stdout.splitlines()]
-    return {"mixed": mixed, "asleep": asleep, "away": away}, reports
+    done_with = report["vms"][0]["vcpus"][0]["tid"]
+    return {"mixed": mixed, "asleep": asleep, "away": away, "parked": done_with}, reports
 
 
 STATES = ("guest", "kernel", "vmm", "halted", "waiting")
@@ -250,7 +252,7 @@ def seen(
     return found[1:]
 
 
-@pytest.mark.parametrize("name", ["mixed", "asleep", "away"])
+@pytest.mark.parametrize("name", ["mixed", "asleep", "away", "parked"])
 def test_every_moment_is_somewhere(
     steadily: tuple[dict[str, int], list[dict[str, Any]]], name: str
 ) -> None:
@@ -272,6 +274,17 @@ def test_a_vcpu_can_spend_a_whole_report_in_one_state(
     """Waits of a second, reports of half of one: some have no event in them."""
     whole = [found for found in seen(steadily, name) if found[state] > 0.99]
     assert whole
+
+
+def test_a_vcpu_without_any_event_is_known_by_where_it_sleeps(
+    steadily: tuple[dict[str, int], list[dict[str, Any]]],
+) -> None:
+    """Its thread waits in the VMM since before kstats began."""
+    threads, reports = steadily
+    for report in reports:
+        found = parts(report, threads["parked"])
+        assert found
+        assert found["vmm"] == pytest.approx(1, abs=0.01)
 
 
 def run_delay(host: Host, tid: int) -> int:
