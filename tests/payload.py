@@ -14,6 +14,9 @@ from tests.vmm import build
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache" / "payload"
+OLDEST_CATTRS = "cattrs==22.2.0"
+"""What recordings are read with in the hosts; their other libraries are the distribution's."""
+
 _SOURCES = ("kstats", "bpf", "pyproject.toml", "README.md", "tests/vmm", "tests/payload.py")
 
 
@@ -40,7 +43,7 @@ def build_wheel(into: Path) -> Path:
 
 def _install(wheel: Path, into: Path) -> None:
     site = into / "site"
-    _run("pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel))
+    _run("pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel), OLDEST_CATTRS)
     scripts = into / "bin"
     (site / "bin").rename(scripts)
     for script in scripts.iterdir():

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 from kstats.cli import exits, guarded, options, reporting, streams
+from kstats.cli.replay import Replay
+from kstats.escape import printable
+from kstats.model import Sample
 from kstats.render.text import TextRenderer
 from kstats.views.kvmexit import KvmexitView
 
@@ -36,6 +39,7 @@ def parser() -> options.Parser:
     )
     exits.add_thread_arguments(p)
     p.add_argument("duration", nargs="?", help="seconds to count (default: until ^C)")
+    p.add_argument("--input", metavar="FILE", help="show a recording of kstats record")
     p.add_argument("--debug", action="store_true", help="say what is loaded, and how")
     p.set_defaults(vm=None)
     return p
@@ -51,14 +55,26 @@ def run(words: list[str]) -> int:
     """Runs ``kvmexit``; returns the exit status, raises KstatsError."""
     args = parser().parse(words)
     interval = reporting.FOREVER if args.duration is None else options.seconds(args.duration)
+    if args.input is not None:
+        return _show_recorded(args, interval)
     with exits.collect(args) as collector:
         if args.debug:
             reporting.describe(collector)
-        with streams.writing() as out:
-            out.write(_title(args))
-        view = KvmexitView(_axes(args))
-        reporting.report(reporting.live(collector, interval, 1), view, TextRenderer(sys.stdout))
+        _show(args, reporting.live(collector, interval, 1))
     return 0
+
+
+def _show_recorded(args: argparse.Namespace, interval: float) -> int:
+    with Replay(args, ("threads",)) as recorded:
+        _show(args, recorded.samples(interval, 1, exits.choice(args) or None))
+        reporting.print_errors(recorded.notes())
+    return 0
+
+
+def _show(args: argparse.Namespace, samples: Generator[Sample, None, None]) -> None:
+    with streams.writing() as out:
+        out.write(_title(args))
+    reporting.report(samples, KvmexitView(_axes(args)), TextRenderer(sys.stdout))
 
 
 def _axes(args: argparse.Namespace) -> tuple[str, ...]:
@@ -68,7 +84,7 @@ def _axes(args: argparse.Namespace) -> tuple[str, ...]:
 
 
 def _title(args: argparse.Namespace) -> str:
-    end = "... Hit Ctrl-C to end."
+    end = "... Hit Ctrl-C to end." if args.input is None else f" of {printable(args.input)}"
     if args.duration is not None:
         end = f" after sleeping {args.duration} secs."
     return f"Display kvm exit reasons and statistics for {_whose(args)}{end}\n"

@@ -14,7 +14,7 @@ from kstats.cli import options, reporting
 from kstats.collector.live import Collector, Counting, Target
 from kstats.errors import UsageError
 from kstats.host import Host
-from kstats.recording import Rotation, Writer
+from kstats.recording import Rotation, Writer, header_of
 from kstats.vms.directory import Directory
 
 DEFAULT = "kstats.jsonl.zst"
@@ -83,7 +83,7 @@ def run(words: list[str]) -> int:
     with _collector(args) as collector:
         if args.debug:
             reporting.describe(collector)
-        header = reporting.header_of(collector, interval)
+        header = header_of(collector, interval)
         with Writer(path, header, rotation) as writer, _Progress(writer, quiet=args.quiet) as show:
             _heed_hangups(writer.turn)
             for sample in reporting.kept(reporting.live(collector, interval, count), writer):

@@ -90,7 +90,7 @@ def show(  # noqa: PLR0913 - what views have in common, and in what they differ
         needs: What the view shows of what :attr:`kstats.recording.Header.counted` may lack.
     """
     if args.input is not None:
-        with replay.Replay(args, needs) as recorded:
+        with replay.Replay(args, (*needs, *(("threads",) if only else ()))) as recorded:
             seconds = recorded.interval if interval is None else interval
             samples = recorded.samples(interval, count, only)
             report(samples, view, renderer(args, seconds))
@@ -111,8 +111,9 @@ def counted(
             describe(source)
         samples = live(source, interval, count)
         if args.record is not None:
-            writer = recording.Writer(args.record, header_of(source, interval))
-            samples = kept(samples, stack.enter_context(writer))
+            header = recording.header_of(source, None if interval == FOREVER else interval)
+            writer = stack.enter_context(recording.Writer(args.record, header))
+            samples = kept(samples, writer)
         yield samples
 
 
@@ -124,18 +125,6 @@ def kept(
         for sample in samples:
             writer.write(sample)
             yield sample
-
-
-def header_of(source: Source, interval: float) -> recording.Header:
-    """The header of a recording of what a source counts."""
-    target = source.target
-    return recording.describe(
-        target.host,
-        target.arch,
-        [target.source.isa],
-        interval=None if interval == FOREVER else interval,
-        counted=source.counted,
-    )
 
 
 def live(source: Source, interval: float, count: int | None) -> Generator[Sample, None, None]:

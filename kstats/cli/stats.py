@@ -23,6 +23,7 @@ Show which VM exits happen on which physical CPU.
   kstats vcpu [interval [count]] exits, injected interrupts and more per virtual CPU
   kvmstat [interval [count]]     the same, with the operands of illumos' kvmstat
   kvmexit [options] [duration]   the arguments and the output of bcc's kvmexit
+  kstats record [-o FILE]        keep samples; every view shows them with --input FILE
   kstats doctor                  what this host has, lacks, and how to get it
   kstats compare A B             recordings, or this host, side by side by category
   kstats report FILE             a page with pictures of recordings
@@ -38,7 +39,8 @@ Counts are those of the interval, or per second with --rate. All columns after v
 Lines that begin with # say what was not counted.
 
 exit status: 0 done, also after ^C; 1 failed; 2 usage; 3 privileges; 4 this host shows no exits;
-5 the BPF program does not load; 6 a backend is broken; 130 ^C before counting began.
+5 the BPF program does not load; 6 a backend is broken; 7 a recording cannot be read or written;
+130 ^C before counting began.
 """
 
 

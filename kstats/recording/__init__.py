@@ -19,7 +19,7 @@ docs/recording.md.
 from __future__ import annotations
 
 from kstats.errors import MissingLibraryError, RecordingError
-from kstats.recording.header import Clock, Header, IsaTable, Machine, describe
+from kstats.recording.header import Clock, Header, IsaTable, Machine, describe, header_of
 from kstats.recording.merge import merged
 from kstats.recording.reader import Recording, read
 from kstats.recording.writer import Rotation, Writer
@@ -35,6 +35,7 @@ __all__ = [
     "Rotation",
     "Writer",
     "describe",
+    "header_of",
     "merged",
     "read",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
@@ -12,6 +13,9 @@ import kstats
 from kstats import arch as arches
 from kstats.arch.base import Arch, Isa
 from kstats.host import Host
+
+if TYPE_CHECKING:
+    from kstats.collector.live import Target
 
 FORMAT = "kstats recording"
 VERSION = 1
@@ -130,3 +134,23 @@ def describe(
         interval=interval,
         counted=tuple(counted),
     )
+
+
+class Counts(Protocol):
+    """What counts on a host: a :class:`kstats.collector.live.Collector`, for example."""
+
+    @property
+    def target(self) -> Target:
+        """The host, and what its KVM is."""
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """What is counted: see :class:`Header`."""
+
+
+def header_of(collector: Counts, interval: float | None = None) -> Header:
+    """The header of a recording of what ``collector`` counts, every ``interval`` seconds."""
+    target = collector.target
+    isas = [target.source.isa]
+    counted = collector.counted
+    return describe(target.host, target.arch, isas, interval=interval, counted=counted)

@@ -11,7 +11,7 @@ from typing import NoReturn
 from kstats.errors import RecordingError
 from kstats.escape import printable
 from kstats.recording import files
-from kstats.recording.errors import LineError
+from kstats.recording.errors import LineError, shown
 from kstats.recording.header import Header
 from kstats.recording.reader import read
 
@@ -35,7 +35,7 @@ class Output:
 
     def __init__(self, path: Path, header: Header) -> None:
         self.path = path
-        self.name = printable(str(path), 1 << 12)
+        self.name = shown(path)
         self.compressed = path.name.endswith(files.SUFFIX)
         if self.compressed:
             files.zstandard()  # missing? Then before anything is made.

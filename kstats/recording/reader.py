@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import IO, Self
 
 from kstats.errors import RecordingError
-from kstats.escape import printable
 from kstats.model import Sample
 from kstats.recording.decode import Decoder
-from kstats.recording.errors import LineError
+from kstats.recording.errors import LineError, shown
 from kstats.recording.files import Lines
 from kstats.recording.header import Header
 
@@ -33,8 +32,8 @@ def read(path: str | PathLike[str]) -> Recording:
     try:
         file = sys.stdin.buffer if name == STDIN else Path(name).open("rb")  # noqa: SIM115 - until it is read
     except OSError as error:
-        raise RecordingError(printable(name), error.strerror or str(error)) from error
-    return Recording("standard input" if name == STDIN else printable(name, 1 << 12), file)
+        raise RecordingError(shown(name), error.strerror or str(error)) from error
+    return Recording("standard input" if name == STDIN else shown(name), file)
 
 
 class Recording:
@@ -55,7 +54,7 @@ class Recording:
         self._decoder = Decoder()
         try:
             self._begin()
-        except RecordingError:
+        except BaseException:
             self.close()
             raise
 

@@ -11,9 +11,9 @@ from typing import Self
 import attrs
 
 from kstats.errors import RecordingError
-from kstats.escape import printable
 from kstats.model import Sample
 from kstats.recording.encode import Encoder, header_line
+from kstats.recording.errors import shown
 from kstats.recording.files import SUFFIX
 from kstats.recording.header import Clock, Header
 from kstats.recording.output import Output
@@ -57,7 +57,7 @@ class Writer:
     ) -> None:
         """Writes the header."""
         self.path = Path(path)
-        self.name = printable(str(self.path), 1 << 12)
+        self.name = shown(self.path)
         self.samples = 0
         self.size = 0
         self._header = header

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import attrs
 import pytest
@@ -17,6 +19,8 @@ from kstats.recording.encode import KEY_EVERY, Encoder, header_line
 from kstats.recording.errors import LineError
 from tests.recording.samples import ANY, HEADER, fields
 from tests.samples import sample
+
+ROOT = Path(__file__).parents[2]
 
 
 def lines(samples: Iterable[Sample]) -> list[str]:
@@ -103,3 +107,14 @@ def test_what_a_later_version_adds_is_left_alone() -> None:
     texts = map(json.dumps, (header, {"type": "mood", "x": 1}, line))
     (read,) = samples(texts)
     assert read.exits == {("vmx", 48): {(0, 0): 7}}
+
+
+def test_the_example_in_the_documents_is_one() -> None:
+    """docs/recording.md breaks its lines for people."""
+    text = (ROOT / "docs" / "recording.md").read_text(encoding="utf-8")
+    _, _, after = text.partition("### Example")
+    block = after.split("```")[1].removeprefix("json\n")
+    objects = re.sub(r"\n ", "", block).splitlines()
+    read = list(samples(objects))
+    assert [s.exits for s in read] == [{("vmx", 48): {(0, 0): n}} for n in (7, 8)]
+    assert [s.entries for s in read] == [{0: 7}, {0: 8}]

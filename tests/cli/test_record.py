@@ -1,0 +1,251 @@
+"""kstats record, and what every view shows of a recording: what it showed live."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import time
+from pathlib import Path
+
+import attrs
+import pytest
+
+from kstats import recording
+from kstats.cli import kvmexit, main, record, stats
+from kstats.recording import Rotation
+from tests.cli import process, scripted
+from tests.cli.process import finish, shell, start
+from tests.recording.samples import HEADER
+from tests.samples import sample
+
+
+@pytest.fixture
+def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (stats, record):
+        monkeypatch.setattr(module, "Target", scripted.Target)
+        monkeypatch.setattr(module, "Collector", scripted.Collector)
+
+
+def samples_in(path: Path) -> int:
+    with recording.read(path) as kept:
+        return sum(1 for _ in kept)
+
+
+VIEWS = [
+    "",
+    "-t",
+    "--rate --total",
+    "--reasons --nonzero",
+    "-o json --total",
+    "-o csv --rate",
+    "-o csv --reasons --cpus 1",
+]
+
+
+@pytest.mark.usefixtures("_scripted")
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.zst"])
+@pytest.mark.parametrize("words", VIEWS)
+def test_a_recording_shows_digit_for_digit_what_was_shown_live(
+    words: str, suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / f"x{suffix}"
+    assert main(["-v", "0.02", "3", "--record", str(path), *words.split()]) == 0
+    live = capsys.readouterr()
+    assert main(["-v", "--input", str(path), *words.split()]) == 0
+    assert capsys.readouterr() == live
+    assert live.out
+
+
+@pytest.mark.usefixtures("_scripted")
+def test_samples_are_shown_together_in_longer_intervals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.jsonl"
+    main(["record", "-q", "--by", "cpu", "-o", str(path), "0.05", "6"])
+    assert main(["-v", "--input", str(path), "0.15", "-o", "json"]) == 0
+    reports = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [report["rows"][0]["vm_exit"] for report in reports] == [3 * scripted.COUNT] * 2
+    assert all(0.1 < report["elapsed"] < 0.25 for report in reports)
+    main(["exits", "--by", "reason", "--input", str(path), "-o", "json"])
+    (whole,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert whole["rows"][0]["count"] == 6 * scripted.COUNT
+
+
+@pytest.mark.usefixtures("_scripted")
+def test_count_ends_a_recording_and_its_replay(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.jsonl"
+    assert main(["record", "-o", str(path), "--by", "cpu", "0.02", "5"]) == 0
+    assert re.search(r"recorded 5 samples, 0\.\d KiB: .*x\.jsonl$", capsys.readouterr().err)
+    main(["-v", "--input", str(path), "0.02", "2", "--nonzero", "--cpus", "0"])
+    assert capsys.readouterr().out.count("\n") == 1 + 2 * 3
+
+
+def complaint(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    status = main(words.split())
+    out, err = capsys.readouterr()
+    assert "Traceback" not in err
+    assert out == "" or status != 2
+    return status, err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("-v --input {} --probe raw", "--probe is for what is counted now"),
+        ("-v --input {} --record y.jsonl", "--record is for what is counted now"),
+        ("exits --input {} --map-entries 5", "--map-entries is for what is counted now"),
+        ("exits --input {}", "threads were not counted when it was recorded"),
+        ("exits --input {} -t 5 --by reason", "threads were not counted when it was recorded"),
+        ("record --rotate-size 0", "--rotate-size '0' is no amount"),
+        ("record --rotate-size 1t", "--rotate-size '1t' is no amount"),
+        ("record --rotate-time 1w", "--rotate-time '1w' is no amount"),
+        ("record --keep 3", "nothing makes new ones"),
+        ("record --by vm", "invalid choice: 'vm'"),
+        ("record x", "interval 'x' is not between"),
+    ],
+)
+def test_what_makes_no_sense_is_told(
+    words: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording.Writer(tmp_path / "x.jsonl", HEADER).close()
+    status, err = complaint(words.format(tmp_path / "x.jsonl"), capsys)
+    assert status == 2
+    assert says in err
+
+
+def test_what_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = complaint(f"-v --input {tmp_path}/x.jsonl", capsys)
+    assert missing == (7, f"kstats: {tmp_path}/x.jsonl: No such file or directory\n")
+    (tmp_path / "x.jsonl").write_text("hello\n")
+    status, err = complaint(f"-v --input {tmp_path}/x.jsonl", capsys)
+    assert status == 7
+    assert err.startswith(f"kstats: {tmp_path}/x.jsonl: line 1: it is no JSON")
+
+
+@pytest.mark.usefixtures("_scripted")
+def test_what_can_be_read_is_shown_before_the_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.jsonl"
+    main(["record", "-q", "--by", "cpu", "-o", str(path), "0.02", "3"])
+    path.write_text(path.read_text() + "oops\n")
+    for words in (["-v"], ["exits", "--by", "reason"]):
+        assert main([*words, "--input", str(path), "-o", "csv"]) == 7
+        out, err = capsys.readouterr()
+        assert out.count("EPT_VIOLATION" if words == ["exits"] else "\n") >= 1
+        assert f"{path}: line 5: it is no JSON" in err
+
+
+@pytest.mark.usefixtures("_scripted")
+def test_a_torn_end_is_told_and_no_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.jsonl"
+    main(["record", "-q", "--by", "cpu", "-o", str(path), "0.02", "3"])
+    path.write_bytes(path.read_bytes()[:-5])
+    assert main(["-v", "--input", str(path), "--cpus", "0"]) == 0
+    out, err = capsys.readouterr()
+    assert out.count("scripted") == 2
+    assert err == f"kstats: {path}: cut off amid line 4; all before it is complete\n"
+
+
+def test_a_recording_without_samples_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording.Writer(tmp_path / "x.jsonl", HEADER).close()
+    assert main(["-v", "--input", str(tmp_path / "x.jsonl")]) == 0
+    assert "there are no samples in it" in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_a_recording_well(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl.zst"
+    command = start("record", "--by", "cpu", "-o", str(path), "0.05")
+    wait_for(lambda: path.exists() and samples_in(path) >= 2)
+    command.send_signal(signal.SIGINT)
+    status, out, err = finish(command)
+    assert (status, out) == (0, "")
+    assert re.search(r"recorded \d+ samples", err)
+    assert samples_in(path) >= 3
+
+
+def test_a_hangup_begins_a_new_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    command = start("record", "--by", "cpu", "-o", str(path), "0.05")
+    wait_for(lambda: path.exists() and samples_in(path) >= 2)
+    command.send_signal(signal.SIGHUP)
+    wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
+    command.send_signal(signal.SIGTERM)
+    assert finish(command)[0] == 0
+    assert all(samples_in(file) for file in tmp_path.iterdir())
+
+
+def test_a_terminal_shows_how_far_it_is(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = start(
+        "record", "--by", "cpu", "-o", str(tmp_path / "x.jsonl"), "0.02", "3", stderr=theirs
+    )
+    assert finish(command)[0] == 0
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert "\r\x1b[K2 samples, 0." in shown
+    assert re.search(r"\r\x1b\[Kkstats: recorded 3 samples, 0\.\d KiB", shown)
+
+
+def test_recordings_go_through_pipes() -> None:
+    script = (
+        "$KSTATS record -q --by cpu -o - 0.02 3 | $KSTATS -v --input - -o csv --nonzero --cpus 0"
+    )
+    status, out, err = shell(script)
+    assert (status, out.count("\n")) == (0, 4), err
+    status, out, err = shell("$KSTATS record --by cpu -o - 0.02 | head -3")
+    assert (status, out.count("\n")) == (0, 3)
+    assert "Traceback" not in err
+
+
+def test_amounts_have_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Rotation] = []
+    monkeypatch.setattr(record, "_collector", lambda _: scripted.Collector(scripted.Target()))
+
+    def writer(*arguments: object) -> None:
+        assert isinstance(arguments[2], Rotation)
+        given.append(arguments[2])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(record, "Writer", writer)
+    for words in ("--rotate-size 100M --keep 7", "--rotate-time 1d", "--rotate-time 90m"):
+        assert main(["record", *words.split()]) == 130
+    assert given == [Rotation(100 << 20, None, 7), Rotation(None, 86400), Rotation(None, 5400)]
+
+
+def wait_for(condition: object) -> None:
+    """Waits until the condition holds; fails after the deadline of processes."""
+    assert callable(condition)
+    end = time.monotonic() + process.DEADLINE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_kvmexit_shows_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = attrs.evolve(sample(), exits={("vmx", 48): {(0, 5 << 32 | 6): 3, (1, 7 << 32 | 8): 4}})
+    header = attrs.evolve(HEADER, counted=("exits", "threads"))
+    path = tmp_path / "x.jsonl"
+    with recording.Writer(path, header) as writer:
+        for _ in range(2):
+            writer.write(made)
+    assert kvmexit.main(["--input", str(path)]) == 0
+    title, heading, *rows = capsys.readouterr().out.splitlines()
+    assert title.startswith("Display kvm exit reasons and statistics for all threads of /")
+    assert heading.split() == ["PID", "TID", "KVM_EXIT_REASON", "COUNT"]
+    cells = [["5", "6", "EPT_VIOLATION", "6"], ["7", "8", "EPT_VIOLATION", "8"]]
+    assert [row.split() for row in rows] == cells
+    assert kvmexit.main(["--input", str(path), "-p", "7"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["EPT_VIOLATION", "8"]
+    assert kvmexit.main(["--input", str(path), "-t", "9"]) == 1
+    assert "the recording has no such thread" in capsys.readouterr().err

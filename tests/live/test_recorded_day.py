@@ -1,0 +1,51 @@
+"""``kstats record`` while a host has the days that hosts have: one recording, nothing lost."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from kstats import recording
+from tests.hosts import Host
+from tests.live.conftest import beds
+from tests.live.guests import guest
+from tests.live.kstats import ATTACHED
+
+pytestmark = [
+    pytest.mark.host,
+    pytest.mark.parametrize("bed", beds("svm"), indirect=True, scope="session"),
+]
+
+CPUID = "cpuid=499"
+RECORD = ("kstats", "record", "-o", "/run/day.jsonl", "0.5", "--debug")
+
+
+def test_a_day_of_a_host_is_recorded(host: Host, tmp_path: Path) -> None:
+    """A CPU that goes and comes, VMs, kvm_amd reloaded, the clock set: nothing is lost."""
+    switch = "/sys/devices/system/cpu/cpu1/online"
+    with host.start(RECORD, timeout=600) as recorder:
+        recorder.wait_output(ATTACHED)
+        with guest(host, "--cpu", "1", "--workload", CPUID):
+            host.run("sleep 1").check()
+        host.run(f"echo 0 > {switch}; sleep 1.5; echo 1 > {switch}").check()
+        host.run("rmmod kvm_amd; sleep 1.5; modprobe kvm_amd").check()
+        host.run("date -s @$(( $(date +%s) + 7200 )); sleep 1").check()
+        with guest(host, "--cpu", "1", "--workload", CPUID):
+            host.run("date -s @$(( $(date +%s) - 7200 )); sleep 1").check()
+            done = recorder.stop().check()
+    assert "kvm_amd was unloaded" in done.stderr
+    (tmp_path / "day.jsonl").write_bytes(host.get("/run/day.jsonl"))
+    with recording.read(tmp_path / "day.jsonl") as source:
+        samples = list(source)
+        assert source.tail is None
+    at = ("svm", 0x72)
+    assert sum(sum(s.exits.get(at, {}).values()) for s in samples) == 2 * 499
+    assert {s.cpus for s in samples} == {(0, 1), (0,)}
+    assert any("kvm_amd was unloaded" in note for s in samples for note in s.notes)
+    assert "kvm_amd was unloaded" not in " ".join(samples[-1].notes)
+    assert len({t.pid for s in samples for t in s.threads.values()}) == 2
+    jumps = [b.time - a.time for a, b in pairwise(samples)]
+    assert [round(jump / 3600) for jump in jumps if abs(jump) > 3000] == [2, -2]
+    assert all(0 < sample.elapsed < 5 for sample in samples)

@@ -1,0 +1,140 @@
+"""Recordings made in emulated KVM hosts, and read there and on this machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+
+import attrs
+import pytest
+
+from kstats import recording
+from kstats.arch.base import NUMBER_BITS, NUMBER_MASK
+from kstats.model import Sample
+from tests.hosts import Host
+from tests.hosts.command import Command
+from tests.live.conftest import Bed, beds
+from tests.live.guests import at_any_time, expected, guest
+from tests.live.kstats import ATTACHED, ExitId
+
+pytestmark = [
+    pytest.mark.host,
+    pytest.mark.parametrize("bed", beds("svm", "arm64"), indirect=True, scope="session"),
+]
+
+PER_CPU = ("-v", "--total", "-t")
+BY_AXES = ("exits", "--by", "cpu,vm,vcpu,reason", "-o", "json")
+PER_VCPU = ("vcpu", "--total")
+KERNELS = ("vcpu", "--source", "kernel", "-o", "json")
+VIEWS = (PER_CPU, BY_AXES, PER_VCPU, KERNELS)
+ROOT = Path(__file__).parents[2]
+
+
+@attrs.frozen
+class Kept:
+    """What the views showed live while a guest ran, and what was recorded meanwhile."""
+
+    shown: dict[tuple[str, ...], str]
+    files: dict[tuple[str, ...], str]
+    copies: dict[tuple[str, ...], Path]
+    samples: tuple[Sample, ...]
+    header: recording.Header
+
+    def exits(self) -> Counter[ExitId]:
+        """Exits by identity, as kstats record has them."""
+        counts: Counter[ExitId] = Counter()
+        for sample in self.samples:
+            for (isa, code), at in sample.exits.items():
+                identity = isa, code & NUMBER_MASK, code >> NUMBER_BITS
+                counts[identity] += sum(at.values())
+        return counts
+
+
+def running(host: Host, *words: str) -> Command:
+    """Kstats with these words; it says when it counts."""
+    return host.start(["kstats", *words, "--debug"], timeout=600)
+
+
+@pytest.fixture(scope="module")
+def kept(bed: Bed, host: Host, tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    """Views that record, and kstats record, side by side around a guest."""
+    folder = tmp_path_factory.mktemp(bed.recipe)
+    files = {words: f"/run/{number}.jsonl" for number, words in enumerate(VIEWS)}
+    with ExitStack() as stack:
+        views = {
+            words: stack.enter_context(running(host, *words, "--record", file, "0.5", "999"))
+            for words, file in files.items()
+        }
+        recorder = stack.enter_context(running(host, "record", "-o", "/run/all.jsonl", "0.5"))
+        for command in (*views.values(), recorder):
+            command.wait_output(ATTACHED)
+        with guest(host, "--cpu", "1", "--workload", bed.workload):
+            host.run("sleep 1").check()
+            shown = {words: view.stop().check().stdout for words, view in views.items()}
+            recorder.stop().check()
+    copies = {words: folder / Path(file).name for words, file in files.items()}
+    for words, file in files.items():
+        copies[words].write_bytes(host.get(file))
+    (folder / "all.jsonl").write_bytes(host.get("/run/all.jsonl"))
+    with recording.read(folder / "all.jsonl") as source:
+        return Kept(shown, files, copies, tuple(source), source.header)
+
+
+def read_here(words: tuple[str, ...], path: Path) -> str:
+    """What a view shows of a recording on this machine."""
+    # exits adds up all samples unless an interval is given: the shortest shows each.
+    each = ("0.01", "999") if words[0] == "exits" else ()
+    command = [sys.executable, "-m", "kstats", *words, "--input", str(path), *each]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.mark.parametrize("words", VIEWS, ids=["percpu", "exits", "vcpu", "kernel"])
+def test_a_recording_shows_here_digit_for_digit_what_was_shown_there(
+    kept: Kept, words: tuple[str, ...]
+) -> None:
+    assert kept.shown[words].count("\n") > 3
+    assert read_here(words, kept.copies[words]) == kept.shown[words]
+
+
+def test_and_there_with_the_distributions_libraries(host: Host, kept: Kept) -> None:
+    words = [*PER_CPU, "--input", kept.files[PER_CPU]]
+    assert host.run(["kstats", *words], timeout=300).check().stdout == kept.shown[PER_CPU]
+
+
+def test_every_exit_of_the_guest_is_in_the_recording(bed: Bed, kept: Kept) -> None:
+    counted = kept.exits()
+    wanted = expected(bed.workload, bed.isa)
+    assert {exit_: n for exit_, n in counted.items() if exit_ in wanted} == wanted
+    assert set(counted) <= set(wanted) | at_any_time(bed.workload, bed.isa)
+    entries = sum(n for sample in kept.samples for n in sample.entries.values())
+    assert entries == sum(counted.values())
+
+
+def test_the_header_tells_whose_it_is(bed: Bed, host: Host, kept: Kept) -> None:
+    header = kept.header
+    assert header.host.kernel == host.kernel
+    assert header.host.name
+    assert header.host.cpus == 2
+    assert header.host.cpu_model
+    assert len(header.host.boot_id) == 36
+    assert [isa.name for isa in header.isas] == [bed.isa]
+    assert header.interval == 0.5
+    assert header.counted == ("entries", "exits", "threads")
+
+
+def test_threads_are_chosen_of_the_recording(kept: Kept, tmp_path: Path) -> None:
+    path = tmp_path / "all.jsonl"
+    with recording.Writer(path, kept.header) as writer:
+        for sample in kept.samples:
+            writer.write(sample)
+    vmm = next(t for sample in kept.samples for t in sample.threads.values() if t.vcpu == 0)
+    whole = json.loads(read_here(("exits", "--by", "reason", "-o", "json"), path).splitlines()[-1])
+    for only in (("-t", str(vmm.tid)), ("-p", str(vmm.pid), "-v", "0"), ("--vm", vmm.vm.name)):
+        shown = read_here(("exits", "--by", "reason", "-o", "json", *only), path)
+        assert json.loads(shown.splitlines()[-1])["rows"] == whole["rows"]

@@ -1,0 +1,317 @@
+"""What was written stays readable: killed at any byte, the disk full, two writers, moved away."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+import pytest
+
+from kstats.errors import MissingLibraryError, RecordingError
+from kstats.model import Sample
+from kstats.recording import Clock, Machine, Recording, Rotation, Writer, read
+from kstats.recording.writer import older
+from tests.recording.samples import HEADER
+from tests.samples import MOMENT, sample
+
+NAMES = ("x.jsonl", "x.jsonl.zst")
+named = pytest.mark.parametrize("name", NAMES)
+
+
+def numbered(n: int) -> Sample:
+    """A sample that can be told from others."""
+    return attrs.evolve(sample({("vmx", 48): {0: n}}, entries={0: n}), time=MOMENT + n)
+
+
+def write(path: Path, *numbers: int, rotation: Rotation | None = None) -> None:
+    with Writer(path, HEADER, rotation) as writer:
+        for n in numbers:
+            writer.write(numbered(n))
+
+
+def numbers_in(path: Path) -> list[int]:
+    """The numbers of the samples that can be read."""
+    with read(path) as recording:
+        return [found.entries.get(0, 0) for found in recording]
+
+
+def tail(path: Path) -> str | None:
+    with read(path) as recording:
+        list(recording)
+        return recording.tail
+
+
+@named
+def test_a_sample_can_be_read_as_soon_as_it_is_written(tmp_path: Path, name: str) -> None:
+    with Writer(tmp_path / name, HEADER) as writer:
+        for n in range(1, 4):
+            writer.write(numbered(n))
+            assert numbers_in(tmp_path / name) == list(range(1, n + 1))
+            assert writer.samples == n
+            assert writer.size == (tmp_path / name).stat().st_size
+
+
+@named
+def test_cut_off_at_any_byte_all_whole_samples_are_read_and_the_rest_is_told(
+    tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    sizes = {}
+    with Writer(path, HEADER) as writer:
+        sizes[writer.size] = 0
+        for n in range(1, 4):
+            writer.write(numbered(n))
+            sizes[writer.size] = n
+    data = path.read_bytes()
+    for size in range(min(sizes), len(data)):
+        path.write_bytes(data[:size])
+        whole = max(n for end, n in sizes.items() if end <= size)
+        got = numbers_in(path)
+        # A line of which only the line feed is missing is whole, too.
+        assert got in ([*range(1, whole + 1)], [*range(1, whole + 2)])
+        if size not in sizes and len(got) == whole:
+            line = whole + 2
+            assert tail(path) == f"cut off amid line {line}; all before it is complete"
+        if size in sizes:
+            assert tail(path) is None
+
+
+@named
+def test_cut_off_at_any_byte_it_can_be_continued(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    write(path, 1, 2)
+    begun = path.stat().st_size
+    write(path, 3)
+    data = path.read_bytes()
+    for size in [*range(begun, len(data)), 5]:
+        path.write_bytes(data[:size])
+        write(path, 4)
+        assert numbers_in(path)[-1] == 4
+        assert tail(path) is None
+        assert size == 5 or numbers_in(path)[:2] == [1, 2]
+
+
+@named
+def test_a_killed_writer_leaves_all_that_it_wrote(tmp_path: Path, name: str) -> None:
+    code = (
+        "import os, sys, signal, itertools\n"
+        "from tests.recording.test_files import *\n"
+        "with Writer(sys.argv[1], HEADER) as writer:\n"
+        "    for n in range(1, 51):\n"
+        "        writer.write(numbered(n))\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / name],
+        cwd=Path(__file__).parents[2],
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert numbers_in(tmp_path / name) == list(range(1, 51))
+
+
+@contextmanager
+def room(size: int) -> Iterator[None]:
+    """No file may grow beyond ``size`` bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@named
+@pytest.mark.parametrize("spare", [1, 60, 200])
+def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path, name: str, spare: int) -> None:
+    path = tmp_path / name
+    with Writer(path, HEADER) as writer:
+        writer.write(numbered(1))
+        size = writer.size
+        with room(size + spare), pytest.raises(RecordingError, match="File too large"):
+            list(map(writer.write, map(numbered, range(2, 9))))
+        whole = numbers_in(path)
+        assert whole == list(range(1, len(whole) + 1))
+        assert tail(path) is None
+        writer.write(numbered(9))  # there is room again
+    assert numbers_in(path) == [*whole, 9]
+
+
+def test_a_device_that_is_full_is_told() -> None:
+    with pytest.raises(RecordingError, match="/dev/full: No space left on device"):
+        Writer("/dev/full", HEADER)
+
+
+@named
+def test_a_second_writer_is_refused(tmp_path: Path, name: str) -> None:
+    with Writer(tmp_path / name, HEADER) as first:
+        first.write(numbered(1))
+        with pytest.raises(RecordingError, match="another process is recording to it"):
+            Writer(tmp_path / name, HEADER)
+        first.write(numbered(2))
+    assert numbers_in(tmp_path / name) == [1, 2]
+
+
+@named
+@pytest.mark.parametrize("content", [b"important\n", b"important", b"\0" * 100_000, b"{}\n"])
+def test_what_is_no_recording_is_left_alone(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(RecordingError, match="exists, and it is no recording"):
+        Writer(path, HEADER)
+    assert path.read_bytes() == content
+
+
+@named
+def test_a_recording_of_another_host_is_left_alone(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, 1)
+    there = (tmp_path / name).read_bytes()
+    other = attrs.evolve(HEADER, host=Machine(name="db"))
+    with pytest.raises(RecordingError, match="it is a recording of host 'web'"):
+        Writer(tmp_path / name, other)
+    assert (tmp_path / name).read_bytes() == there
+
+
+@named
+def test_moved_away_another_takes_its_place(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with Writer(path, HEADER) as writer:
+        writer.write(numbered(1))
+        path.rename(tmp_path / f"old.{name}")
+        writer.write(numbered(2))
+        path.unlink()
+        writer.write(numbered(3))
+    assert numbers_in(tmp_path / f"old.{name}") == [1]
+    assert numbers_in(path) == [3]
+
+
+@named
+def test_emptied_it_begins_anew(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with Writer(path, HEADER) as writer:
+        writer.write(numbered(1))
+        os.truncate(path, 0)
+        writer.write(numbered(2))
+    assert numbers_in(path) == [2]
+
+
+def test_changed_by_somebody_else_it_is_let_go(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    with Writer(path, HEADER) as writer:
+        path.write_text(path.read_text() + "note to self\n")
+        with pytest.raises(RecordingError, match="somebody else changed it"):
+            writer.write(numbered(1))
+
+
+@named
+def test_size_begins_new_files(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, *range(1, 41), rotation=Rotation(size=1000))
+    files = sorted(tmp_path.iterdir(), key=lambda path: numbers_in(path)[0])
+    assert len(files) > 3
+    assert [n for path in files for n in numbers_in(path)] == list(range(1, 41))
+    assert all(1000 <= path.stat().st_size < 2000 for path in files[:-1])
+    assert files[-1] == tmp_path / name
+
+
+@named
+def test_time_begins_new_files_at_whole_multiples(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, *range(1, 41), rotation=Rotation(seconds=10))
+    files = sorted(tmp_path.iterdir(), key=lambda path: numbers_in(path)[0])
+    assert [numbers_in(path)[0] for path in files] == [1, 10, 20, 30, 40]
+
+
+def test_older_files_are_named_by_their_time_and_only_some_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl.zst.bak").touch()
+    (tmp_path / "y.20260131T120009Z.jsonl.zst").touch()
+    write(tmp_path / "x.jsonl.zst", *range(1, 41), rotation=Rotation(seconds=10, keep=2))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "x.20260131T120029Z.jsonl.zst",
+        "x.20260131T120039Z.jsonl.zst",
+        "x.jsonl.zst",
+        "x.jsonl.zst.bak",
+        "y.20260131T120009Z.jsonl.zst",
+    ]
+
+
+def test_files_of_the_same_second_do_not_take_each_others_place(tmp_path: Path) -> None:
+    with Writer(tmp_path / "x.jsonl", HEADER) as writer:
+        for _ in range(3):
+            writer.write(numbered(1))
+            writer.turn()
+        writer.write(numbered(1))
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_clock_that_is_set_back_begins_a_new_file_and_loses_nothing(tmp_path: Path) -> None:
+    write(tmp_path / "x.jsonl", 50, 51, 7, 8, 52, rotation=Rotation(seconds=10))
+    assert sorted(n for path in tmp_path.iterdir() for n in numbers_in(path)) == [7, 8, 50, 51, 52]
+
+
+def test_names_with_dots_keep_them() -> None:
+    assert (
+        older(Path("/a/web.example.jsonl.zst"), 0).name == "web.example.19700101T000000Z.jsonl.zst"
+    )
+
+
+def test_a_recording_goes_through_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader, writer = os.pipe()
+    path = Path(f"/dev/fd/{writer}")
+    with Writer(path, HEADER, Rotation(size=1)) as through:
+        through.write(numbered(1))
+        through.write(numbered(2))
+    os.close(writer)
+    with os.fdopen(reader, "rb") as file:
+        assert len(list(Recording("pipe", file))) == 2
+
+
+@named
+def test_header_is_of_the_session_that_is_read(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, 1)
+    later = attrs.evolve(HEADER, clock=Clock(9.0, 9.0))
+    with Writer(tmp_path / name, later) as writer:
+        writer.write(numbered(2))
+    with read(tmp_path / name) as recording:
+        assert [recording.header.clock.time for _ in recording] == [1.5, 9.0]
+
+
+def test_what_cannot_be_opened_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match=r"x\.jsonl: No such file or directory"):
+        read(tmp_path / "x.jsonl")
+    with pytest.raises(RecordingError, match="Is a directory"):
+        Writer(tmp_path, HEADER)
+    with pytest.raises(RecordingError, match="No such file or directory"):
+        Writer(tmp_path / "no" / "x.jsonl", HEADER)
+
+
+@pytest.mark.parametrize("library", ["zstandard", "cattrs"])
+def test_a_missing_library_is_told_with_what_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    from kstats.recording import structure  # noqa: PLC0415
+
+    write(tmp_path / "x.jsonl.zst", 1)
+    structure._converter.cache_clear()
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(MissingLibraryError, match=library) as caught:
+        read(tmp_path / "x.jsonl.zst")
+    assert re.search(r"apt install python3-\w+, or pip install", caught.value.hint)
+    with pytest.raises(MissingLibraryError, match=library):
+        Writer(tmp_path / "x.jsonl.zst", HEADER)
+
+
+def test_files_are_readable_by_others(tmp_path: Path) -> None:
+    write(tmp_path / "x.jsonl", 1)
+    assert stat.S_IMODE((tmp_path / "x.jsonl").stat().st_mode) == 0o644
