@@ -181,9 +181,9 @@ class Target:
         size = threads.table_size(entries)
         return threads.PerThread(self.layout(), wanted or threads.Filter(), size, entries)
 
-    def everything(self) -> threads.PerThread:
-        """Counting whatever a view might show: exits per thread and CPU, and entries per CPU."""
-        return attrs.evolve(self.per_thread(), entries=True)
+    def everything(self, wanted: threads.Filter | None = None) -> threads.PerThread:
+        """Counting what every view can use: exits per thread and CPU, and entries per CPU."""
+        return attrs.evolve(self.per_thread(wanted), entries=True)
 
     def per_vcpu(self, wanted: threads.Filter | None = None) -> events.PerThreadWithEvents:
         """Counting what kvmstat's columns are made of, of the threads that are wanted."""

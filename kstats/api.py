@@ -1,0 +1,182 @@
+"""The interface for other programs: everything public is here, and nothing else is.
+
+What it promises is in docs/api.md, with examples. Importing it needs neither root nor bcc nor
+Linux, and touches nothing on the host; only :func:`collect` does.
+"""
+
+from __future__ import annotations
+
+import time as clocks
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count as numbers
+from typing import TYPE_CHECKING, Literal
+
+from kstats import arch as arches
+from kstats.arch import Arch, Category, Column, Isa, Reason, reason
+from kstats.decode import decode
+from kstats.errors import KstatsError, RecordingError, UnknownNameError
+from kstats.escape import printable
+from kstats.histogram import Histogram
+from kstats.model import Code, Place, Sample, Spent
+from kstats.recording import (
+    Clock,
+    Header,
+    Machine,
+    Recording,
+    Rotation,
+    Writer,
+    header_of,
+    merged,
+    read,
+)
+from kstats.render import FORMATS, Renderer
+from kstats.render.jsonlines import as_object
+from kstats.table import Heading, ReasonCount, Row, Table
+from kstats.views.exits import ExitsView
+from kstats.views.exits import Options as ExitsOptions
+from kstats.views.percpu import Options as PerCpuOptions
+from kstats.views.percpu import PerCpuView
+from kstats.vms.identity import Kind, Thread, Vm
+
+if TYPE_CHECKING:
+    from kstats.collector.live import Collector
+
+__all__ = [
+    "FORMATS",
+    "Arch",
+    "Category",
+    "Clock",
+    "Code",
+    "Column",
+    "ExitsOptions",
+    "ExitsView",
+    "Header",
+    "Heading",
+    "Histogram",
+    "Isa",
+    "Kind",
+    "KstatsError",
+    "Machine",
+    "PerCpuOptions",
+    "PerCpuView",
+    "Place",
+    "Reason",
+    "ReasonCount",
+    "Recording",
+    "RecordingError",
+    "Renderer",
+    "Rotation",
+    "Row",
+    "Sample",
+    "Spent",
+    "Table",
+    "Thread",
+    "UnknownNameError",
+    "Vm",
+    "Writer",
+    "as_object",
+    "collect",
+    "counted",
+    "decode",
+    "find_arch",
+    "find_isa",
+    "header_of",
+    "merged",
+    "printable",
+    "read",
+    "reason",
+    "samples",
+]
+
+
+def find_arch(name: str) -> Arch:
+    """The architecture of that name: its columns, its ISAs; raises UnknownNameError."""
+    return arches.find(name)
+
+
+def find_isa(name: str) -> Isa:
+    """The ISA of that name: its reasons by code; raises UnknownNameError."""
+    return arches.isa(name)
+
+
+def collect(
+    by: Literal["cpu", "thread"] = "thread",
+    *,
+    pids: Iterable[int] = (),
+    tids: Iterable[int] = (),
+    probe: str | None = None,
+) -> Collector:
+    """Counts the exits of this host's VMs from now on, until it is closed.
+
+    Use it as a context manager; each ``sample()`` of it gives what was counted since the last.
+
+    Args:
+        by: ``cpu``: exits and entries by CPU. ``thread``: exits by CPU and thread, whose VMs and
+            vCPUs samples name; entries by CPU.
+        pids: With ``thread``, only these processes; none means all.
+        tids: With ``thread``, only these threads; none means all.
+        probe: Forces one way of reading exits; ``kstats doctor`` names them.
+
+    Raises:
+        KstatsError: whatever keeps it from counting, with a hint: privileges, bcc, KVM.
+    """
+    from kstats.collector import live, threads  # noqa: PLC0415 - only this touches the host
+    from kstats.vms.directory import Directory  # noqa: PLC0415 - same
+
+    target = live.Target.find(probe=probe)
+    if by == "cpu":
+        return live.Collector(target)
+    wanted = threads.Filter(frozenset(pids), frozenset(tids))
+    return live.Collector(target, target.everything(wanted), Directory(target.host))
+
+
+def samples(
+    collector: Collector, interval: float = 1.0, count: int | None = None
+) -> Iterator[Sample]:
+    """A sample every ``interval`` seconds, ``count`` times or for ever; without drift."""
+    start = clocks.monotonic()
+    for number in numbers(1):
+        clocks.sleep(max(start + number * interval - clocks.monotonic(), 0))
+        yield collector.sample()
+        if number == count:
+            return
+
+
+def counted(
+    isa: str,
+    exits: Mapping[int, int | Mapping[int, int]],
+    *,
+    entries: Mapping[int, int] | None = None,
+    elapsed: float = 1.0,
+    time: float | None = None,
+) -> Sample:
+    """A sample of counts that come from somewhere else.
+
+    Args:
+        isa: The numbering of the codes: ``vmx``, ``svm``, ``arm64``, or another backend's.
+        exits: By code, how often it occurred, or how often on which CPU. CPU 0 stands for all.
+        entries: VM entries by CPU, if they are known.
+        elapsed: Seconds in which that happened.
+        time: When they ended, seconds since the epoch; now, if it is not given.
+
+    Raises:
+        UnknownNameError: no architecture has such an ISA.
+    """
+    find_isa(isa)
+    arch = next(arch for arch in arches.arches() if arch.isa(isa))
+    placed = {
+        (isa, code): {
+            (cpu, 0): n for cpu, n in (at if isinstance(at, Mapping) else {0: at}).items()
+        }
+        for code, at in exits.items()
+    }
+    cpus = {cpu for at in placed.values() for cpu, _ in at} | (entries or {}).keys()
+    return Sample(
+        arch=arch.name,
+        time=clocks.time() if time is None else time,
+        elapsed=elapsed,
+        cpus=tuple(sorted(cpus)),
+        entries=entries or {},
+        exits=placed,
+        isa=isa,
+    )

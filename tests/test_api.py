@@ -1,0 +1,119 @@
+"""The public interface: what it promises stays, and its documents are true.
+
+``python -m tests.test_api > tests/data/api.txt`` accepts what changed; the changelog tells it.
+"""
+
+from __future__ import annotations
+
+import doctest
+import enum
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from kstats import api
+from kstats.errors import UnknownNameError
+from tests.test_import import importing
+
+ROOT = Path(__file__).parent.parent
+PROMISED = Path(__file__).parent / "data" / "api.txt"
+
+
+def described() -> str:
+    """Every public name, with its signature and what its class has, one a line."""
+    return "".join(f"{line}\n" for name in sorted(api.__all__) for line in _lines(name))
+
+
+def _lines(name: str) -> Iterator[str]:
+    value = getattr(api, name)
+    if inspect.isclass(value):
+        yield f"class {name}{'' if attrs.has(value) else f'({value.__mro__[1].__name__})'}"
+        yield from sorted(f"    {member}" for member in _members(value))
+    elif callable(value) and not hasattr(value, "__origin__"):
+        yield f"{name}{inspect.signature(value)}"
+    else:
+        yield f"{name}: {_shape(value)}"
+
+
+def _members(value: type) -> Iterator[str]:
+    if attrs.has(value):
+        told = inspect.get_annotations(value)  # attrs' own may be resolved meanwhile, or not
+        for field in attrs.fields(value):
+            default = "" if field.default is attrs.NOTHING else " = …"
+            yield f"{field.name}: {told[field.name]}{default}"
+    elif issubclass(value, enum.Enum):
+        yield from value.__members__
+    elif not issubclass(value, BaseException):
+        yield f"made of {inspect.signature(value)}"
+    ours = (base for base in value.__mro__ if base.__module__.startswith("kstats"))
+    found = {name: member for base in ours for name, member in vars(base).items()}
+    for name, member in found.items():
+        if name.startswith("_") or inspect.ismemberdescriptor(member):
+            continue
+        if isinstance(member, property):
+            yield f"{name}: property"
+        elif inspect.isroutine(member):
+            yield f"{name}{inspect.signature(getattr(value, name))}"
+
+
+def _shape(value: Any) -> str:
+    return f"{{{', '.join(sorted(value))}}}" if isinstance(value, dict) else str(value)
+
+
+def blocks(text: str) -> dict[str, set[str]]:
+    """What is told of each public name: its own line, and those of what its class has."""
+    found: dict[str, set[str]] = {}
+    for line in text.splitlines():
+        if not line.startswith(" "):
+            found[line] = set()
+        else:
+            found[list(found)[-1]].add(line.strip())
+    return found
+
+
+def test_nothing_public_changes_unnoticed() -> None:
+    """What is added to a class is no break, but every name belongs on the list."""
+    promised, there = blocks(PROMISED.read_text(encoding="utf-8")), blocks(described())
+    assert promised.keys() == there.keys()
+    for name, members in promised.items():
+        assert members <= there[name], name
+
+
+def test_every_public_name_is_there_and_told() -> None:
+    defined = {name for name in vars(api) if not name.startswith("_")}
+    hidden = {"annotations", "clocks", "numbers", "arches", "TYPE_CHECKING"}
+    hidden |= {"Iterable", "Iterator", "Mapping", "Literal"}
+    assert set(api.__all__) == defined - hidden
+    for name in api.__all__:
+        assert inspect.getdoc(getattr(api, name))
+
+
+@pytest.mark.parametrize("page", ["api.md"])
+def test_examples_of_the_documents_give_what_they_say(page: str) -> None:
+    path = str(ROOT / "docs" / page)
+    failed, tried = doctest.testfile(path, module_relative=False)
+    assert (failed, tried > 10) == (0, True)
+
+
+def test_importing_it_touches_nothing() -> None:
+    opened, modules = importing("kstats.api")
+    assert opened == []
+    assert not modules & {"bcc", "cattrs", "zstandard", "ctypes", "subprocess"}
+    assert not any(module.startswith("kstats.collector") for module in modules)
+
+
+def test_foreign_counts_keep_codes_that_have_no_name() -> None:
+    sample = api.counted("arm64", {0x99: 3})
+    assert sample.arch == "arm64"
+    assert sample.exits == {("arm64", 0x99): {(0, 0): 3}}
+    with pytest.raises(UnknownNameError, match="unknown ISA 'z80'"):
+        api.counted("z80", {})
+
+
+if __name__ == "__main__":
+    sys.stdout.write(described())
