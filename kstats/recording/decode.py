@@ -155,9 +155,10 @@ class Decoder:
         for run in self._runs:
             counts = self._counts[at : at + len(run.keys)]
             at += len(run.keys)
+            if run.field is None or not any(counts):
+                continue
             here = {key: n - 1 for key, n in zip(run.keys, counts, strict=True) if n}
-            if here and run.field is not None:
-                _reach(found, (run.field.name, *run.parents)).update(here)
+            _reach(found, (run.field.name, *run.parents)).update(here)
         known = {name: fields()[name].value(value) for name, value in found.items()}
         return {field.name: field.default for field in counters()} | known
 

@@ -102,7 +102,7 @@ def test_what_a_later_version_adds_is_left_alone() -> None:
     line["colour"] = "red"
     line["facts"]["mood"] = ["bad"]
     line["empty"] = {"moods": [[1]]}
-    line["series"] = {"moods": [[["a", ["b"]], [1, 2, 3]]]} | line["series"]
+    line["series"] = {"moods": [[["a", ["b"]], [1, [2], {}]]]} | line["series"]
     line["counts"] = numbers.as_text([4, 5, 6]) + line["counts"]
     texts = map(json.dumps, (header, {"type": "mood", "x": 1}, line))
     (read,) = samples(texts)
