@@ -9,13 +9,16 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kstats.escape import printable
+from kstats.model import Sample
 from kstats.report.gather import MOST_ROWS, OTHERS
 from kstats.report.page import html
 from kstats.report.timeline import BINS
 from tests.report import made
-from tests.samples import MOMENT, sample
+from tests.samples import MOMENT, SAMPLES, sample
 from tests.views.hosts import THREADS, WEB_0, happened
 
 POLICY = (
@@ -175,3 +178,13 @@ def test_the_page_of_a_large_host_stays_small() -> None:
         for second in range(BINS + 1)
     )
     assert len(html([made.gathered("x", samples)])) < 1_500_000
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.lists(SAMPLES, max_size=4), min_size=1, max_size=2))
+def test_any_samples_make_a_page(recordings: list[list[Sample]]) -> None:
+    """Codes that nobody knows, huge counts, clocks that jump, samples of no time."""
+    text = html([made.gathered(f"r{i}", iter(samples)) for i, samples in enumerate(recordings)])
+    read = Reader(text)
+    assert not re.search(r"\b(nan|inf)\b", read.text)
+    assert not [value for value in read.values("d") if "nan" in value]
