@@ -69,7 +69,7 @@ _HEAT = LinearSegmentedColormap.from_list(
 MAP_PARTS = 256
 """Of time in a map, which is drawn in less than 500 pixels."""
 
-_SHORTEST = 1e-3 / 86400
+_SHORTEST = 1 / 86400
 """An axis of time is not shorter, days."""
 
 HEAT_CSS = ", ".join(

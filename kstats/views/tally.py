@@ -139,7 +139,8 @@ class Tally:
 
 
 def _whole(sample: Sample) -> Exits:
-    exits = {code: sum(places.values()) for code, places in sample.exits.items()}
+    sums = {code: sum(places.values()) for code, places in sample.exits.items()}
+    exits = {code: n for code, n in sums.items() if n}
     return _with_lost({None: exits}, None, sum(sample.lost.values()))
 
 
