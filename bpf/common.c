@@ -17,6 +17,9 @@
 #define FOREIGN (-1)
 #define UNREADABLE (-2)
 
+/* A classic tracepoint's program must return 1: with 0 it hides the event from perf. */
+#define SEEN 1
+
 #define QUALIFIED(qualifier, number) ((u64)(qualifier) << 32 | (u32)(number))
 
 /*
@@ -42,3 +45,26 @@ static long (*read_kernel)(void *to, u32 size,
 struct raw_args {
 	u64 arg[12];
 };
+
+/*
+ * What more an exit tells (see detail.c): how the guest accessed, the bytes of it if they are
+ * told, and the number of what it accessed.
+ */
+#define ACCESS_NONE 0
+#define ACCESS_READ 1
+#define ACCESS_WRITE 2
+#define ACCESS_FETCH 3
+
+#define DETAIL(access, size, number)                                                               \
+	((u64)(access) << 62 | ((u64)(size)&0x3f) << 56 | ((u64)(number) & ((1ULL << 56) - 1)))
+#define DETAIL_UNTOLD (~0ULL)
+
+/* Of an address, or of its page where pages are asked for. */
+#ifdef KSTATS_DETAIL_PAGES
+#define DETAIL_AT(access, size, address) DETAIL(access, 0, (address) & ~0xfffULL)
+#else
+#define DETAIL_AT(access, size, address) DETAIL(access, size, address)
+#endif
+
+#define NO_DETAIL (-3)
+#define DETAIL_LATER (-4)

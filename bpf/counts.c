@@ -24,9 +24,6 @@ struct odd_code {
 
 BPF_HASH(odd_codes, struct odd_code, u64, KSTATS_ODD_CODES);
 
-/* A classic tracepoint's program must return 1: with 0 it hides the event from perf. */
-#define SEEN 1
-
 /* Keeps the compiler from joining what is rare with what is not, at the latter's expense. */
 #define RARE asm volatile("" ::: "memory")
 

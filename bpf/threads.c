@@ -98,6 +98,10 @@ int on_exit(void *ctx)
 	if (!is_wanted(thread))
 		return SEEN;
 	why = exit_code(ctx, &code);
+#ifdef KSTATS_DETAILS
+	if (!why && !count_detail(ctx, thread, code))
+		return SEEN;
+#endif
 	if (why || (count_in_table(thread, code) && count_in_hash(thread, code)))
 		count_unattributed(code, why);
 #ifdef KSTATS_LATENCY

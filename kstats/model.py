@@ -22,6 +22,13 @@ its high half 0 where only the process is unknown. CPU is -1 where CPUs were not
 """
 
 
+DetailPlace: TypeAlias = tuple[int, int, int]
+"""(cpu, thread, detail): a :data:`Place`, and what more exits there told.
+
+A detail is a number as in :mod:`kstats.arch.details`.
+"""
+
+
 @attrs.frozen
 class SlowExit:
     """One exit that took long.
@@ -88,6 +95,9 @@ class Sample:
         untold: Exits that took so long, beside those: there were more than can be told.
         spent: Where the time went, by thread, of all that were seen to run a vCPU. None if it
             was not measured.
+        details: Those of ``exits`` that told more, by the name of the
+            :class:`kstats.arch.details.Detail`, :data:`Code`, then :data:`DetailPlace`. A kind
+            without a key was not asked for; what ``exits`` has more had no room.
         notes: What people should know about this sample, a line each.
     """
 
@@ -110,6 +120,7 @@ class Sample:
     slow: tuple[SlowExit, ...] = ()
     untold: int = 0
     spent: Mapping[int, Spent] | None = None
+    details: Mapping[str, Mapping[Code, Mapping[DetailPlace, int]]] = attrs.field(factory=dict)
     notes: tuple[str, ...] = ()
 
     @property

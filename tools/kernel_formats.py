@@ -107,10 +107,20 @@ class Apt:
             found[match[2]] = max(found.get(match[2], ([], 0, "")), (rank, part, package))
         return {version: package for version, (_, _, package) in sorted(found.items())}
 
+    def names(self, prefix: str, pattern: str) -> list[str]:
+        """What the group of ``pattern`` matches in the names of packages."""
+        packages = self._run("apt-cache", "pkgnames", prefix).split()
+        return [found[1] for name in packages if (found := re.fullmatch(pattern, name))]
+
+    def unpack(self, package: str, folder: Path) -> None:
+        """Fetch a package and put its files under ``folder``."""
+        deb = self._fetch(package)
+        subprocess.run(["dpkg-deb", "-x", deb, folder], check=True)
+        deb.unlink()
+
     def open_package(self, package: str) -> bytes | None:
         """The kernel's file that has the format (see ``MEMBERS``), unpacked; None without it."""
-        self._run("apt-get", "download", "-qq", package)
-        (deb,) = self.root.glob("*.deb")
+        deb = self._fetch(package)
         tree = subprocess.run(["dpkg-deb", "--fsys-tarfile", deb], check=True, capture_output=True)
         deb.unlink()
         with tarfile.open(fileobj=io.BytesIO(tree.stdout)) as tar:
@@ -119,6 +129,11 @@ class Apt:
                     content = tar.extractfile(member)
                     return unpacked(content.read()) if content else None
         return None
+
+    def _fetch(self, package: str) -> Path:
+        self._run("apt-get", "download", "-qq", package)
+        (deb,) = self.root.glob("*.deb")
+        return deb
 
     def _run(self, *words: str) -> str:
         env = os.environ | {"APT_CONFIG": str(self.root / "apt.conf")}

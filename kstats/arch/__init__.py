@@ -28,6 +28,8 @@ __all__ = [
     "arches",
     "broken",
     "columns",
+    "detail",
+    "detail_kinds",
     "find",
     "for_machine",
     "isa",
@@ -44,6 +46,8 @@ find = _registry.find
 for_machine = _registry.for_machine
 isa = _registry.isa
 reason = _registry.reason
+detail = _registry.detail
+detail_kinds = _registry.detail_kinds
 
 
 def columns(arch: Arch | str) -> tuple[Column, ...]:

@@ -8,9 +8,11 @@ An architecture is one :class:`Arch`. To add one, fill it in:
 3. ``columns``: the headings of ``kstats -v`` in their order, ``other`` last;
 4. ``sources``: one :class:`ExitSource` for each way exits reach us, none if the backend only
    decodes; ``bpf``: the C file that turns the tracepoint into a code;
-5. ``kvmstat``: for each ISA, what kvmstat's columns count (:mod:`kstats.arch.kvmstat`), or
+5. ``details`` of the ISAs and the sources, ``bpf_detail``: what more exits tell, or nothing,
+   and ``kstats exits --detail`` has nothing to show there;
+6. ``kvmstat``: for each ISA, what kvmstat's columns count (:mod:`kstats.arch.kvmstat`), or
    nothing, and kvmstat does not run there;
-6. run the contract test (:mod:`kstats.arch.contract`) on it, then register it: in
+7. run the contract test (:mod:`kstats.arch.contract`) on it, then register it: in
    :mod:`kstats.arch` for one of ours, through the entry-point group ``kstats.arch`` for one
    from another package.
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from importlib.resources.abc import Traversable
 
+    from kstats.arch.details import Detail, DetailSource
     from kstats.arch.kvmstat import Rule
 
 OTHER = "other"
@@ -152,7 +155,8 @@ class Isa:
     ``other``. ``tables`` says where the running kernel's own names are. ``category_notes`` are
     what to know about a category on this ISA before comparing it with another's, a paragraph
     each: what is in it here only, and what it hides. ``advice`` is there for the names that
-    matter to operators. Without an ``event``, traces of this ISA cannot be decoded.
+    matter to operators. Without an ``event``, traces of this ISA cannot be decoded. ``details``
+    are what more its exits can tell.
     """
 
     name: str
@@ -166,6 +170,11 @@ class Isa:
     spellings: Spellings = Spellings()
     advice: Mapping[str, Advice] = attrs.field(factory=dict)
     event: ExitEvent | None = None
+    details: tuple[Detail, ...] = ()
+
+    def detail(self, name: str) -> Detail | None:
+        """The kind of detail of that name, or None."""
+        return next((detail for detail in self.details if detail.name == name), None)
 
     def reason(self, code: int) -> Reason:
         """The reason of ``code``; an unknown one is named by its number (``vmx:0x99``).
@@ -247,6 +256,7 @@ class ExitSource:
     this architecture); ``cpu_flag`` is the CPU feature they drive, which decides where several
     are built in. ``probes`` are the ways to read an exit, best first. ``slots`` are the codes
     counted without a look-up. ``define`` tells the C file which source it is compiled for.
+    ``details`` are the kinds of detail that it can tell.
     """
 
     isa: str
@@ -255,6 +265,7 @@ class ExitSource:
     modules: tuple[str, ...] = ()
     cpu_flag: str = ""
     define: str = ""
+    details: tuple[DetailSource, ...] = ()
 
 
 @attrs.frozen(eq=False)
@@ -268,6 +279,7 @@ class Arch:
     columns: tuple[Column, ...]
     sources: tuple[ExitSource, ...] = ()
     bpf: Traversable | None = None
+    bpf_detail: Traversable | None = None
     silent_modules: Mapping[str, str] = attrs.field(factory=dict)
     """Vendor modules that never fire the tracepoints, and what to do about each."""
     kvmstat: Mapping[str, tuple[Rule, ...]] = attrs.field(factory=dict)

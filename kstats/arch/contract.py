@@ -22,7 +22,7 @@ from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, ClassVar
 
 import kstats.arch
-from kstats.arch import registry, rules
+from kstats.arch import detailrules, registry, rules
 from kstats.errors import KstatsError
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ RULES: tuple[Callable[[Arch], Iterator[str]], ...] = (
     rules.c_file,
     rules.silent_modules,
     rules.kvmstat,
+    detailrules.kinds,
+    detailrules.sources,
+    detailrules.c_file,
 )
 
 

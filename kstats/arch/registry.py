@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from kstats.arch.base import Arch, Isa, Reason
+from kstats.arch.details import Detail
 from kstats.errors import BackendError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -92,6 +93,16 @@ class Registry:
         """The reason of a code; an unknown ISA or code keeps its number. Never raises."""
         isa = self._first(lambda arch: arch.isa(isa_name))
         return isa.reason(code) if isa else Reason(code, f"{isa_name}:{code:#x}")
+
+    def detail(self, isa_name: str, kind: str) -> Detail | None:
+        """What exits of an ISA tell of that kind; None for an unknown ISA or kind. Never raises."""
+        isa = self._first(lambda arch: arch.isa(isa_name))
+        return isa.detail(kind) if isa else None
+
+    def detail_kinds(self) -> tuple[str, ...]:
+        """The kinds of detail that exits of any ISA have."""
+        isas = (isa for arch in self.arches() for isa in arch.isas)
+        return tuple(dict.fromkeys(detail.name for isa in isas for detail in isa.details))
 
     def _first(self, question: Callable[[Arch], T | None]) -> T | None:
         """The first answer of an architecture; installed ones are asked last, if at all."""

@@ -26,38 +26,38 @@ MAX_ARGS = 12
 
 MAX_LINE = 100
 
-_IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
-_DEFINE = re.compile(r"[A-Z][A-Z0-9_]*")
-_REASON_NAME = re.compile(r"[A-Za-z][\w .:-]*", re.ASCII)  # survives CSV, JSON keys and shells
+IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
+DEFINE = re.compile(r"[A-Z][A-Z0-9_]*")
+READABLE = re.compile(r"[A-Za-z][\w .:-]*", re.ASCII)  # survives CSV, JSON keys and shells
 _MEMBER = re.compile(r"\w+(\.\w+)+", re.ASCII)
 
 
 def names(arch: Arch) -> Iterator[str]:
     """Names are identifiers, and there is something to name."""
     for kind, name in [("architecture", arch.name), *(("ISA", isa.name) for isa in arch.isas)]:
-        if not _IDENTIFIER.fullmatch(name):
+        if not IDENTIFIER.fullmatch(name):
             yield f"{kind} name {name!r}: lower-case letters, digits and _ only"
-    yield from _repeated("ISA", (isa.name for isa in arch.isas))
+    yield from repeated("ISA", (isa.name for isa in arch.isas))
     if not arch.isas:
         yield "no ISA"
     if not arch.machines or isinstance(arch.machines, str):
         yield "machines is not a tuple of what platform.machine() gives"
     for title in (arch.title, *(isa.title for isa in arch.isas)):
-        yield from _line("title", title)
+        yield from one_line("title", title)
 
 
 def reasons(arch: Arch) -> Iterator[str]:
     """Reasons stand under their codes, with unique names, in columns and categories we have."""
     columns = {column.key for column in arch.columns}
     for isa in arch.isas:
-        yield from _repeated(f"{isa.name} name", (r.name for r in isa.reasons.values()))
+        yield from repeated(f"{isa.name} name", (r.name for r in isa.reasons.values()))
         for code, reason in isa.reasons.items():
             where = f"{isa.name} {code:#x}"
             if not 0 <= code < 1 << 64:
                 yield f"{where}: not a 64-bit code"
             if reason.code != code:
                 yield f"{where}: its reason says code {reason.code:#x}"
-            if not _REASON_NAME.fullmatch(reason.name):
+            if not READABLE.fullmatch(reason.name):
                 yield f"{where}: name {reason.name!r} has unusual characters"
             if reason.column not in columns:
                 yield f"{where}: no column {reason.column!r}"
@@ -69,10 +69,10 @@ def prose(arch: Arch) -> Iterator[str]:
     """Meanings and sources, where given, are one short line."""
     for isa in arch.isas:
         for reason in isa.reasons.values():
-            yield from _line(f"{isa.name} {reason.name}: meaning", reason.meaning or "-")
-            yield from _line(f"{isa.name} {reason.name}: source", reason.source or "-")
+            yield from one_line(f"{isa.name} {reason.name}: meaning", reason.meaning or "-")
+            yield from one_line(f"{isa.name} {reason.name}: source", reason.source or "-")
     for column in arch.columns:
-        yield from _line(f"column {column.key}: meaning", column.meaning or "-")
+        yield from one_line(f"column {column.key}: meaning", column.meaning or "-")
 
 
 def category_notes(arch: Arch) -> Iterator[str]:
@@ -98,7 +98,7 @@ def advice(arch: Arch) -> Iterator[str]:
             if not given.causes or not given.cures:
                 yield f"{isa.name} {name}: no causes or no cures"
             for line in (*given.causes, *given.cures):
-                yield from _line(f"{isa.name} {name}: advice", line)
+                yield from one_line(f"{isa.name} {name}: advice", line)
         for alias in isa.spellings.aliases:
             if alias != alias.upper() or alias in known:
                 yield f"{isa.name}: spelling {alias!r} is not upper case, or a name itself"
@@ -109,13 +109,13 @@ def columns(arch: Arch) -> Iterator[str]:
     keys = [column.key for column in arch.columns]
     if keys[-1:] != [OTHER]:
         yield f"the last column is not {OTHER!r}"
-    yield from _repeated("column", keys)
-    yield from _repeated("heading", ((column.group, column.label) for column in arch.columns))
-    yield from _repeated(
+    yield from repeated("column", keys)
+    yield from repeated("heading", ((column.group, column.label) for column in arch.columns))
+    yield from repeated(
         "group", (group for group, _ in groupby(c.group for c in arch.columns) if group)
     )
     for column in arch.columns:
-        if not _IDENTIFIER.fullmatch(column.key):
+        if not IDENTIFIER.fullmatch(column.key):
             yield f"column {column.key!r}: lower-case letters, digits and _ only"
         if not re.fullmatch(r"[^\s()]+", column.label):
             yield f"column {column.key}: label {column.label!r} is not one word"
@@ -161,7 +161,7 @@ def _unknown(isa: Isa) -> list[int]:
 def tables(arch: Arch) -> Iterator[str]:
     """Each ISA says once where the kernel prints a table of its names."""
     for isa in arch.isas:
-        yield from _repeated(f"{isa.name} table", ((t.kind, t.expression) for t in isa.tables))
+        yield from repeated(f"{isa.name} table", ((t.kind, t.expression) for t in isa.tables))
         for table in isa.tables:
             if not 0 <= table.qualifier < 1 << NUMBER_BITS:
                 yield f"{isa.name}: qualifier {table.qualifier:#x} has more than 32 bits"
@@ -170,10 +170,10 @@ def tables(arch: Arch) -> Iterator[str]:
 def sources(arch: Arch) -> Iterator[str]:
     """Each source has an ISA of ours and slots that fit; modules and CPU flags tell them apart."""
     known = {isa.name for isa in arch.isas}
-    yield from _repeated("source of ISA", (source.isa for source in arch.sources))
-    yield from _repeated("source define", (source.define for source in arch.sources))
-    yield from _repeated("cpu_flag", (source.cpu_flag for source in arch.sources))
-    yield from _repeated("module", chain.from_iterable(s.modules for s in arch.sources))
+    yield from repeated("source of ISA", (source.isa for source in arch.sources))
+    yield from repeated("source define", (source.define for source in arch.sources))
+    yield from repeated("cpu_flag", (source.cpu_flag for source in arch.sources))
+    yield from repeated("module", chain.from_iterable(s.modules for s in arch.sources))
     for source in arch.sources:
         if source.isa not in known:
             yield f"source of an ISA {source.isa!r} that is not there"
@@ -198,18 +198,19 @@ def _slots(source: ExitSource) -> Iterator[str]:
 def probes(arch: Arch) -> Iterator[str]:
     """Each source has probes that say all the C code needs, in names the C code can use."""
     for source in arch.sources:
-        if source.define and not _DEFINE.fullmatch(source.define):
+        if source.define and not DEFINE.fullmatch(source.define):
             yield f"source {source.isa}: {source.define!r} is no preprocessor name"
         if not source.probes:
             yield f"source {source.isa}: no probe"
-        yield from _repeated(f"source {source.isa}: probe", (p.name for p in source.probes))
-        yield from _repeated(f"source {source.isa}: define", (p.define for p in source.probes))
+        yield from repeated(f"source {source.isa}: probe", (p.name for p in source.probes))
+        yield from repeated(f"source {source.isa}: define", (p.define for p in source.probes))
         for probe in source.probes:
             where = f"source {source.isa}: probe {probe.name}"
-            yield from (f"{where}: {problem}" for problem in _probe(probe))
+            yield from (f"{where}: {problem}" for problem in probe_problems(probe))
 
 
-def _probe(probe: Probe) -> Iterator[str]:
+def probe_problems(probe: Probe) -> Iterator[str]:
+    """What is wrong with one probe."""
     if probe.attach == "raw":
         if probe.args is None or not 0 <= probe.args <= MAX_ARGS:
             yield "a raw tracepoint needs the number of its arguments (args)"
@@ -223,9 +224,7 @@ def _probe(probe: Probe) -> Iterator[str]:
     else:
         yield f"attach is {probe.attach!r}, not raw or classic"
     yield from (
-        f"{word!r} is no preprocessor name"
-        for word in _defines(probe)
-        if not _DEFINE.fullmatch(word)
+        f"{word!r} is no preprocessor name" for word in defines(probe) if not DEFINE.fullmatch(word)
     )
     for field in probe.btf:
         if not field.paths:
@@ -245,7 +244,7 @@ def c_file(arch: Arch) -> Iterator[str]:
     words = set(re.findall(r"\w+", arch.bpf.read_text(encoding="utf-8")))
     needed = {"exit_code"} | {source.define for source in arch.sources if source.define}
     for source in arch.sources:
-        needed.update(*(_defines(probe) for probe in source.probes))
+        needed.update(*(defines(probe) for probe in source.probes))
     for word in sorted(needed - words):
         yield f"{arch.bpf.name} does not mention {word}"
 
@@ -284,13 +283,13 @@ def _kvmstat_rule(rule: Rule, isa: Isa) -> Iterator[str]:
     if rule.differs and not (rule.is_counted and rule.stats):
         yield "differs, but there are no two sources"
     for name in (*rule.stats, *(event.tracepoint for event in rule.events)):
-        if not _IDENTIFIER.fullmatch(name):
+        if not IDENTIFIER.fullmatch(name):
             yield f"{name!r} is no name of the kernel"
     for event in rule.events:
         yield from _event(event)
-    yield from _line("meaning", rule.meaning)
+    yield from one_line("meaning", rule.meaning)
     for text in (rule.uncounted, rule.unkept, rule.differs):
-        yield from _line("an explanation", text or "-")
+        yield from one_line("an explanation", text or "-")
 
 
 def _event(event: Event) -> Iterator[str]:
@@ -300,11 +299,13 @@ def _event(event: Event) -> Iterator[str]:
         yield f"{event.tracepoint}: argument {event.arg} is not one of {MAX_ARGS}"
 
 
-def _defines(probe: Probe) -> list[str]:
+def defines(probe: Probe) -> list[str]:
+    """The preprocessor names that a probe gives to the C code."""
     return [probe.define, *(f.define for f in probe.btf), *(f.define for f in probe.record)]
 
 
-def _repeated(kind: str, items: Iterable[Hashable]) -> Iterator[str]:
+def repeated(kind: str, items: Iterable[Hashable]) -> Iterator[str]:
+    """The items that are there more than once."""
     seen = set()
     for item in items:
         if item in seen:
@@ -312,6 +313,7 @@ def _repeated(kind: str, items: Iterable[Hashable]) -> Iterator[str]:
         seen.add(item)
 
 
-def _line(what: str, text: str) -> Iterator[str]:
+def one_line(what: str, text: str) -> Iterator[str]:
+    """Text that is not one short line."""
     if not 0 < len(text) <= MAX_LINE or not text.isprintable():
         yield f"{what} is not one line of 1 to {MAX_LINE} characters: {text!r}"

@@ -15,7 +15,7 @@ from kstats.errors import KstatsError, UsageError
 from kstats.host import Host
 from kstats.model import Code
 from kstats.recording.choose import Choice
-from kstats.views import ExactingView
+from kstats.views import ExactingView, details
 from kstats.views.exits import AXES, COUNT, ExitsView, Options, parse_axes
 from kstats.views.only import Only
 from kstats.vms.directory import Directory
@@ -34,6 +34,7 @@ axes: {" ".join(AXES)}
 
 kstats exits --by cpu,vm,reason 5       what happens on each CPU
 kstats exits --by vm --top 5 10         the five VMs with most exits in 10 seconds
+kstats exits --detail msr --top 10 5    the ten hottest model-specific registers
 kstats exits -p 4321 -v 0 5             the reasons of vCPU 0 of process 4321
 
 The kernel counts only the threads that -p, -v, -t, -T or --vm choose.
@@ -56,6 +57,12 @@ def parser() -> options.Parser:
     p.add_argument("--vm", metavar="NAME", help="only this VM, by name or pid")
     p.add_argument("--reason", metavar="NAMES", help="only exits for these, like npf,io or 0x7b")
     p.add_argument("--by", metavar="AXES", help="axes, like cpu,vm,reason (default vm,vcpu,reason)")
+    p.add_argument(
+        "--detail",
+        metavar="KIND",
+        help="only exits that tell it, and one more axis, detail, with which MSR, port, address: "
+        "msr io mmio page hypercall cr sysreg, as far as the host has it",
+    )
     p.add_argument("--top", metavar="N", help="only the N first rows, and the sum of the others")
     p.add_argument("--sort", metavar="KEY", help="a column of numbers (default count), or an axis")
     p.add_argument(
@@ -116,6 +123,8 @@ def collect(
     wanted = threads_wanted(args, host, directory)
     target = Target.find(host, probe=probe)
     exits = target.per_thread(wanted, entries)
+    if args.detail is not None:
+        return Collector(*target.telling(args.detail, exits), directory)
     return Collector(target, measured(exits, host, directory) if measured else exits, directory)
 
 
@@ -124,6 +133,9 @@ def _sleepers(host: Host, directory: Directory) -> dict[int, bool]:
 
 
 def _view(args: argparse.Namespace) -> ExactingView:
+    if args.detail is not None:
+        details.check(args.detail)
+        latency.refuse(args, "--detail")
     by = _axes(args)
     top = None if args.top is None else options.times(args.top, "--top", "see all rows")
     view = latency.view(args, by, top) or ExitsView(_view_options(args, by, top))
@@ -140,11 +152,13 @@ def _view_options(args: argparse.Namespace, by: tuple[str, ...], top: int | None
     sort = COUNT.key if args.sort is None else args.sort
     if sort not in (COUNT.key, *by):
         raise UsageError(f"cannot sort by {sort!r}", f"sort by {', '.join((COUNT.key, *by))}")
-    return Options(by=by, top=top, sort=sort, rate=args.rate)
+    return Options(by=by, top=top, sort=sort, rate=args.rate, detail=args.detail)
 
 
 def _axes(args: argparse.Namespace) -> tuple[str, ...]:
-    return _default_axes(args) if args.by is None else parse_axes(args.by)
+    if args.by is None:
+        return _default_axes(args)
+    return parse_axes(args.by, detail=args.detail is not None)
 
 
 def _entries(text: str | None) -> int:
@@ -159,10 +173,11 @@ def _entries(text: str | None) -> int:
 
 
 def _default_axes(args: argparse.Namespace) -> tuple[str, ...]:
+    what = ("reason",) if args.detail is None else ("reason", details.AXIS)
     if args.alltids or args.tids is not None:
-        return "tid", "reason"
+        return "tid", *what
     chosen = args.pid is not None or args.tid is not None
-    return ("reason",) if chosen else ("vm", "vcpu", "reason")
+    return what if chosen else ("vm", "vcpu", *what)
 
 
 def choice(args: argparse.Namespace) -> Choice:

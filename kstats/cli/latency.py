@@ -50,6 +50,12 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
     add("--time", action="store_true", help=text)
 
 
+def refuse(args: argparse.Namespace, option: str) -> None:
+    """Raises UsageError if an option about time is given beside ``option``."""
+    if args.latency or args.histogram or args.time or args.slower_than is not None:
+        raise UsageError(f"how long exits take is not told by {option}", "leave out one of them")
+
+
 def view(args: argparse.Namespace, by: tuple[str, ...], top: int | None) -> ExactingView | None:
     """The view that the options ask for; None if they ask for none of these.
 

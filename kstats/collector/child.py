@@ -249,6 +249,8 @@ def load(plan: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
         plan["probes"], args, lambda: Btf(bcc.lib, plan["btf_modules"])
     )
     defines |= common_offsets(plan["btf"], lambda: Btf(bcc.lib, plan["btf_modules"]))
+    wanted = {a["args"]: a["tracepoint"] for a in plan["attachments"] if a["args"]}
+    defines |= {name: bpf.raw_tracepoint_args(of) for name, of in wanted.items()}
     program = Program(bcc, plan, plan["defines"] | defines)
     absent = {a["function"]: why for a in plan["attachments"] if (why := lacking(a))}
     attachments = [

@@ -9,7 +9,7 @@ import attrs
 
 from kstats import arch as arches
 from kstats.arch.base import Arch, BtfField, ExitSource, Probe
-from kstats.collector import events, loader, percpu, program, threads
+from kstats.collector import details, events, loader, percpu, program, threads
 from kstats.errors import UnsupportedHostError, UsageError
 from kstats.host import Host
 from kstats.model import Place, Sample
@@ -184,6 +184,18 @@ class Target:
     def everything(self, wanted: threads.Filter | None = None) -> threads.PerThread:
         """Counting what every view can use: exits per thread and CPU, and entries per CPU."""
         return attrs.evolve(self.per_thread(wanted), entries=True)
+
+    def telling(
+        self, kind: str, exits: threads.PerThread
+    ) -> tuple[Self, details.PerThreadWithDetails]:
+        """Counting ``exits`` also by the details of that kind, and the target to load it to.
+
+        Raises:
+            UsageError: exits of this host do not tell them.
+        """
+        source = details.find(self.source, self.probes, kind)
+        counting = details.PerThreadWithDetails(exits, source, self.arch.bpf_detail)
+        return attrs.evolve(self, probes=source.probes), counting
 
     def per_vcpu(self, wanted: threads.Filter | None = None) -> events.PerThreadWithEvents:
         """Counting what kvmstat's columns are made of, of the threads that are wanted."""

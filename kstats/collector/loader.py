@@ -39,13 +39,15 @@ class Attachment:
     """A function and the tracepoint that runs it; a classic one is of the kvm group.
 
     ``attach`` is ``raw``, ``classic``, or empty: as the chosen probe says. With ``at_least`` it
-    is left out where the kernel has no such tracepoint, or one of fewer arguments.
+    is left out where the kernel has no such tracepoint, or one of fewer arguments. ``args`` is
+    the preprocessor name that gets the number of its arguments, if the function wants to know.
     """
 
     tracepoint: str
     function: str
     attach: str = ""
     at_least: int | None = None
+    args: str = ""
 
 
 @attrs.frozen(eq=False)

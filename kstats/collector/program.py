@@ -25,10 +25,10 @@ def text(arch: Arch, source: ExitSource, layout: Sequence[str], generated: str =
         raise BackendError(f"backend {arch.name} has no C file", "it can only decode")
     return "".join(
         (
-            _located(csource.directory() / "common.c"),
-            _located(arch.bpf),
+            located(csource.directory() / "common.c"),
+            located(arch.bpf),
             f'#line 1 "slots of {source.isa}"\n{slot_function(source.slots)}{generated}',
-            *(_located(csource.directory() / name) for name in layout),
+            *(located(csource.directory() / name) for name in layout),
         )
     )
 
@@ -56,6 +56,7 @@ def slot_function(slots: Sequence[SlotRange]) -> str:
     return "\n".join([*lines, "\treturn KSTATS_SLOTS;", "}", ""])
 
 
-def _located(file: Path | Traversable) -> str:
+def located(file: Path | Traversable) -> str:
+    """A file's text, so that what the compiler says of it names the file."""
     # The directory's name is enough to tell our files from a backend's in an error of clang.
     return f'#line 1 "bpf/{file.name}"\n{file.read_text(encoding="utf-8")}'

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import attrs
 
 from kstats.errors import KstatsError
-from kstats.model import Place, Sample
+from kstats.model import Code, DetailPlace, Place, Sample
 from kstats.vms.identity import Thread
 from kstats.vms.select import NoSuchVmError, matches
 
@@ -93,6 +93,7 @@ def _only(sample: Sample, numbers: set[int]) -> Sample:
         and {vcpu: n for vcpu, n in counters.items() if (vcpu.pid, vcpu.vcpu) in vcpus},
         latency=latency and {code: at for code, at in _at(latency, numbers).items() if at},
         slow=tuple(exit_ for exit_ in sample.slow if exit_.place[1] in numbers),
+        details={kind: _told(at, numbers) for kind, at in sample.details.items()},
         spent=spent and {number: s for number, s in spent.items() if number in numbers},
     )
 
@@ -101,6 +102,15 @@ def _at(mapping: Mapping[Any, Mapping[Place, T]], numbers: set[int]) -> dict[Any
     return {
         key: {place: value for place, value in at.items() if place[1] in numbers}
         for key, at in mapping.items()
+    }
+
+
+def _told(
+    mapping: Mapping[Code, Mapping[DetailPlace, int]], numbers: set[int]
+) -> dict[Code, dict[DetailPlace, int]]:
+    return {
+        code: {place: n for place, n in at.items() if place[1] in numbers}
+        for code, at in mapping.items()
     }
 
 

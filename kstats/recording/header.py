@@ -104,8 +104,8 @@ class Header:
         isas: The ISAs whose exits were counted.
         kstats: Version of the kstats that recorded.
         interval: Seconds between samples as asked for; None if there was no such thing.
-        counted: What was counted: ``entries``, ``exits``, ``threads`` (exits by thread). What is
-            not among them was not looked at; it is not zero.
+        counted: What was counted: ``entries``, ``exits``, ``threads`` (exits by thread),
+            ``msr details`` and so on. What is not among them was not looked at; it is not zero.
     """
 
     arch: str

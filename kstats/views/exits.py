@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -11,7 +11,7 @@ from kstats import arch as arches
 from kstats.errors import UsageError
 from kstats.model import Code, Place, Sample
 from kstats.table import Cell, Heading, Row, Table
-from kstats.views import gaps
+from kstats.views import details, gaps
 from kstats.vms.identity import Thread, Vm
 
 UNKNOWN = "?"
@@ -31,7 +31,7 @@ THREAD_AXES = ("pid", "tid", "vm", "vcpu")
 AXES = ("cpu", *THREAD_AXES, *_CODE_AXES)
 """Every axis that exits can be counted by."""
 
-_WORDS = frozenset({"vm", *_CODE_AXES})
+_WORDS = frozenset({"vm", *_CODE_AXES, details.AXIS})
 
 Key = tuple[Cell, ...]
 
@@ -45,24 +45,29 @@ class Options:
         top: At most this many rows; one more has the sum of the others.
         sort: ``count`` (most first), or one of ``by`` (ascending).
         rate: Per second of time that really passed, instead of counts.
+        detail: Only exits that can tell this kind of detail, and one more axis: ``detail``.
     """
 
     by: tuple[str, ...] = ("vm", "vcpu", "reason")
     top: int | None = None
     sort: str = COUNT.key
     rate: bool = False
+    detail: str | None = None
 
 
-def parse_axes(text: str) -> tuple[str, ...]:
-    """Axes as on the command line: ``cpu,vm,reason``.
+def parse_axes(text: str, *, detail: bool = False) -> tuple[str, ...]:
+    """Axes as on the command line: ``cpu,vm,reason``; with ``detail``, that is one, too.
 
     Raises:
         UsageError: an unknown axis, one given twice, or none.
     """
     axes = tuple(axis.strip() for axis in text.split(","))
+    known = (*AXES, details.AXIS) if detail else AXES
     for axis in axes:
-        if axis not in AXES:
-            raise UsageError(f"there is no axis {axis!r}", f"axes: {', '.join(AXES)}")
+        if axis == details.AXIS and not detail:
+            raise UsageError("detail of what?", f"--detail {'|'.join(arches.detail_kinds())}")
+        if axis not in known:
+            raise UsageError(f"there is no axis {axis!r}", f"axes: {', '.join(known)}")
     if len(set(axes)) < len(axes):
         raise UsageError(f"an axis is named twice in {text!r}", "name each once")
     return axes
@@ -88,12 +93,14 @@ class ExitsView:
     @property
     def needs(self) -> tuple[str, ...]:
         """What samples must have been made of, besides exits."""
-        return threads_needed(self._options.by)
+        threads, detail = threads_needed(self._options.by), self._options.detail
+        return (*threads, f"{detail} details") if detail else threads
 
     def table(self, sample: Sample) -> Table:
         """The report on one sample. Its rows sum to all exits counted, attributed or not."""
         by = self._options.by
-        counts = count_by(sample, by)
+        detail = self._options.detail
+        counts = count_by(sample, by, detail)
         total = sum(counts.values())
         shown = _ordered(counts, by, self._options.sort)[: self._options.top]
         rest = total - sum(n for _, n in shown)
@@ -107,21 +114,37 @@ class ExitsView:
             unit="per_second" if self._options.rate else "count",
             headings=(*headings(by), COUNT, SHARE),
             rows=tuple(Row((*key, n * scale, 100 * n / total)) for key, n in shown),
-            gaps=gaps.figures(sample),
-            notes=(*gaps.notes(sample), *(gaps.unattributed(sample) if self.needs else ())),
+            gaps=(*gaps.figures(sample), *_unkept(sample, detail)),
+            notes=(
+                *gaps.notes(sample),
+                *(gaps.unattributed(sample) if "threads" in self.needs else ()),
+                *(details.notes(sample, detail) if detail else ()),
+            ),
         )
 
 
-def count_by(sample: Sample, by: Sequence[str]) -> Counter[Key]:
-    """Exits by the values of the axes ``by``, in their order."""
+def count_by(sample: Sample, by: Sequence[str], detail: str | None = None) -> Counter[Key]:
+    """Exits by the values of the axes ``by``, in their order.
+
+    With ``detail``, only those whose code is known and tells that.
+    """
     keys = Keys(sample, by)
     counts: Counter[Key] = Counter()
-    for code, places in sample.exits.items():
-        for place, n in places.items():
-            counts[keys.of(code, place)] += n
-    for cpu, n in sample.lost.items():
+    for code, exits in details.exits(sample, detail) if detail else _exits(sample):
+        for (place, told), n in exits.items():
+            counts[keys.of(code, place, told)] += n
+    for cpu, n in {}.items() if detail else sample.lost.items():
         counts[keys.of_cpu(cpu)] += n
     return +counts  # without zeros: they did not occur
+
+
+def _exits(sample: Sample) -> Iterator[tuple[Code, Mapping[tuple[Place, Cell], int]]]:
+    for code, places in sample.exits.items():
+        yield code, {(place, None): n for place, n in places.items()}
+
+
+def _unkept(sample: Sample, detail: str | None) -> tuple[tuple[str, int], ...]:
+    return (("unkept", details.unkept(sample, detail)),) if detail else ()
 
 
 class Keys:
@@ -133,15 +156,16 @@ class Keys:
         self._threads = _ThreadCells(sample)
         self._codes: dict[Code, dict[str, Cell]] = {}
 
-    def of(self, code: Code, place: Place) -> Key:
-        """The values of an exit; a negative CPU is one that is not known."""
+    def of(self, code: Code, place: Place, told: Cell = None) -> Key:
+        """The values of an exit that ``told`` more; a negative CPU is one that is not known."""
         cpu, thread = place
         of_code = self._codes.get(code)
         if of_code is None:
             of_code = self._codes[code] = {
                 axis: cell(code) for axis, cell in _CODE_AXES.items() if axis in self._by
             }
-        cells = of_code | self._threads.cells(thread) | {"cpu": cpu if cpu >= 0 else UNKNOWN}
+        at = {"cpu": cpu if cpu >= 0 else UNKNOWN, details.AXIS: told}
+        cells = of_code | self._threads.cells(thread) | at
         return tuple(cells[axis] for axis in self._by)
 
     def of_cpu(self, cpu: int) -> Key:

@@ -24,7 +24,7 @@ from kstats.arch.base import (
     SlotRange,
 )
 from kstats.collector import bpf, loader, percpu, program
-from kstats.collector.live import Target
+from kstats.collector.live import Counting, Target
 from kstats.host import Host
 from kstats.model import Sample
 from tests.collector import kernel
@@ -113,20 +113,39 @@ def bench(isa: str, probe: str, offsets: dict[str, int]) -> Bench:
 
     It is a raw tracepoint program whatever the probe: a classic record, too, is only memory.
     """
+    machine = target_of(isa)
+    counting = machine.per_cpu()
+    loaded = load_unattached(machine, counting, probe, offsets)
+    return Bench(loaded, counting.layout, Host().online_cpus())
+
+
+def target_of(isa: str) -> Target:
+    """This machine, as if its exits were of that ISA."""
     (arch,) = (a for a in arches.arches() if a.isa(isa))
     (source,) = (s for s in arch.sources if s.isa == isa)
-    (wanted,) = (p for p in source.probes if p.name == probe)
-    counting = Target(Host(), arch, source, ()).per_cpu()
+    return Target(Host(), arch, source, source.probes)
+
+
+def load_unattached(
+    machine: Target, counting: Counting, probe: str, offsets: dict[str, int]
+) -> loader.Loaded:
+    """A target's program, read by ``probe`` at these offsets, with memory that we know."""
+    (wanted,) = (p for p in machine.source.probes if p.name == probe)
+    attachments = (
+        attrs.evolve(attachment, tracepoint="kvm_exit", attach="raw", args="")
+        for attachment in counting.attachments
+    )
+    text = program.text(machine.arch, machine.source, counting.files, counting.generated)
     plan = loader.Plan(
-        text=program.text(arch, source, counting.files) + MEMORY,
-        defines=counting.defines | {source.define or "NO_DEFINE": 1} | offsets,
+        text=text + MEMORY,
+        defines=counting.defines | {machine.source.define or "NO_DEFINE": 1} | offsets,
         probes=(runnable(wanted),),
         btf_modules=(),
-        attachments=(*counting.attachments, loader.Attachment("kvm_entry", "locate", "raw")),
+        attachments=(*attachments, loader.Attachment("kvm_entry", "locate", "raw")),
         maps=(*counting.maps, "memory"),
         attach=False,
     )
-    return Bench(loader.load(plan, program.headers()), counting.layout, Host().online_cpus())
+    return loader.load(plan, program.headers())
 
 
 def runnable(probe: Probe) -> Probe:

@@ -24,6 +24,7 @@ _VMS = st.builds(
 )
 _THREADS = st.builds(Thread, _NUMBERS, _NUMBERS, st.none() | _NUMBERS, _VMS)
 _CODES = st.tuples(st.sampled_from(("vmx", "arm64")), st.integers(0, 2))
+_TOLD = st.tuples(st.integers(0, 2), st.sampled_from((0, 5 << 32 | 6)), _NUMBERS)
 _HISTOGRAMS = st.lists(st.integers(0, 1 << 40), max_size=4).map(Histogram.of)
 _SPENT = st.builds(Spent, *[_NUMBERS] * 4, st.none() | _NUMBERS)
 
@@ -46,6 +47,7 @@ EXTRAS = st.fixed_dictionaries(
         "untimed": _NUMBERS,
         "slow": st.lists(_SLOW, max_size=2).map(tuple),
         "untold": _NUMBERS,
+        "details": _few(st.sampled_from(("msr", "io")), _few(_CODES, _few(_TOLD, _NUMBERS))),
         "spent": st.none() | _few(_NUMBERS, _SPENT),
     }
 )

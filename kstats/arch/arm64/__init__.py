@@ -25,5 +25,6 @@ ARM64 = Arch(
     columns=COLUMNS,
     sources=(isa.SOURCE,),
     bpf=csource.directory() / "arm64.c",
+    bpf_detail=csource.directory() / "arm64_detail.c",
     kvmstat=KVMSTAT,
 )

@@ -6,7 +6,7 @@ it was, and stands here with the qualifier ``RETURN_CODE``.
 
 from __future__ import annotations
 
-from kstats.arch.arm64 import events, spellings
+from kstats.arch.arm64 import details, events, spellings
 from kstats.arch.arm64.advice import ADVICE
 from kstats.arch.arm64.meanings import MEANINGS
 from kstats.arch.arm64.names import NAMES
@@ -132,12 +132,15 @@ ARM64 = Isa(
     spellings=spellings.ARM64,
     advice=ADVICE,
     event=events.ARM64,
+    details=details.KINDS,
 )
+
+_RAW = Probe("raw", "raw", "KSTATS_RAW", args=3)
 
 SOURCE = ExitSource(
     isa="arm64",
     probes=(
-        Probe("raw", "raw", "KSTATS_RAW", args=3),
+        _RAW,
         Probe(
             "classic",
             "classic",
@@ -146,4 +149,5 @@ SOURCE = ExitSource(
         ),
     ),
     slots=(SlotRange(0, 64), SlotRange(RETURN_CODE << NUMBER_BITS, 4)),
+    details=details.sources(_RAW),
 )

@@ -31,6 +31,7 @@ X64 = Arch(
     columns=COLUMNS,
     sources=(vmx.SOURCE, svm.SOURCE),
     bpf=csource.directory() / "x64.c",
+    bpf_detail=csource.directory() / "x64_detail.c",
     silent_modules={
         "kvm_pvm": "kvm_pvm runs guests without VMX or SVM and reports no exits; on a machine that"
         " has one of them, stop the guests, unload it and load kvm_intel or kvm_amd",

@@ -19,7 +19,7 @@ from kstats.arch.base import (
     SlotRange,
 )
 from kstats.arch.tables import reasons
-from kstats.arch.x64 import events, spellings
+from kstats.arch.x64 import details, events, spellings
 from kstats.arch.x64.notes import CPUID_IS_HERE, HALTS_UNSEEN, SHADOW_PAGING, X2APIC_IS_HERE
 from kstats.arch.x64.svm_advice import ADVICE
 from kstats.arch.x64.svm_meanings import MEANINGS
@@ -142,6 +142,13 @@ SVM = Isa(
     spellings=spellings.SVM,
     advice=ADVICE,
     event=events.SVM,
+    details=details.kinds(
+        msr=(MSR_READ, MSR_WRITE),
+        io=(0x7B,),
+        mmio=(0x400,),
+        hypercall=(0x81,),
+        cr=(*range(0x20), 0x65, *range(0x90, 0xA0)),
+    ),
 )
 
 # The C reads exit_code and exit_info_1, its neighbour in the hardware's layout, in one go.
@@ -150,28 +157,36 @@ _VMCB = (
     BtfField("EXIT_CODE_OFFSET", ("vmcb.control.exit_code",)),
 )
 
+_RAW = (
+    Probe("raw-cast", "raw", "KSTATS_RAW_CAST", args=2, btf=_VMCB, direct=True),
+    Probe("raw-btf", "raw", "KSTATS_RAW_BTF", args=2, btf=_VMCB),
+    # Before 5.16 the code is an argument, but which way an MSR access went is not; kernels
+    # without module BTF (before 5.11) tell it in the classic record only.
+    Probe("raw-arg", "raw", "KSTATS_RAW_ARG", args=3, btf=_VMCB),
+)
+_CLASSIC = Probe(
+    "classic",
+    "classic",
+    "KSTATS_CLASSIC",
+    record=(
+        RecordField("REC_EXIT_REASON", "exit_reason"),
+        RecordField("REC_ISA", "isa"),
+        RecordField("REC_INFO1", "info1"),
+    ),
+)
+
+_INFO = BtfField("EXIT_INFO_OFFSET", ("vmcb.control.exit_info_1",))
+_INFORMED = (
+    *(details.with_btf(probe, _INFO) for probe in _RAW),
+    details.with_record(_CLASSIC, RecordField("REC_INFO2", "info2")),
+)
+
 SOURCE = ExitSource(
     isa="svm",
     define="KSTATS_SVM",
     modules=("kvm_amd",),
     cpu_flag="svm",
-    probes=(
-        Probe("raw-cast", "raw", "KSTATS_RAW_CAST", args=2, btf=_VMCB, direct=True),
-        Probe("raw-btf", "raw", "KSTATS_RAW_BTF", args=2, btf=_VMCB),
-        # Before 5.16 the code is an argument, but which way an MSR access went is not; kernels
-        # without module BTF (before 5.11) tell it in the classic record only.
-        Probe("raw-arg", "raw", "KSTATS_RAW_ARG", args=3, btf=_VMCB),
-        Probe(
-            "classic",
-            "classic",
-            "KSTATS_CLASSIC",
-            record=(
-                RecordField("REC_EXIT_REASON", "exit_reason"),
-                RecordField("REC_ISA", "isa"),
-                RecordField("REC_INFO1", "info1"),
-            ),
-        ),
-    ),
+    probes=(*_RAW, _CLASSIC),
     slots=(
         SlotRange(0, 256),
         SlotRange(MSR_READ, 1),
@@ -179,4 +194,5 @@ SOURCE = ExitSource(
         SlotRange(0x400, 16),
         SlotRange(0x8000_0000, 32),
     ),
+    details=details.sources(registers=_RAW, info=_INFORMED, cr=(*_RAW, _CLASSIC), mmio=_INFORMED),
 )

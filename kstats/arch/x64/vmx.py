@@ -12,8 +12,9 @@ from kstats.arch.base import (
     RecordField,
     SlotRange,
 )
+from kstats.arch.details import DetailEvent
 from kstats.arch.tables import reasons
-from kstats.arch.x64 import events, spellings
+from kstats.arch.x64 import details, events, spellings
 from kstats.arch.x64.notes import CPUID_IS_HERE, HALTS_UNSEEN, SHADOW_PAGING, X2APIC_IS_HERE
 from kstats.arch.x64.vmx_advice import ADVICE
 from kstats.arch.x64.vmx_meanings import MEANINGS
@@ -120,27 +121,49 @@ VMX = Isa(
     spellings=spellings.VMX,
     advice=ADVICE,
     event=events.VMX,
+    details=details.kinds(
+        msr=(31, 32),
+        io=(30,),
+        mmio=(48, 49),
+        hypercall=(18,),
+        cr=(28,),
+    ),
 )
 
 # struct vcpu_vmx begins with the kvm_vcpu that the tracepoint passes. The reason moved into
 # vcpu_vt with "KVM: VMX: Move common fields of struct vcpu_{vmx,tdx} to a struct" (6.16).
 _REASON = BtfField("EXIT_REASON_OFFSET", ("vcpu_vmx.vt.exit_reason", "vcpu_vmx.exit_reason"))
 
+_RAW = (
+    Probe("raw-cast", "raw", "KSTATS_RAW_CAST", args=2, btf=(_REASON,), direct=True),
+    Probe("raw-btf", "raw", "KSTATS_RAW_BTF", args=2, btf=(_REASON,)),
+    Probe("raw-arg", "raw", "KSTATS_RAW_ARG", args=3),
+)
+_CLASSIC = Probe(
+    "classic",
+    "classic",
+    "KSTATS_CLASSIC",
+    record=(RecordField("REC_EXIT_REASON", "exit_reason"), RecordField("REC_ISA", "isa")),
+)
+
+# The exit qualification is read from the processor, and for the record only.
+_QUALIFIED = details.with_record(_CLASSIC, RecordField("REC_INFO1", "info1"))
+
+# The guest-physical address of a fault is told by what KVM does about it.
+_FAULTS = (
+    DetailEvent("kvm_page_fault", "on_page_fault", "PAGE_FAULT_ARGS"),
+    DetailEvent("kvm_mmio", "on_mmio"),
+    DetailEvent("kvm_fast_mmio", "on_fast_mmio"),
+)
+
 SOURCE = ExitSource(
     isa="vmx",
     define="KSTATS_VMX",
     modules=("kvm_intel",),
     cpu_flag="vmx",
-    probes=(
-        Probe("raw-cast", "raw", "KSTATS_RAW_CAST", args=2, btf=(_REASON,), direct=True),
-        Probe("raw-btf", "raw", "KSTATS_RAW_BTF", args=2, btf=(_REASON,)),
-        Probe("raw-arg", "raw", "KSTATS_RAW_ARG", args=3),
-        Probe(
-            "classic",
-            "classic",
-            "KSTATS_CLASSIC",
-            record=(RecordField("REC_EXIT_REASON", "exit_reason"), RecordField("REC_ISA", "isa")),
-        ),
-    ),
+    probes=(*_RAW, _CLASSIC),
     slots=(SlotRange(0, 128),),
+    details=details.sources(
+        registers=_RAW, info=(_QUALIFIED,), cr=(_QUALIFIED,), mmio=(*_RAW, _CLASSIC), events=_FAULTS
+    ),
 )

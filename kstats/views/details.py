@@ -1,0 +1,65 @@
+"""Exits by what more they tell: which register, which port, which address."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from kstats import arch as arches
+from kstats.arch.details import UNTOLD, Detail
+from kstats.errors import UsageError
+from kstats.model import Code, DetailPlace, Place, Sample
+
+AXIS = "detail"
+UNKEPT = "?"
+"""The cell of an exit whose detail was not told, or had no room."""
+
+
+def check(kind: str) -> None:
+    """Raises UsageError if exits of no ISA have this kind of detail."""
+    known = arches.detail_kinds()
+    if kind not in known:
+        raise UsageError(f"there is no detail {kind!r}", f"details: {', '.join(known)}")
+
+
+def exits(sample: Sample, kind: str) -> Iterator[tuple[Code, Mapping[tuple[Place, str], int]]]:
+    """Of each code that tells ``kind``, the exits by place and by what they told."""
+    for code, places in sample.exits.items():
+        detail = _telling(code, kind)
+        if detail is None:
+            continue
+        counts: Counter[tuple[Place, str]] = Counter()
+        rest = Counter(places)
+        for (cpu, thread, number), n in _counts(sample, kind, code).items():
+            text = UNKEPT if number == UNTOLD else detail.text(number)
+            counts[(cpu, thread), text] += n
+            rest[cpu, thread] -= n
+        counts.update({(place, UNKEPT): n for place, n in rest.items()})
+        yield code, counts
+
+
+def _telling(code: Code, kind: str) -> Detail | None:
+    """What exits of this code tell of that kind, if they do."""
+    detail = arches.detail(code[0], kind)
+    return detail if detail and code[1] in detail.codes else None
+
+
+def _counts(sample: Sample, kind: str, code: Code) -> Mapping[DetailPlace, int]:
+    return sample.details.get(kind, {}).get(code, {})
+
+
+def unkept(sample: Sample, kind: str) -> int:
+    """Exits that would have told ``kind``, but there was no room for it."""
+    codes = [code for code in sample.exits if _telling(code, kind)]
+    counted = sum(sum(sample.exits[code].values()) for code in codes)
+    return counted - sum(sum(_counts(sample, kind, code).values()) for code in codes)
+
+
+def notes(sample: Sample, kind: str) -> tuple[str, ...]:
+    """What people should know about the details of this sample, a line each."""
+    if kind not in sample.details:
+        return (f"this sample was taken without --detail {kind}: what exits told is not in it",)
+    if not (n := unkept(sample, kind)):
+        return ()
+    text = f"{n} exits had no room: counted, {AXIS} not kept"
+    return (f"{text} (kstats exits --map-entries makes room)",)

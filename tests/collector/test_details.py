@@ -1,0 +1,203 @@
+"""Counting what more exits tell: the difference of two readings, and the kernel's side."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import attrs
+import pytest
+
+from kstats.arch.details import UNTOLD, Access, DetailEvent, DetailSource, Parts
+from kstats.arch.x64 import X64
+from kstats.collector import details, threads
+from kstats.collector.details import PerThreadWithDetails, Snapshot
+from kstats.collector.live import Collector
+from kstats.errors import BackendError, UsageError
+from kstats.model import DetailPlace, Sample
+from tests.collector import kernel
+from tests.collector.native import SOURCE, target
+from tests.collector.test_threads import HER, LAYOUT, ME, NOTHING, me
+
+KIND = DetailSource("tone", ("NATIVE_TONE",), SOURCE.probes)
+COUNTING = PerThreadWithDetails(threads.PerThread(LAYOUT), KIND, None)
+
+Totals = Mapping[tuple[int, int, int, int], int]
+
+
+def sample(before: Totals, now: Totals, without: Mapping[tuple[int, int, int], int]) -> Sample:
+    """What is counted between two sets of totals, and ``without`` a detail."""
+    empty = threads.Snapshot(NOTHING, {})
+    return COUNTING.sample(
+        Snapshot(empty, before), Snapshot(threads.Snapshot(NOTHING, without), now), (0, 1)
+    )
+
+
+def test_a_sample_has_the_details_and_their_exits_among_the_others() -> None:
+    got = sample(
+        {(ME, 1, 0, 7): 5, (ME, 1, 0, 8): 2},
+        {(ME, 1, 0, 7): 6, (ME, 1, 0, 8): 2, (ME, 1, 1, 7): 3, (HER, 2, 0, 7): 4},
+        {(ME, 1, 0): 10, (HER, 9, 0): 1},
+    )
+    assert got.exits == {
+        ("native", 1): {(0, ME): 11, (1, ME): 3},
+        ("native", 2): {(0, HER): 4},
+        ("native", 9): {(0, HER): 1},
+    }
+    assert got.details == {
+        "tone": {
+            ("native", 1): {(0, ME, 7): 1, (1, ME, 7): 3},
+            ("native", 2): {(0, HER, 7): 4},
+        }
+    }
+
+
+def test_ways_to_a_detail_are_those_of_the_probes_at_hand() -> None:
+    svm, vmx = (next(s for s in X64.sources if s.isa == isa) for isa in ("svm", "vmx"))
+    assert [p.name for p in details.find(svm, svm.probes, "io").probes] == [
+        probe.name for probe in svm.probes
+    ]
+    forced = tuple(probe for probe in vmx.probes if probe.name == "raw-btf")
+    assert [probe.name for probe in details.find(vmx, forced, "msr").probes] == ["raw-btf"]
+    with pytest.raises(UsageError, match="do not tell 'io' through raw-btf") as caught:
+        details.find(vmx, forced, "io")
+    assert caught.value.hint == "probes: classic"
+    with pytest.raises(UsageError, match="vmx exits do not tell 'sysreg'") as caught:
+        details.find(vmx, vmx.probes, "sysreg")
+    assert caught.value.hint == "they tell: msr, io, mmio, page, hypercall, cr"
+
+
+def test_a_backend_without_the_c_file_says_so() -> None:
+    with pytest.raises(BackendError, match="no C file tells tone"):
+        _ = COUNTING.generated
+
+
+# Codes 1 and 2 tell their first argument; of code 3 it is told later, by the other tracepoint.
+TONES = """
+#ifdef NATIVE_TONE
+static __always_inline int exit_detail(void *ctx, u64 code, u64 *detail)
+{
+	u64 tone = ((struct raw_args *)ctx)->arg[0];
+
+	if (code == 3)
+		return DETAIL_LATER;
+	if (code != 1 && code != 2)
+		return NO_DETAIL;
+	if (!tone)
+		return UNREADABLE;
+	*detail = DETAIL(ACCESS_READ, 4, tone);
+	return 0;
+}
+
+static __always_inline void tell_detail(u32 code, u64 detail);
+
+int on_tone(void *ctx)
+{
+	tell_detail(3, DETAIL(ACCESS_WRITE, TONE_ARGS, ((struct raw_args *)ctx)->arg[0]));
+	return SEEN;
+}
+#endif
+"""
+LATER = attrs.evolve(KIND, events=(DetailEvent("kvm_entry", "on_tone", "TONE_ARGS"),))
+
+
+@pytest.fixture
+def _pinned() -> Iterator[None]:
+    """Keeps this thread on CPU 0."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {0})
+    yield
+    os.sched_setaffinity(0, allowed)
+
+
+@pytest.fixture
+def count_with(tmp_path: Path, _pinned: None) -> Iterator[Callable[..., Collector]]:
+    """Collectors of exits with their tones."""
+    made: list[Collector] = []
+    file = tmp_path / "tones.c"
+    file.write_text(TONES, encoding="utf-8")
+
+    def make(way: DetailSource = LATER, room: int = 64) -> Collector:
+        machine = target()
+        exits = attrs.evolve(machine.per_thread(), more_threads=room)
+        made.append(Collector(machine, PerThreadWithDetails(exits, way, file)))
+        return made[-1]
+
+    yield make
+    for collector in made:
+        collector.close()
+
+
+def exit_(collector: Collector, code: int, tone: int = 0) -> None:
+    kernel.fire_here(collector.loaded.programs["on_exit"], tone, code)
+
+
+def tell(collector: Collector, tone: int) -> None:
+    kernel.fire_here(collector.loaded.programs["on_tone"], tone)
+
+
+def counted(collector: Collector) -> tuple[dict[int, int], dict[int, Counter[int]]]:
+    """Exits by code, and of each code by detail, all of them mine."""
+    got = collector.sample()
+    exits = {code: sum(at.values()) for (_, code), at in got.exits.items()}
+    assert {thread for at in got.exits.values() for _, thread in at} <= {me()}
+    return exits, {code: by_detail(at) for (_, code), at in got.details["tone"].items()}
+
+
+def by_detail(at: Mapping[DetailPlace, int]) -> Counter[int]:
+    counts: Counter[int] = Counter()
+    for (_, thread, detail), n in at.items():
+        assert thread == me()
+        counts[detail] += n
+    return counts
+
+
+def read(tone: int) -> int:
+    return Parts(Access.READ, 4, tone).detail
+
+
+@pytest.mark.root
+def test_exits_are_counted_by_what_they_tell(count_with: Callable[..., Collector]) -> None:
+    collector = count_with()
+    for code, tone in ((1, 440), (1, 440), (2, 440), (1, 880), (99, 440), (1, 0)):
+        exit_(collector, code, tone)
+    exits, told = counted(collector)
+    assert exits == {1: 4, 2: 1, 99: 1}
+    assert told == {1: Counter({read(440): 2, read(880): 1, UNTOLD: 1}), 2: Counter({read(440): 1})}
+    assert counted(collector) == ({}, {})
+
+
+@pytest.mark.root
+def test_what_is_told_later_is_the_last_exits(count_with: Callable[..., Collector]) -> None:
+    """The first that is told counts; an exit that is never told is counted at the next one."""
+    collector = count_with()
+    tell(collector, 1)  # of an exit before anybody counted
+    exit_(collector, 3)
+    assert counted(collector) == ({}, {})
+    tell(collector, 440)
+    tell(collector, 880)
+    exit_(collector, 3)
+    exit_(collector, 99)
+    tell(collector, 220)  # of an exit that tells nothing
+    exits, told = counted(collector)
+    (args,) = {Parts.of(detail).size for detail in told[3] if detail != UNTOLD}
+    assert args == collector.loaded.defines["TONE_ARGS"]
+    assert exits == {3: 2, 99: 1}
+    assert told == {3: Counter({Parts(Access.WRITE, args, 440).detail: 1, UNTOLD: 1})}
+
+
+@pytest.mark.root
+def test_no_room_loses_the_detail_and_not_the_exit(count_with: Callable[..., Collector]) -> None:
+    collector = count_with(room=8)
+    for tone in range(1, 501):
+        exit_(collector, 1, tone)
+    for tone in range(1, 101):
+        exit_(collector, 3)
+        tell(collector, tone)
+    exits, told = counted(collector)
+    assert exits == {1: 500, 3: 100}
+    kept = Counter({read(tone): 1 for tone in range(1, 9)})
+    assert kept <= told.pop(1)  # the kernel has a spare place or two for each CPU
+    assert sum(at.total() for at in told.values()) < 100

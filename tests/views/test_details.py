@@ -1,0 +1,115 @@
+"""Exits by what more they tell: each of the kind is in one row, with its detail or without."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import pytest
+
+from kstats.arch.details import UNTOLD, Access, Parts
+from kstats.errors import UsageError
+from kstats.model import Code, DetailPlace, Sample
+from kstats.table import Cell, Table
+from kstats.views import details
+from kstats.views.exits import ExitsView, Options, parse_axes
+from tests.samples import sample
+
+READ, WRITE, HLT = ("vmx", 31), ("vmx", 32), ("vmx", 12)
+ME, HER = 7 << 32 | 8, 7 << 32 | 9
+
+
+def of(access: Access, number: int) -> int:
+    return Parts(access, 0, number).detail
+
+
+EFER, DEADLINE = of(Access.READ, 0xC0000080), of(Access.WRITE, 0x6E0)
+
+
+def happened(counts: Mapping[Code, Mapping[DetailPlace, int]], kind: str = "msr") -> Sample:
+    """Ten reads and five writes of MSRs by me on CPU 0, two reads by her, and seven halts."""
+    exits = {READ: {(0, ME): 10, (1, HER): 2}, WRITE: {(0, ME): 5}, HLT: {(0, ME): 7}}
+    return attrs.evolve(sample(lost={0: 3}), exits=exits, details={kind: counts})
+
+
+ALL = {READ: {(0, ME, EFER): 10, (1, HER, EFER): 2}, WRITE: {(0, ME, DEADLINE): 5}}
+
+
+def table(of: Sample, by: str, **options: Any) -> Table:
+    axes = parse_axes(by, detail=True)
+    return ExitsView(Options(axes, detail="msr", **options)).table(of)
+
+
+def rows(of: Sample, by: str, **options: Any) -> list[tuple[Cell, ...]]:
+    return [row.cells for row in table(of, by, **options).rows]
+
+
+def test_only_exits_of_the_kind_are_there_and_shares_are_of_them() -> None:
+    assert rows(happened(ALL), "detail") == [
+        ("read MSR_EFER(0xc0000080)", 12, 100 * 12 / 17),
+        ("write MSR_IA32_TSC_DEADLINE(0x6e0)", 5, 100 * 5 / 17),
+    ]
+    assert table(happened(ALL), "detail").notes[-1].startswith("3 exits had codes")
+
+
+def test_detail_is_an_axis_like_the_others() -> None:
+    assert [row[:-1] for row in rows(happened(ALL), "tid,detail", sort="tid")] == [
+        (8, "read MSR_EFER(0xc0000080)", 10),
+        (8, "write MSR_IA32_TSC_DEADLINE(0x6e0)", 5),
+        (9, "read MSR_EFER(0xc0000080)", 2),
+    ]
+    assert [row[:-1] for row in rows(happened(ALL), "cpu")] == [(0, 15), (1, 2)]
+    assert [row[:-1] for row in rows(happened(ALL), "detail", top=1)] == [
+        ("read MSR_EFER(0xc0000080)", 12),
+        ("(others)", 5),
+    ]
+    by_detail = rows(happened(ALL), "detail", sort="detail")
+    assert [row[0] for row in by_detail] == sorted(str(row[0]) for row in by_detail)
+
+
+def test_exits_without_room_for_their_detail_are_in_the_sum_and_said() -> None:
+    some = happened({READ: {(0, ME, EFER): 4, (1, HER, EFER): 2}, WRITE: {(0, ME, DEADLINE): 5}})
+    shown = table(some, "tid,reason,detail")
+    assert {row.cells[:-1] for row in shown.rows} == {
+        (8, "MSR_READ", "?", 6),
+        (8, "MSR_READ", "read MSR_EFER(0xc0000080)", 4),
+        (8, "MSR_WRITE", "write MSR_IA32_TSC_DEADLINE(0x6e0)", 5),
+        (9, "MSR_READ", "read MSR_EFER(0xc0000080)", 2),
+    }
+    assert dict(shown.gaps)["unkept"] == 6
+    assert shown.notes[-1] == (
+        "6 exits had no room: counted, detail not kept (kstats exits --map-entries makes room)"
+    )
+
+
+def test_exits_that_did_not_tell_are_there_and_had_room() -> None:
+    untold = happened(ALL | {WRITE: {(0, ME, UNTOLD): 5}})
+    shown = table(untold, "detail")
+    assert ("?", 5) in [row.cells[:-1] for row in shown.rows]
+    assert dict(shown.gaps)["unkept"] == 0
+    assert not any("had no room" in note for note in shown.notes)
+
+
+@pytest.mark.parametrize("missing", [{}, {"io": {}}])
+def test_a_sample_without_the_details_says_so(missing: dict[str, Any]) -> None:
+    one = attrs.evolve(happened(ALL), details=missing)
+    shown = table(one, "reason,detail")
+    assert {row.cells[:-1] for row in shown.rows} == {("MSR_READ", "?", 12), ("MSR_WRITE", "?", 5)}
+    assert "this sample was taken without --detail msr" in shown.notes[-1]
+
+
+def test_detail_is_no_axis_unless_it_is_asked_for() -> None:
+    with pytest.raises(UsageError, match="detail of what") as caught:
+        parse_axes("vm,detail")
+    assert caught.value.hint.startswith("--detail msr|io|mmio|page|hypercall|cr|sysreg")
+    with pytest.raises(UsageError, match="there is no axis 'nothing'") as caught:
+        parse_axes("nothing", detail=True)
+    assert caught.value.hint.endswith(", detail")
+
+
+def test_kinds_are_those_of_any_isa() -> None:
+    details.check("sysreg")
+    with pytest.raises(UsageError, match="there is no detail 'port'") as caught:
+        details.check("port")
+    assert "io" in caught.value.hint.split(": ")[1].split(", ")
