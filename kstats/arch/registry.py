@@ -99,10 +99,13 @@ class Registry:
         isa = self._first(lambda arch: arch.isa(isa_name))
         return isa.detail(kind) if isa else None
 
-    def detail_kinds(self) -> tuple[str, ...]:
-        """The kinds of detail that exits of any ISA have."""
+    def detail_kinds(self) -> dict[str, str]:
+        """The kinds of detail that exits of any ISA have, and what each is."""
         isas = (isa for arch in self.arches() for isa in arch.isas)
-        return tuple(dict.fromkeys(detail.name for isa in isas for detail in isa.details))
+        kinds: dict[str, str] = {}
+        for detail in (detail for isa in isas for detail in isa.details):
+            kinds.setdefault(detail.name, detail.meaning)
+        return kinds
 
     def _first(self, question: Callable[[Arch], T | None]) -> T | None:
         """The first answer of an architecture; installed ones are asked last, if at all."""

@@ -19,7 +19,8 @@ def check(kind: str) -> None:
     """Raises UsageError if exits of no ISA have this kind of detail."""
     known = arches.detail_kinds()
     if kind not in known:
-        raise UsageError(f"there is no detail {kind!r}", f"details: {', '.join(known)}")
+        kinds = ", ".join(f"{name} ({meaning})" for name, meaning in known.items())
+        raise UsageError(f"there is no detail {kind!r}", f"details: {kinds}")
 
 
 def exits(sample: Sample, kind: str) -> Iterator[tuple[Code, Mapping[tuple[Place, str], int]]]:

@@ -68,6 +68,10 @@ def test_threads_are_chosen_as_kvmexit_has_it(
         ("-p 4000 -a", "tid reason"),
         ("-T 4001,4002", "tid reason"),
         ("-p 4000 --by cpu,vm", "cpu vm"),
+        ("--detail msr", "vm vcpu reason detail"),
+        ("-p 4000 --detail io", "reason detail"),
+        ("-T 4001 --detail io", "tid reason detail"),
+        ("--detail io --by detail,cpu --sort detail", "detail cpu"),
     ],
 )
 def test_axes_follow_from_the_threads_unless_they_are_named(words: str, axes: str) -> None:
@@ -88,6 +92,10 @@ def test_axes_follow_from_the_threads_unless_they_are_named(words: str, axes: st
         (["--by", "cpu,colour"], "there is no axis 'colour'"),
         (["--by", ""], "there is no axis ''"),
         (["--by", "cpu,cpu"], "an axis is named twice in 'cpu,cpu'"),
+        (["--by", "vm,detail"], "detail of what?"),
+        (["--sort", "detail"], "cannot sort by 'detail'"),
+        (["--detail", "port"], "there is no detail 'port'"),
+        (["--detail", ""], "there is no detail ''"),
         (["--sort", "colour"], "cannot sort by 'colour'"),
         (["--by", "vm", "--sort", "cpu"], "cannot sort by 'cpu'"),
         (["-v", "0"], "-v and -a choose among the threads of a process"),

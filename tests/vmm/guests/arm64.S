@@ -55,13 +55,32 @@ handler hvc
   hvc #0
   again
 
+handler callhvc
+1:mov w0, w9
+  hvc #0
+  again
+
 handler smc
 1:mov w0, #PSCI_VERSION
   smc #0
   again
 
-handler sys64
-1:mrs x0, id_aa64pfr0_el1
+handler sys64                           // the argument is the number of a register below
+  adr x1, id_registers
+  add x1, x1, x9, lsl #3
+1:blr x1
+  again
+
+id_registers:
+  mrs x0, id_aa64pfr0_el1
+  ret
+  mrs x0, id_aa64isar0_el1
+  ret
+  mrs x0, id_aa64mmfr0_el1
+  ret
+
+handler wrsys64
+1:msr oslar_el1, xzr
   again
 
 handler page

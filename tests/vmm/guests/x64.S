@@ -94,6 +94,16 @@ handler vmmcall
   vmmcall
   again
 
+handler callvmcall
+1:mov %r9d, %eax
+  vmcall
+  again
+
+handler callvmmcall
+1:mov %r9d, %eax
+  vmmcall
+  again
+
 handler page
 1:mov %eax, (%rbp)
   add $PAGE, %rbp
