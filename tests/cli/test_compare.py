@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from kstats.cli.compare import CROSSED
 from kstats.model import Sample
 from kstats.render.comparison import FORMATS
 from tests import trees
+from tests.cli import process
 from tests.views.hosts import steady
 
 HLT, IO, WFX = ("vmx", 12), ("vmx", 30), ("arm64", 1)
@@ -187,3 +190,14 @@ def test_help_mentions_every_option_and_category(capsys: pytest.CaptureFixture[s
     for category in Category:
         assert category in text
     assert f"exit status: {CROSSED}" in text
+
+
+DOCUMENT = process.ROOT / "docs" / "compare.md"
+DOCUMENTED = re.findall(r"^```\n\$ (.*)\n((?:.*\n)*?)```", DOCUMENT.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("command", "output"), DOCUMENTED)
+def test_documented_output_is_real(command: str, output: str) -> None:
+    """Of the recordings in examples/, as the document has it."""
+    kstats = f'kstats() {{ {sys.executable} -m kstats "$@"; }}'
+    assert process.shell(f"{kstats}; {command}")[:2] == (0, output)
