@@ -36,6 +36,9 @@ kstats exits --by cpu,vm,reason 5       what happens on each CPU
 kstats exits --by vm --top 5 10         the five VMs with most exits in 10 seconds
 kstats exits --detail msr --top 10 5    the ten hottest model-specific registers
 kstats exits -p 4321 -v 0 5             the reasons of vCPU 0 of process 4321
+kstats exits --latency --by reason 5    how long exits take, by reason
+kstats exits --slower-than 5ms          exits that take longer, one by one
+kstats exits --time 1 10                what vCPUs do with their time, every second
 
 The kernel counts only the threads that -p, -v, -t, -T or --vm choose.
 """

@@ -69,4 +69,6 @@ def _unseen(sample: Sample) -> tuple[str, ...]:
     unseen = len(sample.threads.keys() - (sample.spent or {}).keys())
     if not unseen:
         return ()
-    return (f"{unseen} vCPUs did nothing since kstats began: where their time goes is not known",)
+    return (
+        f"vCPUs without any event since kstats began, of whose time nothing is known: {unseen}",
+    )

@@ -53,7 +53,7 @@ def test_people_see_per_cent_of_the_time_that_passed() -> None:
     assert first == ["web", "0", "30.0", "5.0", "2.5", "12.5", "0.0"]
     assert second == ["web", "1", "0.0", "0.0", "0.0", "50.0", "-"]
     assert third == ["web", "2", "-", "-", "-", "-", "-"]
-    assert notes[0][:4] == ["#", "1", "vCPUs", "did"]
+    assert notes[0][:4] == ["#", "vCPUs", "without", "any"]
 
 
 def test_rows_of_several_vcpus_are_sums() -> None:
