@@ -105,12 +105,13 @@ class Reader:
         self._unseen = loaded.maps["unseen"]
         self._isa = isa
         self._cpus = cpus
+        self._last: dict[int, Record] = {}
 
     def snapshot(self) -> Snapshot:
         """The totals now."""
         base = self._base.snapshot()
         now = time.monotonic_ns()
-        records = dict(self._records())
+        records = self._last = dict(self._records())
         totals = {thread: self._totals(record, now) for thread, record in records.items()}
         first = {thread: record.first for thread, record in records.items()}
         for thread, record in records.items():
@@ -130,9 +131,11 @@ class Reader:
 
     def _records(self) -> Iterator[tuple[int, Record]]:
         for key, value in self._spents.items():
-            record = Record.of(value) or self._read_again(key)
+            (thread,) = struct.unpack("=Q", key)
+            # Who is amid a change for long, on a CPU that a hypervisor took, is as before.
+            record = Record.of(value) or self._read_again(key) or self._last.get(thread)
             if record:
-                yield struct.unpack("=Q", key)[0], record
+                yield thread, record
 
     def _read_again(self, key: bytes) -> Record | None:
         # A change takes less than a microsecond: the next reading finds it complete.
