@@ -143,6 +143,8 @@ def _tallies(args: argparse.Namespace) -> dict[str, Tally]:
 def _view_options(args: argparse.Namespace) -> Options:
     if args.top is not None and args.by is None:
         raise UsageError("--top is of CPUs or VMs", "say which: --by cpu or --by vm")
+    if args.per == "vcpu" and args.by == "cpu":
+        raise UsageError("CPUs have no vCPUs of their own", "leave out --per vcpu or --by cpu")
     top = None if args.top is None else options.times(args.top, "--top", "see all of them")
     per: Mapping[str | None, Per | None] = {"vcpu": "vcpu_second", "second": "second", None: None}
     return Options(reasons=args.reasons, per=per[args.per], top=top)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kstats.cli import options, sources, streams
-from kstats.errors import KstatsError
+from kstats.errors import KstatsError, UsageError
 from kstats.escape import printable
 from kstats.recording.header import Header
 
@@ -54,6 +54,8 @@ def parser() -> options.Parser:
 def run(words: list[str]) -> int:
     """Runs ``kstats report``; returns the exit status."""
     args = parser().parse(words or ["--help"])
+    if args.page != STDOUT and args.page in args.sources:
+        raise UsageError(f"the page would take the place of {args.page}", "name another: -o FILE")
     try:
         from kstats.report.gather import Gathered  # noqa: PLC0415 - an extra
         from kstats.report.page import html  # noqa: PLC0415

@@ -69,9 +69,13 @@ def opened(words: Sequence[str], args: argparse.Namespace) -> Iterator[list[Sour
 
 def labels(words: Sequence[str]) -> list[str]:
     """Short names of files; those of namesakes are whole."""
-    short = [Path(word).name.removesuffix(".zst").removesuffix(".jsonl") or word for word in words]
+    short = ["stdin" if word == "-" else _short(word) for word in words]
     times = Counter(short)
     return [name if times[name] == 1 else word for name, word in zip(short, words, strict=True)]
+
+
+def _short(path: str) -> str:
+    return Path(path).name.removesuffix(".zst").removesuffix(".jsonl") or path
 
 
 def live_last(sources: Iterable[Source]) -> list[Source]:

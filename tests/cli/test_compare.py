@@ -123,6 +123,7 @@ def test_what_is_impossible_crosses_no_threshold(capsys: pytest.CaptureFixture[s
         ("before.jsonl nowhere.jsonl", 7, "nowhere.jsonl: No such file or directory"),
         ("before.jsonl --top 3", 2, "--top is of CPUs or VMs"),
         ("before.jsonl --by cpu --top 0", 2, "--top '0' is not a whole number from 1 on"),
+        ("before.jsonl --by cpu --per vcpu", 2, "CPUs have no vCPUs of their own"),
         ("before.jsonl --by colour", 2, "argument --by: invalid choice: 'colour'"),
         ("before.jsonl --threshold 1", 2, "'1' is no threshold above 1"),
         ("before.jsonl --threshold io", 2, "'io' is no threshold above 1"),
