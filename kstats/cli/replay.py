@@ -70,7 +70,7 @@ class Replay:
         for need in needs:
             if need not in counted:
                 raise UsageError(
-                    f"{self._source.name}: {need} were not counted when it was recorded",
+                    f"{self._source.name}: it has no {need}: not counted when it was recorded",
                     "kstats record counts what -v and exits show; else --record of the view",
                 )
 

@@ -88,7 +88,9 @@ class Decoder:
             raise LineError("it is no header of a kstats recording")
         version = structure(said.get("version"), int)
         if version not in READABLE:
-            raise LineError(f"its format is version {version}; this kstats reads {VERSION}")
+            raise LineError(
+                f"its format is version {version}, of a newer kstats; this reads {VERSION}"
+            )
         self.header = structure(said, Header)
         self._begun = False
 

@@ -13,9 +13,11 @@ from kstats.model import Sample
 from kstats.recording.decode import Decoder
 from kstats.recording.errors import LineError, shown
 from kstats.recording.files import Lines
-from kstats.recording.header import Header
+from kstats.recording.header import FORMAT, Header
 
 STDIN = "-"
+
+_HINT = "recordings are made by kstats record; kstats decode reads others"
 
 
 def read(path: str | PathLike[str]) -> Recording:
@@ -110,6 +112,7 @@ class Recording:
         except LineError as error:
             if self._lines.torn:
                 return None
-            raise RecordingError(self.name, str(error), line=self._lines.number) from error
+            hint = _HINT if self._lines.number == 1 and FORMAT not in text else ""
+            raise RecordingError(self.name, str(error), hint, self._lines.number) from error
         self._lines.torn = False  # only its line feed is missing
         return sample

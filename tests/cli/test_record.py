@@ -100,8 +100,11 @@ def complaint(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]
         ("-v --input {} --probe raw", "--probe is for what is counted now"),
         ("-v --input {} --record y.jsonl", "--record is for what is counted now"),
         ("exits --input {} --map-entries 5", "--map-entries is for what is counted now"),
-        ("exits --input {}", "threads were not counted when it was recorded"),
-        ("exits --input {} -t 5 --by reason", "threads were not counted when it was recorded"),
+        ("exits --input {}", "it has no threads: not counted when it was recorded"),
+        (
+            "exits --input {} -t 5 --by reason",
+            "it has no threads: not counted when it was recorded",
+        ),
         ("record --rotate-size 0", "--rotate-size '0' is no amount"),
         ("record --rotate-size 1t", "--rotate-size '1t' is no amount"),
         ("record --rotate-time 1w", "--rotate-time '1w' is no amount"),
@@ -125,7 +128,9 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
     (tmp_path / "x.jsonl").write_text("hello\n")
     status, err = complaint(f"-v --input {tmp_path}/x.jsonl", capsys)
     assert status == 7
-    assert err.startswith(f"kstats: {tmp_path}/x.jsonl: line 1: it is no JSON")
+    complained, hint = err.splitlines()
+    assert complained.startswith(f"kstats: {tmp_path}/x.jsonl: line 1: it is no JSON")
+    assert hint == "kstats: hint: recordings are made by kstats record; kstats decode reads others"
 
 
 @pytest.mark.usefixtures("_scripted")

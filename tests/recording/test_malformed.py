@@ -59,7 +59,7 @@ def changed(number: int, **keys: Any) -> bytes:
         (b'{"type": 1}\n', "line 1: 1 is no text"),
         (b'{"type": "sample"}\n', "does not begin with the header"),
         (b'{"type": "header"}\n', "line 1: it is no header of a kstats recording"),
-        (changed(1, version=2), "line 1: its format is version 2; this kstats reads 1"),
+        (changed(1, version=2), "line 1: its format is version 2, of a newer kstats; this reads 1"),
         (changed(1, version="1"), 'line 1: "1" is no whole number'),
         (changed(1, arch=None), "line 1: null is no text"),
         (changed(1, clock={"time": 1}), "line 1: 'monotonic' is missing"),
