@@ -22,19 +22,21 @@ from kstats.escape import printable
 from kstats.report import pictures, texts
 from kstats.report.chapter import Chapter
 from kstats.report.gather import Gathered
-from kstats.views.compare import Comparison, Figures, compare
+from kstats.views.compare import Comparison, Figures, Line, Options, compare
 
 _LONGEST_NOTE = 300
+_MOST_REASONS = 100
 
 
 @attrs.frozen(eq=False)
 class Compared:
-    """The comparison with its picture, and what that shows in words."""
+    """The comparison with its picture, what that shows in words, and its most frequent reasons."""
 
     comparison: Comparison
     svg: Markup
     words: str
     unit: str
+    reasons: list[Line]
 
 
 def html(recordings: Sequence[Gathered]) -> str:
@@ -64,12 +66,14 @@ def _resource(name: str) -> str:
 
 
 def _compared(recordings: Sequence[Gathered]) -> Compared:
-    comparison = compare({one.label: one.tally for one in recordings})
+    comparison = compare({one.label: one.tally for one in recordings}, Options(reasons=True))
     unit = f"exits per {comparison.per.replace('vcpu_', 'vCPU-')}"
     shown = [c for c in Category if c not in comparison.empty]
     groups = {
         str(category): [
-            _per(line.figures, comparison) for line in comparison.lines if line.category == category
+            _per(line.figures, comparison)
+            for line in comparison.lines
+            if line.category == category and line.code is None
         ]
         for category in shown
     }
@@ -79,7 +83,9 @@ def _compared(recordings: Sequence[Gathered]) -> Compared:
         for category, values in groups.items()
     )
     svg = Markup(pictures.bars(groups, unit))  # noqa: S704 - drawn
-    return Compared(comparison, svg, f"{unit} by category. {words}.", unit)
+    reasons = [line for line in comparison.lines if line.code and line.figures.count]
+    reasons.sort(key=lambda line: -(line.figures.count or 0))
+    return Compared(comparison, svg, f"{unit} by category. {words}.", unit, reasons[:_MOST_REASONS])
 
 
 def _per(figures: Figures, comparison: Comparison) -> float | None:
