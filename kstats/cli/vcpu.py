@@ -33,7 +33,7 @@ Show what each virtual CPU does: its exits, injected interrupts, emulated instru
 EPILOG = """\
 sources: bpf counts while it runs, for every VMM. kernel reads the counters that KVM keeps of every
 vCPU anyway (Linux 5.14 and later): the guests pay nothing, but the VMM must have opened them, as
-QEMU does since 8.1; other VMMs' vCPUs show -. docs/kvmstat.md compares the two.
+QEMU does since 8.1; other VMMs' vCPUs show -. kvmstat(1) tells where they differ.
 
 A vCPU that is idle shows zeros. If all vCPUs of a VM stay zero, its guest may have panicked.
 Exit status: as kstats; see kstats --help.
