@@ -18,6 +18,7 @@ from kstats.recording.reader import read
 STDOUT = "-"
 
 _ANOTHER = "name another file"
+_CLOSED = -1
 
 _LONGEST_HEADER = 1 << 16
 """Bytes of a file without a whole line that may be a header cut off; else it is not ours."""
@@ -100,10 +101,21 @@ class Output:
         return True
 
     def close(self) -> None:
-        """Closes the file once its lines are on the disk."""
-        if self.is_file:
-            os.fsync(self._descriptor)
-        os.close(self._descriptor)
+        """Closes the file once its lines are on the disk; doing it twice is fine.
+
+        Raises:
+            RecordingError: the disk does not take them.
+        """
+        descriptor, self._descriptor = self._descriptor, _CLOSED
+        if descriptor == _CLOSED:
+            return
+        try:
+            if self.is_file:
+                os.fsync(descriptor)
+        except OSError as error:
+            self._fail(error)
+        finally:
+            os.close(descriptor)
 
     def _lock(self) -> None:
         try:

@@ -92,7 +92,7 @@ class Writer:
         self._turn = True
 
     def close(self) -> None:
-        """Closes the file; doing it twice is fine."""
+        """Closes the file once all is on the disk; doing it twice is fine."""
         self._output.close()
 
     def __enter__(self) -> Self:

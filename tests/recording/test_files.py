@@ -15,6 +15,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+import zstandard
 
 from kstats.errors import MissingLibraryError, RecordingError
 from kstats.model import Sample
@@ -310,6 +311,25 @@ def test_a_missing_library_is_told_with_what_installs_it(
     assert re.search(r"apt install python3-\w+, or pip install", caught.value.hint)
     with pytest.raises(MissingLibraryError, match=library):
         Writer(tmp_path / "x.jsonl.zst", HEADER)
+
+
+def test_closing_twice_is_fine(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "x.jsonl", HEADER)
+    recording = read(tmp_path / "x.jsonl")
+    for opened in (writer, writer, recording, recording):
+        opened.close()
+
+
+def test_other_compressors_frames_are_read(tmp_path: Path) -> None:
+    """As of the zstd program: all in one frame that does not tell its size."""
+    write(tmp_path / "x.jsonl", 1, 2, 3)
+    compressor = zstandard.ZstdCompressor().compressobj()
+    packed = compressor.compress((tmp_path / "x.jsonl").read_bytes()) + compressor.flush()
+    (tmp_path / "renamed").write_bytes(packed)
+    assert numbers_in(tmp_path / "renamed") == [1, 2, 3]
+    (tmp_path / "x.jsonl.zst").write_bytes(packed)
+    write(tmp_path / "x.jsonl.zst", 4)
+    assert numbers_in(tmp_path / "x.jsonl.zst") == [1, 2, 3, 4]
 
 
 def test_files_are_readable_by_others(tmp_path: Path) -> None:
