@@ -5,7 +5,7 @@
 # make hosts  build the images of the emulated hosts
 # make riscv64  kstats with the backend of examples/ in an emulated RISC-V host
 # make wheel  build the wheel and the source archive into dist/
-# make bench  what kstats itself takes: start, memory, one report
+# make bench  what kstats costs: an exit, the start, memory, a report; fails if a budget is broken
 # make clean  remove what was made here (make distclean: the hosts' images, too)
 
 # bcc belongs to the distribution's Python, so the environment is one of that Python.
@@ -16,6 +16,7 @@ SETUP  := $(VENV)/.set-up
 
 RUN_PACKAGES  := python3 python3-venv python3-bpfcc python3-zstandard
 LINT_PACKAGES := clang-format mandoc
+BENCH_PACKAGES := bpfcc-tools gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 TEST_PACKAGES := chromium chromium-driver
 
 .PHONY: run test unit lint format hosts riscv64 bench wheel clean distclean host-packages
@@ -47,7 +48,7 @@ lint: $(SETUP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	clang-format --dry-run --Werror bpf/*.c examples/*/*/*.c bpf/headers/include/linux/*.h
+	clang-format --dry-run --Werror bench/*.c bpf/*.c examples/*/*/*.c bpf/headers/include/linux/*.h
 	$(BIN)/python tools/gen_man.py $(VENV)/man
 	mandoc -Tlint -Wwarning $(VENV)/man/*
 
@@ -55,7 +56,7 @@ format: $(SETUP)
 	@tools/need $(LINT_PACKAGES)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
-	clang-format -i bpf/*.c
+	clang-format -i bench/*.c bpf/*.c
 
 hosts: $(SETUP) host-packages
 	$(BIN)/python -m tests.hosts build
@@ -64,8 +65,10 @@ riscv64: $(SETUP) host-packages
 	@tools/need qemu-system-misc binutils-riscv64-linux-gnu
 	$(BIN)/pytest tests/riscv64/in_host.py
 
-bench: $(SETUP)
-	@$(BIN)/python -m bench.figures
+# BENCH="machine native" measures only those parts.
+bench: $(SETUP) host-packages
+	@tools/need $(BENCH_PACKAGES)
+	@$(BIN)/python -m bench $(BENCH)
 
 wheel: $(SETUP)
 	$(BIN)/python -m build --outdir dist

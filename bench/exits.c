@@ -82,7 +82,7 @@ asm(".pushsection .rodata\n"
 
 #define EXIT_TO_VMM KVM_EXIT_MMIO
 #define NO_MEMORY 0x10000000
-#define CORE(n) (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | (n) * 2)
+#define CORE(n) (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | (n)*2)
 #define PC 32
 
 static void set(int vcpu, uint64_t id, uint64_t value)

@@ -20,6 +20,9 @@
 /* A classic tracepoint's program must return 1: with 0 it hides the event from perf. */
 #define SEEN 1
 
+/* Puts what is common on the straight way through the program. */
+#define RARELY(condition) __builtin_expect(!!(condition), 0)
+
 #define QUALIFIED(qualifier, number) ((u64)(qualifier) << 32 | (u32)(number))
 
 /*

@@ -58,11 +58,16 @@ static __always_inline void count_on_cpu(u64 code)
 {
 	int zero = 0;
 	struct percpu_counts *c = counts.lookup(&zero);
-	/* As wide as a register, or the verifier would have it cut to size first. */
-	u64 slot = slot_of(code);
+	u64 slot; /* as wide as a register, or the verifier would have it cut to size first */
 
-	if (!c)
+	if (RARELY(!c))
 		return;
+	if (!RARELY(code >= KSTATS_LOW_CODES)) {
+		c->exits[code]++;
+		return;
+	}
+	RARE;
+	slot = slot_of(code);
 	/* The verifier must see the comparison below, which the compiler knows it could leave out.
 	 */
 	asm volatile("" : "+r"(slot));

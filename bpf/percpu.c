@@ -6,7 +6,7 @@ int on_exit(void *ctx)
 	u64 code;
 	int why = exit_code(ctx, &code);
 
-	if (why)
+	if (RARELY(why))
 		count_undecoded(why);
 	else
 		count_on_cpu(code);

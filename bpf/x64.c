@@ -37,14 +37,14 @@ static __always_inline int exit_code(void *ctx, u64 *code)
 {
 	u32 copy, *reason = &copy;
 
-	if (ISA != ISA_VMX)
+	if (RARELY(ISA != ISA_VMX))
 		return FOREIGN;
 #if defined(KSTATS_CLASSIC)
 	copy = FIELD(u32, REC_EXIT_REASON);
 #elif defined(KSTATS_RAW_ARG)
 	copy = ARG(0);
 #else
-	if (READ(reason, VCPU + EXIT_REASON_OFFSET))
+	if (RARELY(READ(reason, VCPU + EXIT_REASON_OFFSET)))
 		return UNREADABLE;
 #endif
 	*code = *reason;
@@ -68,7 +68,7 @@ static __always_inline int exit_code(void *ctx, u64 *code)
 {
 	struct vmcb_exit copy, *exit = &copy;
 
-	if (ISA != ISA_SVM)
+	if (RARELY(ISA != ISA_SVM))
 		return FOREIGN;
 #ifdef KSTATS_CLASSIC
 	copy.code = FIELD(u32, REC_EXIT_REASON);
@@ -77,11 +77,11 @@ static __always_inline int exit_code(void *ctx, u64 *code)
 	void *vmcb_copy, **vmcb = &vmcb_copy;
 
 	READ(vmcb, VCPU + VMCB_OFFSET); /* what cannot be read is 0, where nothing can be read */
-	if (READ(exit, *vmcb + EXIT_CODE_OFFSET))
+	if (RARELY(READ(exit, *vmcb + EXIT_CODE_OFFSET)))
 		return UNREADABLE;
 #endif
 	*code = exit->code;
-	if (*code == SVM_EXIT_MSR) {
+	if (RARELY(*code == SVM_EXIT_MSR)) {
 		/* Not something to look at before it is known to matter. */
 		asm volatile("");
 		*code = QUALIFIED(exit->info_1 & 1 ? MSR_WRITE : MSR_READ, SVM_EXIT_MSR);

@@ -57,6 +57,12 @@ class Layout:
         return _EXITS + len(self.codes)
 
     @property
+    def low_codes(self) -> int:
+        """How many codes from 0 on are the numbers of their slots."""
+        pairs = enumerate(self.codes)
+        return next((slot for slot, code in pairs if code != slot), len(self.codes))
+
+    @property
     def size(self) -> int:
         """Bytes of all CPUs' counters."""
         return self.stride * len(self.cpus) * _WORD
@@ -138,7 +144,11 @@ class PerCpu:
     @property
     def defines(self) -> dict[str, int]:
         """The preprocessor definitions that the files need."""
-        return {"KSTATS_SLOTS": len(self.layout.codes), "KSTATS_ODD_CODES": ODD_CODES}
+        return {
+            "KSTATS_SLOTS": len(self.layout.codes),
+            "KSTATS_LOW_CODES": self.layout.low_codes,
+            "KSTATS_ODD_CODES": ODD_CODES,
+        }
 
     def reader(self, loaded: Loaded) -> Reader:
         """What takes the snapshots."""

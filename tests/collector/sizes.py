@@ -51,13 +51,10 @@ def sizes() -> Iterator[Size]:
                         yield from _sizes(view, counting, arch, source, probe)
 
 
-def _sizes(
-    view: str,
-    counting: Callable[[Target], Counting],
-    arch: Arch,
-    source: ExitSource,
-    probe: Probe,
-) -> Iterator[Size]:
+def load(
+    counting: Callable[[Target], Counting], arch: Arch, source: ExitSource, probe: Probe
+) -> loader.Loaded:
+    """Loads what a view needs for an ISA, with offsets of no kernel, and attaches nothing."""
     chosen = counting(Target(Host(), arch, source, ()))
     define = {source.define: 1} if source.define else {}
     plan = loader.Plan(
@@ -69,7 +66,17 @@ def _sizes(
         maps=chosen.maps,
         attach=False,
     )
-    with loader.load(plan, program.headers()) as loaded:
+    return loader.load(plan, program.headers())
+
+
+def _sizes(
+    view: str,
+    counting: Callable[[Target], Counting],
+    arch: Arch,
+    source: ExitSource,
+    probe: Probe,
+) -> Iterator[Size]:
+    with load(counting, arch, source, probe) as loaded:
         for name, fd in loaded.programs.items():
             info = bpf.program_info(fd)
             yield Size(

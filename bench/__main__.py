@@ -1,0 +1,104 @@
+"""``make bench``: what kstats costs, in one table, as text and JSON.
+
+python -m bench [PART…], of: machine programs maps native hosts
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import platform
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from bench import figures, hosts, maps, native
+from bench.hosts import Budget
+from bench.table import Table
+from kstats.host import Host
+from tests.collector.sizes import sizes
+
+RESULTS = Path(__file__).parent.parent / ".cache" / "bench"
+
+Measured = tuple[Table, list[Budget]]
+
+
+def _machine() -> Iterator[Measured]:
+    yield figures.table(), []
+
+
+def _programs() -> Iterator[Measured]:
+    rows = [(s.view, s.isa, s.probe, s.function, s.verified, s.jited) for s in sizes()]
+    headings = ("view", "isa", "probe", "function", "verified", "bytes")
+    title = "programs: instructions that the verifier went through, bytes of machine code"
+    yield Table(title, headings, rows), []
+
+
+def _maps() -> Iterator[Measured]:
+    yield maps.table(), []
+
+
+def _native() -> Iterator[Measured]:
+    yield native.table(), []
+
+
+PARTS: Mapping[str, Callable[[], Iterator[Measured]]] = {
+    "machine": _machine,
+    "programs": _programs,
+    "maps": _maps,
+    "native": _native,
+    "hosts": hosts.tables,
+}
+
+
+def description() -> dict[str, str]:
+    """The machine that all this was measured on; emulated hosts do not depend on it."""
+    host = Host()
+    lines = (host.read("proc/cpuinfo") or "").splitlines()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "kernel": f"Linux {platform.release()}",
+        "machine": platform.machine(),
+        "cpu": models[0] if models else "?",
+        "cpus": str(len(host.online_cpus())),
+        "python": platform.python_version(),
+    }
+
+
+def main() -> int:
+    """Measures, prints, writes; 1 if a budget is broken."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=" ".join(PARTS))
+    names = parser.parse_args().parts or list(PARTS)
+    if unknown := [name for name in names if name not in PARTS]:
+        parser.error(f"no part {unknown[0]!r}, of {' '.join(PARTS)}")
+    machine = description()
+    texts, tables, budgets = [", ".join(machine.values())], [], list[Budget]()
+    print(texts[0], flush=True)
+    for name in names:
+        for table, held in PARTS[name]():
+            said = "\n".join(["", table.text(), *map(str, held)])
+            print(said, flush=True)
+            texts.append(said)
+            tables.append(table.as_object())
+            budgets += held
+    _write(names, "\n".join(texts), {"machine": machine, "tables": tables}, budgets)
+    return int(not all(budget.holds for budget in budgets))
+
+
+def _write(names: list[str], text: str, report: dict[str, object], budgets: list[Budget]) -> None:
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    stem = "bench" if names == list(PARTS) else "-".join(names)
+    report["budgets"] = [
+        {"host": b.host, "what": b.what, "most": b.most, "found": b.found, "holds": b.holds}
+        for b in budgets
+    ]
+    (RESULTS / f"{stem}.txt").write_text(f"{text}\n", encoding="utf-8")
+    (RESULTS / f"{stem}.json").write_text(f"{json.dumps(report, indent=1)}\n", encoding="utf-8")
+    print(f"written to {RESULTS}/{stem}.txt and .json", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

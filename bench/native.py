@@ -1,0 +1,140 @@
+"""Nanoseconds on this machine's hardware: our programs and kvmexit's on a loop of system calls.
+
+kvm_exit need not fire here; raw sys_enter does, and runs the same bodies. One round after the
+other attaches each program in turn, so that whatever else the machine does hits all alike.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import attrs
+
+from bench import kvmexit
+from bench.table import Table
+from kstats.arch.base import OTHER, Arch, Column, ExitSource, Isa, Probe, SlotRange
+from kstats.collector import bpf, loader, program
+from kstats.collector.live import Target
+from kstats.host import Host
+from tests.collector.native import LOADS
+
+ROUNDS, CALLS = 15, 300_000
+HERE = Path(__file__).parent
+SYSTEM_CALLS = 512
+
+EMPTY = "int on_exit(void *ctx) { return 1; }"
+_KVMEXIT_READS = (
+    "({ u64 p = 0; u32 r = 0;"
+    " bpf_probe_read_kernel(&p, sizeof(p), (void *)ctx->args[0]);"
+    " bpf_probe_read_kernel(&r, sizeof(r), (void *)(ctx->args[0] + 8 + (p & 0)));"
+    " (u32)ctx->args[1] + (r & 0); })"
+)
+
+
+def _source(name: str, define: str, *, direct: bool) -> Arch:
+    probe = Probe(name, "raw", define, args=bpf.raw_tracepoint_args("kvm_exit"), direct=direct)
+    source = ExitSource(isa="calls", probes=(probe,), slots=(SlotRange(0, SYSTEM_CALLS),))
+    return Arch(
+        name="calls",
+        title="System calls",
+        machines=("calls64",),
+        isas=(Isa("calls", "System calls", {}),),
+        columns=(Column(OTHER, OTHER),),
+        sources=(source,),
+        bpf=HERE / "sys_enter.c",
+    )
+
+
+def _ours(arch: Arch, *, threads: bool) -> loader.Loaded:
+    (source,) = arch.sources
+    target = Target(Host(), arch, source, source.probes)
+    return target.load(target.per_thread() if threads else target.per_cpu(), attach=False)
+
+
+def _text(text: str) -> loader.Loaded:
+    probe = Probe("raw", "raw", "TEXT", args=bpf.raw_tracepoint_args("kvm_exit"))
+    attachment = loader.Attachment("kvm_exit", "on_exit", "raw")
+    plan = loader.Plan(text, {}, (probe,), (), (attachment,), (), attach=False)
+    return loader.load(plan, program.headers())
+
+
+def programs() -> Mapping[str, loader.Loaded | None]:
+    """What to compare, each loaded and attached nowhere."""
+    by_calls = _source("btf", "SYS_ENTER_BTF", direct=False)
+    found: dict[str, loader.Loaded | None] = {
+        "nothing": None,
+        "an empty program": _text(EMPTY),
+        "kstats -v": _ours(by_calls, threads=False),
+        "kstats exits": _ours(by_calls, threads=True),
+    }
+    if LOADS:
+        by_loads = _source("cast", "SYS_ENTER_CAST", direct=True)
+        found["kstats -v, direct loads"] = _ours(by_loads, threads=False)
+        found["kstats exits, direct loads"] = _ours(by_loads, threads=True)
+    if kvmexit.TOOL.exists():
+        head = "int on_exit(struct bpf_raw_tracepoint_args *ctx)"
+        found["kvmexit of bcc"] = _text(kvmexit.text(head, _KVMEXIT_READS))
+    return found
+
+
+@attrs.frozen
+class Loop:
+    """The loop of system calls, compiled."""
+
+    path: Path
+
+    def run(self) -> float:
+        """Nanoseconds a call."""
+        words = [str(self.path), str(CALLS)]
+        return float(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+
+
+def _one(loop: Loop, loaded: loader.Loaded | None) -> float:
+    if loaded is None:
+        return loop.run()
+    link = bpf.attach_raw_tracepoint("sys_enter", loaded.programs["on_exit"])
+    try:
+        return loop.run()
+    finally:
+        os.close(link)
+
+
+def measure() -> dict[str, list[float]]:
+    """Nanoseconds of a call beside each program, of every round."""
+    allowed = os.sched_getaffinity(0)
+    with ExitStack() as stack:
+        compiled = Path(stack.enter_context(tempfile.TemporaryDirectory()), "getppid")
+        subprocess.run(["gcc", "-O2", HERE / "getppid.c", "-o", compiled], check=True)
+        found = programs()
+        for loaded in found.values():
+            if loaded:
+                stack.enter_context(loaded)
+        os.sched_setaffinity(0, {max(allowed)})
+        stack.callback(os.sched_setaffinity, 0, allowed)
+        rounds = [
+            {name: _one(Loop(compiled), loaded) for name, loaded in found.items()}
+            for _ in range(ROUNDS)
+        ]
+    return {name: [one[name] for one in rounds] for name in found}
+
+
+def table() -> Table:
+    """Medians of what each adds in its round, and the middle half of the rounds."""
+    found = measure()
+    nothing = found.pop("nothing")
+    rows: list[tuple[str, float, str]] = [("nothing (the call itself)", *_summary(nothing))]
+    for name, times in found.items():
+        rows.append((name, *_summary([t - n for t, n in zip(times, nothing, strict=True)])))
+    title = f"ns that a program on raw sys_enter adds to getppid(), {ROUNDS} interleaved rounds"
+    return Table(title, ("program", "median", "middle half"), rows)
+
+
+def _summary(times: list[float]) -> tuple[float, str]:
+    low, middle, high = statistics.quantiles(times, n=4)
+    return middle, f"{low:.0f} … {high:.0f}"
