@@ -18,7 +18,7 @@ from kstats.host import Host
 from tests.collector.sizes import VIEWS, load
 
 CPUS = (8, 128, 640)
-PERCPU_ARRAYS = {"counts", "threads"}
+PERCPU_ARRAYS = {"counts", "threads", "other_events"}
 _ELEMENT, _BUCKET, _HASH, _LOCKS = 48, 16, 448, 8 * 4
 _TOLERANCE = 0.02
 

@@ -66,6 +66,33 @@ class Spent:
     waiting: int | None = None
 
 
+@attrs.frozen
+class Fill:
+    """How full a map is: places taken and places; of tables for each CPU, the fullest."""
+
+    taken: int
+    places: int
+
+
+@attrs.frozen(eq=False)
+class Cost:
+    """What counting took.
+
+    Attributes:
+        ns_per_exit: Nanoseconds of all our programs for each exit; None if none was timed.
+        timed: Exits that were timed.
+        cpu_share: Per cent of the time of all CPUs that our programs took.
+        process_share: Per cent of one CPU that this process took since the last report.
+        maps: How full each of our maps is.
+    """
+
+    ns_per_exit: float | None
+    timed: int
+    cpu_share: float
+    process_share: float
+    maps: Mapping[str, Fill]
+
+
 @attrs.frozen(eq=False)
 class Sample:
     """What happened on a host between two moments.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from typing import TypeAlias
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -71,6 +72,7 @@ class Table:
         by_reason: Whether rows are sums over reasons, which ``Row.exits`` can hold.
         gaps: What was not counted as it should, by name: ``lost``, ``foreign``, ``missed``.
         notes: What people should know about this report, a line each.
+        cost: What counting itself took, where it was asked for: as JSON has it.
     """
 
     timestamp: str
@@ -84,3 +86,4 @@ class Table:
     by_reason: bool = False
     gaps: tuple[tuple[str, int], ...] = ()
     notes: tuple[str, ...] = ()
+    cost: Mapping[str, Any] | None = None

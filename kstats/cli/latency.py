@@ -144,8 +144,9 @@ def show_slow(  # noqa: PLR0913 - as reporting.show
         return
     step = min(interval, _STEP)
     steps = None if interval == reporting.FOREVER else math.ceil(interval * count / step)
-    with reporting.counted(args, collect, step, steps) as samples:
-        reporting.report(_worth_showing(samples), view, reporting.renderer(args, None))
+    with reporting.counted(args, collect, step, steps) as (samples, meter):
+        shown = reporting.with_cost(view, meter)
+        reporting.report(_worth_showing(samples), shown, reporting.renderer(args, None))
 
 
 def _worth_showing(samples: Generator[Sample, None, None]) -> Generator[Sample, None, None]:

@@ -11,12 +11,15 @@ from typing import Protocol, Self
 from kstats import recording
 from kstats.cli import replay, streams
 from kstats.cli.ticks import Ticker, deferred_signals
-from kstats.collector.live import Target
+from kstats.collector.cost import Meter
+from kstats.collector.live import Collector, Target
+from kstats.errors import UsageError
 from kstats.model import Sample
 from kstats.recording.choose import Choice
 from kstats.render import FORMATS, Renderer
 from kstats.render.text import TextRenderer
 from kstats.views import View
+from kstats.views.cost import CostView
 
 FOREVER = 1e9
 """Seconds until a report that only ^C asks for: three decades."""
@@ -56,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser, *timestamps: str) -> None:
     add("-o", choices=FORMATS, default="table", dest="format", help="output format")
     add("--input", metavar="FILE", help="show a recording (- is standard input); see kstats record")
     add("--record", metavar="FILE", help="keep what is shown, for --input")
+    add("--cost", action="store_true", help="what counting itself takes, with each report")
     add("--probe", metavar="NAME", help="force one way of reading exits; see doctor")
     add("--debug", action="store_true", help="say what is loaded, and how")
 
@@ -89,6 +93,8 @@ def show(  # noqa: PLR0913 - what views have in common, and in what they differ
         only: The threads to show of a recording; ``collect`` knows for itself.
         needs: What the view shows of what :attr:`kstats.recording.Header.counted` may lack.
     """
+    if args.cost and args.input is not None:
+        raise UsageError("--cost is about counting, which a recording is not", "leave out --input")
     if args.input is not None:
         with replay.Replay(args, (*needs, *(("threads",) if only else ()))) as recorded:
             seconds = recorded.interval if interval is None else interval
@@ -97,24 +103,32 @@ def show(  # noqa: PLR0913 - what views have in common, and in what they differ
             print_errors(recorded.notes())
         return
     seconds = EVERY_SECOND if interval is None else interval
-    with counted(args, collect, seconds, count) as samples:
-        report(samples, view, renderer(args, seconds))
+    with counted(args, collect, seconds, count) as (samples, meter):
+        report(samples, with_cost(view, meter), renderer(args, seconds))
+
+
+def with_cost(view: View, meter: Meter | None) -> View:
+    """The view, with what a meter measured before each sample if there is one."""
+    return CostView(view, lambda: meter.cost) if meter else view
 
 
 @contextmanager
 def counted(
     args: argparse.Namespace, collect: Callable[[], Source], interval: float, count: int | None
-) -> Iterator[Generator[Sample, None, None]]:
-    """What is counted from now on, and kept where --record says."""
+) -> Iterator[tuple[Generator[Sample, None, None], Meter | None]]:
+    """What is counted from now on, and kept where --record says; with --cost, a meter of it."""
     with collect() as source, ExitStack() as stack:
         if args.debug:
             describe(source)
-        samples = live(source, interval, count)
+        meter = None
+        if args.cost and isinstance(source, Collector):
+            meter = Meter(source.loaded, source.target.host)
+        samples = live(source, interval, count, meter)
         if args.record is not None:
             header = recording.header_of(source, None if interval == FOREVER else interval)
             writer = stack.enter_context(recording.Writer(args.record, header))
             samples = kept(samples, writer)
-        yield samples
+        yield samples, meter
 
 
 def kept(
@@ -127,10 +141,13 @@ def kept(
             yield sample
 
 
-def live(source: Source, interval: float, count: int | None) -> Generator[Sample, None, None]:
+def live(
+    source: Source, interval: float, count: int | None, meter: Meter | None = None
+) -> Generator[Sample, None, None]:
     """Samples until ``count`` is reached or a signal comes, then once more what was counted.
 
-    Signals are kept for it until it is closed, so that no report is torn.
+    Signals are kept for it until it is closed, so that no report is torn. A ``meter`` measures
+    just before each sample.
     """
     with deferred_signals():
         ticker = Ticker(interval)
@@ -139,6 +156,8 @@ def live(source: Source, interval: float, count: int | None) -> Generator[Sample
             stopped = ticker.wait()
             if stopped and sys.stderr.isatty():
                 print(file=sys.stderr)  # the terminal shows ^C at the start of the line
+            if meter:
+                meter.measure()
             yield source.sample()
             done += 1
             if stopped:

@@ -106,6 +106,8 @@ def watch(args: argparse.Namespace) -> int:
     count = None if args.count is None else options.times(args.count)
     if args.source == _KERNEL and args.probe is not None:
         raise UsageError("--probe is about reading exits", "leave it out with --source kernel")
+    if args.source == _KERNEL and args.cost:
+        raise UsageError("--cost is about programs in the kernel", "--source kernel loads none")
     reporting.show(
         args,
         VcpuView(Options(nonzero=args.nonzero, total=args.total, rate=args.rate)),

@@ -25,6 +25,12 @@ _PROG_LOAD = 5
 _OBJ_GET_INFO_BY_FD = 15
 _RAW_TRACEPOINT_OPEN = 17
 _MAP_LOOKUP_BATCH = 24
+_ENABLE_STATS = 32
+_STATS_RUN_TIME = 0
+
+# enum bpf_map_type
+_HASHES = {1, 5, 9, 10}
+_PER_CPU = {5, 6, 10}
 
 _NO_EXIST = 1
 
@@ -52,13 +58,16 @@ class ProgramInfo(NamedTuple):
     """What the kernel says of a loaded program; sizes in bytes.
 
     ``misses`` counts the times the kernel skipped it because a BPF program was already running
-    on that CPU. A kernel too old to tell a figure leaves it 0.
+    on that CPU; ``runs`` and ``run_time`` (nanoseconds) only those while statistics are on
+    (:func:`enable_statistics`). A kernel too old to tell a figure leaves it 0.
     """
 
     name: str
     jited_size: int
     verified_instructions: int
     misses: int
+    run_time: int
+    runs: int
 
 
 def _info(fd: int, size: int) -> bytes:
@@ -72,8 +81,17 @@ def program_info(fd: int) -> ProgramInfo:
     info = _info(fd, 232)
     (jited_size,) = struct.unpack_from("=I", info, 16)
     name = info[64:80].split(b"\0", 1)[0].decode()
-    misses, verified = struct.unpack_from("=QI", info, 208)
-    return ProgramInfo(name, jited_size, verified, misses)
+    run_time, runs, misses, verified = struct.unpack_from("=3QI", info, 192)
+    return ProgramInfo(name, jited_size, verified, misses, run_time, runs)
+
+
+def enable_statistics() -> int:
+    """Has the kernel time every BPF program until the descriptor it gives is closed (since 5.8).
+
+    Raises:
+        PermissionError: that takes CAP_SYS_ADMIN.
+    """
+    return _bpf(_ENABLE_STATS, struct.pack("=I", _STATS_RUN_TIME))[0]
 
 
 class Map:
@@ -82,9 +100,21 @@ class Map:
     def __init__(self, fd: int) -> None:
         """Asks the kernel for the map's sizes (struct bpf_map_info)."""
         self.fd = fd
-        _, _, self.key_size, self.value_size, self.max_entries = struct.unpack_from(
+        self._kind, _, self.key_size, self.value_size, self.max_entries = struct.unpack_from(
             "=5I", _info(fd, 80)
         )
+
+    @property
+    def is_hash(self) -> bool:
+        """Whether it is a hash, with or without a value for each CPU."""
+        return self._kind in _HASHES
+
+    def read(self, key: bytes, cpus: int) -> bytes:
+        """The value of ``key``; of a per-CPU map, those of all ``cpus`` possible CPUs."""
+        size = -(-self.value_size // 8) * 8 * (cpus if self._kind in _PER_CPU else 1)
+        buffer = ctypes.create_string_buffer(size)
+        self.read_into(key, buffer)
+        return buffer.raw
 
     def read_into(self, key: bytes, buffer: ctypes.Array[ctypes.c_char]) -> None:
         """Reads the value of ``key``; for a per-CPU map, of every possible CPU in turn.

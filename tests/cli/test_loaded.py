@@ -117,6 +117,26 @@ def test_two_capabilities_are_enough() -> None:
     assert out.splitlines()[1].split() == COUNTED
 
 
+def test_what_it_costs_needs_one_more() -> None:
+    keep = "--bounding-set=-all,+bpf,+perfmon --inh-caps=-all,+bpf,+perfmon"
+    status, out, err = shell(f"setpriv --no-new-privs {keep} $KSTATS -v 0.1 1 --cost", via=LOADED)
+    assert (status, out) == (3, "")
+    assert err.splitlines() == [
+        "kstats: the kernel's BPF statistics may not be switched on",
+        "kstats: hint: run as root: it takes CAP_SYS_ADMIN",
+    ]
+
+
+def test_what_it_costs_comes_with_each_report() -> None:
+    status, out, _ = finish(start("-v", "0.1", "2", "-o", "json", "--cost", via=LOADED))
+    reports = [json.loads(line) for line in out.splitlines()]
+    assert status == 0
+    for report in reports:
+        assert report["cost"]["timed"] == 0
+        assert report["cost"]["maps"] == {"odd_codes": {"taken": 1, "places": 1024}}
+        assert report["notes"][-1].startswith("cost: no exit was timed, ")
+
+
 def bcc_that(folder: Path, text: str) -> dict[str, str]:
     """An environment in which Python finds a bcc with this text first."""
     (folder / "bcc").mkdir()

@@ -64,6 +64,16 @@ def test_a_count_that_is_none(
         ("-v --cpus 0-99999", "there is no CPU 99999", "CPU numbers are below 65536"),
         ("-v --probe gdb", "x64 has no probe 'gdb'", "known: raw-cast, raw-btf, raw-arg, classic"),
         ("-v --probe=", "x64 has no probe ''", "known: raw-cast, raw-btf, raw-arg, classic"),
+        (
+            "-v --cost --input x",
+            "--cost is about counting, which a recording is not",
+            "leave out --input",
+        ),
+        (
+            "vcpu --source kernel --cost",
+            "--cost is about programs in the kernel",
+            "--source kernel loads none",
+        ),
         ("-v 1 2 3", "unrecognized arguments: 3", SEE_HELP),
         ("-v --frobnicate", "unrecognized arguments: --frobnicate", SEE_HELP),
         ("-v --tot", "unrecognized arguments: --tot", SEE_HELP),

@@ -16,6 +16,7 @@ from tests.collector.native import LOADS, runnable
 VIEWS: Mapping[str, Callable[[Target], Counting]] = {
     "kstats -v": Target.per_cpu,
     "kstats exits": Target.per_thread,
+    "kstats vcpu": Target.per_vcpu,
 }
 """What each view loads."""
 
