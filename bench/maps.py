@@ -18,7 +18,8 @@ from kstats.host import Host
 from tests.collector.sizes import VIEWS, load
 
 CPUS = (8, 128, 640)
-PERCPU_ARRAYS = {"counts", "threads", "other_events"}
+ARRAYS_OF_CPUS = {"counts"}
+PERCPU_ARRAYS = {"threads", "other_events"}
 _ELEMENT, _BUCKET, _HASH, _LOCKS = 48, 16, 448, 8 * 4
 _TOLERANCE = 0.02
 
@@ -27,6 +28,8 @@ def memory(name: str, one: bpf.Map, cpus: int) -> int:
     """Bytes of a map on a host with so many possible CPUs."""
     value = _rounded(one.value_size)
     rooms = int(one.max_entries)
+    if name in ARRAYS_OF_CPUS:
+        return value // len(Host().possible_cpus()) * cpus
     if name in PERCPU_ARRAYS:
         return value * cpus * rooms
     buckets = 1 << (rooms - 1).bit_length()

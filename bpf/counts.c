@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Counters per physical CPU: one array whose single value holds all of a CPU's counters, so that
- * one system call reads all CPUs. Counters only grow; a report is the difference of two readings.
+ * Counters per physical CPU: one array whose single value holds all counters of all CPUs, so that
+ * one system call reads them. Counters only grow; a report is the difference of two readings.
  *
  * Plain increments are safe: the kernel runs a program of ours at most once at a time on a CPU,
  * and says so (recursion_misses) when it had to skip one.
@@ -14,7 +14,33 @@ struct percpu_counts {
 	u64 exits[KSTATS_SLOTS];
 };
 
-BPF_PERCPU_ARRAY(counts, struct percpu_counts, 1);
+/* Not an array of the per-CPU kind: the address of its value can be part of the program. What
+ * neighbours share a cache line are a CPU's last slots, of codes that hardly occur, and the next
+ * one's first words.
+ */
+struct all_counts {
+	struct percpu_counts cpu[KSTATS_CPUS];
+};
+
+BPF_ARRAY(counts, struct all_counts, 1);
+
+static __always_inline struct percpu_counts *counts_here(void)
+{
+	u64 cpu = bpf_get_smp_processor_id();
+#ifdef KSTATS_COUNTS
+	struct all_counts *all = (void *)bpf_pseudo_fd(2, KSTATS_COUNTS);
+
+	if (!all)
+		__builtin_unreachable();
+#else
+	int zero = 0;
+	struct all_counts *all = counts.lookup(&zero);
+
+	if (!all)
+		return NULL;
+#endif
+	return RARELY(cpu >= KSTATS_CPUS) ? NULL : &all->cpu[cpu];
+}
 
 /* Codes without a slot: few exist, but every one must keep its number. */
 struct odd_code {
@@ -29,11 +55,10 @@ BPF_HASH(odd_codes, struct odd_code, u64, KSTATS_ODD_CODES);
 
 static __always_inline void count_undecoded(int why)
 {
-	int zero = 0;
 	struct percpu_counts *c;
 
 	RARE;
-	c = counts.lookup(&zero);
+	c = counts_here();
 	if (!c)
 		return;
 	if (why == FOREIGN)
@@ -56,8 +81,7 @@ static __always_inline void count_odd_code(u64 code)
 
 static __always_inline void count_on_cpu(u64 code)
 {
-	int zero = 0;
-	struct percpu_counts *c = counts.lookup(&zero);
+	struct percpu_counts *c = counts_here();
 	u64 slot; /* as wide as a register, or the verifier would have it cut to size first */
 
 	if (RARELY(!c))

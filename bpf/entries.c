@@ -3,11 +3,10 @@
 
 int on_entry(void *ctx)
 {
-	int zero = 0;
-	struct percpu_counts *c = counts.lookup(&zero);
 #if defined(KSTATS_LATENCY) || defined(KSTATS_SPENT)
 	u64 thread = bpf_get_current_pid_tgid();
 #endif
+	struct percpu_counts *c;
 
 #ifdef KSTATS_LATENCY
 	end_latency(thread);
@@ -15,6 +14,7 @@ int on_entry(void *ctx)
 #ifdef KSTATS_SPENT
 	enter_guest(thread);
 #endif
+	c = counts_here();
 	if (c)
 		c->entries++;
 	return SEEN;

@@ -30,7 +30,6 @@ _STATS_RUN_TIME = 0
 
 # enum bpf_map_type
 _HASHES = {1, 5, 9, 10}
-_PER_CPU = {5, 6, 10}
 
 _NO_EXIST = 1
 
@@ -109,10 +108,9 @@ class Map:
         """Whether it is a hash, with or without a value for each CPU."""
         return self._kind in _HASHES
 
-    def read(self, key: bytes, cpus: int) -> bytes:
-        """The value of ``key``; of a per-CPU map, those of all ``cpus`` possible CPUs."""
-        size = -(-self.value_size // 8) * 8 * (cpus if self._kind in _PER_CPU else 1)
-        buffer = ctypes.create_string_buffer(size)
+    def read_cpus(self, key: bytes, cpus: int) -> bytes:
+        """The value of ``key`` of a per-CPU map for all ``cpus`` possible CPUs, one by one."""
+        buffer = ctypes.create_string_buffer(-(-self.value_size // 8) * 8 * cpus)
         self.read_into(key, buffer)
         return buffer.raw
 

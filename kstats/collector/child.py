@@ -23,7 +23,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from kstats.collector import bpf, cast
+from kstats.collector import bpf, cast, values
 from kstats.collector.btf import Btf, NoBtfError
 
 TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
@@ -194,10 +194,10 @@ class Program:
 
     def load(self, function: str, attach: str) -> None:
         """Passes one function through the verifier."""
-        if attach == "raw" and self._cast:
-            fd = self._load_with_casts(function, self._cast)
+        if attach == "raw":
+            fd = self._load_completed(function)
         else:
-            kind = self._bcc.BPF.RAW_TRACEPOINT if attach == "raw" else self._bcc.BPF.TRACEPOINT
+            kind = self._bcc.BPF.TRACEPOINT
             fd = _translated(self._bpf.load_func, "loaded", function, kind).fd
         self._programs[function] = fd
         self.fds.append((f"program:{function}", fd))
@@ -213,9 +213,13 @@ class Program:
             link = self._bpf.tracepoint_fds[tracepoint.encode()]
         self.fds.append((f"link:{tracepoint}", link))
 
-    def _load_with_casts(self, function: str, number: int) -> int:
+    def _load_completed(self, function: str) -> int:
+        """Loads what bcc has compiled, after putting in what bcc cannot compile."""
         compiled = _translated(self._bpf.dump_func, "compiled", function.encode())
-        instructions = cast.complete(compiled, number)
+        maps = {number: dict(self.fds).get(f"map:{m}", -1) for m, number in values.NUMBERS.items()}
+        instructions = values.complete(compiled, maps)
+        if self._cast:
+            instructions = cast.complete(instructions, self._cast)
         try:
             return bpf.load_raw_tracepoint(instructions, function)
         except OSError as error:
@@ -251,7 +255,8 @@ def load(plan: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
     defines |= common_offsets(plan["btf"], lambda: Btf(bcc.lib, plan["btf_modules"]))
     wanted = {a["args"]: a["tracepoint"] for a in plan["attachments"] if a["args"]}
     defines |= {name: bpf.raw_tracepoint_args(of) for name, of in wanted.items()}
-    program = Program(bcc, plan, plan["defines"] | defines)
+    ours = values.defines() if probe["attach"] == "raw" else {}
+    program = Program(bcc, plan, plan["defines"] | defines | ours)
     absent = {a["function"]: why for a in plan["attachments"] if (why := lacking(a))}
     attachments = [
         (a["tracepoint"], a["function"], a["attach"] or probe["attach"])

@@ -90,7 +90,7 @@ def fill(loaded: Loaded, cpus: int) -> dict[str, Fill]:
     found = {}
     for name, one in loaded.maps.items():
         if name in _TABLES:
-            values = one.read(struct.pack("=I", 0), cpus)
+            values = one.read_cpus(struct.pack("=I", 0), cpus)
             found[name] = _fullest(values, one.value_size, *_TABLES[name])
         elif one.is_hash:
             found[name] = Fill(len(one.items()), one.max_entries)

@@ -67,8 +67,20 @@ class Layout:
         """Bytes of all CPUs' counters."""
         return self.stride * len(self.cpus) * _WORD
 
+    @property
+    def room(self) -> int:
+        """How many CPUs there is room for: up to the highest number."""
+        return max(self.cpus) + 1
+
+    def rows(self, values: bytes) -> bytes:
+        """Of the counters up to the highest number, those of CPUs that exist."""
+        size = self.stride * _WORD
+        if len(self.cpus) == self.room:
+            return values
+        return b"".join(values[cpu * size : (cpu + 1) * size] for cpu in self.cpus)
+
     def columns(self, values: bytes) -> list[array[int]]:
-        """The counters as the kernel gives them, turned from rows of CPUs to columns."""
+        """The counters of the CPUs, turned from rows of CPUs to columns."""
         words = array("Q", values)
         return [words[word :: self.stride] for word in range(self.stride)]
 
@@ -113,8 +125,8 @@ class Reader:
     def __init__(self, loaded: Loaded, layout: Layout) -> None:
         """The program must have been built for ``layout``."""
         self._loaded = loaded
-        self._buffer = ctypes.create_string_buffer(layout.size)
-        self._columns = layout.columns
+        self._buffer = ctypes.create_string_buffer(layout.room * layout.stride * _WORD)
+        self._layout = layout
         self._counts = loaded.maps["counts"]
         self._odd = loaded.maps["odd_codes"]
 
@@ -126,7 +138,8 @@ class Reader:
             struct.unpack("=QQ", key): struct.unpack("=Q", value)[0]
             for key, value in self._odd.items()
         }
-        return Snapshot(now, passed, self._columns(self._buffer.raw), odd, self._loaded.misses())
+        columns = self._layout.columns(self._layout.rows(self._buffer.raw))
+        return Snapshot(now, passed, columns, odd, self._loaded.misses())
 
 
 @attrs.frozen(eq=False)
@@ -145,6 +158,7 @@ class PerCpu:
     def defines(self) -> dict[str, int]:
         """The preprocessor definitions that the files need."""
         return {
+            "KSTATS_CPUS": self.layout.room,
             "KSTATS_SLOTS": len(self.layout.codes),
             "KSTATS_LOW_CODES": self.layout.low_codes,
             "KSTATS_ODD_CODES": ODD_CODES,
