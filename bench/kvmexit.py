@@ -10,6 +10,7 @@ AMD's), and wants kernel headers that it does not need.
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from pathlib import Path
@@ -51,8 +52,10 @@ def main() -> None:
     """Attaches it to kvm_exit and waits to be killed."""
     import bcc  # noqa: PLC0415 - only where this is a program
 
+    from kstats.collector import program as ours  # noqa: PLC0415
     from kstats.collector.btf import Btf  # noqa: PLC0415
 
+    os.environ["BCC_KERNEL_SOURCE"] = str(ours.headers())
     btf = Btf(bcc.lib, ["kvm_amd"])
     reason = svm(btf.offset("vcpu_svm.vmcb"), btf.offset("vmcb.control.exit_code"))
     program = bcc.BPF(text=text("RAW_TRACEPOINT_PROBE(kvm_exit)", reason))

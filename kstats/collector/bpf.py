@@ -21,9 +21,11 @@ _SYSCALL = {"x86_64": 321, "s390x": 351, "ppc64le": 361, "ppc64": 361}.get(platf
 _MAP_LOOKUP_ELEM = 1
 _MAP_UPDATE_ELEM = 2
 _MAP_DELETE_ELEM = 3
+_MAP_DELETE_ELEM = 3
 _PROG_LOAD = 5
 _OBJ_GET_INFO_BY_FD = 15
 _RAW_TRACEPOINT_OPEN = 17
+_MAP_LOOKUP_AND_DELETE_ELEM = 21
 _MAP_LOOKUP_BATCH = 24
 _ENABLE_STATS = 32
 _STATS_RUN_TIME = 0
@@ -37,6 +39,8 @@ _PROG_TYPE_RAW_TRACEPOINT = 17
 _ARG_SIZE = 8
 _NAME_SIZE = 16
 _LOG_SIZE = 1 << 20
+
+_ENOTSUPP = 524  # include/linux/errno.h: not for user space, but it gets there
 
 INSTRUCTION_SIZE = 8
 
@@ -119,9 +123,7 @@ class Map:
 
         ``buffer`` must hold it: for a per-CPU map, value_size rounded up to 8 for each CPU.
         """
-        key_buffer = ctypes.create_string_buffer(key, len(key))
-        addresses = (ctypes.addressof(key_buffer), ctypes.addressof(buffer))
-        _bpf(_MAP_LOOKUP_ELEM, struct.pack("=I4xQQQ", self.fd, *addresses, 0))
+        self._element(_MAP_LOOKUP_ELEM, key, buffer)
 
     def read(self, key: bytes) -> bytes | None:
         """The value of ``key``, of a map that is not per CPU; None if there is none."""
@@ -160,6 +162,28 @@ class Map:
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise
+
+    def pop(self, key: bytes) -> bytes:
+        """Deletes ``key`` of a hash; gives the value that it had then.
+
+        Linux before 5.14 cannot do both at once: there, what is added in between is lost.
+        """
+        value = ctypes.create_string_buffer(self.value_size)
+        try:
+            self._element(_MAP_LOOKUP_AND_DELETE_ELEM, key, value)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP, _ENOTSUPP):
+                raise
+            self._element(_MAP_LOOKUP_ELEM, key, value)
+            self._element(_MAP_DELETE_ELEM, key, value)
+        return value.raw
+
+    def _element(self, command: int, key: bytes, value: ctypes.Array[ctypes.c_char]) -> None:
+        key_buffer = ctypes.create_string_buffer(key, len(key))
+        addresses = (ctypes.addressof(key_buffer), ctypes.addressof(value))
+        if command == _MAP_DELETE_ELEM:
+            addresses = (addresses[0], 0)
+        _bpf(command, struct.pack("=I4xQQQ", self.fd, *addresses, 0))
 
     def items(self) -> list[tuple[bytes, bytes]]:
         """Every (key, value) of a hash, in one system call (kernels since 5.6)."""

@@ -12,6 +12,7 @@ import attrs
 
 from kstats.collector import percpu
 from kstats.collector.loader import Attachment, Loaded
+from kstats.collector.reclaim import Reclaimer
 from kstats.model import Code, Place, Sample
 
 TABLE_SIZE = 1024
@@ -78,6 +79,7 @@ class Reader:
         self._layout = layout
         self._tables = loaded.maps["threads"]
         self._more = loaded.maps["more_threads"]
+        self._reclaimer = Reclaimer(self._more)
         self._size = table_size * _FIELDS * _WORD
         self._buffer = ctypes.create_string_buffer(self._size * len(layout.cpus))
         self._empty = bytes(self._size)
@@ -86,11 +88,15 @@ class Reader:
         """The totals now."""
         self._tables.read_into(_KEY, self._buffer)
         counts = dict(self._in_tables())
-        for key, value in self._more.items():
-            thread, code, cpu = struct.unpack("=QQQ", key)
-            (n,) = struct.unpack("=Q", value)
-            counts[thread, code, cpu] = counts.get((thread, code, cpu), 0) + n
+        for key, n in self._reclaimer.completed(self._in_hash()).items():
+            counts[key] = counts.get(key, 0) + n
         return Snapshot(self._base.snapshot(), counts)
+
+    def _in_hash(self) -> dict[tuple[int, int, int], int]:
+        return {
+            struct.unpack("=QQQ", key): struct.unpack("=Q", value)[0]
+            for key, value in self._more.items()
+        }
 
     def _in_tables(self) -> Iterator[tuple[tuple[int, int, int], int]]:
         values = self._buffer.raw
