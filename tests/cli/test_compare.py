@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,8 +14,7 @@ from kstats.cli import main
 from kstats.cli.compare import CROSSED
 from kstats.model import Sample
 from kstats.render.comparison import FORMATS
-from tests import trees
-from tests.cli import process
+from tests import documented, trees
 from tests.views.hosts import steady
 
 HLT, IO, WFX = ("vmx", 12), ("vmx", 30), ("arm64", 1)
@@ -193,12 +190,10 @@ def test_help_mentions_every_option_and_category(capsys: pytest.CaptureFixture[s
     assert f"exit status: {CROSSED}" in text
 
 
-DOCUMENT = process.ROOT / "docs" / "compare.md"
-DOCUMENTED = re.findall(r"^```\n\$ (.*)\n((?:.*\n)*?)```", DOCUMENT.read_text(), re.MULTILINE)
-
-
-@pytest.mark.parametrize(("command", "output"), DOCUMENTED)
-def test_documented_output_is_real(command: str, output: str) -> None:
-    """Of the recordings in examples/, as the document has it."""
-    kstats = f'kstats() {{ {sys.executable} -m kstats "$@"; }}'
-    assert process.shell(f"{kstats}; {command}")[:2] == (0, output)
+@pytest.mark.parametrize("document", documented.DOCUMENTS, ids=lambda path: path.name)
+def test_documented_output_is_real(document: Path) -> None:
+    """It is of the recordings in examples/; python -m tools.gen_output writes it anew."""
+    blocks = list(documented.blocks(document))
+    assert blocks
+    for command, shown in blocks:
+        assert documented.output(command) == shown

@@ -1,0 +1,22 @@
+"""Write the output of commands in documents anew.
+
+Run it when examples/recordings or what is printed changed: .venv/bin/python -m tools.gen_output
+"""
+
+from __future__ import annotations
+
+from tests.documented import BLOCK, DOCUMENTS, output
+
+
+def main() -> None:
+    """Writes the documents whose output changed."""
+    for document in DOCUMENTS:
+        before = document.read_text(encoding="utf-8")
+        after = BLOCK.sub(lambda m: f"```\n$ {m['command']}\n{output(m['command'])}```", before)
+        if after != before:
+            document.write_text(after, encoding="utf-8")
+            print("written:", document.name)
+
+
+if __name__ == "__main__":
+    main()
