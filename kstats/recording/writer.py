@@ -67,7 +67,11 @@ class Writer:
         self._period: int | None = None
         self._time = header.clock.time
         self._output = Output(self.path, header)
-        self._begin()
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
 
     def write(self, sample: Sample) -> None:
         """Writes a sample; it can be read from then on.
@@ -128,10 +132,14 @@ class Writer:
         return int(sample.time // self._rotation.seconds) if self._rotation.seconds else 0
 
     def _rotate(self) -> None:
-        self.path.rename(_free(older(self.path, self._time)))
-        self._reopen()
-        for path in _olders(self.path)[: -self._rotation.keep] if self._rotation.keep else ():
-            path.unlink()
+        try:
+            self.path.rename(_free(older(self.path, self._time)))
+            self._reopen()
+            for path in _olders(self.path)[: -self._rotation.keep] if self._rotation.keep else ():
+                path.unlink()
+        except OSError as error:
+            why = f"no new file can take its place: {error.strerror or error}"
+            raise RecordingError(self.name, why) from error
 
     def _reopen(self) -> None:
         self._output.close()

@@ -246,6 +246,22 @@ def test_older_files_are_named_by_their_time_and_only_some_are_kept(tmp_path: Pa
     ]
 
 
+def test_a_file_that_cannot_be_renamed_is_told_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = tmp_path / "x.jsonl"
+    with Writer(path, HEADER) as writer:
+        writer.write(numbered(1))
+        writer.turn()
+        monkeypatch.setattr(Path, "rename", denied)
+        with pytest.raises(RecordingError, match="no new file can take its place: Permission"):
+            writer.write(numbered(2))
+    assert numbers_in(path) == [1]
+
+
 def test_files_of_the_same_second_do_not_take_each_others_place(tmp_path: Path) -> None:
     with Writer(tmp_path / "x.jsonl", HEADER) as writer:
         for _ in range(3):
