@@ -15,7 +15,8 @@ from kstats.arch import categories
 from kstats.arch.base import Category
 from kstats.cli import options, reporting, sources, streams
 from kstats.errors import UsageError
-from kstats.render.comparison import FORMATS
+from kstats.escape import printable
+from kstats.render.comparison import FORMATS, LONGEST_NOTE
 from kstats.views.compare import NEW, TOTAL, Comparison, Line, Options, Per, compare
 from kstats.views.tally import PARTS, Tally
 
@@ -124,7 +125,7 @@ def run(words: list[str]) -> int:
     with streams.writing() as out:
         out.write(FORMATS[args.format](comparison))
     if args.format == "csv":
-        reporting.print_errors(comparison.notes)
+        reporting.print_errors(printable(note, LONGEST_NOTE) for note in comparison.notes)
     crossed = list(thresholds.crossed(comparison))
     reporting.print_errors(_sentence(line, limit, comparison) for line, limit in crossed)
     return CROSSED if crossed else 0
@@ -178,7 +179,8 @@ def _sentence(line: Line, limit: float, comparison: Comparison) -> str:
     what = "all exits" if line.category == TOTAL else line.category
     change = "new" if line.ratio == NEW else f"{line.ratio:.3g} times as many"
     unit = comparison.per.replace("vcpu_", "vCPU-")
-    return f"{what}: {line.subject.name} has {change} per {unit}; the threshold is {limit:g}"
+    who = printable(line.subject.name)
+    return f"{what}: {who} has {change} per {unit}; the threshold is {limit:g}"
 
 
 def explanation(wanted: list[Category]) -> str:

@@ -27,7 +27,7 @@ FIGURES = {
 }
 """The figures of a line, and what stands over each on the screen."""
 
-_LONGEST_NOTE = 300
+LONGEST_NOTE = 300
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>|&~#!])")
 
@@ -72,7 +72,7 @@ def as_object(comparison: Comparison) -> dict[str, Any]:
         "per": comparison.per,
         "subjects": [_subject(subject) for subject in comparison.subjects],
         "lines": [_line(line, numbers[id(line.subject)]) for line in comparison.lines],
-        "notes": list(comparison.notes),
+        "notes": [well_formed(note) for note in comparison.notes],
     }
 
 
@@ -109,7 +109,7 @@ def _tables(comparison: Comparison, style: str, safe: Callable[..., str]) -> Ite
 def _notes(comparison: Comparison, safe: Callable[..., str]) -> Iterator[str]:
     if comparison.empty:
         yield f"nobody had exits of {', '.join(comparison.empty)}"
-    yield from (safe(note, _LONGEST_NOTE) for note in comparison.notes)
+    yield from (safe(note, LONGEST_NOTE) for note in comparison.notes)
 
 
 def _named(comparison: Comparison) -> list[str]:

@@ -158,6 +158,16 @@ def test_namesakes_are_told_apart_by_their_paths(
     assert "old/before.jsonl" in out
 
 
+def test_a_file_with_a_hostile_name_does_nothing_to_the_terminal(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "\x1b[31mred.jsonl"
+    recorded(files / name, steady(HLT, [90] * 3))
+    for extra in ("", "-o csv", "-o markdown", "--threshold 2"):
+        main(["compare", "before.jsonl", name, *extra.split()])
+        assert "\x1b" not in "".join(capsys.readouterr())
+
+
 def test_a_recording_that_was_cut_off_is_compared_as_far_as_it_goes(
     files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
