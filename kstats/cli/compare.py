@@ -17,7 +17,8 @@ from kstats.cli import options, reporting, sources, streams
 from kstats.errors import UsageError
 from kstats.escape import printable
 from kstats.render.comparison import FORMATS, LONGEST_NOTE
-from kstats.views.compare import NEW, TOTAL, Comparison, Line, Options, Per, compare
+from kstats.views.compare import Options, compare
+from kstats.views.comparison import NEW, TOTAL, Comparison, Line, Per
 from kstats.views.tally import PARTS, Tally
 
 CROSSED = 10

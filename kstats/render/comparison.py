@@ -15,7 +15,7 @@ from tabulate import tabulate
 from kstats.arch.base import NUMBER_BITS, NUMBER_MASK
 from kstats.escape import printable, well_formed
 from kstats.table import Cell
-from kstats.views.compare import Comparison, Line, Ratio, Subject
+from kstats.views.comparison import Comparison, Line, Ratio, Subject
 
 FIGURES = {
     "per_second": "per_s",

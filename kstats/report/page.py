@@ -22,7 +22,8 @@ from kstats.escape import printable
 from kstats.report import pictures, texts
 from kstats.report.chapter import Chapter
 from kstats.report.gather import Gathered
-from kstats.views.compare import Comparison, Figures, Line, Options, compare
+from kstats.views.compare import Options, compare
+from kstats.views.comparison import Comparison, Figures, Line
 
 _LONGEST_NOTE = 300
 _MOST_REASONS = 100

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final, Literal, TypeAlias
 
 import attrs
 
@@ -15,21 +14,13 @@ from kstats.errors import KstatsError
 from kstats.model import Code
 from kstats.table import Cell
 from kstats.views import gaps
+from kstats.views.comparison import NEW, TOTAL, Comparison, Figures, Line, Per, Ratio, Subject
 from kstats.views.exits import UNKNOWN, names_of
 from kstats.views.spread import ENOUGH, Spread
 from kstats.views.tally import LOST, Key, Part, PartKey, Tally
 from kstats.vms.identity import Vm
 
-TOTAL: Final = "total"
-"""Stands where a category does, for all exits."""
-
-NEW: Final = "new"
-"""The ratio of something to nothing."""
-
 LOST_REASON = "(number lost)"
-
-Ratio: TypeAlias = float | Literal["new"] | None
-Per: TypeAlias = Literal["vcpu_second", "second"]
 
 
 @attrs.frozen
@@ -46,82 +37,6 @@ class Options:
     reasons: bool = False
     per: Per | None = None
     top: int | None = None
-
-
-@attrs.frozen
-class Subject:
-    """What is compared: a recording, or a part of one.
-
-    ``vcpus`` is the mean number over time, None where it is not known; ``begin`` and ``end`` are
-    UTC ISO 8601, ``gaps`` what was not counted as it should (of the whole recording).
-    """
-
-    recording: str
-    part: Cell
-    arch: str
-    isas: tuple[str, ...]
-    begin: str
-    end: str
-    seconds: float
-    samples: int
-    cpus: int
-    vcpus: float | None
-    exits: int
-    gaps: Mapping[str, int]
-
-    @property
-    def name(self) -> str:
-        """What to call it in a sentence."""
-        return self.recording if self.part is None else f"{self.recording} {self.part}"
-
-
-@attrs.frozen
-class Figures:
-    """Of one subject: exits, and exits per second with their spread over the samples.
-
-    All are None where such an exit is impossible, which is not zero; ``per_vcpu_second`` also
-    where vCPUs are not known, ``p5`` and ``p95`` where the samples are too few.
-    """
-
-    count: int | None = None
-    per_second: float | None = None
-    median: float | None = None
-    p5: float | None = None
-    p95: float | None = None
-    per_vcpu_second: float | None = None
-    share: float | None = None
-
-
-@attrs.frozen
-class Line:
-    """The figures of one subject for one category, or one of its reasons (``code`` is its)."""
-
-    category: str
-    reason: str
-    code: Code | None
-    subject: Subject
-    figures: Figures
-    ratio: Ratio
-
-
-@attrs.frozen(eq=False)
-class Comparison:
-    """All of it: ``per`` is what ratios are of, ``by`` how hosts were split, if they were.
-
-    ``notes`` are what people should know, a line each.
-    """
-
-    by: str | None
-    per: Per
-    subjects: tuple[Subject, ...]
-    lines: tuple[Line, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def empty(self) -> tuple[str, ...]:
-        """The categories that no subject had an exit of, possible or not."""
-        used = {line.category for line in self.lines if line.figures.count}
-        return tuple(str(category) for category in Category if category not in used)
 
 
 @attrs.frozen(eq=False)

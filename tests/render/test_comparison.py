@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from kstats.model import Sample
 from kstats.render.comparison import FORMATS, as_csv, as_json, as_object, markdown, table
-from kstats.views.compare import Comparison, Options, compare
+from kstats.views.compare import Options, compare
+from kstats.views.comparison import Comparison
 from kstats.views.tally import Tally
 from kstats.vms.identity import Thread
 from tests.samples import SAMPLES

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from kstats.arch.base import Category
 from kstats.errors import KstatsError
 from kstats.model import Sample
-from kstats.views.compare import NEW, Comparison, Figures, Line, Options, compare
+from kstats.views.compare import Options, compare
+from kstats.views.comparison import NEW, Comparison, Figures, Line
 from kstats.views.tally import Tally
 from tests.samples import SAMPLES, sample
 from tests.views.hosts import DB_0, WEB_0, WEB_1, happened, steady
