@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts import RECIPES, Host, HostLost, MissingPackages, cli, find, images, needs
+from tests.hosts import Host, HostLost, MissingPackages, cli, find, images, needs
 from tests.hosts.fake import FakeHost
-from tests.hosts.recipes import BENCHES
+from tests.hosts.recipes import BY_NAME
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def test_list_shows_every_host_and_what_is_built(capsys: pytest.CaptureFixture[s
     assert cli.main(["list"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert rows[0] == ["HOST", "MACHINE", "KERNEL", "CPUS", "MEMORY", "IMAGES", "SIZE"]
-    assert [row[0] for row in rows[1:]] == [recipe.name for recipe in (*RECIPES, *BENCHES)]
+    assert [row[0] for row in rows[1:]] == list(BY_NAME)
     by_name = {row[0]: row[-3:] for row in rows}
     assert by_name["svm"] == ["built", "6", "MiB"]
     assert by_name["svm-6.12"] == ["partly", "3", "MiB"]
