@@ -16,6 +16,7 @@ from kstats.collector.details import PerThreadWithDetails
 from kstats.collector.live import Target
 from tests.collector import kernel
 from tests.collector.native import MEMORY_SIZE, load_unattached, target_of
+from tests.collector.test_decode import PROBES
 from tests.test_structure import PACKAGE
 
 pytestmark = pytest.mark.root
@@ -44,6 +45,8 @@ OFFSETS = {
         "REC_INFO2": REC_INFO2,
     },
 }
+
+OFFSETS |= {(isa, "raw-cast"): OFFSETS[isa, "raw-btf"] for isa in ("vmx", "svm")}
 
 
 class Vcpu:
@@ -126,11 +129,12 @@ def void(_: int) -> None:
     """Nothing of what a program returns."""
 
 
-@pytest.fixture
-def made() -> Iterator[Callable[..., Vcpu]]:
+@pytest.fixture(params=PROBES)
+def made(request: pytest.FixtureRequest) -> Iterator[Callable[..., Vcpu]]:
     loaded: list[loader.Loaded] = []
+    probe: str = request.param
 
-    def make(isa: str, kind: str, probe: str = "raw-btf") -> Vcpu:
+    def make(isa: str, kind: str) -> Vcpu:
         vcpu = Vcpu(isa, probe, kind)
         loaded.append(vcpu.loaded)
         return vcpu
