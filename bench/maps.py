@@ -29,7 +29,7 @@ def memory(name: str, one: bpf.Map, cpus: int) -> int:
     value = _rounded(one.value_size)
     rooms = int(one.max_entries)
     if name in ARRAYS_OF_CPUS:
-        return value // len(Host().possible_cpus()) * cpus
+        return value // max(2, max(Host().possible_cpus()) + 1) * cpus
     if name in PERCPU_ARRAYS:
         return value * cpus * rooms
     buckets = 1 << (rooms - 1).bit_length()

@@ -39,7 +39,8 @@ static __always_inline struct percpu_counts *counts_here(void)
 	if (!all)
 		return NULL;
 #endif
-	return RARELY(cpu >= KSTATS_CPUS) ? NULL : &all->cpu[cpu];
+	/* There is no such CPU, but the verifier does not know. */
+	return &all->cpu[RARELY(cpu >= KSTATS_CPUS) ? 0 : cpu];
 }
 
 /* Codes without a slot: few exist, but every one must keep its number. */

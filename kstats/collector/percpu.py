@@ -69,8 +69,11 @@ class Layout:
 
     @property
     def room(self) -> int:
-        """How many CPUs there is room for: up to the highest number."""
-        return max(self.cpus) + 1
+        """How many CPUs there is room for: up to the highest number, and for two at least.
+
+        A program for a single CPU would be another one, which no other host proves.
+        """
+        return max(1, *self.cpus) + 1
 
     def rows(self, values: bytes) -> bytes:
         """Of the counters up to the highest number, those of CPUs that exist."""

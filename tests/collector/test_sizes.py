@@ -10,7 +10,7 @@ from tests.collector.sizes import VIEWS, Size, sizes
 
 BOUNDS = {
     ("kstats -v", "vmx"): (130, 620),
-    ("kstats -v", "svm"): (215, 900),
+    ("kstats -v", "svm"): (245, 900),
     ("kstats -v", "arm64"): (135, 560),
     ("kstats exits", "vmx"): (300, 1200),
     ("kstats exits", "svm"): (670, 1500),

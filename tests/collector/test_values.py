@@ -25,7 +25,7 @@ def test_a_number_that_stands_for_no_map_is_a_defect() -> None:
         values.complete(bpf.instruction(LOAD, 2 << 4, 0, 5) + bpf.instruction(0), {COUNTS: 9})
 
 
-@pytest.mark.parametrize("cpus", [(0, 1, 2), (0, 2), (3,)])
+@pytest.mark.parametrize("cpus", [(0, 1, 2), (0, 2), (3,), (0,)])
 def test_cpus_that_do_not_exist_have_room_and_no_rows(cpus: tuple[int, ...]) -> None:
     layout = percpu.Layout("x64", "svm", cpus, (0, 1))
     counters = array("Q", range(layout.room * layout.stride)).tobytes()
