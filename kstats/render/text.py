@@ -69,7 +69,8 @@ class TextRenderer:
         if cells:
             widest = [max(map(len, column)) for column in zip(*cells, strict=True)]
             self._widths = list(map(max, self._widths, widest))
-        return [" ".join(map(_placed, headings, line, self._widths)) for line in (names, *cells)]
+        lines = (" ".join(map(_placed, headings, line, self._widths)) for line in (names, *cells))
+        return [line.rstrip() for line in lines]
 
     def _odd_length(self, table: Table) -> list[str]:
         wanted = self._interval or table.elapsed
