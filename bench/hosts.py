@@ -19,7 +19,7 @@ from tests.payload import payload
 HERE = Path(__file__).parent
 COMPILERS = {"amd64": "x86_64-linux-gnu-gcc", "arm64": "aarch64-linux-gnu-gcc"}
 _FLAGS = ("-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread")
-_TIMEOUT = 1500.0
+_TIMEOUT = 3000.0
 
 NOTHING, PERCPU, THREADS = "nothing", "kstats -v", "kstats exits"
 ONE = "one"

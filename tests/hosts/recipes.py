@@ -158,6 +158,7 @@ def _bench(name: str, arch: str, machine: Qemu, kernel: Kernel) -> Recipe:
         kernel=kernel,
         userland=BENCH_USERLAND,
         cpus=1,
+        deadline=3600,
     )
 
 
