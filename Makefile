@@ -30,8 +30,8 @@ test: lint host-packages
 	$(BIN)/pytest -m "not host"
 	$(BIN)/python -m tests.payload
 	@echo "the vmx host's tests run beside the following ones; what they say comes last"
-	@$(BIN)/pytest -m host -k vmx >$(VENV)/vmx.log 2>&1 & vmx=$$!; \
-	$(BIN)/pytest -m host -k "not vmx"; others=$$?; \
+	@$(BIN)/python -m tests.live -k vmx >$(VENV)/vmx.log 2>&1 & vmx=$$!; \
+	$(BIN)/python -m tests.live -k "not vmx"; others=$$?; \
 	wait $$vmx; vmx=$$?; cat $(VENV)/vmx.log; exit $$((others | vmx))
 
 # In two halves at once.
