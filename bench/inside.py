@@ -62,6 +62,7 @@ TOOLS = (
     Tool("kstats -v", ("kstats", "-v", "86400", "--debug"), _ATTACHED, shares=True),
     Tool("kstats exits", ("kstats", "exits", "--debug"), _ATTACHED, shares=True),
     Tool("kstats vcpu", ("kstats", "vcpu", "86400", "--debug"), _ATTACHED),
+    Tool("kstats exits --latency", ("kstats", "exits", "--latency", "--debug"), _ATTACHED),
     # What it can read here is not asked on other machines than AMD's.
     *([Tool("kvmexit of bcc", ("python3", _KVMEXIT), "counting", shares=True)] if X64 else []),
     FTRACE,

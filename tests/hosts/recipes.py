@@ -106,6 +106,8 @@ VMX = Recipe(
     machine=X64_VMX,
     kernel=Kernel("bookworm", "linux-image-amd64"),
     userland=BOOKWORM,
+    # Compilers side by side; what does not fit is read again from a very slow disk.
+    memory=2048,
     boot_deadline=600,
     command_deadline=300,
     deadline=3600,

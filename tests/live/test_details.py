@@ -84,7 +84,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "svm-5.10": ("io", "cr", "mmio"),
     "svm-6.12": ("msr", "mmio"),
     "arm64": ("sysreg", "hypercall", "mmio", "page"),
-    "vmx": ("msr", "io", "cr", "mmio"),  # each kstats takes long to start there
+    "vmx": ("msr", "io", "mmio"),  # each kstats takes long to start there
 }
 
 VCPUS = 2

@@ -263,8 +263,10 @@ def test_every_moment_is_somewhere(
 def test_a_mixed_guest_does_everything(
     steadily: tuple[dict[str, int], list[dict[str, Any]]],
 ) -> None:
-    for found in seen(steadily, "mixed"):
-        assert all(found[state] > 0 for state in ("guest", "kernel", "vmm", "halted"))
+    """In all reports together: on a busy machine, one of them may see a part of a lap only."""
+    reports = seen(steadily, "mixed")
+    for state in ("guest", "kernel", "vmm", "halted"):
+        assert sum(found[state] for found in reports) > 0
 
 
 @pytest.mark.parametrize(("name", "state"), [("asleep", "halted"), ("away", "vmm")])
@@ -294,13 +296,11 @@ def run_delay(host: Host, tid: int) -> int:
 
 def test_two_vcpus_that_compete_wait_for_each_other(bed: Bed, host: Host) -> None:
     spin = LOADS[bed.isa].spin
-    with steady(host, "--cpu", "1", "--vcpus", "2", "--workload", spin) as tid:
-        host.run("sleep 1").check()
-        with watching(host, "exits", "--time", "--by", "tid") as watch:
-            wait_attached(watch)
-            before = run_delay(host, tid)
+    with watching(host, "exits", "--time", "--by", "tid") as watch:
+        wait_attached(watch)
+        with steady(host, "--cpu", "1", "--vcpus", "2", "--workload", spin) as tid:
             host.run("sleep 5").check()
-            waited = run_delay(host, tid) - before
+            waited = run_delay(host, tid)
             watch.stop()
     (row,) = rows_of(watch, tid)
     assert waited > 1000 * MS
