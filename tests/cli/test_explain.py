@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from kstats.arch import lookup
 from kstats.cli import main
 
 
@@ -31,6 +32,34 @@ def test_a_column_or_a_category_lists_its_reasons(capsys: pytest.CaptureFixture[
     heads = [line for line in explain(capsys, "spin").splitlines() if line and line[0] != " "]
     assert [head.split()[0] for head in heads] == ["PAUSE_INSTRUCTION", "pause"]
     assert "npf" in explain(capsys, "ept", "--isa", "svm")
+
+
+def heads(text: str) -> list[str]:
+    return [line.split()[0] for line in text.splitlines() if line and line[0] != " "]
+
+
+@pytest.mark.parametrize("word", ["io", "hypercall", "interrupt", "other"])
+def test_a_word_that_is_a_name_and_a_group_tells_of_both(
+    word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    objects = [json.loads(line) for line in explain(capsys, word, "-o", "json").splitlines()]
+    assert len({o["isa"] for o in objects}) > 1
+    codes = [(o["isa"], o["code"], o["qualifier"]) for o in objects]
+    assert len(codes) == len(set(codes))
+    grouped = [
+        (isa.name, code)
+        for isa in lookup.isas()
+        for code, reason in isa.reasons.items()
+        if word in (reason.column, reason.category)
+    ]
+    assert len(codes) >= len(grouped)
+
+
+def test_a_column_may_be_written_as_it_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert {"MSR_READ", "msr:rd"} <= set(heads(explain(capsys, "MSR(rd)")))
+    assert heads(explain(capsys, "inst(io)", "--isa", "vmx")) == ["IO_INSTRUCTION"]
+    assert "EPT_VIOLATION" not in heads(explain(capsys, "svm:ept"))
+    assert "npf" in heads(explain(capsys, "svm:ept"))
 
 
 def test_json_has_an_object_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
