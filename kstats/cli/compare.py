@@ -114,9 +114,9 @@ def parser() -> options.Parser:
 
 def run(words: list[str]) -> int:
     """Runs ``kstats compare``; returns the exit status."""
-    args = parser().parse(words or ["--help"])
+    args = parser().parse(words)
     if args.explain is not None:
-        text = explanation([_category(name) for name in args.explain] or list(Category))
+        text = explanation(_explained(args) or list(Category))
         with streams.writing() as out:
             out.write(text)
         return 0
@@ -163,16 +163,28 @@ def _thresholds(args: argparse.Namespace) -> Thresholds:
             general = float(match[2])
         else:
             named[match[1] if match[1] == TOTAL else _category(match[1])] = float(match[2])
+    if args.threshold and len(args.sources) == 1 and args.by is None:
+        raise UsageError(
+            "--threshold has nothing to compare with", "name a second source, or --by cpu or vm"
+        )
     match = _NAMED.fullmatch(args.least)
     if not match or match[1]:
         raise UsageError(f"--least {args.least!r} is no rate", "write it like 0.5")
     return Thresholds(named, general, float(match[2]))
 
 
-def _category(name: str) -> Category:
+def _explained(args: argparse.Namespace) -> list[Category]:
+    if args.sources:
+        raise UsageError(
+            "--explain reads no recordings", "kstats compare --explain, and compare without it"
+        )
+    return [_category(name, "; recordings are compared without --explain") for name in args.explain]
+
+
+def _category(name: str, more: str = "") -> Category:
     if name not in list(Category):
         known = ", ".join(Category)
-        raise UsageError(f"there is no category {name!r}", f"categories: {known}")
+        raise UsageError(f"there is no category {name!r}", f"categories: {known}{more}")
     return Category(name)
 
 

@@ -115,6 +115,7 @@ def test_what_is_impossible_crosses_no_threshold(capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("words", "status", "complaint"),
     [
+        ("", 2, "which recordings?"),
         ("-o table", 2, "which recordings?"),
         ("before.jsonl before.jsonl", 2, "'before.jsonl' is given twice"),
         ("before.jsonl nowhere.jsonl", 7, "nowhere.jsonl: No such file or directory"),
@@ -129,7 +130,10 @@ def test_what_is_impossible_crosses_no_threshold(capsys: pytest.CaptureFixture[s
         ("before.jsonl --least x", 2, "--least 'x' is no rate"),
         ("before.jsonl live --interval 0", 2, "--interval '0' is not between"),
         ("before.jsonl live --count 0", 2, "--count '0' is not a whole number"),
+        ("before.jsonl --threshold 2", 2, "--threshold has nothing to compare with"),
         ("--explain colour", 2, "there is no category 'colour'"),
+        ("--explain before.jsonl after.jsonl", 2, "there is no category 'before.jsonl'"),
+        ("before.jsonl nowhere.jsonl --explain", 2, "--explain reads no recordings"),
     ],
 )
 def test_slips(words: str, status: int, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
