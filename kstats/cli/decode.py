@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from kstats import arch as arches
 from kstats import recording
@@ -23,6 +24,9 @@ from kstats.views.exits import AXES, COUNT, ExitsView, parse_axes
 from kstats.views.exits import Options as ExitsOptions
 from kstats.views.percpu import Options as PerCpuOptions
 from kstats.views.percpu import PerCpuView
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _RECORDINGS = (".jsonl", ".jsonl.zst")
 
@@ -129,14 +133,36 @@ def _record(decoded: Decoded, path: Path, interval: float | None) -> None:
 
 @contextmanager
 def _opened(name: str) -> Generator[BinaryIO, None, None]:
-    if name == "-":
-        yield sys.stdin.buffer
-        return
+    if not name:
+        raise KstatsError("no file is named", "- is standard input")
+    if name == "-" and sys.stdin is None:  # what Python has for a stream that was closed
+        raise _cannot_read("standard input", "it is closed")
     try:
-        with Path(name).open("rb") as stream:
-            yield stream
+        file = _File(name)
     except OSError as error:
-        raise KstatsError(f"cannot read {name}: {error.strerror}") from error
+        raise _cannot_read(name, error.strerror) from error
+    with io.BufferedReader(file) as stream:
+        yield stream
+
+
+class _File(io.FileIO):
+    """A file that says its name if it cannot be read: other errors are of what is written."""
+
+    def __init__(self, name: str) -> None:
+        stdin = name == "-"
+        super().__init__(sys.stdin.fileno() if stdin else name, closefd=not stdin)
+        self._called = "standard input" if stdin else name
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Called by what buffers; raises KstatsError."""
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            raise _cannot_read(self._called, error.strerror) from error
+
+
+def _cannot_read(name: str, why: str | None) -> KstatsError:
+    return KstatsError(f"cannot read {name}: {why}")
 
 
 def _view(args: argparse.Namespace, decoded: Decoded) -> View:

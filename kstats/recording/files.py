@@ -7,7 +7,7 @@ before can be read, and a recording can be read while it is written.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import IO
 
@@ -52,6 +52,8 @@ class Lines:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
+        # What a pipe has so far, if the file can tell: waiting for more would show it late.
+        self._read: Callable[[int], bytes] = getattr(file, "read1", file.read)
         self.torn = False
         self.number = 0
         """Of the line that was given last, from 1 on."""
@@ -88,7 +90,7 @@ class Lines:
             yield from self._decompressed(head)
             return
         yield head
-        while chunk := self._file.read(_CHUNK):
+        while chunk := self._read(_CHUNK):
             yield chunk
 
     def _decompressed(self, data: bytes) -> Iterator[bytes]:
@@ -96,7 +98,7 @@ class Lines:
         frames = zstd.ZstdDecompressor(max_window_size=_WINDOW)
         frame = None
         try:
-            while data := data or self._file.read(_SLICE):
+            while data := data or self._read(_SLICE):
                 frame = frame or frames.decompressobj()
                 yield frame.decompress(data)
                 data = frame.unused_data if frame.eof else b""

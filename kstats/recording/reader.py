@@ -31,6 +31,10 @@ def read(path: str | PathLike[str]) -> Recording:
         MissingLibraryError: it is compressed, and the library for that is not there.
     """
     name = fspath(path)
+    if not name:
+        raise RecordingError("''", "no file is named")
+    if name == STDIN and sys.stdin is None:  # what Python has for a stream that was closed
+        raise RecordingError("standard input", "it is closed")
     try:
         file = sys.stdin.buffer if name == STDIN else Path(name).open("rb")  # noqa: SIM115 - until it is read
     except OSError as error:
@@ -93,7 +97,8 @@ class Recording:
     def _begin(self) -> None:
         text = self._text()
         if text is None:
-            raise RecordingError(self.name, "it is empty")
+            why = "it is cut off before its first line ends" if self._lines.torn else "it is empty"
+            raise RecordingError(self.name, why)
         self._decode(text)
         if self._decoder.header is None:
             raise RecordingError(self.name, "it is cut off in its first line")

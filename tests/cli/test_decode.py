@@ -58,6 +58,24 @@ def test_standard_input_in_a_pipe() -> None:
     assert "HLT" in out
 
 
+def test_a_closed_standard_input_is_told() -> None:
+    told = process.shell("$KSTATS decode - <&-", via=("-m", "kstats"))
+    assert told == (1, "", "kstats: cannot read standard input: it is closed\n")
+
+
+def test_a_reader_that_goes_away_is_no_error_of_reading() -> None:
+    script = f"$KSTATS decode {DATA}/perf.txt > >(exec <&-)"
+    assert process.shell(script, via=("-m", "kstats")) == (0, "", "")
+
+
+def test_a_file_that_cannot_be_read_on_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # /proc/self/mem is opened, and has nothing at address 0.
+    assert main(["decode", "/proc/self/mem"]) == 1
+    assert capsys.readouterr().err == "kstats: cannot read /proc/self/mem: Input/output error\n"
+
+
 def test_malformed_lines_are_told_not_fatal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,6 +91,7 @@ def test_malformed_lines_are_told_not_fatal(
     [
         (["/nonexistent"], 1, ("cannot read /nonexistent: No such file or directory", "")),
         (["/"], 1, ("cannot read /: Is a directory", "")),
+        ([""], 1, ("no file is named", "- is standard input")),
         (["kvm_stat.csv", "--view", "percpu"], 2, ("kvm_stat does not tell CPUs", "leave out")),
         (["perf.txt", "--isa", "z80"], 2, ("unknown ISA 'z80'", "known: vmx, svm, arm64")),
         (["perf.txt", "--by", "colour"], 2, ("there is no axis 'colour'", "axes: cpu")),
@@ -93,7 +112,7 @@ def test_what_cannot_be(
     (tmp_path / "codes").write_text("npf\n")
     name, *options = words
     place = tmp_path if name == "codes" else DATA
-    assert main(["decode", str(place / name), *options]) == status
+    assert main(["decode", str(place / name) if name else "", *options]) == status
     out, err = capsys.readouterr()
     assert out == ""
     assert f"kstats: {texts[0]}" in err

@@ -142,6 +142,11 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert hint == "kstats: hint: recordings are made by kstats record; kstats decode reads others"
 
 
+def test_a_closed_standard_input_is_told() -> None:
+    told = shell("$KSTATS -v --input - <&-", via=("-m", "kstats"))
+    assert told == (7, "", "kstats: standard input: it is closed\n")
+
+
 @pytest.mark.usefixtures("_scripted")
 def test_what_can_be_read_is_shown_before_the_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

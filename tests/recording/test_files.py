@@ -295,6 +295,26 @@ def test_a_recording_goes_through_a_pipe(tmp_path: Path) -> None:
 
 
 @named
+def test_a_sample_is_shown_as_soon_as_it_comes_through_a_pipe(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, 1)
+    reader, writer = os.pipe()
+    os.write(writer, (tmp_path / name).read_bytes())
+    with os.fdopen(reader, "rb") as file:
+        samples = iter(Recording("pipe", file))
+        assert next(samples) is not None  # while the other end is open
+        os.close(writer)
+        assert next(samples, None) is None
+
+
+def test_cut_off_before_a_line_is_complete_it_is_not_empty(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl.zst"
+    write(path, 1)
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(RecordingError, match="it is cut off before its first line ends"):
+        read(path)
+
+
+@named
 def test_header_is_of_the_session_that_is_read(tmp_path: Path, name: str) -> None:
     write(tmp_path / name, 1)
     later = attrs.evolve(HEADER, clock=Clock(9.0, 9.0))
@@ -307,6 +327,8 @@ def test_header_is_of_the_session_that_is_read(tmp_path: Path, name: str) -> Non
 def test_what_cannot_be_opened_is_told(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"x\.jsonl: No such file or directory"):
         read(tmp_path / "x.jsonl")
+    with pytest.raises(RecordingError, match="no file is named"):
+        read("")
     with pytest.raises(RecordingError, match="Is a directory"):
         Writer(tmp_path, HEADER)
     with pytest.raises(RecordingError, match="No such file or directory"):
