@@ -14,7 +14,7 @@ from kstats import arch as arches
 from kstats.arch import categories
 from kstats.arch.base import Category
 from kstats.cli import options, reporting, sources, streams
-from kstats.errors import UsageError
+from kstats.errors import KstatsError, UsageError
 from kstats.escape import printable
 from kstats.render.comparison import FORMATS, LONGEST_NOTE
 from kstats.views.compare import Options, compare
@@ -46,7 +46,8 @@ impossible there or not known.
 
 categories: {" ".join(Category)} {TOTAL}
 
-exit status: {CROSSED} if a ratio reached its --threshold; else as kstats, see kstats --help
+exit status: {CROSSED} if a ratio reached its --threshold, 1 if a source has no samples for it;
+else as kstats, see kstats --help
 """
 
 _WIDEST = 100
@@ -129,7 +130,16 @@ def run(words: list[str]) -> int:
         reporting.print_errors(printable(note, LONGEST_NOTE) for note in comparison.notes)
     crossed = list(thresholds.crossed(comparison))
     reporting.print_errors(_sentence(line, limit, comparison) for line, limit in crossed)
-    return CROSSED if crossed else 0
+    unchecked = list(_unchecked(comparison)) if args.threshold else []
+    reporting.print_errors(unchecked)
+    return CROSSED if crossed else KstatsError.status if unchecked else 0
+
+
+def _unchecked(comparison: Comparison) -> Iterator[str]:
+    """What no threshold can be of."""
+    for subject in comparison.subjects:
+        if subject.begin is None:
+            yield f"{printable(subject.name)} has no samples: thresholds of it mean nothing"
 
 
 def _tallies(args: argparse.Namespace) -> dict[str, Tally]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from kstats.cli import options, sources, streams
+from kstats.cli import options, reporting, sources, streams
 from kstats.errors import KstatsError, UsageError
 from kstats.escape import printable
 from kstats.recording.header import Header
@@ -53,9 +56,19 @@ def parser() -> options.Parser:
 
 def run(words: list[str]) -> int:
     """Runs ``kstats report``; returns the exit status."""
-    args = parser().parse(words or ["--help"])
+    args = parser().parse(words)
     if args.page != STDOUT and args.page in args.sources:
         raise UsageError(f"the page would take the place of {args.page}", "name another: -o FILE")
+    with sources.opened(args.sources, args) as found, _folder_for_matplotlib():
+        page = _page(found)
+    write(args.page, page)
+    if args.page != STDOUT and sys.stderr.isatty():
+        reporting.print_errors([f"wrote {printable(args.page)}"])
+    return 0
+
+
+def _page(found: Sequence[sources.Source]) -> str:
+    """The page of sources that can be read, which is known before the libraries are loaded."""
     try:
         from kstats.report.gather import Gathered  # noqa: PLC0415 - an extra
         from kstats.report.page import html  # noqa: PLC0415
@@ -64,12 +77,30 @@ def run(words: list[str]) -> int:
             f"pages need {error.name}, which is not installed",
             "pip install 'kvm-kstats[report]', or apt install python3-matplotlib python3-jinja2",
         ) from error
-    with sources.opened(args.sources, args) as found:
-        gathered = {source: Gathered(source.label, facts(source.header)) for source in found}
-        for source in sources.live_last(found):
-            gathered[source].add(source.samples())
-    write(args.page, html(list(gathered.values())))
-    return 0
+    gathered = {source: Gathered(source.label, facts(source.header)) for source in found}
+    for source in sources.live_last(found):
+        gathered[source].add(source.samples())
+    reporting.print_errors(
+        f"{printable(one.label)}: there are no samples in it"
+        for one in gathered.values()
+        if one.tally.begin is None
+    )
+    return html(list(gathered.values()))
+
+
+@contextmanager
+def _folder_for_matplotlib() -> Iterator[None]:
+    """Matplotlib keeps its fonts at home; where it cannot, it would complain."""
+    home = os.path.expanduser("~")  # noqa: PTH111 - Path's raises if there is none
+    if "MPLCONFIGDIR" in os.environ or os.access(home, os.W_OK):
+        yield
+        return
+    with TemporaryDirectory(prefix="kstats-") as folder:
+        os.environ["MPLCONFIGDIR"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["MPLCONFIGDIR"]
 
 
 def facts(header: Header | None) -> Mapping[str, str]:

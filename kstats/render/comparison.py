@@ -137,7 +137,7 @@ _FACT_WORDS = 2
 def _facts(subject: Subject) -> list[str]:
     return [
         " ".join(subject.isas) or subject.arch,
-        subject.begin.removesuffix("Z").replace("T", " "),
+        "-" if subject.begin is None else subject.begin.removesuffix("Z").replace("T", " "),
         _number(subject.seconds),
         str(subject.samples),
         str(subject.cpus),

@@ -83,7 +83,7 @@ class Chapter:
             "exits of": ", ".join(tally.isas),
             "CPUs": str(tally.cpus),
             "vCPUs": "not known" if self.vcpus is None else f"{number(self.vcpus)} on average",
-            "recorded": f"{moment(tally.begin)} to {moment(tally.end)}",
+            "recorded": texts.span(tally.begin, tally.end),
             "samples": f"{self.samples} in {duration(self.seconds)}",
             "exits": f"{self.exits:,}",
         }

@@ -41,3 +41,8 @@ def duration(seconds: float) -> str:
 def moment(seconds: float) -> str:
     """Seconds of the epoch as a date and a time, UTC."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def span(begin: float | None, end: float | None) -> str:
+    """From when to when; a dash where there was nothing."""
+    return DASH if begin is None or end is None else f"{moment(begin)} to {moment(end)}"

@@ -83,7 +83,7 @@ def _sides(label: str, tally: Tally) -> Iterator[_Side]:
             end=_iso(tally.end),
             seconds=part.seconds,
             samples=part.samples,
-            cpus=tally.cpus,
+            cpus=1 if isinstance(key, int) else tally.cpus,
             vcpus=vcpus / part.seconds if vcpus and part.seconds else None,
             exits=part.exits.total(),
             gaps=dict(tally.gaps),
@@ -227,5 +227,7 @@ def _recording_notes(tally: Tally, sides: Sequence[_Side]) -> Iterator[str]:
     yield from gaps.sentences(tally.gaps)
 
 
-def _iso(moment: float) -> str:
+def _iso(moment: float | None) -> str | None:
+    if moment is None:
+        return None
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

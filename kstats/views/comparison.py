@@ -26,15 +26,16 @@ class Subject:
     """What is compared: a recording, or a part of one.
 
     ``vcpus`` is the mean number over time, None where it is not known; ``begin`` and ``end`` are
-    UTC ISO 8601, ``gaps`` what was not counted as it should (of the whole recording).
+    UTC ISO 8601, None without samples; ``gaps`` is what was not counted as it should (of the
+    whole recording).
     """
 
     recording: str
     part: Cell
     arch: str
     isas: tuple[str, ...]
-    begin: str
-    end: str
+    begin: str | None
+    end: str | None
     seconds: float
     samples: int
     cpus: int

@@ -68,7 +68,8 @@ class Tally:
         self.by = by
         self.parts: dict[PartKey, Part] = {}
         self.arch = ""
-        self.begin = self.end = 0.0
+        self.begin: float | None = None
+        self.end: float | None = None
         self.cpus = 0
         self.gaps: Counter[str] = Counter()
         self._reasons = reasons

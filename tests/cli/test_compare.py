@@ -153,6 +153,28 @@ def test_live_that_cannot_be_is_told_after_recordings_were_opened(
     assert err[0] == "KVM is not loaded"
 
 
+def test_a_recording_without_samples_is_no_success(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorded(files / "none.jsonl", [])
+    status, out, err = said(capsys, "before.jsonl none.jsonl")
+    assert (status, err) == (0, [])
+    assert "# none: there are no samples in it" in out
+    row = next(line.split() for line in out.splitlines() if line.startswith("none"))
+    assert "-" in row
+    assert "1970-01-01" not in " ".join(row)
+    made = json.loads(said(capsys, "before.jsonl none.jsonl -o json")[1])
+    assert (made["subjects"][1]["begin"], made["subjects"][1]["end"]) == (None, None)
+    status, _, err = said(capsys, "before.jsonl none.jsonl --threshold 2")
+    assert (status, err) == (1, ["none has no samples: thresholds of it mean nothing"])
+
+
+@pytest.mark.usefixtures("files")
+def test_a_cpu_is_one_cpu(capsys: pytest.CaptureFixture[str]) -> None:
+    made = json.loads(said(capsys, "before.jsonl -o json --by cpu")[1])
+    assert {subject["cpus"] for subject in made["subjects"]} == {1}
+
+
 def test_namesakes_are_told_apart_by_their_paths(
     files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -61,6 +61,7 @@ def test_a_link_stays_one_and_a_device_takes_the_page(files: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "status", "complaint"),
     [
+        ("", 2, "which recordings?"),
         ("-o x.html", 2, "which recordings?"),
         ("nowhere.jsonl", 7, "nowhere.jsonl: No such file or directory"),
         ("one.jsonl -o one.jsonl", 2, "the page would take the place of one.jsonl"),
@@ -88,6 +89,41 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(
     assert "No space left on device" in capsys.readouterr().err
     assert (files / "page.html").read_text() == "old"
     assert not list(files.glob(".page*"))
+
+
+def test_at_a_terminal_it_says_what_it_wrote(
+    files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert main(["report", "one.jsonl"]) == 0
+    assert capsys.readouterr() == ("", "kstats: wrote report.html\n")
+    assert (files / "report.html").exists()
+
+
+def test_a_recording_without_samples_is_said_to_have_none(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorded(files / "none.jsonl", [])
+    assert main(["report", "one.jsonl", "none.jsonl"]) == 0
+    assert capsys.readouterr().err == "kstats: none: there are no samples in it\n"
+    page = (files / "report.html").read_text()
+    assert "There are no samples in this recording." in page
+    assert "1970-01-01 00:00:00 to" not in page
+
+
+def test_matplotlib_says_nothing_where_home_is_not_to_be_written(files: Path) -> None:
+    status, out, err = process.shell(
+        f"cd {files} && HOME=/nowhere {sys.executable} -m kstats report one.jsonl"
+    )
+    assert (status, out, err) == (0, "", "")
+
+
+def test_a_missing_file_is_told_before_the_libraries_are_loaded(files: Path) -> None:
+    code = (
+        "import sys; sys.modules['matplotlib'] = None; from kstats.cli import main;"
+        f"sys.exit(main(['report', {str(files / 'nowhere.jsonl')!r}]))"
+    )
+    assert process.shell(f'{sys.executable} -c "$CODE"', CODE=code)[0] == 7
 
 
 def test_without_the_libraries_it_says_how_to_get_them(files: Path) -> None:
