@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Generator, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Self
 
@@ -14,6 +14,16 @@ from kstats.recording.choose import Choice, chosen
 
 LIVE_OPTIONS = ("--probe", "--map-entries", "--record")
 """Options that tell how to count, which is done when a recording is read."""
+
+_RECORDED: Mapping[str, tuple[str, str]] = {
+    "entries": ("VM entries", "kstats record -o FILE"),
+    "threads": ("exits by thread", "kstats record -o FILE"),
+    "counters": ("KVM's own counters of vCPUs", "kstats vcpu --source kernel --record FILE"),
+    "latency": ("durations of exits", "kstats exits --latency --record FILE"),
+    "slow": ("slow exits, one by one,", "kstats exits --slower-than TIME --record FILE"),
+    "spent": ("times of vCPUs", "kstats exits --time --record FILE"),
+}
+"""What views need, for people, and the command that records it."""
 
 
 class Replay:
@@ -69,9 +79,9 @@ class Replay:
         counted: Collection[str] = self._source.header.counted
         for need in needs:
             if need not in counted:
+                what, command = _recorded(need)
                 raise UsageError(
-                    f"{self._source.name}: it has no {need}: not counted when it was recorded",
-                    "kstats record counts what -v and exits show; else --record of the view",
+                    f"{self._source.name}: {what} were not recorded", f"{command} records them"
                 )
 
     def _readable(self) -> Iterator[Sample]:
@@ -82,6 +92,12 @@ class Replay:
                 yield sample
         except RecordingError as error:
             self._error = error
+
+
+def _recorded(need: str) -> tuple[str, str]:
+    kind = need.removesuffix(" details")
+    details = need, f"kstats exits --detail {kind} --record FILE"
+    return _RECORDED.get(need, details)
 
 
 def _check_options(args: argparse.Namespace) -> None:

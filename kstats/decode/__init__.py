@@ -31,6 +31,11 @@ __all__ = ["FORMATS", "Decoded", "Format", "UnrecognizedError", "decode"]
 MOST_HELD = 10_000
 """Lines that are looked at to find out what a file is."""
 
+_RECORDING = '{"type":"header","format":"kstats recording"'
+_REPORT = '{"time": "'
+_COMPRESSED = b"\x28\xb5\x2f\xfd".decode(errors="surrogateescape")
+"""How files of kstats itself begin: recordings, reports as JSON, what is compressed."""
+
 
 class UnrecognizedError(KstatsError):
     """It does not become clear what the data are, or of which ISA."""
@@ -116,13 +121,16 @@ class Decoded:
             UnrecognizedError: there are none.
         """
         held: Sample | None = None
+        told = False
         for sample in self._samples:
             if held:
                 yield held
             held = sample
-        if held is None:
+            told = told or bool(sample.exits or sample.lost)
+        if held is None or (self.problems.count and not told):
             raise UnrecognizedError(
-                f"no exits in it: it was taken for {self.format}", "; ".join(self.problems.notes())
+                f"no exits in it: it was taken for {self.format} of {self.isa}",
+                "; ".join(self.problems.notes()),
             )
         yield attrs.evolve(held, notes=self.problems.notes())
 
@@ -160,6 +168,8 @@ def decode(
 
 def _find_format(held: list[Line], rest: Iterator[Line]) -> str:
     for line in _seen(held, rest):
+        if line.number == 1:
+            _refuse_ours(line.text)
         for name, known in FORMATS.items():
             if known.fits(line.text):
                 return name
@@ -167,6 +177,21 @@ def _find_format(held: list[Line], rest: Iterator[Line]) -> str:
         f"none of {len(held)} lines looks like what a known tool writes about exits",
         f"say what it is: --format {'|'.join(FORMATS)}",
     )
+
+
+def _refuse_ours(text: str) -> None:
+    """Raises UnrecognizedError if a file that begins so is for another command."""
+    if text.startswith(_RECORDING):
+        raise UnrecognizedError("it is a recording of kstats", "kstats exits --input FILE")
+    if text.startswith(_REPORT):
+        raise UnrecognizedError(
+            "it is a report of kstats as JSON", "kstats record keeps what every view can show again"
+        )
+    if text.startswith(_COMPRESSED):
+        raise UnrecognizedError(
+            "it is compressed",
+            "a recording: kstats exits --input FILE; else: zstd -dc FILE | kstats decode -",
+        )
 
 
 def _find_isa(

@@ -139,12 +139,46 @@ def test_a_recording_shows_what_decode_shows(
     assert f"{kept} is there already" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "says"), [("k.jsonl", "a recording of kstats"), ("k.jsonl.zst", "compressed")]
+)
+def test_what_kstats_wrote_is_for_other_commands(
+    name: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = str(tmp_path / name)
+    decode(capsys, str(DATA / "perf.txt"), "-o", kept)
+    assert main(["decode", kept]) == 1
+    complained, hint = capsys.readouterr().err.splitlines()
+    assert complained == f"kstats: it is {says}"
+    assert "kstats exits --input FILE" in hint
+
+
+def test_reports_as_json_are_not_for_decoding(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "k.json"
+    report.write_text(decode(capsys, str(DATA / "perf.txt"), "-o", "json"))
+    assert main(["decode", str(report)]) == 1
+    assert "it is a report of kstats as JSON" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["perf.txt", "ftrace.txt"])
+def test_exits_of_another_isa_are_an_error_not_an_empty_table(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["decode", str(DATA / name), "--isa", "arm64"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "no exits in it: it was taken for" in err
+    assert "of arm64" in err
+
+
 def test_a_recording_without_cpus_says_what_was_not_counted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = str(tmp_path / "k.jsonl")
     decode(capsys, str(DATA / "kvm_stat.csv"), "-o", kept)
     assert main(["exits", "--input", kept]) == 2
-    assert "it has no threads" in capsys.readouterr().err
+    assert "exits by thread were not recorded" in capsys.readouterr().err
     assert main(["exits", "--input", kept, "--by", "reason"]) == 0
     assert "hypercall" in capsys.readouterr().out

@@ -207,4 +207,4 @@ def test_a_recording_of_kvms_counters_is_shown_as_one(
     out, _ = capsys.readouterr()
     assert out.splitlines()[1].split(",")[2:6] == ["100", "0", "18", "8"]
     assert main(["vcpu", "--input", file]) == 2
-    assert "it has no threads" in complaint(capsys)[0]
+    assert "exits by thread were not recorded" in complaint(capsys)[0]
