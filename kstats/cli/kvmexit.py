@@ -34,7 +34,8 @@ def parser() -> options.Parser:
         description="Display the reasons of VM exits and how often each occurred.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="kvmexit [-h] [-p PID [-v VCPU | -a]] [-t TID | -T 'TID1,TID2'] [duration]",
+        usage="kvmexit [-h] [-p PID [-v VCPU | -a]] [-t TID | -T 'TID1,TID2'] [--input FILE]"
+        " [--debug]\n               [duration]",
         allow_abbrev=False,
     )
     exits.add_thread_arguments(p)

@@ -24,7 +24,7 @@ def parser() -> options.Parser:
         description=_DESCRIPTION,
         epilog=vcpu.EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="kvmstat [-h] [--source bpf|kernel] [interval [count]]",
+        usage="kvmstat [-h] [--source bpf|kernel] [--debug] [interval [count]]",
         allow_abbrev=False,
     )
     vcpu.add_arguments(p)

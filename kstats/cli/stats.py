@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import kstats
 from kstats import arch as arches
 from kstats import cpulist
-from kstats.cli import options, reporting
+from kstats.cli import COMMANDS, options, reporting
 from kstats.collector.live import Collector, Target
 from kstats.errors import UsageError
 from kstats.host import Host
@@ -30,6 +30,7 @@ Show which VM exits happen on which physical CPU.
   kstats explain REASON          what an exit is, why there may be many, and what helps
   kstats decode FILE             what perf, ftrace, kvmexit or kvm_stat have recorded
   kstats arch [ISA]              the tables of exit codes, also for other tools
+  kstats completion SHELL        what makes bash, zsh or fish complete options and commands
 
 Each has a --help of its own, which tells more.
 """
@@ -42,6 +43,9 @@ exit status: 0 done, also after ^C; 1 failed; 2 usage; 3 privileges; 4 this host
 5 the BPF program does not load; 6 a backend is broken; 7 a recording cannot be read or written;
 10 kstats compare: a ratio reached its threshold; 130 ^C before counting began.
 """
+
+_PROGRAMS = ("kvmexit", "kvmstat")
+"""They are no commands of kstats."""
 
 
 def _columns_help() -> str:
@@ -86,9 +90,18 @@ def parser() -> options.Parser:
 
 def run(words: list[str]) -> int:
     """Runs ``kstats -v``; returns the exit status."""
+    if words and words[0] in _PROGRAMS:
+        raise UsageError(
+            f"{words[0]} is a program of its own", f"leave out kstats: {shlex.join(words)}"
+        )
     args = parser().parse(words or ["--help"])
     if not args.per_cpu:
         raise _no_view(args, words)
+    if args.interval in COMMANDS:
+        raise UsageError(
+            f"-v is a view of its own, beside {args.interval}",
+            f"leave out -v: kstats {args.interval}",
+        )
     given = _one_of(args.interval, args.delay, "interval", "-d")
     interval = None if given is None else options.seconds(given)
     wanted = _one_of(args.count, args.times, "count", "-n")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 import kstats
-from kstats.cli import main, stats
-from kstats.cli.options import MOST
+from kstats.cli import COMMANDS, kvmexit, kvmstat, main, stats
+from kstats.cli.options import MOST, Parser
 from kstats.host import Host
 from tests import trees
 
@@ -88,6 +89,9 @@ def test_a_count_that_is_none(
         ("1 5", "which view?", "per physical CPU: kstats -v 1 5"),
         ("--rate", "which view?", "per physical CPU: kstats -v --rate"),
         ("vcpus 1", "there is no command 'vcpus'", SEE_HELP),
+        ("kvmexit -p 7 5", "kvmexit is a program of its own", "leave out kstats: kvmexit -p 7 5"),
+        ("help kvmstat", "kvmstat is a program of its own", "leave out kstats: kvmstat --help"),
+        ("-v exits", "-v is a view of its own, beside exits", "leave out -v: kstats exits"),
         ("doctors", "there is no command 'doctors'", SEE_HELP),
         ("doctor now", "unrecognized arguments: now", "see kstats doctor --help"),
         ("doctor -o csv", None, "see kstats doctor --help"),
@@ -148,9 +152,16 @@ def test_help_mentions_every_option_column_and_exit_status(
         assert column in text
     for status in ("0 done", "1 failed", "2 usage", "3 priv", "4 this", "5 the", "6 a", "130"):
         assert status in text
-    for command in ("kstats -v", "kstats exits", "kstats doctor"):
+    for command in ("kstats -v", *(f"kstats {command}" for command in COMMANDS)):
         assert command in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("parser", [kvmexit.parser(), kvmstat.parser()], ids=lambda p: p.prog)
+def test_the_usage_of_the_companions_has_every_option(parser: Parser) -> None:
+    usage = set(re.findall(r"-[\w-]+", parser.format_usage()))
+    for action in parser._actions:
+        assert not action.option_strings or usage & set(action.option_strings)
 
 
 def test_doctor_has_help_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
