@@ -139,7 +139,7 @@ def _unchecked(comparison: Comparison) -> Iterator[str]:
     """What no threshold can be of."""
     for subject in comparison.subjects:
         if subject.begin is None:
-            yield f"{printable(subject.name)} has no samples: thresholds of it mean nothing"
+            yield f"{printable(subject.recording)} has no samples: thresholds of it mean nothing"
 
 
 def _tallies(args: argparse.Namespace) -> dict[str, Tally]:

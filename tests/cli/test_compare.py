@@ -167,6 +167,7 @@ def test_a_recording_without_samples_is_no_success(
     assert (made["subjects"][1]["begin"], made["subjects"][1]["end"]) == (None, None)
     status, _, err = said(capsys, "before.jsonl none.jsonl --threshold 2")
     assert (status, err) == (1, ["none has no samples: thresholds of it mean nothing"])
+    assert said(capsys, "none.jsonl --by cpu --threshold 2")[::2] == (1, err)
 
 
 @pytest.mark.usefixtures("files")
