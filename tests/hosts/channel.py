@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tests.hosts.errors import HostLost
-from tests.hosts.guest.agent import CHUNK, Lines, encode
+from tests.hosts.guest.agent import CHUNK, Lines, encode, seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 READY = 0  # conversation of the events that answer no request
 STOPPED = "the machine stopped"
 PATIENCE = 1.0  # seconds to look again after
+REPEAT_SECONDS = 15.0  # until a request that was not confirmed is sent again
 
 
 class Conversation:
@@ -94,6 +95,8 @@ class Channel:
         self._lock = threading.Lock()
         self._sending = threading.Lock()
         self._numbers = itertools.count(READY + 1)
+        self._sequence = itertools.count()
+        self._unheard: dict[int, tuple[float, bytes]] = {}  # when it was sent last, and the line
         self._open: dict[int, Conversation] = {READY: Conversation(self, READY)}
         self._ending = False
         self._lost: HostLost | None = None
@@ -121,10 +124,13 @@ class Channel:
 
     def send(self, request: Message) -> None:
         """Send a request; raise `HostLost` when the host is lost."""
-        line = memoryview(encode(request))
+        number = next(self._sequence)
+        sealed = seal(encode({**request, "seq": number}))
+        line = memoryview(sealed)
         with self._sending:
             if self._lost:
                 raise self.loss()
+            self._unheard[number] = (time.monotonic(), sealed)
             # When writing fails the emulator is dead, which the reading thread tells better.
             with contextlib.suppress(OSError):
                 while line and not self._ending:
@@ -169,9 +175,10 @@ class Channel:
             poll.register(fd, select.POLLIN)
         lines = Lines()
         while (left := self._until - time.monotonic()) > 0:
-            ready = {fd for fd, _ in poll.poll(left * 1000)}
+            ready = {fd for fd, _ in poll.poll(min(left, PATIENCE) * 1000)}
             if self._wake in ready:
                 return self._given_up
+            self._repeat()
             if self._fd in ready:
                 if end := self._take(lines):
                     return end
@@ -193,8 +200,26 @@ class Channel:
             return f"garbage on the channel ({error})"
         return None
 
+    def _repeat(self) -> None:
+        """Send again what was not confirmed for long, unless somebody is sending right now."""
+        if not self._sending.acquire(blocking=False):
+            return
+        try:
+            now = time.monotonic()
+            for number, (sent, line) in list(self._unheard.items()):
+                if now - sent > REPEAT_SECONDS:
+                    self._unheard[number] = (now, line)
+                    # The line feed ends what may have arrived of it, or of the last repetition.
+                    with contextlib.suppress(OSError):
+                        os.write(self._fd, b"\n" + line)
+        finally:
+            self._sending.release()
+
     def _sort(self, events: list[Message]) -> None:
         for event in events:
+            if event["event"] == "heard":
+                self._unheard.pop(event["seq"], None)
+                continue
             with self._lock:
                 conversation = self._open.get(event.get("id") or READY)
             if conversation:

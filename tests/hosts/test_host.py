@@ -11,7 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts import CommandFailed, CommandTimeout, Host, HostLost, RequestFailed, command
+from tests.hosts import (
+    CommandFailed,
+    CommandTimeout,
+    Host,
+    HostLost,
+    RequestFailed,
+    channel,
+    command,
+)
 from tests.hosts.fake import FakeHost
 
 FOREVER = "echo going; exec sleep 100"
@@ -192,6 +200,25 @@ def test_a_slow_command_is_killed_and_the_host_lives_on(host: Host) -> None:
 def test_what_ignores_signals_is_killed_too(host: Host) -> None:
     with pytest.raises(CommandTimeout):
         host.run("trap '' INT TERM; while :; do sleep 0.01; done", timeout=0.2)
+
+
+@pytest.mark.parametrize("spoilt", [b"", b"\n", b"{}\n", b"\x01"], ids=repr)
+def test_what_the_line_spoils_is_sent_again_and_done_once(
+    fake: FakeHost, spoilt: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = fake.host()
+    write, spoils = os.write, iter([spoilt])
+
+    def spoiling(fd: int, data: bytes) -> int:
+        if fd == fake.channel._fd and (instead := next(spoils, None)) is not None:
+            write(fd, instead + bytes(data)[len(instead) + 1 :])
+            return len(data)
+        return write(fd, data)
+
+    monkeypatch.setattr(channel, "REPEAT_SECONDS", 0.1)
+    monkeypatch.setattr(os, "write", spoiling)
+    assert host.run(f"echo once >> {tmp_path}/said").status == 0
+    assert (tmp_path / "said").read_text() == "once\n"
 
 
 def test_a_host_that_ends_is_lost_not_slow(fake: FakeHost) -> None:

@@ -4,6 +4,10 @@ Speaks JSON, one object a line, both ways, over a channel of its own; nothing is
 console. Bytes travel as base64 under `data`. Uses the standard library only, and few modules of it,
 because importing is slow on an emulated CPU.
 
+A serial line that a busy emulator feeds may lose or change bytes. So a request begins with a
+checksum of the rest and has a number, `seq`: one that does not arrive whole is dropped, one that
+does is confirmed, and the harness repeats what was not confirmed; what comes twice is done once.
+
 Requests (harness to host), `id` names the conversation they open or belong to:
     {"op": "start", "id", "argv", "env", "cwd", "data": stdin or null, "size": [rows, columns]
      of a terminal to run it at, or null for pipes}
@@ -15,6 +19,7 @@ Requests (harness to host), `id` names the conversation they open or belong to:
 
 Events (host to harness):
     {"event": "ready", "kernel", "uptime"}
+    {"event": "heard", "seq"}             a request has arrived
     {"event": "started", "id", "pid"}
     {"event": "stdout" or "stderr", "id", "data"}
     {"event": "data", "id", "data"}       a piece of the file asked for
@@ -58,11 +63,20 @@ def encode(message: Message) -> bytes:
     return json.dumps(plain, separators=(",", ":")).encode() + b"\n"
 
 
-class Lines:
-    """Cuts a stream of bytes into messages, wherever the pieces were cut before."""
+def seal(line: bytes) -> bytes:
+    """Return a line with its checksum before it."""
+    return b"%08x %b" % (binascii.crc32(line), line)
 
-    def __init__(self) -> None:
+
+class Lines:
+    """Cuts a stream of bytes into messages, wherever the pieces were cut before.
+
+    With `sealed`, lines whose checksum is wrong are dropped.
+    """
+
+    def __init__(self, *, sealed: bool = False) -> None:
         self._rest = b""
+        self._sealed = sealed
 
     def feed(self, piece: bytes) -> list[Message]:
         """Return the messages completed by this piece, `data` turned into bytes.
@@ -71,6 +85,8 @@ class Lines:
             ValueError: A line is no message.
         """
         *lines, self._rest = (self._rest + piece).split(b"\n")
+        if self._sealed:
+            lines = [line[9:] for line in lines if line + b"\n" == seal(line[9:] + b"\n")]
         return [self._decode(line) for line in lines if line.strip()]
 
     @staticmethod
@@ -126,6 +142,7 @@ class Agent:
     def __init__(self, channel: int) -> None:
         self._channel = channel
         self._jobs: dict[int, Job] = {}
+        self._heard: set[int] = set()
         self._poll = select.poll()
         self._poll.register(channel, select.POLLIN)
         self._woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -138,7 +155,7 @@ class Agent:
         with open("/proc/uptime") as file:  # noqa: PTH123 - pathlib is slow to import
             uptime = float(file.read().split()[0])
         self._send(event="ready", kernel=os.uname().release, uptime=uptime)
-        lines = Lines()
+        lines = Lines(sealed=True)
         while True:
             for fd, _ in self._poll.poll():
                 if fd == self._channel:
@@ -146,7 +163,7 @@ class Agent:
                     if not piece:
                         return
                     for message in lines.feed(piece):
-                        self._answer(message)
+                        self._hear(message)
                 elif fd == self._woken:
                     os.read(fd, CHUNK)
                     self._reap()
@@ -157,6 +174,13 @@ class Agent:
         line = memoryview(encode(message))
         while line:
             line = line[os.write(self._channel, line) :]
+
+    def _hear(self, request: Message) -> None:
+        number = request["seq"]
+        self._send(event="heard", seq=number)
+        if number not in self._heard:
+            self._heard.add(number)
+            self._answer(request)
 
     def _answer(self, request: Message) -> None:
         number = request.get("id")
