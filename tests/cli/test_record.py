@@ -92,7 +92,9 @@ def test_count_ends_a_recording_and_its_replay(
     assert main(["record", "-o", str(path), "--by", "cpu", "0.02", "5"]) == 0
     assert re.search(r"recorded 5 samples, 0\.\d KiB: .*x\.jsonl$", capsys.readouterr().err)
     main(["-v", "--input", str(path), "0.02", "2", "--nonzero", "--cpus", "0"])
-    assert capsys.readouterr().out.count("\n") == 1 + 2 * 3
+    lines = capsys.readouterr().out.splitlines()
+    # A busy machine may be late, and the report says so.
+    assert len([line for line in lines if "this report is of" not in line]) == 1 + 2 * 3
 
 
 def complaint(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
