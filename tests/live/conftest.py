@@ -48,16 +48,17 @@ BEDS = (
     Bed("vmx-5.10", "vmx", "raw-arg", _VMX),
 )
 
-WITH_QEMU = (
+ASIDE = (
     Bed("svm-qemu", "svm", "raw-btf", _X64),
     Bed("arm64-qemu", "arm64", "raw", _ARM64),
+    Bed("vmx-up", "vmx", "raw-btf", _VMX),
 )
-"""Hosts that have a QEMU, for its sake: only tests that name them run there."""
+"""Hosts that have a QEMU, and one for many compilations: only tests that name them run there."""
 
 
 def beds(*recipes: str) -> list[ParameterSet]:
     """Parameters for ``bed``: those of the recipes named, or :data:`BEDS`."""
-    chosen = [bed for bed in BEDS + WITH_QEMU if bed.recipe in recipes] if recipes else BEDS
+    chosen = [bed for bed in BEDS + ASIDE if bed.recipe in recipes] if recipes else BEDS
     return [pytest.param(bed, id=bed.recipe) for bed in chosen]
 
 

@@ -18,7 +18,7 @@ from tests.vmm import workload as workloads
 
 pytestmark = [
     pytest.mark.host,
-    pytest.mark.parametrize("bed", beds("svm", "arm64"), indirect=True, scope="session"),
+    pytest.mark.parametrize("bed", beds("svm", "arm64", "vmx-up"), indirect=True, scope="session"),
 ]
 
 INSIDE = "/run/kvmexit_examples.py"
