@@ -21,6 +21,7 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from kstats.collector import bpf, cast, values
@@ -249,10 +250,10 @@ def load(plan: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
     lift_memory_limit()
     args = exit_args()
     bcc = import_bcc()
-    probe, defines, rejected = choose(
-        plan["probes"], args, lambda: Btf(bcc.lib, plan["btf_modules"])
-    )
-    defines |= common_offsets(plan["btf"], lambda: Btf(bcc.lib, plan["btf_modules"]))
+    # The kernel's own types are megabytes to go through: once, whoever asks first.
+    open_btf = cache(lambda: Btf(bcc.lib, plan["btf_modules"]))
+    probe, defines, rejected = choose(plan["probes"], args, open_btf)
+    defines |= common_offsets(plan["btf"], open_btf)
     wanted = {a["args"]: a["tracepoint"] for a in plan["attachments"] if a["args"]}
     defines |= {name: bpf.raw_tracepoint_args(of) for name, of in wanted.items()}
     ours = values.defines() if probe["attach"] == "raw" else {}
