@@ -76,7 +76,7 @@ def test_places_that_are_taken_are_counted() -> None:
             "threads": Fill(0, 16),
             "more_threads": Fill(0, 16),
         }
-        # In this thread: elsewhere it may run amid the idle one, whose number means an unused place.
+        # In this thread: amid the idle one it would count for 0, which means an unused place.
         allowed = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {min(allowed)})
         try:
