@@ -6,7 +6,7 @@ import argparse
 import re
 import shutil
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
@@ -123,7 +123,8 @@ def run(words: list[str]) -> int:
         return 0
     thresholds = _thresholds(args)
     view = _view_options(args)
-    comparison = compare(_tallies(args), view)
+    with sources.opened(args.sources, args) as found:
+        comparison = compare(_tallies(args, found), view)
     with streams.writing() as out:
         out.write(FORMATS[args.format](comparison))
     if args.format == "csv":
@@ -132,6 +133,7 @@ def run(words: list[str]) -> int:
     reporting.print_errors(_sentence(line, limit, comparison) for line, limit in crossed)
     unchecked = list(_unchecked(comparison)) if args.threshold else []
     reporting.print_errors(unchecked)
+    sources.check(found)
     return CROSSED if crossed else KstatsError.status if unchecked else 0
 
 
@@ -142,13 +144,12 @@ def _unchecked(comparison: Comparison) -> Iterator[str]:
             yield f"{printable(subject.recording)} has no samples: thresholds of it mean nothing"
 
 
-def _tallies(args: argparse.Namespace) -> dict[str, Tally]:
+def _tallies(args: argparse.Namespace, found: Sequence[sources.Source]) -> dict[str, Tally]:
     """The sources by their labels, added up."""
-    with sources.opened(args.sources, args) as found:
-        tallies = {source.label: Tally(args.by, reasons=args.reasons) for source in found}
-        for source in sources.live_last(found):
-            for sample in source.samples():
-                tallies[source.label].add(sample)
+    tallies = {source.label: Tally(args.by, reasons=args.reasons) for source in found}
+    for source in sources.live_last(found):
+        for sample in source.samples():
+            tallies[source.label].add(sample)
     return tallies
 
 

@@ -139,11 +139,13 @@ def show_slow(  # noqa: PLR0913 - as reporting.show
     needs: Collection[str] = (),
 ) -> None:
     """Shows single exits as they end, for as long as ``count`` intervals are."""
-    if args.input is not None:
-        reporting.show(args, view, collect, interval, count, only=only, needs=needs)
-        return
     step = min(interval, _STEP)
     steps = None if interval == reporting.FOREVER else math.ceil(interval * count / step)
+    if args.input is not None:
+        with reporting.replayed(args, only, needs) as recorded:
+            samples = _worth_showing(recorded.samples(None, steps, only))
+            reporting.report(samples, view, reporting.renderer(args, None))
+        return
     with reporting.counted(args, collect, step, steps) as (samples, meter):
         shown = reporting.with_cost(view, meter)
         reporting.report(_worth_showing(samples), shown, reporting.renderer(args, None))

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Self
 
 from kstats import recording
+from kstats.cli.ticks import until_asked
 from kstats.errors import RecordingError, UsageError
 from kstats.model import Sample
 from kstats.recording.choose import Choice, chosen
@@ -52,12 +53,13 @@ class Replay:
     ) -> Generator[Sample, None, None]:
         """Samples as they were made, or of ``interval`` seconds each; at most ``count``.
 
-        Ends where the recording cannot be read; :meth:`notes` says so.
+        Those that were made every ``interval`` seconds are shown as they came, early or late: as
+        they were live. Ends where the recording cannot be read; :meth:`notes` says so.
         """
         samples = self._readable()
         if only is not None:
             samples = chosen(samples, only)
-        if interval is not None:
+        if interval is not None and interval != self.interval:
             samples = recording.merged(samples, interval)
         yield from islice(samples, count)
 
@@ -87,7 +89,7 @@ class Replay:
     def _readable(self) -> Iterator[Sample]:
         # What can be read is shown before the error is.
         try:
-            for sample in self._source:
+            for sample in until_asked(iter(self._source)):
                 self._empty = False
                 yield sample
         except RecordingError as error:

@@ -64,6 +64,7 @@ def run(words: list[str]) -> int:
     write(args.page, page)
     if args.page != STDOUT and sys.stderr.isatty():
         reporting.print_errors([f"wrote {printable(args.page)}"])
+    sources.check(found)
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import Protocol, Self
 
 from kstats import recording
 from kstats.cli import replay, streams
-from kstats.cli.ticks import Ticker, deferred_signals
+from kstats.cli.ticks import Ticker, deferred_signals, end_line
 from kstats.collector.cost import Meter
 from kstats.collector.live import Collector, Target
 from kstats.errors import UsageError
@@ -93,18 +93,26 @@ def show(  # noqa: PLR0913 - what views have in common, and in what they differ
         only: The threads to show of a recording; ``collect`` knows for itself.
         needs: What the view shows of what :attr:`kstats.recording.Header.counted` may lack.
     """
-    if args.cost and args.input is not None:
-        raise UsageError("--cost is about counting, which a recording is not", "leave out --input")
     if args.input is not None:
-        with replay.Replay(args, (*needs, *(("threads",) if only else ()))) as recorded:
+        with replayed(args, only, needs) as recorded:
             seconds = recorded.interval if interval is None else interval
-            samples = recorded.samples(interval, count, only)
-            report(samples, view, renderer(args, seconds))
-            print_errors(recorded.notes())
+            report(recorded.samples(interval, count, only), view, renderer(args, seconds))
         return
     seconds = EVERY_SECOND if interval is None else interval
     with counted(args, collect, seconds, count) as (samples, meter):
         report(samples, with_cost(view, meter), renderer(args, seconds))
+
+
+@contextmanager
+def replayed(
+    args: argparse.Namespace, only: Choice | None, needs: Collection[str]
+) -> Iterator[replay.Replay]:
+    """The recording that --input names; what it has to say at its end is said after the block."""
+    if args.cost:
+        raise UsageError("--cost is about counting, which a recording is not", "leave out --input")
+    with replay.Replay(args, (*needs, *(("threads",) if only else ()))) as recorded:
+        yield recorded
+        print_errors(recorded.notes())
 
 
 def with_cost(view: View, meter: Meter | None) -> View:
@@ -154,8 +162,8 @@ def live(
         done = 0
         while count is None or done < count:
             stopped = ticker.wait()
-            if stopped and sys.stderr.isatty():
-                print(file=sys.stderr)  # the terminal shows ^C at the start of the line
+            if stopped:
+                end_line()
             if meter:
                 meter.measure()
             yield source.sample()

@@ -13,7 +13,7 @@ import attrs
 from kstats import recording
 from kstats.cli import options, reporting
 from kstats.collector.live import Collector, Target
-from kstats.errors import UsageError
+from kstats.errors import RecordingError, UsageError
 from kstats.host import Host
 from kstats.model import Sample
 from kstats.recording.header import Header
@@ -26,11 +26,15 @@ COUNT = 30
 
 @attrs.frozen(eq=False)
 class Source:
-    """Samples, and what to call the host that they are of; ``header`` is a recording's."""
+    """Samples, and what to call the host that they are of; ``header`` is a recording's.
+
+    ``faults`` has, once its samples were taken, what ended them too soon.
+    """
 
     label: str
     samples: Callable[[], Iterator[Sample]]
     header: Header | None = None
+    faults: list[RecordingError] = attrs.field(factory=list)
 
 
 def add_live_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,13 +87,28 @@ def live_last(sources: Iterable[Source]) -> list[Source]:
     return sorted(sources, key=lambda source: source.header is None)
 
 
+def check(sources: Iterable[Source]) -> None:
+    """To be called when all is shown: raises what ended a recording too soon.
+
+    Of several, the last; the others are said.
+    """
+    faults = [fault for source in sources for fault in source.faults]
+    reporting.print_errors(map(str, faults[:-1]))
+    if faults:
+        raise faults[-1]
+
+
 def _recorded(found: recording.Recording, label: str) -> Source:
-    return Source(label, lambda: _told(found), found.header)
+    faults: list[RecordingError] = []
+    return Source(label, lambda: _readable(found, faults), found.header, faults)
 
 
-def _told(found: recording.Recording) -> Iterator[Sample]:
-    """Its samples; what is wrong with its end is said, and no error."""
-    yield from found
+def _readable(found: recording.Recording, faults: list[RecordingError]) -> Iterator[Sample]:
+    """Its samples; an end amid a line is said, and no error."""
+    try:
+        yield from found
+    except RecordingError as fault:
+        faults.append(fault)
     if found.tail:
         reporting.print_errors([f"{found.name}: {found.tail}"])
 

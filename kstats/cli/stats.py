@@ -41,7 +41,7 @@ Lines that begin with # say what was not counted.
 
 exit status: 0 done, also after ^C; 1 failed; 2 usage; 3 privileges; 4 this host shows no exits;
 5 the BPF program does not load; 6 a backend is broken; 7 a recording cannot be read or written;
-10 kstats compare: a ratio reached its threshold; 130 ^C before counting began.
+10 kstats compare: a ratio reached its threshold; 130 ^C before anything was shown.
 """
 
 _PROGRAMS = ("kvmexit", "kvmstat")

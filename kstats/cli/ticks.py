@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+T = TypeVar("T")
 
 STOPPING = frozenset((signal.SIGINT, signal.SIGTERM))
 
@@ -30,6 +34,56 @@ def _heeded() -> set[signal.Signals]:
     A blocked signal is delivered to sigtimedwait even if it is ignored.
     """
     return {number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN}
+
+
+def until_asked(items: Iterator[T]) -> Generator[T, None, None]:
+    """The items until ^C or SIGTERM comes, which cuts short nothing but waiting for the next one.
+
+    So what was read from a pipe that lasts is shown, and no report is torn.
+    """
+    asked: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        if not asked:  # one more asks for what is being done already
+            asked.append(number)
+            raise KeyboardInterrupt
+
+    with deferred_signals(), _handled_by(stop):
+        while not asked:
+            item = None
+            with suppress(KeyboardInterrupt), _heard():
+                item = next(items, None)
+            if item is not None:
+                yield item
+            elif not asked:
+                return
+        end_line()
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, object], None]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in _heeded()}
+    try:
+        yield
+    finally:
+        for number, was in before.items():
+            signal.signal(number, was)
+
+
+@contextmanager
+def _heard() -> Iterator[None]:
+    """Lets deferred signals interrupt the block."""
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+
+
+def end_line() -> None:
+    """After a signal: the terminal shows ^C at the start of the line that comes next."""
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
 
 
 class Ticker:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import attrs
 
+from kstats.escape import printable
 from kstats.model import Sample
 from kstats.recording import numbers
 from kstats.recording.errors import LineError
@@ -91,7 +92,10 @@ class Decoder:
             raise LineError(
                 f"its format is version {version}, of a newer kstats; this reads {VERSION}"
             )
-        self.header = structure(said, Header)
+        header = structure(said, Header)
+        if self.header is not None:
+            _check_same_host(self.header, header)
+        self.header = header
         self._begun = False
 
     def _begin(self) -> None:
@@ -163,6 +167,21 @@ class Decoder:
             _reach(found, (run.field.name, *run.parents)).update(here)
         known = {name: fields()[name].value(value) for name, value in found.items()}
         return {field.name: field.default for field in counters()} | known
+
+
+def _check_same_host(before: Header, now: Header) -> None:
+    """Raises LineError if samples of both cannot be shown as those of one host."""
+    ours, theirs = ({isa.name for isa in header.isas} for header in (before, now))
+    if (before.host.name, before.arch, ours) != (now.host.name, now.arch, theirs):
+        raise LineError(
+            f"another host's recording begins here: {_whose(now)}, not {_whose(before)}",
+            "put each into a file of its own (head -n, tail -n); kstats compare shows both",
+        )
+
+
+def _whose(header: Header) -> str:
+    isas = " ".join(isa.name for isa in header.isas) or header.arch
+    return printable(f"{header.host.name or 'a host without a name'} ({isas})")
 
 
 def _reach(mapping: dict[Any, Any], path: Path) -> dict[Any, Any]:

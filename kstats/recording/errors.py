@@ -10,7 +10,14 @@ _LONGEST_PATH = 1 << 12
 
 
 class LineError(ValueError):
-    """A line of a recording is not what belongs there; the text says what is wrong."""
+    """A line of a recording is not what belongs there; the text says what is wrong.
+
+    ``hint`` says what to do, if that is not the same for every line that is damaged.
+    """
+
+    def __init__(self, text: str, hint: str = "") -> None:
+        super().__init__(text)
+        self.hint = hint
 
 
 def shown(path: str | os.PathLike[str]) -> str:

@@ -47,7 +47,8 @@ def zstandard() -> ModuleType:
 class Lines:
     """The lines of a file, compressed or not, in bounded memory.
 
-    ``torn`` tells, when all are read, whether the file ends amid a line: the last one then.
+    ``torn`` tells, when all are read, whether the file ends amid a line: the last one then;
+    ``compressed``, once one is read, whether it is.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -55,6 +56,7 @@ class Lines:
         # What a pipe has so far, if the file can tell: waiting for more would show it late.
         self._read: Callable[[int], bytes] = getattr(file, "read1", file.read)
         self.torn = False
+        self.compressed = False
         self.number = 0
         """Of the line that was given last, from 1 on."""
 
@@ -86,7 +88,8 @@ class Lines:
 
     def _pieces(self) -> Iterator[bytes]:
         head = self._file.read(len(_MAGIC))
-        if head == _MAGIC:
+        self.compressed = head == _MAGIC
+        if self.compressed:
             yield from self._decompressed(head)
             return
         yield head

@@ -107,7 +107,7 @@ class Recording:
         try:
             return next(self._texts, None)
         except LineError as error:
-            raise RecordingError(self.name, str(error), line=self._lines.number) from error
+            raise self._fault(error) from error
         except OSError as error:
             raise RecordingError(self.name, error.strerror or str(error)) from error
 
@@ -117,7 +117,20 @@ class Recording:
         except LineError as error:
             if self._lines.torn:
                 return None
-            hint = _HINT if self._lines.number == 1 and FORMAT not in text else ""
-            raise RecordingError(self.name, str(error), hint, self._lines.number) from error
+            raise self._fault(error, text) from error
         self._lines.torn = False  # only its line feed is missing
         return sample
+
+    def _fault(self, error: LineError, text: str = FORMAT) -> RecordingError:
+        """What is wrong with the line that was read last, and what can be done about it."""
+        number = self._lines.number
+        hint = error.hint or self._keeping(number - 1)
+        if number == 1:
+            hint = "" if FORMAT in text else _HINT
+        return RecordingError(self.name, str(error), hint, number)
+
+    def _keeping(self, whole: int) -> str:
+        if whole == 1:
+            return "nothing but its header can be read"
+        unpack, of = ("zstd -dc FILE | ", "") if self._lines.compressed else ("", " FILE")
+        return f"before it {whole} lines are whole: {unpack}head -n {whole}{of} keeps them"

@@ -39,7 +39,7 @@ class Target:
 class Collector:
     """Counts at once what there is to count."""
 
-    counted = ("entries", "exits")
+    counted: tuple[str, ...] = ("entries", "exits")
 
     def __init__(self, target: Any, *_: Any) -> None:
         self.target = target

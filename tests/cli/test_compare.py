@@ -206,6 +206,23 @@ def test_a_recording_that_was_cut_off_is_compared_as_far_as_it_goes(
     assert "cut off amid line" in err[0]
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_of_damaged_recordings_is_compared_what_can_be_read(
+    name: str, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the comparison says about thresholds: half a recording is no success."""
+    for path in ("before.jsonl", "after.jsonl"):
+        lines = (files / path).read_text().splitlines(keepends=True)
+        (files / path).write_text("".join([*lines[:11], "oops\n", *lines[11:]]))
+    status, out, err = said(capsys, f"before.jsonl after.jsonl --threshold 2 -o {name}")
+    assert status == 7
+    assert "after" in out
+    assert err[-3].startswith("before.jsonl: line 12: it is no JSON")
+    assert err[-2].startswith("after.jsonl: line 12: it is no JSON")
+    assert err[-1].startswith("hint: before it 11 lines are whole")
+    assert any("all exits: after has" in line for line in err)
+
+
 def test_explain_tells_of_every_category(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = said(capsys, "--explain")
     assert status == 0

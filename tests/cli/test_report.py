@@ -111,6 +111,18 @@ def test_a_recording_without_samples_is_said_to_have_none(
     assert "1970-01-01 00:00:00 to" not in page
 
 
+def test_of_a_damaged_recording_is_drawn_what_can_be_read(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (files / "one.jsonl").open("a") as file:
+        file.write("oops\n")
+    assert main(["report", "one.jsonl", "two.jsonl"]) == 7
+    assert capsys.readouterr().err.startswith("kstats: one.jsonl: line 5: it is no JSON")
+    page = (files / "report.html").read_text()
+    assert "HLT" in page
+    assert "WFx" in page
+
+
 def test_matplotlib_says_nothing_where_home_is_not_to_be_written(files: Path) -> None:
     status, out, err = process.shell(
         f"cd {files} && HOME=/nowhere {sys.executable} -m kstats report one.jsonl"

@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import time
+from pathlib import Path
 
 import pytest
 
-from tests.cli.process import finish, first_lines, start
+from kstats.recording.encode import Encoder, header_line
+from tests.cli.process import deadline, finish, first_lines, start
 from tests.cli.scripted import COUNT, SLOW
+from tests.recording.samples import HEADER
+from tests.samples import sample
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -71,3 +77,41 @@ def test_on_a_terminal_the_report_does_not_begin_behind_the_caret() -> None:
     assert status == 0
     assert os.read(ours, 100) == b"\r\n"
     os.close(ours)
+
+
+RECORDED = "".join(
+    [
+        header_line(HEADER),
+        *map(Encoder().line, [sample({("vmx", 48): {0: n}}, entries={0: n}) for n in (7, 8, 9)]),
+    ]
+)
+
+
+def wait_asleep(process: subprocess.Popen[str]) -> None:
+    """Waits until it waits: what it was given so far is read."""
+    with deadline(process):
+        while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+            time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("words", "counts"),
+    [("-v", [7, 0, 8, 0, 9, 0]), ("-v 2", [15, 0, 9, 0]), ("exits --by reason 2 9", [15, 9])],
+)
+def test_a_signal_ends_a_recording_that_comes_through_a_pipe(
+    words: str, counts: list[int], number: signal.Signals
+) -> None:
+    """As it ends counting: what came is shown, also what would have waited for more."""
+    process = start(*words.split(), "-o", "json", "--input", "-", stdin=subprocess.PIPE)
+    assert process.stdin
+    process.stdin.write(RECORDED)
+    process.stdin.flush()
+    first = first_lines(process, 1)
+    wait_asleep(process)
+    process.send_signal(number)
+    status, out, err = finish(process)
+    process.stdin.close()
+    assert (status, err) == (0, "")
+    rows = [row for line in [*first, *out.splitlines()] for row in json.loads(line)["rows"]]
+    assert [row.get("vm_exit", row.get("count")) for row in rows] == counts

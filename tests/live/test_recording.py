@@ -86,8 +86,8 @@ def kept(bed: Bed, host: Host, tmp_path_factory: pytest.TempPathFactory) -> Kept
 
 def read_here(words: tuple[str, ...], path: Path) -> str:
     """What a view shows of a recording on this machine."""
-    # exits adds up all samples unless an interval is given: the shortest shows each.
-    each = ("0.01", "999") if words[0] == "exits" else ()
+    # exits adds up all samples unless it is given the interval that they were made with.
+    each = ("0.5", "999") if words[0] == "exits" else ()
     command = [sys.executable, "-m", "kstats", *words, "--input", str(path), *each]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stderr == ""

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kstats.errors import RecordingError
-from kstats.recording import Recording, files, read
+from kstats.recording import Header, IsaTable, Recording, files, read
 from kstats.recording.decode import MOST_SERIES
 from kstats.recording.encode import Encoder, header_line
 from tests.recording.samples import ANY, HEADER
@@ -103,6 +103,41 @@ def test_what_comes_before_a_fault_is_given() -> None:
     assert [next(samples).entries[0] for _ in range(2)] == [1, 2]
     with pytest.raises(RecordingError, match="line 4"):
         next(samples)
+
+
+def test_what_to_do_about_a_fault_is_told() -> None:
+    data = changed(4, time="soon")
+    for damaged, hint in (
+        (data, "before it 3 lines are whole: head -n 3 FILE keeps them"),
+        (
+            zstandard.compress(data),
+            "before it 3 lines are whole: zstd -dc FILE | head -n 3 keeps them",
+        ),
+        (changed(2, time="soon"), "nothing but its header can be read"),
+    ):
+        with pytest.raises(RecordingError) as caught:
+            count(damaged)
+        assert caught.value.hint == hint
+
+
+OTHERS = [
+    attrs.evolve(HEADER, host=attrs.evolve(HEADER.host, name="db\x1b[2J")),
+    attrs.evolve(HEADER, arch="arm64"),
+    attrs.evolve(HEADER, isas=(IsaTable("svm", "AMD SVM", 1, ""),)),
+]
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=["host", "arch", "isa"])
+def test_hosts_are_not_mixed(other: Header) -> None:
+    """``cat`` of two recordings is read to where the second one begins."""
+    recording = opened("".join([*GOOD, header_line(other), *GOOD[1:]]).encode())
+    samples = iter(recording)
+    assert [next(samples).entries[0] for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(RecordingError, match=r"line 5: another host's recording begins") as caught:
+        next(samples)
+    assert str(caught.value).isprintable()
+    assert "kstats compare shows both" in caught.value.hint
+    assert count("".join(GOOD + GOOD).encode()) == 6
 
 
 def test_hostile_text_is_not_repeated_as_it_is() -> None:

@@ -1,0 +1,149 @@
+"""What every view shows of a recording is what it showed live: to the letter, in every format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from kstats.cli import exits, main, reporting, stats, vcpu
+from kstats.histogram import Histogram
+from kstats.model import Sample, SlowExit, Spent
+from kstats.vms.identity import Kind, Thread, Vcpu, Vm
+from tests.cli import scripted
+from tests.samples import MOMENT, sample
+
+LENGTHS = (1.73, 0.27, 1.0, 0.4)
+"""Seconds of the samples: one came late, the next one was short, and a signal ended the last."""
+
+WEB = Vm(5, 3, Kind.QEMU, "web")
+THREAD = 5 << 32 | 6
+IO, MSR = ("svm", 0x7B), ("svm", 1 << 32 | 0x7C)
+COUNTED = ("entries", "exits", "threads", "events", "counters", "latency", "slow", "spent")
+
+
+def made(number: int, elapsed: float) -> Sample:
+    """A sample with something of everything that is counted; nothing is slow in every other."""
+    slow = SlowExit(MOMENT + number, IO, (0, THREAD), 2_000_000 + number)
+    return attrs.evolve(
+        sample(elapsed=elapsed, entries={0: 9 + number}),
+        time=MOMENT + number,
+        isa="svm",
+        exits={IO: {(0, THREAD): 7 + number}, MSR: {(1, THREAD): 3}},
+        threads={THREAD: Thread(6, 5, 1, WEB)},
+        events={"kvm_inj_virq": {(0, THREAD): number}},
+        counters={Vcpu(5, 6, 1, 3): {"exits": 10 + number, "halt_exits": 2}},
+        latency={IO: {(0, THREAD): Histogram.of([1000 + number, 9000])}},
+        slow=(slow,) if number % 2 else (),
+        spent={THREAD: Spent(10**8, 10**7, 10**6, 10**8, None)},
+        details={"msr": {MSR: {(1, THREAD, 0x10): 3}}, "io": {IO: {(0, THREAD, 0x3F8): 7}}},
+        notes=("odd",) if number == 1 else (),
+    )
+
+
+class Collector(scripted.Collector):
+    """Has a sample of the next length at once."""
+
+    counted = (*COUNTED, "msr details", "io details")
+
+    def __init__(self, *_: Any) -> None:
+        super().__init__(scripted.Target())
+        self._samples = map(made, range(100), cycle(LENGTHS))
+
+    def sample(self) -> Sample:
+        """The next one."""
+        return next(self._samples)
+
+
+class Ticker:
+    """Waits for nothing."""
+
+    def __init__(self, _: float) -> None:
+        pass
+
+    def wait(self) -> bool:
+        """Same as :meth:`kstats.cli.ticks.Ticker.wait`."""
+        return False
+
+
+@pytest.fixture(autouse=True)
+def _made_up_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    def collect(*_: Any) -> Collector:
+        return Collector()
+
+    replacements: dict[Any, dict[str, Callable[..., Any] | type]] = {
+        reporting: {"Ticker": Ticker},
+        stats: {"Target": scripted.Target, "Collector": Collector},
+        exits: {"collect": collect},
+        vcpu: {"_collect": collect},
+    }
+    for module, names in replacements.items():
+        for name, value in names.items():
+            monkeypatch.setattr(module, name, value)
+
+
+VIEWS = {
+    "-v --total": "1 4",
+    "-v --rate --reasons": "1 4",
+    "exits": "1 4",
+    "exits --by vm --rate": "1 4",
+    "exits --detail msr": "1 4",
+    "exits --latency": "1 4",
+    "exits --histogram --by reason": "1 4",
+    "exits --slower-than 1ms": "1 1",
+    "exits --time": "1 4",
+    "vcpu --total": "1 4",
+    "vcpu --source kernel": "1 4",
+}
+"""Each view, and the operands that make it four samples."""
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_replay_is_what_was_shown_live(
+    view: str, form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, operands = str(tmp_path / "x.jsonl"), VIEWS[view].split()
+    words = [*view.split(), "-o", form]
+    assert main([*words, *operands, "--record", file]) == 0
+    live = capsys.readouterr()
+    assert live.out.count("\n") > 1
+    assert main([*words, *operands, "--input", file]) == 0
+    assert capsys.readouterr() == live
+    if "exits" in words and "--slower-than" not in words:
+        return  # without operands it adds up all there is
+    assert main([*words, "--input", file]) == 0
+    assert capsys.readouterr() == live
+
+
+def test_what_was_late_is_said_of_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The length that samples were to have is the recording's, unless another one is named."""
+    file = str(tmp_path / "x.jsonl")
+    main(["-v", "1", "4", "--record", file])
+    said = [line for line in capsys.readouterr().out.splitlines() if "report is" in line]
+    assert said == [
+        "# this report is of 1.73 seconds, not 1",
+        "# this report is of 0.27 seconds, not 1",
+        "# this report is of 0.4 seconds, not 1",
+    ]
+    main(["-v", "--input", file, "3"])
+    said = [line for line in capsys.readouterr().out.splitlines() if "report is" in line]
+    assert said == ["# this report is of 0.4 seconds, not 3"]
+
+
+def test_without_operands_exits_adds_up_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(tmp_path / "x.jsonl")
+    main(["exits", "1", "4", "--by", "reason", "-o", "csv", "--record", file])
+    capsys.readouterr()
+    main(["exits", "--input", file, "--by", "reason", "-o", "csv"])
+    _, *rows = capsys.readouterr().out.splitlines()
+    assert [row.split(",")[1:4] for row in rows] == [
+        ["3.400000", "io", "34"],
+        ["3.400000", "msr:rd", "12"],
+    ]
