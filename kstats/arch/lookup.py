@@ -8,12 +8,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 from kstats import arch as arches
 from kstats.arch.base import NUMBER_MASK, Arch, Isa, Reason
 from kstats.arch.spelling import code_of, codes, plain
-from kstats.errors import KstatsError
+from kstats.errors import KstatsError, UnknownNameError
 
 Found = tuple[Isa, Reason]
 
@@ -26,23 +27,34 @@ class UnknownReasonError(KstatsError, LookupError):
 
     status = 2
 
-    def __init__(self, text: str, close: list[str]) -> None:
+    def __init__(self, text: str, close: list[str], among: Sequence[Isa] = ()) -> None:
         self.text = text
         self.close = close
         hint = f"did you mean {', '.join(close)}?" if close else "kstats arch lists every name"
-        super().__init__(f"no exit is called {text!r}", hint)
+        whose = f" of {' or '.join(isa.title for isa in among)}" if among else ""
+        super().__init__(f"no exit{whose} is called {text!r}", hint)
 
 
 def isas(name: str | None = None) -> tuple[Isa, ...]:
-    """Every ISA; or those of one name, which may be an architecture's.
+    """Every ISA; or those of one name in any case: ``svm``, ``AMD``, or an architecture's.
+
+    An architecture may be called as ``uname -m`` does: ``x86-64``, ``aarch64``.
 
     Raises:
         UnknownNameError: there is no such ISA or architecture.
     """
+    every = tuple(isa for arch in arches.arches() for isa in arch.isas)
     if name is None:
-        return tuple(isa for arch in arches.arches() for isa in arch.isas)
-    named = [arch for arch in arches.arches() if arch.name == name]
-    return named[0].isas if named else (arches.isa(name),)
+        return every
+    wanted = name.lower()
+    for arch in arches.arches():
+        if wanted.replace("-", "_") in (arch.name, *arch.machines):
+            return arch.isas
+    named = tuple(isa for isa in every if wanted in (isa.name, *isa.title.lower().split()))
+    if len(named) != 1:
+        known = [isa.name for isa in every] + [arch.name for arch in arches.arches()]
+        raise UnknownNameError("ISA", name, tuple(dict.fromkeys(known)))
+    return named
 
 
 def arch_of(isa: Isa) -> Arch:
@@ -75,7 +87,7 @@ def find(text: str, wanted: tuple[Isa, ...] | None = None) -> list[Found]:
     if not found and code is not None and wanted is not None and len(wanted) == 1:
         found = [(wanted[0], wanted[0].reason(code))]
     if not found:
-        raise UnknownReasonError(text, _close(text, among))
+        raise UnknownReasonError(text, _close(text, among), wanted or ())
     return found
 
 

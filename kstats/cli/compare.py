@@ -100,7 +100,6 @@ def parser() -> options.Parser:
     add(
         "--least",
         metavar="RATE",
-        default="1",
         help="thresholds leave alone what is below so many exits a second (default 1)",
     )
     add(
@@ -178,7 +177,9 @@ def _thresholds(args: argparse.Namespace) -> Thresholds:
         raise UsageError(
             "--threshold has nothing to compare with", "name a second source, or --by cpu or vm"
         )
-    match = _NAMED.fullmatch(args.least)
+    if args.least is not None and not args.threshold:
+        raise UsageError("--least is about thresholds", "add --threshold, or leave it out")
+    match = _NAMED.fullmatch(args.least or "1")
     if not match or match[1]:
         raise UsageError(f"--least {args.least!r} is no rate", "write it like 0.5")
     return Thresholds(named, general, float(match[2]))
@@ -189,6 +190,11 @@ def _explained(args: argparse.Namespace) -> list[Category]:
         raise UsageError(
             "--explain reads no recordings", "kstats compare --explain, and compare without it"
         )
+    for option in ("by", "reasons", "per", "top", "threshold", "least"):
+        if getattr(args, option):
+            raise UsageError(
+                f"--explain compares nothing, for --{option} to say how", "leave it out"
+            )
     return [_category(name, "; recordings are compared without --explain") for name in args.explain]
 
 

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 _RECORDINGS = (".jsonl", ".jsonl.zst")
 
+_OF_EXITS, _OF_PERCPU = ("by", "top"), ("reasons", "total")
+_OF_VIEWS = ("view", *_OF_EXITS, *_OF_PERCPU, "timestamps", "rate")
+"""Options that only the view exits, only the view percpu, or no recording takes."""
+
 _DESCRIPTION = """\
 Show what other tools recorded, also from machines where kstats was not.
 
@@ -67,7 +71,7 @@ def parser() -> options.Parser:
     add("file", metavar="FILE", help="what a tool wrote; - is standard input")
     add("--format", choices=FORMATS, dest="data", help="what wrote it (default: find out)")
     add("--isa", metavar="ISA", help="whose codes they are (default: find out)")
-    add("--view", choices=("exits", "percpu"), default="exits", help="which view (default exits)")
+    add("--view", choices=("exits", "percpu"), help="which view (default exits)")
     add("--by", metavar="AXES", help="axes of the view exits, like cpu,tid,reason")
     add("--top", metavar="N", help="only the N first rows, and the sum of the others")
     add("--reasons", action="store_true", help="view percpu: every reason by name")
@@ -89,16 +93,33 @@ def parser() -> options.Parser:
 def run(words: list[str]) -> int:
     """Runs ``kstats decode``; returns the exit status."""
     args = parser().parse(words)
+    _check(args)
     interval = None if args.interval is None else options.seconds(args.interval, "--interval")
     with _opened(args.file) as stream:
         decoded = decode(stream, format=args.data, isa=args.isa, interval=interval)
         if args.debug:
             reporting.print_errors([f"{args.file}: {decoded.format} of {decoded.isa}"])
+        if interval is not None and "times" not in FORMATS[decoded.format].tells:
+            raise UsageError(f"{decoded.format} does not tell times", "leave out --interval")
         if args.format.endswith(_RECORDINGS):
             _record(decoded, Path(args.format), interval)
         else:
             _show(args, decoded)
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raises UsageError for an option that would be without effect."""
+    unfit: tuple[str, ...]
+    if args.format.endswith(_RECORDINGS):
+        unfit, why = _OF_VIEWS, "a recording keeps all that is told"
+    elif args.view == "percpu":
+        unfit, why = _OF_EXITS, "it is of the view exits"
+    else:
+        unfit, why = _OF_PERCPU, "it is of the view percpu"
+    for option in unfit:
+        if getattr(args, option):
+            raise UsageError(f"--{option} has no effect here: {why}", "leave it out")
 
 
 def _show(args: argparse.Namespace, decoded: Decoded) -> None:

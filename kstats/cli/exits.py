@@ -6,14 +6,12 @@ import argparse
 import re
 from collections.abc import Callable
 
-from kstats.arch import lookup
 from kstats.cli import latency, options, reporting
 from kstats.collector.live import Collector, Counting, Target
 from kstats.collector.spent import asleep
 from kstats.collector.threads import MORE_THREADS, Filter, PerThread
 from kstats.errors import KstatsError, UsageError
 from kstats.host import Host
-from kstats.model import Code
 from kstats.recording.choose import Choice
 from kstats.views import ExactingView, details
 from kstats.views.exits import AXES, COUNT, ExitsView, Options, parse_axes
@@ -125,6 +123,8 @@ def collect(
     directory = Directory(host)
     wanted = threads_wanted(args, host, directory)
     target = Target.find(host, probe=probe)
+    if args.reason is not None:
+        options.reasons(args.reason, [target.source.isa])
     exits = target.per_thread(wanted, entries)
     if args.detail is not None:
         return Collector(*target.telling(args.detail, exits), directory)
@@ -142,13 +142,7 @@ def _view(args: argparse.Namespace) -> ExactingView:
     by = _axes(args)
     top = None if args.top is None else options.times(args.top, "--top", "see all rows")
     view = latency.view(args, by, top) or ExitsView(_view_options(args, by, top))
-    return view if args.reason is None else Only(view, _codes(args.reason))
-
-
-def _codes(text: str) -> set[Code]:
-    """The exits that ``--reason`` names, of every ISA."""
-    named = (lookup.find(name.strip()) for name in text.split(","))
-    return {(isa.name, reason.code) for found in named for isa, reason in found}
+    return view if args.reason is None else Only(view, options.reasons(args.reason))
 
 
 def _view_options(args: argparse.Namespace, by: tuple[str, ...], top: int | None) -> Options:

@@ -42,7 +42,7 @@ def parser() -> options.Parser:
     p.add_argument("duration", nargs="?", help="seconds to count (default: until ^C)")
     p.add_argument("--input", metavar="FILE", help="show a recording of kstats record")
     p.add_argument("--debug", action="store_true", help="say what is loaded, and how")
-    p.set_defaults(vm=None, detail=None)
+    p.set_defaults(vm=None, detail=None, reason=None)
     return p
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Iterable
 from typing import NoReturn
 
+from kstats import arch as arches
+from kstats.arch import lookup
 from kstats.cli import streams
 from kstats.errors import UsageError
+from kstats.model import Code
 
 SHORTEST, LONGEST = 0.01, 86400.0
 """Bounds of an interval, seconds."""
@@ -54,3 +58,15 @@ def times(text: str, what: str = "count", without: str = "go on until ^C") -> in
             f"leave it out to {without}",
         )
     return int(text)
+
+
+def reasons(text: str, isas: Iterable[str] = ()) -> set[Code]:
+    """The exits that names like ``npf,io`` or ``0x7b`` mean: of these ISAs, or of every one.
+
+    Raises:
+        UnknownReasonError: nothing there is called so.
+        UnknownNameError: there is no such ISA.
+    """
+    wanted = tuple(map(arches.isa, isas)) or None
+    named = [lookup.find(name.strip(), wanted) for name in text.split(",")]
+    return {(isa.name, reason.code) for found in named for isa, reason in found}

@@ -7,9 +7,10 @@ from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Self
 
-from kstats import recording
+from kstats import cpulist, recording
+from kstats.cli import options
 from kstats.cli.ticks import until_asked
-from kstats.errors import RecordingError, UsageError
+from kstats.errors import KstatsError, RecordingError, UsageError
 from kstats.model import Sample
 from kstats.recording.choose import Choice, chosen
 
@@ -33,18 +34,21 @@ class Replay:
     Raises:
         UsageError: an option makes no sense with a recording, or it lacks something of ``needs``
             (see :attr:`kstats.recording.Header.counted`).
+        UnknownReasonError: ``args.reason`` names no exit of its ISA.
         RecordingError: it cannot be read.
     """
 
     def __init__(self, args: argparse.Namespace, needs: Iterable[str] = ()) -> None:
         _check_options(args)
+        self._reason: str | None = getattr(args, "reason", None)
+        self._cpus: str | None = getattr(args, "cpus", None)
         self._source = recording.read(args.input)
         self._error: RecordingError | None = None
         self._empty = True
         self.interval = self._source.header.interval
         try:
             self._check(needs)
-        except UsageError:
+        except KstatsError:
             self._source.close()
             raise
 
@@ -86,10 +90,24 @@ class Replay:
                     f"{self._source.name}: {what} were not recorded", f"{command} records them"
                 )
 
+        if self._reason is not None:
+            options.reasons(self._reason, (isa.name for isa in self._source.header.isas))
+
+    def _check_cpus(self, first: Sample) -> None:
+        """Raises UsageError for a CPU that its host cannot have had."""
+        many = self._source.header.host.cpus
+        for cpu in cpulist.parse(self._cpus) if self._cpus and many else ():
+            if cpu >= many and cpu not in first.cpus:
+                raise UsageError(
+                    f"{self._source.name}: its host has no CPU {cpu}", f"it has 0 to {many - 1}"
+                )
+
     def _readable(self) -> Iterator[Sample]:
         # What can be read is shown before the error is.
         try:
             for sample in until_asked(iter(self._source)):
+                if self._empty:
+                    self._check_cpus(sample)
                 self._empty = False
                 yield sample
         except RecordingError as error:

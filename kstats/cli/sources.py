@@ -40,8 +40,8 @@ class Source:
 def add_live_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that say how long ``live`` takes."""
     add = parser.add_argument
-    add("--interval", metavar="SECONDS", default="1", help="of live: between samples (default 1)")
-    add("--count", metavar="N", default=str(COUNT), help=f"of live: samples (default {COUNT})")
+    add("--interval", metavar="SECONDS", help="of live: between samples (default 1)")
+    add("--count", metavar="N", help=f"of live: samples (default {COUNT})")
     add("--probe", metavar="NAME", help="of live: force one way of reading exits; see doctor")
     add("--debug", action="store_true", help="of live: say what is loaded, and how")
 
@@ -53,7 +53,7 @@ def opened(words: Sequence[str], args: argparse.Namespace) -> Iterator[list[Sour
     They are closed at the end of the block.
 
     Raises:
-        UsageError: there are none, or one is given twice.
+        UsageError: there are none, one is given twice, or options are of ``live``, which is none.
         RecordingError: a file is no recording.
     """
     if not words:
@@ -61,14 +61,22 @@ def opened(words: Sequence[str], args: argparse.Namespace) -> Iterator[list[Sour
     for word, times in Counter(words).items():
         if times > 1:
             raise UsageError(f"{word!r} is given twice", "name each once")
-    interval = options.seconds(args.interval, "--interval")
-    count = options.times(args.count, "--count", f"take {COUNT}")
+    if LIVE not in words:
+        _refuse(args)
+    interval = 1.0 if args.interval is None else options.seconds(args.interval, "--interval")
+    count = COUNT if args.count is None else options.times(args.count, "--count", f"take {COUNT}")
     live = Source(LIVE, lambda: _live(args, interval, count))
     with ExitStack() as files:
         yield [
             live if word == LIVE else _recorded(files.enter_context(recording.read(word)), label)
             for word, label in zip(words, labels(words), strict=True)
         ]
+
+
+def _refuse(args: argparse.Namespace) -> None:
+    for name in ("interval", "count", "probe"):
+        if getattr(args, name) is not None:
+            raise UsageError(f"--{name} is of live: recordings are as they are", "leave it out")
 
 
 def labels(words: Sequence[str]) -> list[str]:

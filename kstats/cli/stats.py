@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 import kstats
 from kstats import arch as arches
@@ -123,7 +124,10 @@ def run(words: list[str]) -> int:
 def _no_view(args: argparse.Namespace, words: list[str]) -> UsageError:
     if args.interval is None or args.interval.replace(".", "").isdigit():
         return UsageError("which view?", f"per physical CPU: kstats -v {shlex.join(words)}")
-    return UsageError(f"there is no command {args.interval!r}", "see kstats --help")
+    close = get_close_matches(args.interval, (*COMMANDS, *_PROGRAMS), n=1)
+    meant = [name if name in _PROGRAMS else f"kstats {name}" for name in close]
+    hint = f"did you mean {meant[0]}?" if meant else "see kstats --help"
+    return UsageError(f"there is no command {args.interval!r}", hint)
 
 
 def _one_of(operand: str | None, option: str | None, name: str, flag: str) -> str | None:

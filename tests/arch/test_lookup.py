@@ -43,6 +43,21 @@ def found(text: str, isa: str | None = None) -> list[tuple[str, int]]:
         ("WFI", "arm64", 1),
         ("ESR_ELx_EC_HVC64", "arm64", 0x16),
         ("irq", "arm64", 1 << 32),
+        ("VMEXIT_INTR", "svm", 0x60),
+        ("VMEXIT_CR4_WRITE", "svm", 0x14),
+        ("VMEXIT_DR7_READ", "svm", 0x27),
+        ("VMEXIT_EXCP14", "svm", 0x4E),
+        ("VMEXIT_AVIC_NOACCEL", "svm", 0x402),
+        ("VMEXIT_INVALID", "svm", 0xFFFF_FFFF),
+        ("I/O instruction", "vmx", 30),
+        ("EPT misconfiguration", "vmx", 49),
+        ("VMX-preemption timer expired", "vmx", 52),
+        ("Access to GDTR or IDTR", "vmx", 46),
+        ("mov dr", "vmx", 29),
+        ("hvc", "arm64", 0x16),
+        ("mrs", "arm64", 0x18),
+        ("wfe", "arm64", 1),
+        ("Data Abort", "arm64", 0x24),
     ],
 )
 def test_one_reason(text: str, isa: str, code: int) -> None:
@@ -52,6 +67,9 @@ def test_one_reason(text: str, isa: str, code: int) -> None:
 def test_what_is_ambiguous_lists_all() -> None:
     assert found("48") == [("vmx", 48), ("svm", 48), ("arm64", 48)]
     assert found("0x30") == found("48")
+    assert found("rdmsr") == [("vmx", 31), ("svm", 1 << 32 | 0x7C)]
+    assert found("WRMSR") == [("vmx", 32), ("svm", 2 << 32 | 0x7C)]
+    assert found("pause") == [("vmx", 40), ("svm", 0x77)]
     assert found("hlt") == [("vmx", 12), ("svm", 0x78)]
     assert found("124", "svm") == [("svm", 0x7C), ("svm", 1 << 32 | 0x7C), ("svm", 2 << 32 | 0x7C)]
 
@@ -59,8 +77,27 @@ def test_what_is_ambiguous_lists_all() -> None:
 def test_an_isa_or_an_architecture_narrows_it() -> None:
     assert found("48", "vmx") == [("vmx", 48)]
     assert found("48", "x64") == [("vmx", 48), ("svm", 48)]
-    with pytest.raises(UnknownNameError):
+    with pytest.raises(UnknownNameError, match=r"unknown ISA 'z80'") as caught:
         lookup.isas("z80")
+    assert caught.value.hint == "known: vmx, svm, arm64, x64"
+
+
+@pytest.mark.parametrize(
+    ("name", "isas"),
+    [
+        ("VMX", "vmx"),
+        ("Intel", "vmx"),
+        ("amd", "svm"),
+        ("X64", "vmx svm"),
+        ("x86_64", "vmx svm"),
+        ("x86-64", "vmx svm"),
+        ("amd64", "vmx svm"),
+        ("aarch64", "arm64"),
+        ("ARM64", "arm64"),
+    ],
+)
+def test_isas_and_architectures_go_by_their_usual_names(name: str, isas: str) -> None:
+    assert " ".join(isa.name for isa in lookup.isas(name)) == isas
 
 
 @pytest.mark.parametrize(("text", "isa"), [("vmx:0x99", None), ("0x99", "vmx"), ("153", "vmx")])

@@ -100,6 +100,11 @@ def test_malformed_lines_are_told_not_fatal(
         (["kstats.json"], 1, ("none of ", "say what it is: --format perf|ftrace|")),
         (["perf.txt", "-o", "xml"], 2, ("there is no format 'xml'", "formats: table, json, csv")),
         (["codes", "--rate"], 2, ("codes does not tell times", "leave out --rate")),
+        (["codes", "--interval", "1"], 2, ("codes does not tell times", "leave out --interval")),
+        (["perf.txt", "--total"], 2, ("--total has no effect here: it is of the view percpu", "")),
+        (["perf.txt", "--view", "percpu", "--top", "3"], 2, ("--top has no effect here", "exits")),
+        (["perf.txt", "-o", "x.jsonl", "--by", "tid"], 2, ("--by has no effect here", "keeps all")),
+        (["perf.txt", "-o", "x.jsonl", "-t"], 2, ("--timestamps has no effect here", "leave it")),
     ],
 )
 def test_what_cannot_be(

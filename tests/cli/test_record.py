@@ -16,7 +16,7 @@ import pytest
 from kstats import recording
 from kstats.cli import kvmexit, main, record, stats
 from kstats.errors import RecordingError
-from kstats.recording import Rotation
+from kstats.recording import IsaTable, Rotation
 from tests.cli import process, scripted
 from tests.cli.process import finish, shell, start
 from tests.recording.samples import HEADER
@@ -134,6 +134,32 @@ def test_what_makes_no_sense_is_told(
     status, err = complaint(words.format(tmp_path / "x.jsonl"), capsys)
     assert status == 2
     assert says in err
+
+
+@pytest.mark.parametrize(
+    ("words", "says", "hint"),
+    [
+        ("exits --by reason --reason msr", "no exit of Intel VMX is called 'msr'", "MSR_READ"),
+        ("exits --by reason --reason other", "no exit of Intel VMX is called 'other'", ""),
+        ("exits --by reason --reason hlt,npf", "no exit of Intel VMX is called 'npf'", ""),
+        ("exits --by reason --reason svm:0x400", "no exit of Intel VMX is called 'svm:0x400'", ""),
+        ("-v --cpus 0,7", "its host has no CPU 7", "it has 0 to 1"),
+    ],
+)
+def test_what_can_match_nothing_is_told_not_shown_empty(
+    words: str, says: str, hint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.jsonl"
+    header = attrs.evolve(HEADER, isas=(IsaTable("vmx", "Intel VMX", 1, ""),))
+    with recording.Writer(path, header) as writer:
+        writer.write(sample({("vmx", 48): {0: 7}}))
+    assert main([*words.split(), "--input", str(path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert says in err.splitlines()[0]
+    assert hint in err.splitlines()[1]
+    assert main(["exits", "--by", "reason", "--reason", "48,HLT", "--input", str(path)]) == 0
+    assert main(["-v", "--cpus", "1", "--input", str(path)]) == 0
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,6 +63,7 @@ def test_a_link_stays_one_and_a_device_takes_the_page(files: Path) -> None:
     [
         ("", 2, "which recordings?"),
         ("-o x.html", 2, "which recordings?"),
+        ("one.jsonl --interval 5", 2, "--interval is of live: recordings are as they are"),
         ("nowhere.jsonl", 7, "nowhere.jsonl: No such file or directory"),
         ("one.jsonl -o one.jsonl", 2, "the page would take the place of one.jsonl"),
         ("one.jsonl -o nowhere/page.html", 1, "cannot write nowhere/page.html: No such file"),

@@ -1,6 +1,7 @@
-"""What perf, ftrace, kvmexit and kvm_stat wrote in emulated hosts is what kstats counted beside.
+"""What perf, ftrace, trace-cmd, kvmexit and kvm_stat wrote is what kstats counted beside.
 
-Each folder of tests/data/decode is one run of one guest: everybody watched it at once.
+Each folder of tests/data/decode is one run of one guest in an emulated host: everybody watched it
+at once. Its README tells how they were made.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ FORMAT_OF = {
     "perf.txt": "perf",
     "perf-pid.txt": "perf",
     "ftrace.txt": "ftrace",
+    "trace-cmd.txt": "ftrace",
+    "trace-cmd-N.txt": "ftrace",
     "kvmexit.txt": "kvmexit",
     "kvm_stat.csv": "kvm_stat",
     "kvm_stat.log": "kvm_stat",
@@ -33,6 +36,11 @@ Counts = Counter[tuple[object, ...]]
 
 def named(path: Path) -> str:
     return f"{path.parent.name}-{path.name}"
+
+
+def isa_of(path: Path) -> str:
+    """The host's name is its ISA, and perhaps a kernel."""
+    return path.parent.name.partition("-")[0]
 
 
 def decoded(path: Path, interval: float | None = None) -> list[Sample]:
@@ -52,7 +60,7 @@ def counted(path: Path, by: tuple[str, ...]) -> Counts:
 def test_it_is_recognised(path: Path) -> None:
     with path.open("rb") as stream:
         found = decode(stream)
-        assert (found.format, found.isa) == (FORMAT_OF[path.name], path.parent.name)
+        assert (found.format, found.isa) == (FORMAT_OF[path.name], isa_of(path))
         notes = [sample.notes for sample in found]
     assert [note for told in notes for note in told if "not understood" in note] == []
 
@@ -61,7 +69,13 @@ def test_it_is_recognised(path: Path) -> None:
 def test_counts_are_those_of_kstats(path: Path) -> None:
     """By CPU, process and thread, as far as the format tells them."""
     (sample,) = decoded(path)
-    tells = {"perf.txt": ("cpu", "tid"), "kvmexit.txt": ("pid", "tid")}
+    pidless = ("cpu", "tid")
+    tells = {
+        "perf.txt": pidless,
+        "trace-cmd.txt": pidless,
+        "trace-cmd-N.txt": pidless,
+        "kvmexit.txt": ("pid", "tid"),
+    }
     by = (*tells.get(path.name, ("cpu", "pid", "tid")), "reason")
     assert count_by(sample, by) == counted(path, by)
 
@@ -82,7 +96,7 @@ def test_kvm_stat_tells_names_and_a_sum(path: Path) -> None:
     assert found <= wanted
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if "perf" in p.name], ids=named)
+@pytest.mark.parametrize("path", [p for p in FILES if p.name[:4] in ("perf", "trac")], ids=named)
 def test_entries_follow_exits(path: Path) -> None:
     """The trace begins with an entry and ends with an exit, for each vCPU."""
     (sample,) = decoded(path)
@@ -107,7 +121,7 @@ def test_intervals_sum_to_the_whole(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=named)
 def test_a_format_can_be_forced_and_an_isa_named(path: Path) -> None:
-    isa = path.parent.name
+    isa = isa_of(path)
     for name in (isa, next(arch.name for arch in arches.arches() if arch.isa(isa))):
         with path.open("rb") as stream:
             found = decode(stream, format=FORMAT_OF[path.name], isa=name)
@@ -117,4 +131,5 @@ def test_a_format_can_be_forced_and_an_isa_named(path: Path) -> None:
 
 def test_most_formats_have_a_sample() -> None:
     """A bare list is written by hand."""
-    assert {FORMAT_OF[path.name] for path in FILES} >= {"perf", "ftrace", "kvm_stat"}
+    assert {path.name for path in FILES} == FORMAT_OF.keys()
+    assert set(map(isa_of, FILES)) == {"svm", "vmx", "arm64"}

@@ -1,6 +1,7 @@
 """How other tools write the names of ARM64 exits.
 
-kvm_stat and bcc's kvmexit took the names of an older asm/kvm_arm.h (ESR_EL2_EC_*).
+kvm_stat and bcc's kvmexit took the names of an older asm/kvm_arm.h (ESR_EL2_EC_*); instructions
+are called as the Arm ARM does in its table of exception classes (ESR_EL2.EC).
 """
 
 from __future__ import annotations
@@ -11,6 +12,12 @@ ARM64 = Spellings(
     prefixes=("ESR_ELX_EC_", "ESR_EL2_EC_", "ARM_EXCEPTION_"),
     aliases={
         "WFI": "WFx",
+        "WFE": "WFx",
+        "HVC": "HVC64",
+        "SMC": "SMC64",
+        "MRS": "SYS64",
+        "DATA_ABORT": "DABT_LOW",
+        "INSTRUCTION_ABORT": "IABT_LOW",
         "ILL_ISS": "ILL",
         "EL1_SERROR": "SERROR",
         "IABT": "IABT_LOW",

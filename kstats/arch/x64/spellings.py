@@ -2,12 +2,15 @@
 
 kvm_stat and bcc's kvmexit take the names of the kernel's uapi headers (asm/vmx.h, asm/svm.h)
 without their prefix, libtraceevent (perf, trace-cmd) for SVM with ``EXIT_``; older headers
-called some otherwise.
+called some otherwise. The manuals' names are those of the SDM's table of basic exit reasons
+(vol. 3, appendix C), of the instructions, and of the APM's table of intercept codes (vol. 2,
+appendix C).
 """
 
 from __future__ import annotations
 
 from kstats.arch.base import Spellings
+from kstats.arch.x64.svm_names import NAMES
 
 VMX = Spellings(
     prefixes=("EXIT_REASON_",),
@@ -19,6 +22,21 @@ VMX = Spellings(
         "VMXOFF": "VMOFF",
         "VMXON": "VMON",
         "TPAUSEN/A": "TPAUSE",  # kvmexit: a comma is missing in its table
+        "RDMSR": "MSR_READ",
+        "WRMSR": "MSR_WRITE",
+        "I/O_INSTRUCTION": "IO_INSTRUCTION",
+        "PAUSE": "PAUSE_INSTRUCTION",
+        "MWAIT": "MWAIT_INSTRUCTION",
+        "MONITOR": "MONITOR_INSTRUCTION",
+        "MOV_CR": "CR_ACCESS",
+        "CONTROL_REGISTER_ACCESSES": "CR_ACCESS",
+        "MOV_DR": "DR_ACCESS",
+        "EXCEPTION_OR_NMI": "EXCEPTION_NMI",
+        "VIRTUALIZED_EOI": "EOI_INDUCED",
+        "ACCESS_TO_GDTR_OR_IDTR": "GDTR_IDTR",
+        "ACCESS_TO_LDTR_OR_TR": "LDTR_TR",
+        "VMX_PREEMPTION_TIMER_EXPIRED": "PREEMPTION_TIMER",
+        "PAGE_MODIFICATION_LOG_FULL": "PML_FULL",
     },
     # The same comma moved the names behind it by one; a later version has 77 as 76.
     doubtful={
@@ -28,12 +46,18 @@ VMX = Spellings(
     },
 )
 
-_EXCEPTIONS = ("DE", "DB", "BP", "OF", "BR", "UD", "NM", "DF", "TS", "NP", "SS", "GP", "PF")
+_VECTOR_0 = 0x40
+_EXCEPTIONS = {code - _VECTOR_0: name for code, name in NAMES.items() if name.endswith(" excp")}
+_DEBUG_REGISTERS = range(8)
+_WAYS = ("READ", "WRITE")
 
 SVM = Spellings(
-    prefixes=("SVM_EXIT_", "EXIT_", "SVM_"),
+    prefixes=("SVM_EXIT_", "VMEXIT_", "EXIT_", "SVM_"),
     aliases={
-        **{f"EXCP_{name}": f"{name} excp" for name in (*_EXCEPTIONS, "MF", "AC", "MC", "XF")},
+        **{f"EXCP_{name.removesuffix(' excp')}": name for name in _EXCEPTIONS.values()},
+        **{f"EXCP{vector}": name for vector, name in _EXCEPTIONS.items()},
+        **{f"CR{n}_{way}": f"{way.lower()}_cr{n}" for n in (0, 2, 3, 4, 8) for way in _WAYS},
+        **{f"DR{n}_{way}": f"{way.lower()}_dr{n}" for n in _DEBUG_REGISTERS for way in _WAYS},
         "EXCP_BASE": "DE excp",
         **{f"{table}TR_READ": f"read_{table.lower()}tr" for table in ("ID", "GD", "LD")},
         **{f"{table}TR_WRITE": f"write_{table.lower()}tr" for table in ("ID", "GD", "LD")},
@@ -47,5 +71,9 @@ SVM = Spellings(
         "BUS_LOCK": "buslock",
         "IDLE_HLT": "idle-halt",
         "ERR": "invalid_guest_state",
+        "INVALID": "invalid_guest_state",
+        "AVIC_NOACCEL": "avic_unaccelerated_access",
+        "RDMSR": "msr:rd",
+        "WRMSR": "msr:wr",
     },
 )
