@@ -11,7 +11,7 @@ import attrs
 
 from kstats import arch as arches
 from kstats.arch import formats
-from kstats.collector import loader
+from kstats.collector import kernelstats, loader
 from kstats.collector.live import Target, find_arch, find_source
 from kstats.errors import KstatsError, LoadError
 from kstats.host import Host
@@ -59,6 +59,7 @@ def diagnose(host: Host | None = None, probe: str | None = None) -> Diagnosis:
         _btf(host),
         _tracefs(host),
         _names(host),
+        _counters(host),
         _bcc(),
         *_backends(),
         *trial,
@@ -159,6 +160,23 @@ def _names(host: Host) -> Check:
         listed = " ".join(f"{code:#x}={name}" for code, name in sorted(strange.items()))
         return Check("names", State.WARN, f"this kernel has names of its own: {listed}")
     return Check("names", State.OK, "every exit that this kernel names is known")
+
+
+def _counters(host: Host) -> Check:
+    """Whether ``kstats vcpu --source kernel`` has something to read."""
+    name, without = "counters", "kstats vcpu does without them"
+    if kernelstats.offered(host) is None:
+        return Check(name, State.WARN, "KVM cannot be asked for its own: no /dev/kvm to open")
+    try:
+        with kernelstats.VcpuStats(host) as stats:
+            now = stats.read()
+    except KstatsError as error:
+        return Check(name, State.WARN, f"{error}; {without}", error.hint)
+    found = f"kstats vcpu --source kernel reads KVM's own of {len(now.vcpus)} vCPUs"
+    if not now.silent:
+        return Check(name, State.OK, found)
+    found += f"; the VMMs of {len(now.silent)} opened none"
+    return Check(name, State.WARN, found, f"QEMU opens them since 8.1; {without}")
 
 
 def _bcc() -> Check:

@@ -13,10 +13,11 @@ import pytest
 from kstats import arch as arches
 from kstats import doctor
 from kstats.cli import main, stats
-from kstats.collector import live, loader
+from kstats.collector import kernelstats, live, loader
 from kstats.doctor import Check, State
 from kstats.errors import BackendError
 from kstats.host import Host
+from kstats.vms.identity import Vcpu
 from tests import trees
 
 FORMAT = "sys/kernel/tracing/events/kvm/kvm_exit/format"
@@ -167,6 +168,47 @@ def test_bcc_may_be_this_pythons_or_the_distributions(
     check = doctor._bcc()
     assert check.state is state
     assert (check.fix == "apt install python3-bpfcc") is (state is State.FAIL)
+
+
+MINE, THEIRS = Vcpu(5, 6, 0, 3), Vcpu(7, 8, 0, 3)
+
+
+@pytest.mark.parametrize(
+    ("vcpus", "silent", "state", "text"),
+    [
+        ([], [], State.OK, "reads KVM's own of 0 vCPUs"),
+        ([MINE], [], State.OK, "reads KVM's own of 1 vCPUs"),
+        ([MINE], [THEIRS], State.WARN, "of 1 vCPUs; the VMMs of 1 opened none"),
+    ],
+)
+def test_kvms_own_counters_are_those_that_vmms_opened(  # noqa: PLR0913, PLR0917 - a table
+    vcpus: list[Vcpu],
+    silent: list[Vcpu],
+    state: State,
+    text: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = kernelstats.Snapshot(1.0, 1.0, {vcpu: {} for vcpu in vcpus}, frozenset(silent))
+    monkeypatch.setattr(kernelstats, "offered", lambda _: True)
+    monkeypatch.setattr(kernelstats.VcpuStats, "read", lambda _: now)
+    check = doctor._counters(trees.x64(tmp_path))
+    assert (check.name, check.state) == ("counters", state)
+    assert text in check.found
+    assert bool(check.fix) == bool(silent)
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [({}, "no /dev/kvm to open"), ({"x": False}, "kstats vcpu does without them")],
+)
+def test_a_kvm_without_counters_is_no_failure(
+    answer: dict[str, bool], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernelstats, "offered", lambda _: answer.get("x"))
+    check = doctor._counters(trees.x64(tmp_path))
+    assert check.state is State.WARN
+    assert text in check.found
 
 
 def test_a_broken_backend_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
 from kstats import arch as arches
-from kstats.arch.base import NUMBER_MASK, Arch, Isa, Reason
+from kstats.arch.base import NUMBER_MASK, Arch, Column, Isa, Reason
 from kstats.arch.spelling import code_of, codes, plain
 from kstats.errors import KstatsError, UnknownNameError
 
@@ -91,6 +91,47 @@ def find(text: str, wanted: tuple[Isa, ...] | None = None) -> list[Found]:
     return found
 
 
+def meant(text: str, wanted: Iterable[Isa] | None = None) -> list[Found]:
+    """What :func:`find` finds; in an ISA in which it finds nothing, what :func:`group` has.
+
+    Raises:
+        UnknownReasonError: nothing is called so.
+    """
+    among = isas() if wanted is None else tuple(wanted)
+    found = [one for isa in among for one in _found_or_grouped(text, isa)]
+    return found or find(text, None if wanted is None else among)
+
+
+def _found_or_grouped(text: str, isa: Isa) -> list[Found]:
+    try:
+        return find(text, (isa,))
+    except UnknownReasonError:
+        return list(group(text, (isa,)))
+
+
+def group(text: str, wanted: Iterable[Isa] | None = None) -> Iterator[Found]:
+    """The reasons of the column or category that ``text`` names; of one ISA in ``ISA:GROUP``.
+
+    A column is named by its key, as it is shown, ``msr(rd)``, or with its neighbours: ``msr``.
+    """
+    among = isas() if wanted is None else tuple(wanted)
+    by_isa, _, rest = text.lower().partition(":")
+    chosen = [isa for isa in among if isa.name == by_isa and rest]
+    key = rest if chosen else text.lower()
+    for isa in chosen or among:
+        columns = {column.key: column for column in arches.columns(arch_of(isa))}
+        for _, reason in sorted(isa.reasons.items()):
+            column = columns.get(reason.column)
+            names = (column.group, shown(column)) if column else ()
+            if key and key in (reason.column, *names, str(reason.category)):
+                yield isa, reason
+
+
+def shown(column: Column) -> str:
+    """A column as ``kstats -v`` shows it: ``msr(rd)``."""
+    return f"{column.group}({column.label})" if column.group else column.label
+
+
 def _of_isa(isa: Isa, text: str, whole: str) -> list[Found]:
     code = number(text)
     if code is not None:
@@ -98,7 +139,7 @@ def _of_isa(isa: Isa, text: str, whole: str) -> list[Found]:
     code = code_of(isa, text)
     if code is None:
         raise UnknownReasonError(whole, _close(text, (isa,)))
-    return [(isa, isa.reason(code))]
+    return [(isa, reason) for reason in _named(isa, code)]
 
 
 def _named_or_numbered(isa: Isa, text: str) -> list[Reason]:
@@ -106,7 +147,14 @@ def _named_or_numbered(isa: Isa, text: str) -> list[Reason]:
     if code is not None:
         return _numbered(isa, code)
     code = code_of(isa, text)
-    return [] if code is None else [isa.reason(code)]
+    return [] if code is None else _named(isa, code)
+
+
+def _named(isa: Isa, code: int) -> list[Reason]:
+    """The reason, and those that its name is short for: ``msr`` is ``msr:rd`` and ``msr:wr``."""
+    name = isa.reason(code).name
+    longer = (r for _, r in sorted(isa.reasons.items()) if r.name.startswith(f"{name}:"))
+    return [isa.reason(code), *longer]
 
 
 def _numbered(isa: Isa, code: int) -> list[Reason]:
@@ -124,6 +172,7 @@ def _close(text: str, among: tuple[Isa, ...]) -> list[str]:
         names = codes(isa)
         wanted = plain(isa, text)
         within = [name for name in names if len(wanted) > 1 and wanted in name]
+        within.sort(key=lambda name: not name.startswith(wanted))
         for name in within or get_close_matches(wanted, names, n=2, cutoff=0.7):
             found[isa.reasons[names[name]].name] = None
     return list(found)[:6]

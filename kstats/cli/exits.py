@@ -56,7 +56,8 @@ def parser() -> options.Parser:
     )
     add_thread_arguments(p)
     p.add_argument("--vm", metavar="NAME", help="only this VM, by name or pid")
-    p.add_argument("--reason", metavar="NAMES", help="only exits for these, like npf,io or 0x7b")
+    text = "only exits for these: names, codes, columns or categories, like npf,0x7b,idle"
+    p.add_argument("--reason", metavar="NAMES", help=text)
     p.add_argument("--by", metavar="AXES", help="axes, like cpu,vm,reason (default vm,vcpu,reason)")
     p.add_argument(
         "--detail",
@@ -104,8 +105,12 @@ def run(words: list[str]) -> int:
     def live() -> Collector:
         return collect(args, args.probe, entries, measured)
 
-    show = reporting.show if args.slower_than is None else latency.show_slow
-    show(args, view, live, interval, count, only=choice(args) or None, needs=view.needs)
+    only = choice(args) or None
+    if args.slower_than is not None:
+        latency.show_slow(args, view, live, interval, count, only=only, needs=view.needs)
+        return 0
+    coarser = _coarser(args)
+    reporting.show(args, view, live, interval, count, only=only, needs=view.needs, coarser=coarser)
     return 0
 
 
@@ -135,14 +140,21 @@ def _sleepers(host: Host, directory: Directory) -> dict[int, bool]:
     return asleep(host, (thread for threads in directory.vms().values() for thread in threads))
 
 
-def _view(args: argparse.Namespace) -> ExactingView:
+def _view(args: argparse.Namespace, by: tuple[str, ...] = ()) -> ExactingView:
+    """What shows what the options ask for; ``by`` are other axes than they do."""
     if args.detail is not None:
         details.check(args.detail)
         latency.refuse(args, "--detail")
-    by = _axes(args)
+    by = by or _axes(args)
     top = None if args.top is None else options.times(args.top, "--top", "see all rows")
     view = latency.view(args, by, top) or ExitsView(_view_options(args, by, top))
     return view if args.reason is None else Only(view, options.reasons(args.reason))
+
+
+def _coarser(args: argparse.Namespace) -> ExactingView | None:
+    """What shows a recording without threads; None if the options say how it is to be shown."""
+    told = args.input is None or args.by or args.sort or choice(args)
+    return None if told else _view(args, ("reason",))
 
 
 def _view_options(args: argparse.Namespace, by: tuple[str, ...], top: int | None) -> Options:

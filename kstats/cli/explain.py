@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from kstats import arch as arches
 from kstats.arch import lookup, shapes
-from kstats.arch.base import NUMBER_BITS, NUMBER_MASK, Category, Column, Isa, Reason
+from kstats.arch.base import NUMBER_BITS, NUMBER_MASK, Category, Isa, Reason
 from kstats.arch.lookup import Found, UnknownReasonError
 from kstats.cli import options, streams
 
@@ -67,7 +67,7 @@ def run(words: list[str]) -> int:
 
 def _find(text: str, wanted: tuple[Isa, ...] | None) -> list[Found]:
     """What is named so, then what else is in the column or category of that name."""
-    group = list(_group(text.lower(), lookup.isas() if wanted is None else wanted))
+    group = list(lookup.group(text, wanted))
     try:
         named = lookup.find(text, wanted)
     except UnknownReasonError:
@@ -76,18 +76,6 @@ def _find(text: str, wanted: tuple[Isa, ...] | None) -> list[Found]:
         raise
     codes = {(isa.name, reason.code) for isa, reason in named}
     return named + [found for found in group if (found[0].name, found[1].code) not in codes]
-
-
-def _group(text: str, among: Sequence[Isa]) -> Iterator[Found]:
-    """The reasons of a column, by its key or heading, or of a category; of one ISA in ISA:GROUP."""
-    by_isa, _, rest = text.partition(":")
-    chosen = [isa for isa in among if isa.name == by_isa and rest]
-    key = rest if chosen else text
-    for isa in chosen or among:
-        shown = {column.key: _shown(column) for column in arches.columns(lookup.arch_of(isa))}
-        for _, reason in sorted(isa.reasons.items()):
-            if key in (reason.column, shown.get(reason.column), str(reason.category)):
-                yield isa, reason
 
 
 def _lines(isa: Isa, reason: Reason) -> Iterator[str]:
@@ -107,11 +95,7 @@ def _heading(isa: Isa, reason: Reason) -> str:
     """The column as ``kstats -v`` shows it, and as JSON and CSV call it."""
     columns = arches.columns(lookup.arch_of(isa))
     column = next(column for column in columns if column.key == reason.column)
-    return f"{_shown(column)} = {column.key}" if column.group else column.key
-
-
-def _shown(column: Column) -> str:
-    return f"{column.group}({column.label})" if column.group else column.label
+    return f"{lookup.shown(column)} = {column.key}" if column.group else column.key
 
 
 def _list(title: str, sentences: Sequence[str]) -> Iterator[str]:

@@ -61,12 +61,12 @@ def times(text: str, what: str = "count", without: str = "go on until ^C") -> in
 
 
 def reasons(text: str, isas: Iterable[str] = ()) -> set[Code]:
-    """The exits that names like ``npf,io`` or ``0x7b`` mean: of these ISAs, or of every one.
+    """The exits that ``npf,io``, ``0x7b`` or a column or category mean: of these ISAs, or of all.
 
     Raises:
         UnknownReasonError: nothing there is called so.
         UnknownNameError: there is no such ISA.
     """
     wanted = tuple(map(arches.isa, isas)) or None
-    named = [lookup.find(name.strip(), wanted) for name in text.split(",")]
+    named = [lookup.meant(name.strip(), wanted) for name in text.split(",")]
     return {(isa.name, reason.code) for found in named for isa, reason in found}

@@ -81,14 +81,21 @@ class Replay:
     def __exit__(self, *_: object) -> None:
         self._source.close()
 
-    def _check(self, needs: Iterable[str]) -> None:
+    def lacking(self, needs: Iterable[str]) -> UsageError | None:
+        """What is wrong with a view that ``needs`` these, if something is."""
         counted: Collection[str] = self._source.header.counted
-        for need in needs:
-            if need not in counted:
-                what, command = _recorded(need)
-                raise UsageError(
-                    f"{self._source.name}: {what} were not recorded", f"{command} records them"
-                )
+        missing = [need for need in needs if need not in counted]
+        if not missing:
+            return None
+        what, command = _recorded(missing[0])
+        return UsageError(
+            f"{self._source.name}: {what} were not recorded", f"{command} records them"
+        )
+
+    def _check(self, needs: Iterable[str]) -> None:
+        lacking = self.lacking(needs)
+        if lacking:
+            raise lacking
 
         if self._reason is not None:
             options.reasons(self._reason, (isa.name for isa in self._source.header.isas))

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from kstats.cli import options, reporting, sources, streams
+from kstats.cpunames import readable
 from kstats.errors import KstatsError, UsageError
 from kstats.escape import printable
 from kstats.recording.header import Header
@@ -113,7 +114,7 @@ def facts(header: Header | None) -> Mapping[str, str]:
         "host": host.name,
         "kernel": host.kernel,
         "machine": host.machine,
-        "CPU": host.cpu_model,
+        "CPU": readable(host.cpu_model),
         "kstats": header.kstats,
     }
     return {name: text for name, text in told.items() if text}

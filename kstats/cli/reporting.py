@@ -18,13 +18,15 @@ from kstats.model import Sample
 from kstats.recording.choose import Choice
 from kstats.render import FORMATS, Renderer
 from kstats.render.text import TextRenderer
-from kstats.views import View
+from kstats.views import ExactingView, View
 from kstats.views.cost import CostView
 
 FOREVER = 1e9
 """Seconds until a report that only ^C asks for: three decades."""
 
 EVERY_SECOND = 1.0
+
+_NOTHING = "nothing was counted: no VM ran, or none did what was asked for"
 
 
 class Source(Protocol):
@@ -81,6 +83,7 @@ def show(  # noqa: PLR0913 - what views have in common, and in what they differ
     *,
     only: Choice | None = None,
     needs: Collection[str] = (),
+    coarser: ExactingView | None = None,
 ) -> None:
     """Shows what is counted from now on, or what was recorded.
 
@@ -92,9 +95,13 @@ def show(  # noqa: PLR0913 - what views have in common, and in what they differ
         count: How many reports; None for no end.
         only: The threads to show of a recording; ``collect`` knows for itself.
         needs: What the view shows of what :attr:`kstats.recording.Header.counted` may lack.
+        coarser: What takes its place, with a word, if that is lacking.
     """
     if args.input is not None:
-        with replayed(args, only, needs) as recorded:
+        with replayed(args, only, coarser.needs if coarser else needs) as recorded:
+            if coarser and (lacking := recorded.lacking(needs)):
+                print_errors([f"{lacking}: less is shown"])
+                view = coarser
             seconds = recorded.interval if interval is None else interval
             report(recorded.samples(interval, count, only), view, renderer(args, seconds))
         return
@@ -173,14 +180,21 @@ def live(
 
 
 def report(samples: Generator[Sample, None, None], view: View, renderer: Renderer) -> None:
-    """Shows every sample as ``view`` turns it, and closes where they come from."""
+    """Shows every sample as ``view`` turns it, and closes where they come from.
+
+    People who get nothing but headings are told that this is no fault.
+    """
+    empty = False
     with closing(samples):
-        for sample in samples:
+        for number, sample in enumerate(samples):
             table = view.table(sample)
+            empty = not table.rows and (empty or not number)
             with streams.writing():
                 renderer.write(table)
             if not renderer.carries_notes:
                 print_errors(table.notes)
+    if empty and isinstance(renderer, TextRenderer) and sys.stdout.isatty():
+        print_errors([_NOTHING])
 
 
 def describe(source: Source) -> None:

@@ -66,6 +66,7 @@ def _count(row: re.Match[str], whose: list[str], tally: Tally, problems: Problem
     count = int(row["count"])
     if row["name"] == _NAMELESS:
         tally.nameless(count)
+        problems.remark(f"{_NAMELESS}: kvmexit has no name for them, and does not tell their codes")
         return True
     return tally.named("kvmexit", row["name"], count, problems, _thread(numbers, tally))
 

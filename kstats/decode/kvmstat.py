@@ -110,4 +110,5 @@ def _count(row: dict[str, int], tally: Tally, problems: Problems) -> None:
     rest = row.get(_ALL, 0) - named
     if rest > 0:
         tally.nameless(rest)
+        problems.remark("kvm_stat names fewer exits than its sum has: ? is what it has no name for")
     tally.entries(n=max(row.get(_ENTRY, 0), 0))

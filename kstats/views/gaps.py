@@ -18,7 +18,7 @@ class _Gap:
 _GAPS: Mapping[str, _Gap] = {
     "lost": _Gap(
         lambda sample: sum(sample.lost.values()),
-        "exits had codes that found no room or could not be read: counted under vm_exit and other,"
+        "exits had codes that found no room or are not told: counted under vm_exit and other,"
         " number not kept",
     ),
     "foreign": _Gap(

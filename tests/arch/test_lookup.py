@@ -74,6 +74,28 @@ def test_what_is_ambiguous_lists_all() -> None:
     assert found("124", "svm") == [("svm", 0x7C), ("svm", 1 << 32 | 0x7C), ("svm", 2 << 32 | 0x7C)]
 
 
+def test_a_name_without_its_qualifier_means_all_of_it() -> None:
+    every = [("svm", 0x7C), ("svm", 1 << 32 | 0x7C), ("svm", 2 << 32 | 0x7C)]
+    assert found("msr") == found("svm:msr") == found("SVM_EXIT_MSR") == every
+    assert found("UNKNOWN") == [("arm64", 0)]  # and not IRQ, whose number is 0 among others
+
+
+def meant(text: str, isa: str | None = None) -> set[tuple[str, int]]:
+    wanted = None if isa is None else lookup.isas(isa)
+    return {(isa_.name, reason.code) for isa_, reason in lookup.meant(text, wanted)}
+
+
+def test_where_no_reason_is_called_so_a_column_or_a_category_may_be() -> None:
+    assert meant("io") == {("vmx", 30), ("svm", 0x7B)}
+    assert meant("io", "vmx") == meant("INST(io)", "vmx") == meant("vmx:io") == {("vmx", 30)}
+    assert meant("msr", "vmx") == {("vmx", code) for code in (31, 32, 84, 85)}
+    assert ("svm", 0x400) in meant("memory", "svm")
+    assert ("arm64", 0x24) in meant("memory")
+    for isa, text in (("arm64", "io"), ("arm64", "msr"), ("vmx", "npf"), ("vmx", "svm:npf")):
+        with pytest.raises(lookup.UnknownReasonError):
+            meant(text, isa)
+
+
 def test_an_isa_or_an_architecture_narrows_it() -> None:
     assert found("48", "vmx") == [("vmx", 48)]
     assert found("48", "x64") == [("vmx", 48), ("svm", 48)]

@@ -183,7 +183,22 @@ def test_a_recording_without_cpus_says_what_was_not_counted(
 ) -> None:
     kept = str(tmp_path / "k.jsonl")
     decode(capsys, str(DATA / "kvm_stat.csv"), "-o", kept)
-    assert main(["exits", "--input", kept]) == 2
+    assert main(["exits", "--input", kept, "--by", "vm"]) == 2
     assert "exits by thread were not recorded" in capsys.readouterr().err
-    assert main(["exits", "--input", kept, "--by", "reason"]) == 0
+    assert main(["exits", "--input", kept]) == 0
     assert "hypercall" in capsys.readouterr().out
+
+
+def test_a_list_of_codes_becomes_a_recording(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "codes").write_text("npf 5\n0x72\n")
+    kept = str(tmp_path / "k.jsonl")
+    decode(capsys, str(tmp_path / "codes"), "--isa", "svm", "-o", kept)
+    assert main(["exits", "--input", kept]) == 0
+    out, err = capsys.readouterr()
+    assert [line.split() for line in out.splitlines()[1:]] == [
+        ["npf", "5", "83.3"],
+        ["cpuid", "1", "16.7"],
+    ]
+    assert err == f"kstats: {kept}: exits by thread were not recorded: less is shown\n"

@@ -111,7 +111,8 @@ def complaint(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]
         ("-v --input {} --probe raw", "--probe is for what is counted now"),
         ("-v --input {} --record y.jsonl", "--record is for what is counted now"),
         ("exits --input {} --map-entries 5", "--map-entries is for what is counted now"),
-        ("exits --input {}", "exits by thread were not recorded"),
+        ("exits --input {} --by vm", "exits by thread were not recorded"),
+        ("exits --input {} --sort vm", "exits by thread were not recorded"),
         ("exits --input {} -t 5 --by reason", "hint: kstats record -o FILE records them"),
         ("exits --input {} --time", "times of vCPUs were not recorded"),
         ("exits --input {} --time", "hint: kstats exits --time --record FILE records them"),
@@ -139,8 +140,8 @@ def test_what_makes_no_sense_is_told(
 @pytest.mark.parametrize(
     ("words", "says", "hint"),
     [
-        ("exits --by reason --reason msr", "no exit of Intel VMX is called 'msr'", "MSR_READ"),
-        ("exits --by reason --reason other", "no exit of Intel VMX is called 'other'", ""),
+        ("exits --by reason --reason npf", "no exit of Intel VMX is called 'npf'", ""),
+        ("exits --by reason --reason wfx", "no exit of Intel VMX is called 'wfx'", ""),
         ("exits --by reason --reason hlt,npf", "no exit of Intel VMX is called 'npf'", ""),
         ("exits --by reason --reason svm:0x400", "no exit of Intel VMX is called 'svm:0x400'", ""),
         ("-v --cpus 0,7", "its host has no CPU 7", "it has 0 to 1"),
@@ -160,6 +161,21 @@ def test_what_can_match_nothing_is_told_not_shown_empty(
     assert hint in err.splitlines()[1]
     assert main(["exits", "--by", "reason", "--reason", "48,HLT", "--input", str(path)]) == 0
     assert main(["-v", "--cpus", "1", "--input", str(path)]) == 0
+
+
+def test_without_threads_exits_are_shown_by_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(tmp_path / "x.jsonl")
+    with recording.Writer(path, HEADER) as writer:
+        writer.write(sample({("vmx", 48): {0: 7}}))
+    assert main(["exits", "--input", path, "-o", "csv", "--top", "3"]) == 0
+    out, err = capsys.readouterr()
+    assert err == f"kstats: {path}: exits by thread were not recorded: less is shown\n"
+    assert [line.split(",")[2:] for line in out.splitlines()] == [
+        ["reason", "count", "share"],
+        ["EPT_VIOLATION", "7", "100.0"],
+    ]
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

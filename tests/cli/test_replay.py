@@ -10,11 +10,13 @@ from typing import Any
 import attrs
 import pytest
 
+from kstats import recording
 from kstats.cli import exits, main, reporting, stats, vcpu
 from kstats.histogram import Histogram
 from kstats.model import Sample, SlowExit, Spent
 from kstats.vms.identity import Kind, Thread, Vcpu, Vm
 from tests.cli import scripted
+from tests.recording.samples import HEADER
 from tests.samples import MOMENT, sample
 
 LENGTHS = (1.73, 0.27, 1.0, 0.4)
@@ -133,6 +135,28 @@ def test_what_was_late_is_said_of_both(tmp_path: Path, capsys: pytest.CaptureFix
     main(["-v", "--input", file, "3"])
     said = [line for line in capsys.readouterr().out.splitlines() if "report is" in line]
     assert said == ["# this report is of 0.4 seconds, not 3"]
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+@pytest.mark.parametrize("reason", ["memory", "hlt"])
+def test_on_a_terminal_an_empty_table_is_explained(
+    reason: str,
+    form: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = str(tmp_path / "x.jsonl")
+    with recording.Writer(file, HEADER) as writer:
+        writer.write(sample({("vmx", 48): {0: 7}}))
+    words = ["exits", "--by", "reason", "--input", file, "--reason", reason, "-o", form]
+    capsys.readouterr()
+    assert main(words) == 0
+    assert "nothing was counted" not in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert main(words) == 0
+    told = "nothing was counted: no VM ran" in capsys.readouterr().err
+    assert told == (form == "table" and reason == "hlt")
 
 
 def test_without_operands_exits_adds_up_all(

@@ -32,7 +32,7 @@ ARM64_COLUMNS = "inst_abt data_abt wfx_inst sys_inst smc_inst ints"
 
 WRITE = ("svm", 2 << 32 | 0x7C)
 LOST = (
-    "exits had codes that found no room or could not be read: "
+    "exits had codes that found no room or are not told: "
     "counted under vm_exit and other, number not kept"
 )
 BUSY = sample({WRITE: {0: 3}, ("svm", 0x400): {1: 2}}, entries={0: 4}, lost={1: 1}, notes=("n",))

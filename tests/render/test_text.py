@@ -172,7 +172,7 @@ def test_what_was_not_counted_is_said_below_the_rows() -> None:
     assert lines[3:] == [
         "# the sky is falling",
         (
-            "# 2 exits had codes that found no room or could not be read: "
+            "# 2 exits had codes that found no room or are not told: "
             "counted under vm_exit and other, number not kept"
         ),
         "# 3 exits came from an ISA that is not decoded here: not counted",
