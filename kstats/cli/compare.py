@@ -163,26 +163,26 @@ def _view_options(args: argparse.Namespace) -> Options:
 
 
 def _thresholds(args: argparse.Namespace) -> Thresholds:
-    named: dict[str, float] = {}
-    general = None
+    limits: dict[str | None, float] = {}
     for text in args.threshold:
         match = _NAMED.fullmatch(text)
         if not match or float(match[2]) <= 1:
             raise UsageError(f"{text!r} is no threshold above 1", "write it like 2, or io=1.5")
-        if match[1] is None:
-            general = float(match[2])
-        else:
-            named[match[1] if match[1] == TOTAL else _category(match[1])] = float(match[2])
+        what = match[1] if match[1] in (None, TOTAL) else _category(match[1])
+        if what in limits:
+            raise UsageError(f"--threshold {text} comes after another one of it", "keep one")
+        limits[what] = float(match[2])
     if args.threshold and len(args.sources) == 1 and args.by is None:
         raise UsageError(
             "--threshold has nothing to compare with", "name a second source, or --by cpu or vm"
         )
     if args.least is not None and not args.threshold:
         raise UsageError("--least is about thresholds", "add --threshold, or leave it out")
-    match = _NAMED.fullmatch(args.least or "1")
+    match = _NAMED.fullmatch("1" if args.least is None else args.least)
     if not match or match[1]:
         raise UsageError(f"--least {args.least!r} is no rate", "write it like 0.5")
-    return Thresholds(named, general, float(match[2]))
+    named = {what: limit for what, limit in limits.items() if what is not None}
+    return Thresholds(named, limits.get(None), float(match[2]))
 
 
 def _explained(args: argparse.Namespace) -> list[Category]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from kstats import arch as arches
 from kstats import recording
 from kstats.cli import options, reporting
+from kstats.cli.ticks import Waiting, waiting
 from kstats.decode import FORMATS, Decoded, decode
 from kstats.decode.tally import NO_CPU
 from kstats.errors import KstatsError, UsageError
@@ -95,7 +96,7 @@ def run(words: list[str]) -> int:
     args = parser().parse(words)
     _check(args)
     interval = None if args.interval is None else options.seconds(args.interval, "--interval")
-    with _opened(args.file) as stream:
+    with waiting() as wait, _opened(args.file, wait) as stream:
         decoded = decode(stream, format=args.data, isa=args.isa, interval=interval)
         if args.debug:
             reporting.print_errors([f"{args.file}: {decoded.format} of {decoded.isa}"])
@@ -153,15 +154,18 @@ def _record(decoded: Decoded, path: Path, interval: float | None) -> None:
 
 
 @contextmanager
-def _opened(name: str) -> Generator[BinaryIO, None, None]:
+def _opened(name: str, wait: Waiting) -> Generator[BinaryIO, None, None]:
+    """The file, which a signal ends: of a pipe that lasts, what came is shown."""
     if not name:
         raise KstatsError("no file is named", "- is standard input")
     if name == "-" and sys.stdin is None:  # what Python has for a stream that was closed
         raise _cannot_read("standard input", "it is closed")
     try:
-        file = _File(name)
+        file = wait.on(lambda: _File(name, wait), None)
     except OSError as error:
         raise _cannot_read(name, error.strerror) from error
+    if file is None:  # a FIFO without a writer, until a signal came
+        raise KeyboardInterrupt
     with io.BufferedReader(file) as stream:
         yield stream
 
@@ -169,17 +173,23 @@ def _opened(name: str) -> Generator[BinaryIO, None, None]:
 class _File(io.FileIO):
     """A file that says its name if it cannot be read: other errors are of what is written."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, wait: Waiting) -> None:
+        self._wait = wait
+        self._began = False
         stdin = name == "-"
         super().__init__(sys.stdin.fileno() if stdin else name, closefd=not stdin)
         self._called = "standard input" if stdin else name
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Called by what buffers; raises KstatsError."""
+        """Called by what buffers; raises KstatsError, or KeyboardInterrupt if nothing came."""
         try:
-            return super().readinto(buffer)
+            size = self._wait.on(lambda: super(_File, self).readinto(buffer), None)
         except OSError as error:
             raise _cannot_read(self._called, error.strerror) from error
+        if size is None and not self._began:
+            raise KeyboardInterrupt
+        self._began = True
+        return size or 0
 
 
 def _cannot_read(name: str, why: str | None) -> KstatsError:

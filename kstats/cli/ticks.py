@@ -36,28 +36,45 @@ def _heeded() -> set[signal.Signals]:
     return {number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN}
 
 
-def until_asked(items: Iterator[T]) -> Generator[T, None, None]:
-    """The items until ^C or SIGTERM comes, which cuts short nothing but waiting for the next one.
+class Waiting:
+    """^C and SIGTERM as they end waiting, and nothing else: see :func:`waiting`."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def on(self, call: Callable[[], T], instead: T) -> T:
+        """What ``call`` gives; ``instead`` if a signal comes meanwhile, or came before."""
+        given = instead
+        if not self._asked:
+            with suppress(KeyboardInterrupt), _heard():
+                given = call()
+            if self._asked:
+                end_line()
+        return given
+
+    def stop(self, *_: object) -> None:
+        """Called for a signal. One more asks for what is being done already."""
+        if not self._asked:
+            self._asked = True
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def waiting() -> Iterator[Waiting]:
+    """Within the block, signals to stop are heeded by :meth:`Waiting.on` alone.
 
     So what was read from a pipe that lasts is shown, and no report is torn.
     """
-    asked: list[int] = []
+    made = Waiting()
+    with deferred_signals(), _handled_by(made.stop):
+        yield made
 
-    def stop(number: int, _: object) -> None:
-        if not asked:  # one more asks for what is being done already
-            asked.append(number)
-            raise KeyboardInterrupt
 
-    with deferred_signals(), _handled_by(stop):
-        while not asked:
-            item = None
-            with suppress(KeyboardInterrupt), _heard():
-                item = next(items, None)
-            if item is not None:
-                yield item
-            elif not asked:
-                return
-        end_line()
+def until_asked(items: Iterator[T]) -> Generator[T, None, None]:
+    """The items until a signal asks to stop; nothing but waiting for the next one is cut short."""
+    with waiting() as wait:
+        while (item := wait.on(lambda: next(items, None), None)) is not None:
+            yield item
 
 
 @contextmanager

@@ -131,6 +131,7 @@ def test_what_is_impossible_crosses_no_threshold(capsys: pytest.CaptureFixture[s
         ("before.jsonl live --interval 0", 2, "--interval '0' is not between"),
         ("before.jsonl live --count 0", 2, "--count '0' is not a whole number"),
         ("before.jsonl --threshold 2", 2, "--threshold has nothing to compare with"),
+        ("--threshold io=2 --threshold io=3", 2, "--threshold io=3 comes after another one"),
         ("before.jsonl --least 5", 2, "--least is about thresholds"),
         ("before.jsonl --interval 5", 2, "--interval is of live: recordings are as they are"),
         ("before.jsonl --count 5", 2, "--count is of live: recordings are as they are"),

@@ -79,6 +79,27 @@ def test_on_a_terminal_the_report_does_not_begin_behind_the_caret() -> None:
     os.close(ours)
 
 
+TRACE = Path(__file__).parent.parent / "data" / "decode" / "svm" / "perf.txt"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_trace_that_comes_through_a_pipe(number: signal.Signals) -> None:
+    words = ("decode", "-", "--interval", "0.01", "--by", "reason", "-o", "json")
+    process = start(*words, stdin=subprocess.PIPE)
+    assert process.stdin
+    process.stdin.write(TRACE.read_text())
+    process.stdin.flush()
+    first = first_lines(process, 1)
+    wait_asleep(process)
+    process.send_signal(number)
+    status, out, err = finish(process)
+    process.stdin.close()
+    assert (status, err) == (0, "")
+    rows = [row for line in [*first, *out.splitlines()] for row in json.loads(line)["rows"]]
+    kept = json.loads(TRACE.with_name("kstats.json").read_text())
+    assert sum(row["count"] for row in rows) == sum(row["count"] for row in kept)
+
+
 RECORDED = "".join(
     [
         header_line(HEADER),
