@@ -45,6 +45,7 @@ class Replay:
         self._source = recording.read(args.input)
         self._error: RecordingError | None = None
         self._empty = True
+        self._ended = False
         self.interval = self._source.header.interval
         try:
             self._check(needs)
@@ -71,7 +72,7 @@ class Replay:
         """What to say at the end; raises RecordingError if it was reached too soon."""
         if self._error:
             raise self._error
-        if self._empty:
+        if self._empty and self._ended:
             return [f"{self._source.name}: there are no samples in it"]
         return [f"{self._source.name}: {self._source.tail}"] if self._source.tail else []
 
@@ -112,13 +113,17 @@ class Replay:
     def _readable(self) -> Iterator[Sample]:
         # What can be read is shown before the error is.
         try:
-            for sample in until_asked(iter(self._source)):
+            for sample in until_asked(self._whole()):
                 if self._empty:
                     self._check_cpus(sample)
                 self._empty = False
                 yield sample
         except RecordingError as error:
             self._error = error
+
+    def _whole(self) -> Iterator[Sample]:
+        yield from self._source
+        self._ended = True
 
 
 def _recorded(need: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from kstats import recording
-from kstats.cli import kvmexit, main, record, stats
+from kstats.cli import kvmexit, main, record, replay, stats
 from kstats.errors import RecordingError
 from kstats.recording import IsaTable, Rotation
 from tests.cli import process, scripted
@@ -227,6 +227,16 @@ def test_a_recording_without_samples_says_so(
     recording.Writer(tmp_path / "x.jsonl", HEADER).close()
     assert main(["-v", "--input", str(tmp_path / "x.jsonl")]) == 0
     assert "there are no samples in it" in capsys.readouterr().err
+
+
+def test_of_what_was_not_waited_for_nothing_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal came before the first sample did."""
+    recording.Writer(tmp_path / "x.jsonl", HEADER).close()
+    monkeypatch.setattr(replay, "until_asked", lambda _: iter(()))
+    assert main(["-v", "--input", str(tmp_path / "x.jsonl")]) == 0
+    assert capsys.readouterr() == ("", "")
 
 
 def test_an_interrupt_ends_a_recording_well(tmp_path: Path) -> None:
