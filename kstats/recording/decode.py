@@ -108,7 +108,10 @@ class Decoder:
         if line.key:
             self._begin()
         elif not self._begun:
-            raise LineError("it says what changed since a sample that is missing")
+            raise LineError(
+                "lines before it are missing: it says what changed since them",
+                'its header and what begins with the next line that has "key":true can be read',
+            )
         self._begun = False  # until all of it is understood
         self._learn(line.facts)
         self._empty |= {name: _paths(name, paths) for name, paths in line.empty.items()}
@@ -195,7 +198,7 @@ def _object(text: str) -> dict[str, Any]:
     try:
         said = json.loads(text, parse_constant=_no_number)
     except json.JSONDecodeError as error:
-        raise LineError(f"it is no JSON: {error.msg} at character {error.pos + 1}") from error
+        raise LineError(f"it is no JSON from character {error.pos + 1} on: {error.msg}") from error
     except RecursionError as error:
         raise LineError("it is nested too deeply") from error
     except LineError:

@@ -52,7 +52,7 @@ def changed(number: int, **keys: Any) -> bytes:
     ("data", "complaint"),
     [
         (b"", "x.jsonl: it is empty"),
-        (b"\n", "x.jsonl: line 1: it is no JSON: Expecting value at character 2"),
+        (b"\n", "x.jsonl: line 1: it is no JSON from character 2 on: Expecting value"),
         (b"cpu vm_entry vm_exit\n", "line 1: it is no JSON"),
         (b"[]\n", "line 1: it is no object"),
         (b"{}\n", "line 1: null is no text"),
@@ -69,7 +69,10 @@ def changed(number: int, **keys: Any) -> bytes:
         (changed(2, time=-1), "line 2: -1 seconds are out of range"),
         (changed(2, time=1e15), "line 2: 1e+15 seconds are out of range"),
         (changed(2, elapsed=float("nan")), "line 2: NaN is no number"),
-        (changed(2, key=False), "line 2: it says what changed since a sample that is missing"),
+        (
+            changed(2, key=False),
+            "line 2: lines before it are missing: it says what changed since them",
+        ),
         (changed(2, key=1), "line 2: 1 is no true or false"),
         (changed(2, facts={}), "line 2: arch is missing"),
         (changed(2, facts={"arch": "x64", "cpus": "0-3"}), 'line 2: "0-3" is no list'),
