@@ -6,6 +6,7 @@ the distribution has it, counts beside ours.
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -14,6 +15,8 @@ from typing import Any
 import attrs
 import pytest
 
+from kstats.decode import decode
+from kstats.views.exits import count_by
 from tests.hosts import Host
 from tests.hosts.command import Command
 from tests.live.conftest import Bed, beds
@@ -54,14 +57,14 @@ class Fleet:
     """What the VMs did, as their VMMs tell, and as it was counted on every axis at once.
 
     ``rows`` are of ``kstats exits``, ``scarce`` of one with hardly any room for threads, and
-    ``theirs`` the rows of bcc's kvmexit.
+    ``theirs`` what bcc's kvmexit printed.
     """
 
     vms: tuple[dict[str, Any], ...]
     loads: tuple[str, ...]
     rows: tuple[dict[str, Any], ...]
     scarce: Watch
-    theirs: Exits
+    theirs: str
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +88,7 @@ def fleet(bed: Bed, host: Host) -> Fleet:
         ]
         watch.stop()
         scarce.stop()
-        theirs = rows_of_bcc(bcc) if bcc else Counter()
+        theirs = bcc.stop().check().stdout if bcc else ""
     vms = tuple(report["vms"][0] for report in reports)
     return Fleet(vms, loads, rows_of(watch), scarce, theirs)
 
@@ -114,9 +117,9 @@ def bcc_kvmexit(host: Host) -> Iterator[Command]:
         yield command
 
 
-def rows_of_bcc(command: Command) -> Exits:
+def rows_of_bcc(text: str) -> Exits:
     """Its rows by (pid, tid, reason)."""
-    lines = command.stop().check().stdout.splitlines()
+    lines = text.splitlines()
     header = next(i for i, line in enumerate(lines) if line.startswith("PID"))
     cells = [line.split() for line in lines[header + 1 :]]
     return Counter({(pid, tid, reason): int(count) for pid, tid, reason, count in cells})
@@ -195,8 +198,18 @@ def test_bccs_kvmexit_agrees_to_the_unit(fleet: Fleet) -> None:
     ours: Exits = Counter()
     for row in fleet.rows:
         ours[str(row["pid"]), str(row["tid"]), row["reason"]] += row["count"]
-    assert len(fleet.theirs) > 12
-    assert fleet.theirs == ours
+    theirs = rows_of_bcc(fleet.theirs)
+    assert len(theirs) > 12
+    assert theirs == ours
+
+
+@in_hosts("vmx")
+def test_bccs_kvmexit_is_decoded(fleet: Fleet) -> None:
+    (sample,) = decode(io.BytesIO(fleet.theirs.encode()))
+    assert sample.notes == ()
+    decoded = count_by(sample, ("pid", "tid", "reason"))
+    printed = rows_of_bcc(fleet.theirs).items()
+    assert decoded == {(int(pid), int(tid), reason): n for (pid, tid, reason), n in printed}
 
 
 @in_all
