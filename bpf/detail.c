@@ -52,6 +52,9 @@ static __always_inline void settle(u64 thread, struct untold_exit *exit, u64 det
 	    .thread = thread, .code = exit->code, .cpu = exit->cpu, .detail = detail};
 
 	untold_exits.delete(&thread);
+#ifdef KSTATS_LATENCY
+	tell_latency(thread, detail);
+#endif
 	if (keep_detail(&key) && count_in_table(thread, key.code) &&
 	    count_in_hash(thread, key.code))
 		count_unattributed(key.code, 0);
@@ -96,16 +99,17 @@ static __always_inline void settle_last_exit(u64 thread)
 
 #endif
 
-/* 0 if the exit is counted here, or is going to be. */
-static __always_inline int count_detail(void *ctx, u64 thread, u64 code)
+/* 0 if the exit is counted here, or is going to be; NO_DETAIL if it has none. */
+static __always_inline int count_detail(void *ctx, u64 thread, u64 code, u64 *detail)
 {
 	struct detail_key key = {.thread = thread, .code = code, .detail = DETAIL_UNTOLD};
 	int why;
 
 	settle_last_exit(thread);
 	why = exit_detail(ctx, code, &key.detail);
+	*detail = key.detail;
 	if (why == NO_DETAIL)
-		return -1;
+		return NO_DETAIL;
 	if (why == DETAIL_LATER && !await_detail(thread, code))
 		return 0;
 	key.cpu = bpf_get_smp_processor_id();

@@ -3,6 +3,8 @@
  * How long exits take: from kvm_exit to the next kvm_entry of the same thread, on whatever CPU
  * that is. threads.c calls begin_latency(), entries.c end_latency(), ends.c end_latencies().
  *
+ * With details (detail.c), exits are told apart by what they tell, too.
+ *
  * A histogram is stored by powers of two, each with its eight buckets (kstats/histogram.py), so
  * that memory goes only to durations that occur. A thread does one thing at a time: it alone
  * changes what is its own.
@@ -19,6 +21,9 @@ struct open_exit {
 	u64 began; /* 0: there is none; ENDED: the thread has ended */
 	u64 code;
 	u64 cpu;
+#ifdef KSTATS_DETAILS
+	u64 detail;
+#endif
 };
 
 BPF_HASH(open_exits, u64, struct open_exit, KSTATS_OPEN_EXITS);
@@ -28,6 +33,9 @@ struct latency_key {
 	u64 code;
 	u32 cpu; /* where the guest was left */
 	u32 power;
+#ifdef KSTATS_DETAILS
+	u64 detail;
+#endif
 };
 
 struct latency {
@@ -87,6 +95,9 @@ static __always_inline void keep_latency(u64 thread, struct open_exit *e, u64 ns
 	    .code = e->code,
 	    .cpu = KSTATS_LATENCY_BY_CPU ? e->cpu : ANY_CPU,
 	    .power = ns < SUB_BUCKETS ? 0 : shift + 1,
+#ifdef KSTATS_DETAILS
+	    .detail = e->detail,
+#endif
 	};
 	struct latency *l = latencies.lookup_or_try_init(&key, &nothing);
 
@@ -102,7 +113,16 @@ static __always_inline void keep_latency(u64 thread, struct open_exit *e, u64 ns
 		l->maximum = ns;
 }
 
-static __always_inline void begin_latency(u64 thread, u64 code)
+/* Some kernels go back into the guest without saying so (VMX's fast path before 5.11). */
+static __always_inline void abandon_latency(struct open_exit *e)
+{
+	if (!e->began || e->began == ENDED)
+		return;
+	count_untimed();
+	e->began = 0;
+}
+
+static __always_inline void begin_latency(u64 thread, u64 code, u64 detail)
 {
 	struct open_exit none = {}, *e = open_exits.lookup_or_try_init(&thread, &none);
 
@@ -110,10 +130,11 @@ static __always_inline void begin_latency(u64 thread, u64 code)
 		count_untimed();
 		return;
 	}
-	/* Some kernels go back into the guest without saying so (VMX's fast path before 5.11). */
-	if (e->began && e->began != ENDED)
-		count_untimed();
+	abandon_latency(e);
 	e->code = code;
+#ifdef KSTATS_DETAILS
+	e->detail = detail;
+#endif
 	e->cpu = bpf_get_smp_processor_id();
 	e->began = bpf_ktime_get_ns();
 }
@@ -138,6 +159,27 @@ static __always_inline void end_latency(u64 thread)
 #endif
 	e->began = 0;
 }
+
+/* An exit that is not timed: none before it can end any more. */
+static __always_inline void skip_latency(u64 thread)
+{
+	struct open_exit *e = open_exits.lookup(&thread);
+
+	if (e)
+		abandon_latency(e);
+}
+
+#ifdef KSTATS_DETAILS
+
+static __always_inline void tell_latency(u64 thread, u64 detail)
+{
+	struct open_exit *e = open_exits.lookup(&thread);
+
+	if (e)
+		e->detail = detail;
+}
+
+#endif
 
 static __always_inline void end_latencies(u64 thread)
 {

@@ -92,21 +92,25 @@ static __always_inline void count_unattributed(u64 code, int why)
 int on_exit(void *ctx)
 {
 	u64 thread = bpf_get_current_pid_tgid();
-	u64 code = 0;
-	int why;
+	u64 code = 0, detail = DETAIL_UNTOLD;
+	int why, timed, told = NO_DETAIL;
 
 	if (!is_wanted(thread))
 		return SEEN;
 	why = exit_code(ctx, &code);
+	timed = !why;
 #ifdef KSTATS_DETAILS
-	if (!why && !count_detail(ctx, thread, code))
-		return SEEN;
+	if (!why)
+		told = count_detail(ctx, thread, code, &detail);
+	timed = told != NO_DETAIL;
 #endif
-	if (why || (count_in_table(thread, code) && count_in_hash(thread, code)))
+	if (told && (why || (count_in_table(thread, code) && count_in_hash(thread, code))))
 		count_unattributed(code, why);
 #ifdef KSTATS_LATENCY
-	if (!why)
-		begin_latency(thread, code);
+	if (timed)
+		begin_latency(thread, code, detail);
+	else
+		skip_latency(thread);
 #endif
 #ifdef KSTATS_SPENT
 	leave_guest(thread, code);

@@ -125,6 +125,8 @@ class Sample:
         details: Those of ``exits`` that told more, by the name of the
             :class:`kstats.arch.details.Detail`, :data:`Code`, then :data:`DetailPlace`. A kind
             without a key was not asked for; what ``exits`` has more had no room.
+        detail_latency: How long those exits took, as ``latency`` says it, which is not measured
+            beside it. A kind without a key was not measured.
         notes: What people should know about this sample, a line each.
     """
 
@@ -148,6 +150,9 @@ class Sample:
     untold: int = 0
     spent: Mapping[int, Spent] | None = None
     details: Mapping[str, Mapping[Code, Mapping[DetailPlace, int]]] = attrs.field(factory=dict)
+    detail_latency: Mapping[str, Mapping[Code, Mapping[DetailPlace, Histogram]]] = attrs.field(
+        factory=dict
+    )
     notes: tuple[str, ...] = ()
 
     @property

@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable
 
 from kstats.cli import latency, options, reporting
+from kstats.collector.latency import Exits
 from kstats.collector.live import Collector, Counting, Target
 from kstats.collector.spent import asleep
-from kstats.collector.threads import MORE_THREADS, Filter, PerThread
+from kstats.collector.threads import MORE_THREADS, Filter
 from kstats.errors import KstatsError, UsageError
 from kstats.host import Host
 from kstats.recording.choose import Choice
@@ -99,7 +100,7 @@ def run(words: list[str]) -> int:
     view = _view(args)
     entries = _entries(args.map_entries)
 
-    def measured(exits: PerThread, host: Host, directory: Directory) -> Counting:
+    def measured(exits: Exits, host: Host, directory: Directory) -> Counting:
         return latency.counting(args, exits, _axes(args), lambda: _sleepers(host, directory))
 
     def live() -> Collector:
@@ -118,7 +119,7 @@ def collect(
     args: argparse.Namespace,
     probe: str | None = None,
     entries: int = MORE_THREADS,
-    measured: Callable[[PerThread, Host, Directory], Counting] | None = None,
+    measured: Callable[[Exits, Host, Directory], Counting] | None = None,
 ) -> Collector:
     """A collector of the threads that the options choose, on this host.
 
@@ -130,9 +131,10 @@ def collect(
     target = Target.find(host, probe=probe)
     if args.reason is not None:
         options.reasons(args.reason, [target.source.isa])
-    exits = target.per_thread(wanted, entries)
+    threads = target.per_thread(wanted, entries)
+    exits: Exits = threads
     if args.detail is not None:
-        return Collector(*target.telling(args.detail, exits), directory)
+        target, exits = target.telling(args.detail, threads)
     return Collector(target, measured(exits, host, directory) if measured else exits, directory)
 
 
@@ -144,7 +146,7 @@ def _view(args: argparse.Namespace, by: tuple[str, ...] = ()) -> ExactingView:
     """What shows what the options ask for; ``by`` are other axes than they do."""
     if args.detail is not None:
         details.check(args.detail)
-        latency.refuse(args, "--detail")
+        latency.refuse_detail(args)
     by = by or _axes(args)
     top = None if args.top is None else options.times(args.top, "--top", "see all rows")
     view = latency.view(args, by, top) or ExitsView(_view_options(args, by, top))

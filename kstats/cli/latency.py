@@ -9,15 +9,12 @@ import sys
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
 
-import attrs
-
 from kstats import durations
 from kstats.cli import reporting
-from kstats.collector.latency import Latencies
+from kstats.collector.latency import Exits, Latencies
 from kstats.collector.live import Collector, Counting
 from kstats.collector.slow import SlowExits
 from kstats.collector.spent import Spending
-from kstats.collector.threads import PerThread
 from kstats.errors import UsageError
 from kstats.model import Sample
 from kstats.recording.choose import Choice
@@ -50,10 +47,12 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
     add("--time", action="store_true", help=text)
 
 
-def refuse(args: argparse.Namespace, option: str) -> None:
-    """Raises UsageError if an option about time is given beside ``option``."""
-    if args.latency or args.histogram or args.time or args.slower_than is not None:
-        raise UsageError(f"how long exits take is not told by {option}", "leave out one of them")
+def refuse_detail(args: argparse.Namespace) -> None:
+    """Raises UsageError if an option about time is given that details cannot be told with."""
+    if args.time or args.slower_than is not None:
+        what = "--time" if args.time else "--slower-than"
+        hint = "leave out one of them, or take --latency or --histogram"
+        raise UsageError(f"{what} is not told by --detail", hint)
 
 
 def view(args: argparse.Namespace, by: tuple[str, ...], top: int | None) -> ExactingView | None:
@@ -69,7 +68,7 @@ def view(args: argparse.Namespace, by: tuple[str, ...], top: int | None) -> Exac
     sort = args.sort or "total"
     if sort not in (*SORTS, *by):
         raise UsageError(f"cannot sort by {sort!r}", f"sort by {', '.join((*SORTS, *by))}")
-    options = Options(by=by, top=top, sort=sort, rate=args.rate)
+    options = Options(by=by, top=top, sort=sort, rate=args.rate, detail=args.detail)
     if args.histogram:
         return HistogramView(options, bars=_bars() if args.format == "table" else 0)
     return LatencyView(options)
@@ -110,7 +109,7 @@ def _bars() -> int:
 
 def counting(
     args: argparse.Namespace,
-    exits: PerThread,
+    exits: Exits,
     by: Sequence[str],
     sleepers: Callable[[], Mapping[int, bool]] = dict,
 ) -> Counting:
@@ -118,7 +117,7 @@ def counting(
 
     ``sleepers`` finds vCPUs that sleep when it begins (:func:`kstats.collector.spent.asleep`).
     """
-    both = attrs.evolve(exits, entries=True)
+    both = exits.with_entries()
     if args.time:
         return Spending(both, both, sleepers)
     if args.slower_than is not None:

@@ -127,8 +127,9 @@ class Replay:
 
 
 def _recorded(need: str) -> tuple[str, str]:
-    kind = need.removesuffix(" details")
-    details = need, f"kstats exits --detail {kind} --record FILE"
+    kind, _, what = need.rpartition(" ")
+    latency = " --latency" if what == "latency" else ""
+    details = need, f"kstats exits --detail {kind}{latency} --record FILE"
     return _RECORDED.get(need, details)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 from importlib.resources.abc import Traversable
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import attrs
 
 from kstats.arch.base import ExitSource, Probe
 from kstats.arch.details import DetailSource
-from kstats.collector import program, threads
+from kstats.collector import percpu, program, threads
 from kstats.collector.loader import Attachment, Loaded
 from kstats.errors import BackendError, UsageError
 from kstats.model import Code, DetailPlace, Place, Sample
@@ -82,6 +82,25 @@ class PerThreadWithDetails:
     source: DetailSource
     file: Traversable | None
     btf: ClassVar = ()
+
+    @property
+    def detail(self) -> str:
+        """The kind of detail that is counted."""
+        return self.source.name
+
+    @property
+    def layout(self) -> percpu.Layout:
+        """What exits are counted by beside that."""
+        return self.exits.layout
+
+    @property
+    def wanted(self) -> threads.Filter:
+        """The threads that are counted."""
+        return self.exits.wanted
+
+    def with_entries(self) -> Self:
+        """The same, and entries."""
+        return attrs.evolve(self, exits=self.exits.with_entries())
 
     @property
     def files(self) -> Sequence[str]:

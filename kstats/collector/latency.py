@@ -6,16 +6,16 @@ import ctypes
 import struct
 from array import array
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 
 from kstats.arch.base import BtfField
-from kstats.collector import threads
+from kstats.collector import details, threads
 from kstats.collector.bpf import Map
 from kstats.collector.loader import Attachment, Loaded
 from kstats.histogram import SUB_BITS, SUB_BUCKETS, Histogram, bounds
-from kstats.model import Code, Place, Sample
+from kstats.model import Code, Sample
 
 OPEN_EXITS = 16384
 """Threads whose exits can be timed at once."""
@@ -29,14 +29,18 @@ ON_END = Attachment("sched_process_exit", "on_thread_end", "raw")
 
 _ENDED = 2**64 - 1
 _THREAD = 8  # bytes of a key
-_OPEN = struct.Struct("=3Q")
+_BEGAN = struct.Struct("=Q")  # of an exit that has not ended
 _KEY = struct.Struct("=QQiI")
+_KEY_WITH_DETAIL = struct.Struct("=QQiIQ")
 _VALUE = struct.Struct(f"={SUB_BUCKETS + 3}Q")
 _TOTAL, _MINIMUM, _MAXIMUM = range(SUB_BUCKETS, SUB_BUCKETS + 3)
 _ZERO = (0,) * (SUB_BUCKETS + 3)
 
-Power: TypeAlias = tuple[int, int, int, int]
-"""(thread, code, cpu, power of two)."""
+Power: TypeAlias = tuple[int, ...]
+"""(thread, code, cpu, power of two), and the detail where exits are told apart by one."""
+
+Exits: TypeAlias = threads.PerThread | details.PerThreadWithDetails
+"""What counts the exits that are timed."""
 
 Values: TypeAlias = Mapping[Power, tuple[int, ...]]
 """Running totals: the power's buckets, then total, minimum and maximum."""
@@ -46,7 +50,7 @@ Values: TypeAlias = Mapping[Power, tuple[int, ...]]
 class Snapshot:
     """Running totals since the program was attached."""
 
-    base: threads.Snapshot
+    base: Any
     values: Values
     untimed: int
 
@@ -54,9 +58,12 @@ class Snapshot:
 class Reader:
     """Takes snapshots: three system calls more than counting by thread."""
 
-    def __init__(self, loaded: Loaded, base: threads.Reader, cpus: int) -> None:
-        """``base`` reads the counts, on so many CPUs."""
+    def __init__(
+        self, loaded: Loaded, base: threads.Reader | details.Reader, key: struct.Struct, cpus: int
+    ) -> None:
+        """``base`` reads the counts, on so many CPUs; ``key`` is that of a power of two."""
         self._base = base
+        self._key = key
         self._open_exits = loaded.maps["open_exits"]
         self._latencies = loaded.maps["latencies"]
         self._untimed = loaded.maps["untimed"]
@@ -65,10 +72,12 @@ class Reader:
     def snapshot(self) -> Snapshot:
         """The totals now."""
         # Those that have ended change no more; what they leave is read once and forgotten.
-        ended = {key for key, value in self._open_exits.items() if _OPEN.unpack(value)[0] == _ENDED}
+        ended = {
+            key for key, value in self._open_exits.items() if _BEGAN.unpack_from(value)[0] == _ENDED
+        }
         # Before the counts: what is timed has been counted when those are read.
         latencies = self._latencies.items()
-        values = {_KEY.unpack(key): _VALUE.unpack(value) for key, value in latencies}
+        values = {self._key.unpack(key): _VALUE.unpack(value) for key, value in latencies}
         for key, _ in latencies:
             if key[:_THREAD] in ended:
                 self._latencies.delete(key)
@@ -89,11 +98,12 @@ def per_cpu_sum(counter: Map, cpus: int) -> int:
 class Latencies:
     """Counts exits by thread, and measures how long they take.
 
-    ``base`` must count entries as well. With ``by_cpu``, they are measured by the CPU where the
+    ``base`` must count entries as well; if it counts details, only what tells them is timed, and
+    by them. With ``by_cpu``, they are measured by the CPU where the
     guest was left, too, which takes a place for each.
     """
 
-    base: threads.PerThread
+    base: Exits
     by_cpu: bool = False
     open_exits: int = OPEN_EXITS
     latencies: int = LATENCIES
@@ -126,7 +136,7 @@ class Latencies:
     @property
     def counted(self) -> tuple[str, ...]:
         """Which fields of its samples are counted, and whether by thread."""
-        return (*self.base.counted, "latency")
+        return (*self.base.counted, f"{self._kind} latency" if self._kind else "latency")
 
     @property
     def defines(self) -> dict[str, int]:
@@ -140,24 +150,32 @@ class Latencies:
 
     def reader(self, loaded: Loaded) -> Reader:
         """What takes the snapshots."""
-        return Reader(loaded, self.base.reader(loaded), len(self.base.layout.cpus))
+        key = _KEY_WITH_DETAIL if self._kind else _KEY
+        return Reader(loaded, self.base.reader(loaded), key, len(self.base.layout.cpus))
 
     def sample(self, before: Snapshot, now: Snapshot, online: tuple[int, ...]) -> Sample:
         """What was counted and measured between two snapshots."""
-        return attrs.evolve(
-            self.base.sample(before.base, now.base, online),
-            latency=self._latency(before.values, now.values),
-            untimed=now.untimed - before.untimed,
-        )
+        sample = self.base.sample(before.base, now.base, online)
+        sample = attrs.evolve(sample, untimed=now.untimed - before.untimed)
+        latency = self._latency(before.values, now.values)
+        if self._kind:
+            return attrs.evolve(sample, detail_latency={self._kind: latency})
+        return attrs.evolve(sample, latency=latency)
 
-    def _latency(self, before: Values, now: Values) -> dict[Code, dict[Place, Histogram]]:
-        latency: dict[Code, dict[Place, Histogram]] = {}
+    @property
+    def _kind(self) -> str | None:
+        return self.base.detail
+
+    def _latency(self, before: Values, now: Values) -> dict[Code, dict[Any, Histogram]]:
+        """By code, then by :data:`Place` or :data:`DetailPlace`."""
+        latency: dict[Code, dict[Any, Histogram]] = {}
         for key, values in now.items():
-            grown = _grown(key[-1], before.get(key, _ZERO), values)
+            thread, code, cpu, power, *detail = key
+            grown = _grown(power, before.get(key, _ZERO), values)
             if grown.buckets:
-                thread, code, cpu, _ = key
                 places = latency.setdefault((self.base.layout.isa, code), {})
-                places[cpu, thread] = places.get((cpu, thread), Histogram()) + grown
+                place = cpu, thread, *detail
+                places[place] = places.get(place, Histogram()) + grown
         return latency
 
 

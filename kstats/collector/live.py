@@ -299,6 +299,11 @@ def _counted(sample: Sample) -> set[int]:
     """The threads that counted anything."""
     at: list[Iterable[Place]] = [*sample.exits.values(), *sample.events.values()]
     at += (sample.latency or {}).values()
+    at += (
+        [place[:2] for place in places]
+        for latencies in sample.detail_latency.values()
+        for places in latencies.values()
+    )
     at.append([exit_.place for exit_ in sample.slow])
     counted = {thread for places in at for _, thread in places if thread}
     return counted | (sample.spent or {}).keys()

@@ -12,9 +12,8 @@ import attrs
 from kstats import arch as arches
 from kstats.arch import lookup
 from kstats.arch.base import BtfField, Category
-from kstats.collector.latency import ENDS, ON_END, Latencies, per_cpu_sum
+from kstats.collector.latency import ENDS, ON_END, Exits, Latencies, per_cpu_sum
 from kstats.collector.loader import Attachment, Loaded
-from kstats.collector.threads import PerThread
 from kstats.host import Host
 from kstats.model import Sample, Spent
 from kstats.vms.identity import Thread
@@ -174,8 +173,8 @@ class Spending:
     ``sleepers`` finds those that sleep when it begins (:func:`asleep`): they may have no event.
     """
 
-    base: PerThread | Latencies
-    threads: PerThread
+    base: Exits | Latencies
+    threads: Exits
     sleepers: Callable[[], Mapping[int, bool]] = dict
     spents: int = SPENTS
 

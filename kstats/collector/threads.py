@@ -6,7 +6,7 @@ import ctypes
 import struct
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import attrs
 
@@ -127,6 +127,11 @@ class PerThread:
     entries: bool = False
     maps: ClassVar = (*percpu.PerCpu.maps, "threads", "more_threads")
     btf: ClassVar = ()
+    detail: ClassVar[str | None] = None
+
+    def with_entries(self) -> Self:
+        """The same, and entries."""
+        return attrs.evolve(self, entries=True)
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -94,6 +94,7 @@ def _only(sample: Sample, numbers: set[int]) -> Sample:
         latency=latency and {code: at for code, at in _at(latency, numbers).items() if at},
         slow=tuple(exit_ for exit_ in sample.slow if exit_.place[1] in numbers),
         details={kind: _told(at, numbers) for kind, at in sample.details.items()},
+        detail_latency={kind: _told(at, numbers) for kind, at in sample.detail_latency.items()},
         spent=spent and {number: s for number, s in spent.items() if number in numbers},
     )
 
@@ -106,8 +107,8 @@ def _at(mapping: Mapping[Any, Mapping[Place, T]], numbers: set[int]) -> dict[Any
 
 
 def _told(
-    mapping: Mapping[Code, Mapping[DetailPlace, int]], numbers: set[int]
-) -> dict[Code, dict[DetailPlace, int]]:
+    mapping: Mapping[Code, Mapping[DetailPlace, T]], numbers: set[int]
+) -> dict[Code, dict[DetailPlace, T]]:
     return {
         code: {place: n for place, n in at.items() if place[1] in numbers}
         for code, at in mapping.items()

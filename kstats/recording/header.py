@@ -105,7 +105,8 @@ class Header:
         kstats: Version of the kstats that recorded.
         interval: Seconds between samples as asked for; None if there was no such thing.
         counted: What was counted: ``entries``, ``exits``, ``threads`` (exits by thread),
-            ``msr details`` and so on. What is not among them was not looked at; it is not zero.
+            ``msr details``, ``msr latency`` and so on. What is not among them was not looked at;
+            it is not zero.
     """
 
     arch: str

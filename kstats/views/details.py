@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from kstats import arch as arches
 from kstats.arch.details import UNTOLD, Detail
 from kstats.errors import UsageError
+from kstats.histogram import Histogram
 from kstats.model import Code, DetailPlace, Place, Sample
 
 AXIS = "detail"
@@ -32,11 +33,27 @@ def exits(sample: Sample, kind: str) -> Iterator[tuple[Code, Mapping[tuple[Place
         counts: Counter[tuple[Place, str]] = Counter()
         rest = Counter(places)
         for (cpu, thread, number), n in _counts(sample, kind, code).items():
-            text = UNKEPT if number == UNTOLD else detail.text(number)
-            counts[(cpu, thread), text] += n
+            counts[(cpu, thread), _text(detail, number)] += n
             rest[cpu, thread] -= n
         counts.update({(place, UNKEPT): n for place, n in rest.items()})
-        yield code, counts
+        yield code, +counts  # without zeros
+
+
+def latencies(
+    sample: Sample, kind: str
+) -> Iterator[tuple[Code, Mapping[tuple[Place, str], Histogram]]]:
+    """Of each code that tells ``kind``, how long exits took by place and by what they told."""
+    for code, places in sample.detail_latency.get(kind, {}).items():
+        if detail := _telling(code, kind):
+            found: dict[tuple[Place, str], Histogram] = {}
+            for (cpu, thread, number), latency in places.items():
+                key = (cpu, thread), _text(detail, number)
+                found[key] = found.get(key, Histogram()) + latency
+            yield code, found
+
+
+def _text(detail: Detail, number: int) -> str:
+    return UNKEPT if number == UNTOLD else detail.text(number)
 
 
 def _telling(code: Code, kind: str) -> Detail | None:
@@ -54,6 +71,11 @@ def unkept(sample: Sample, kind: str) -> int:
     codes = [code for code in sample.exits if _telling(code, kind)]
     counted = sum(sum(sample.exits[code].values()) for code in codes)
     return counted - sum(sum(_counts(sample, kind, code).values()) for code in codes)
+
+
+def figures(sample: Sample, kind: str | None) -> tuple[tuple[str, int], ...]:
+    """The gap of a view that shows ``kind``; of one that shows none, none."""
+    return (("unkept", unkept(sample, kind)),) if kind else ()
 
 
 def notes(sample: Sample, kind: str) -> tuple[str, ...]:

@@ -114,7 +114,7 @@ class ExitsView:
             unit="per_second" if self._options.rate else "count",
             headings=(*headings(by), COUNT, SHARE),
             rows=tuple(Row((*key, n * scale, 100 * n / total)) for key, n in shown),
-            gaps=(*gaps.figures(sample), *_unkept(sample, detail)),
+            gaps=(*gaps.figures(sample), *details.figures(sample, detail)),
             notes=(
                 *gaps.notes(sample),
                 *(gaps.unattributed(sample) if "threads" in self.needs else ()),
@@ -141,10 +141,6 @@ def count_by(sample: Sample, by: Sequence[str], detail: str | None = None) -> Co
 def _exits(sample: Sample) -> Iterator[tuple[Code, Mapping[tuple[Place, Cell], int]]]:
     for code, places in sample.exits.items():
         yield code, {(place, None): n for place, n in places.items()}
-
-
-def _unkept(sample: Sample, detail: str | None) -> tuple[tuple[str, int], ...]:
-    return (("unkept", details.unkept(sample, detail)),) if detail else ()
 
 
 class Keys:

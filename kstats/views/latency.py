@@ -10,9 +10,9 @@ import attrs
 from kstats import arch as arches
 from kstats.arch.base import Category
 from kstats.histogram import SUB_BITS, Histogram, bounds
-from kstats.model import Code, Sample
+from kstats.model import Code, Place, Sample
 from kstats.table import Cell, Heading, Row, Table, Unit
-from kstats.views import gaps
+from kstats.views import details, gaps
 from kstats.views.exits import COUNT, Key, Keys, comparable, headings, threads_needed
 
 IDLE = "(idle)"
@@ -48,12 +48,23 @@ class Options:
         top: At most this many rows; one more has the sum of the others.
         sort: One of :data:`SORTS` (the largest first), or of ``by`` (ascending).
         rate: Counts and totals per second of time that really passed.
+        detail: Only exits that can tell this kind of detail, and one more axis: ``detail``.
     """
 
     by: tuple[str, ...] = ("vm", "vcpu", "reason")
     top: int | None = None
     sort: str = "total"
     rate: bool = False
+    detail: str | None = None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What samples must have been made of, besides exits."""
+        kind = self.detail
+        return (
+            *((f"{kind} details", f"{kind} latency") if kind else ("latency",)),
+            *threads_needed(self.by),
+        )
 
 
 @attrs.frozen
@@ -87,30 +98,43 @@ class Measured:
     idle: Exits
 
     @classmethod
-    def of(cls, sample: Sample, by: tuple[str, ...]) -> Measured:
-        """What a sample has."""
+    def of(cls, sample: Sample, by: tuple[str, ...], detail: str | None = None) -> Measured:
+        """What a sample has; with ``detail``, of exits whose code is known and tells that."""
         keys = Keys(sample, by)
         busy: dict[Key, Exits] = {}
         idle = Exits()
-        for code, place, exits in _all(sample):
+        for code, place, told, exits in _told(sample, detail) if detail else _all(sample):
             if is_idle(code):
                 idle += exits
             else:
-                key = keys.of(code, place)
+                key = keys.of(code, place, told)
                 busy[key] = busy.get(key, Exits()) + exits
-        for cpu, n in sample.lost.items():
+        for cpu, n in {}.items() if detail else sample.lost.items():
             key = keys.of_cpu(cpu)
             busy[key] = busy.get(key, Exits()) + Exits(n)
         return cls(busy, idle)
 
 
-def _all(sample: Sample) -> Iterator[tuple[Code, tuple[int, int], Exits]]:
+_Some = Iterator[tuple[Code, Place, Cell, Exits]]
+"""Exits by code, place and what more they told."""
+
+
+def _all(sample: Sample) -> _Some:
     for code, places in sample.exits.items():
         for place, n in places.items():
-            yield code, place, Exits(n)
+            yield code, place, None, Exits(n)
     for code, latencies in (sample.latency or {}).items():
         for place, latency in latencies.items():
-            yield code, place, Exits(0, latency)
+            yield code, place, None, Exits(0, latency)
+
+
+def _told(sample: Sample, detail: str) -> _Some:
+    for code, counts in details.exits(sample, detail):
+        for (place, told), n in counts.items():
+            yield code, place, told, Exits(n)
+    for code, latencies in details.latencies(sample, detail):
+        for (place, told), latency in latencies.items():
+            yield code, place, told, Exits(0, latency)
 
 
 def is_idle(code: Code) -> bool:
@@ -128,12 +152,12 @@ class LatencyView:
     @property
     def needs(self) -> tuple[str, ...]:
         """What samples must have been made of, besides exits."""
-        return ("latency", *threads_needed(self._options.by))
+        return self._options.needs
 
     def table(self, sample: Sample) -> Table:
         """The report on one sample. Its rows sum to all exits counted."""
         by = self._options.by
-        measured = Measured.of(sample, by)
+        measured = Measured.of(sample, by, self._options.detail)
         whole = sum(exits.latency.total for exits in measured.busy.values())
         scale = 1 / sample.elapsed if self._options.rate and sample.elapsed else 1
         rows = [
@@ -150,8 +174,8 @@ class LatencyView:
             headings=(*headings(by), COUNT, *TIMES),
             rows=tuple(rows),
             names=len(by),
-            gaps=_figures(sample),
-            notes=_notes(sample),
+            gaps=_figures(sample, self._options.detail),
+            notes=_notes(sample, self._options.detail),
         )
 
 
@@ -184,12 +208,12 @@ def _ordered(busy: Mapping[Key, Exits], options: Options) -> list[tuple[Key, Exi
     return sorted(busy.items(), key=rank)
 
 
-def _figures(sample: Sample) -> tuple[tuple[str, int], ...]:
-    return (*gaps.figures(sample), ("untimed", sample.untimed))
+def _figures(sample: Sample, detail: str | None) -> tuple[tuple[str, int], ...]:
+    return (*gaps.figures(sample), *details.figures(sample, detail), ("untimed", sample.untimed))
 
 
-def _notes(sample: Sample) -> tuple[str, ...]:
-    notes = gaps.notes(sample)
+def _notes(sample: Sample, detail: str | None) -> tuple[str, ...]:
+    notes = (*gaps.notes(sample), *(details.notes(sample, detail) if detail else ()))
     if sample.untimed:
         said = "exits whose end was not seen, or found no room: counted, but not timed"
         notes = (*notes, f"{sample.untimed} {said}")
@@ -207,12 +231,12 @@ class HistogramView:
     @property
     def needs(self) -> tuple[str, ...]:
         """What samples must have been made of, besides exits."""
-        return ("latency", *threads_needed(self._options.by))
+        return self._options.needs
 
     def table(self, sample: Sample) -> Table:
         """The report on one sample; idle exits come last."""
         by = self._options.by
-        measured = Measured.of(sample, by)
+        measured = Measured.of(sample, by, self._options.detail)
         shown = _shown(measured.busy, self._options)
         shown.append((_named(IDLE, by), measured.idle))
         scale = 1 / sample.elapsed if self._options.rate and sample.elapsed else 1
@@ -226,8 +250,8 @@ class HistogramView:
                 Row((*key, *cells)) for key, exits in shown for cells in self._cells(exits, scale)
             ),
             names=len(by),
-            gaps=_figures(sample),
-            notes=_notes(sample),
+            gaps=_figures(sample, self._options.detail),
+            notes=_notes(sample, self._options.detail),
         )
 
     def _headings(self) -> tuple[Heading, ...]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import TypeVar
 
 import attrs
 
-from kstats.histogram import Histogram
-from kstats.model import Code, Place, Sample
+from kstats.model import Code, Sample
 from kstats.table import Table
 from kstats.views import ExactingView
+
+T = TypeVar("T")
 
 
 class Only:
@@ -30,14 +32,13 @@ class Only:
         return self._view.table(
             attrs.evolve(
                 sample,
-                exits={code: at for code, at in sample.exits.items() if code in self._codes},
-                latency=self._latency(sample),
+                exits=self._of(sample.exits),
+                latency=None if sample.latency is None else self._of(sample.latency),
+                detail_latency={kind: self._of(at) for kind, at in sample.detail_latency.items()},
                 slow=tuple(exit_ for exit_ in sample.slow if exit_.code in self._codes),
                 lost={},
             )
         )
 
-    def _latency(self, sample: Sample) -> dict[Code, Mapping[Place, Histogram]] | None:
-        if sample.latency is None:
-            return None
-        return {code: at for code, at in sample.latency.items() if code in self._codes}
+    def _of(self, by_code: Mapping[Code, T]) -> dict[Code, T]:
+        return {code: at for code, at in by_code.items() if code in self._codes}

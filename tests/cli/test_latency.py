@@ -52,6 +52,10 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
         ("--time --reason io", "--time is not told by reason"),
         ("--time --latency", "argument --latency: not allowed with argument --time"),
         ("--reason colour", "no exit is called 'colour'"),
+        ("--time --detail msr", "--time is not told by --detail"),
+        ("--slower-than 1ms --detail io", "--slower-than is not told by --detail"),
+        ("--latency --detail port", "there is no detail 'port'"),
+        ("--latency --by detail", "detail of what?"),
     ],
 )
 def test_slips(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,6 +69,8 @@ def test_slips(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> Non
         "--latency --by cpu,reason --sort p99 --top 5 --rate 1 2",
         "--latency --sort reason --by reason",
         "--histogram --reason npf,0x7b -o json 5",
+        "--latency --detail msr --by reason,detail --sort detail 5",
+        "--histogram --detail io 5",
         "--slower-than 1.5ms --by vm,reason --reason EPT_VIOLATION 5",
         "--time --by vm,vcpu,pid,tid 1",
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from kstats.arch.details import UNTOLD, Access, DetailEvent, DetailSource, Parts
 from kstats.arch.x64 import X64
 from kstats.collector import details, threads
 from kstats.collector.details import PerThreadWithDetails, Snapshot
+from kstats.collector.latency import Latencies
 from kstats.collector.live import Collector
 from kstats.errors import BackendError, UsageError
 from kstats.model import DetailPlace, Sample
@@ -119,10 +121,13 @@ def count_with(tmp_path: Path, _pinned: None) -> Iterator[Callable[..., Collecto
     file = tmp_path / "tones.c"
     file.write_text(TONES, encoding="utf-8")
 
-    def make(way: DetailSource = LATER, room: int = 64) -> Collector:
+    def make(
+        way: DetailSource = LATER, room: int = 64, *, timed: bool = False, by_cpu: bool = False
+    ) -> Collector:
         machine = target()
-        exits = attrs.evolve(machine.per_thread(), more_threads=room)
-        made.append(Collector(machine, PerThreadWithDetails(exits, way, file)))
+        exits = attrs.evolve(machine.per_thread(), more_threads=room, entries=timed)
+        counting = PerThreadWithDetails(exits, way, file)
+        made.append(Collector(machine, Latencies(counting, by_cpu=by_cpu) if timed else counting))
         return made[-1]
 
     yield make
@@ -201,3 +206,53 @@ def test_no_room_loses_the_detail_and_not_the_exit(count_with: Callable[..., Col
     kept = Counter({read(tone): 1 for tone in range(1, 9)})
     assert kept <= told.pop(1)  # the kernel has a spare place or two for each CPU
     assert sum(at.total() for at in told.values()) < 100
+
+
+def lasting(collector: Collector, code: int, tone: int, seconds: float, later: int = 0) -> None:
+    """An exit, what it tells ``later``, and an entry after so long."""
+    exit_(collector, code, tone)
+    if later:
+        tell(collector, later)
+    time.sleep(seconds)
+    kernel.fire_here(collector.loaded.programs["on_entry"])
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("by_cpu", [False, True])
+def test_exits_take_as_long_as_they_take_by_what_they_tell(
+    count_with: Callable[..., Collector],
+    by_cpu: bool,  # noqa: FBT001 - data
+) -> None:
+    collector = count_with(timed=True, by_cpu=by_cpu)
+    for tone, seconds in ((440, 0.02), (440, 0.03), (880, 0.001)):
+        lasting(collector, 1, tone, seconds)
+    lasting(collector, 3, 0, 0.01, later=220)
+    lasting(collector, 99, 440, 0.001)  # tells nothing
+    exit_(collector, 1, 660)  # has not ended
+    got = collector.sample()
+    args = collector.loaded.defines["TONE_ARGS"]
+    cpu = 0 if by_cpu else -1
+    took = got.detail_latency["tone"]
+    assert {code: set(at) for (_, code), at in took.items()} == {
+        1: {(cpu, me(), read(440)), (cpu, me(), read(880))},
+        3: {(cpu, me(), Parts(Access.WRITE, args, 220).detail)},
+    }
+    slow, quick = (took["native", 1][cpu, me(), read(tone)] for tone in (440, 880))
+    assert (slow.count, quick.count) == (2, 1)
+    assert slow.total >= 50_000_000
+    assert slow.minimum >= 20_000_000
+    assert 1_000_000 <= quick.total < slow.total
+    assert (got.latency, got.untimed) == (None, 0)
+    assert got.details["tone"]["native", 1][0, me(), read(660)] == 1
+
+
+@pytest.mark.root
+def test_an_entry_does_not_end_an_exit_before_the_last(
+    count_with: Callable[..., Collector],
+) -> None:
+    """Some kernels enter the guest in silence: whatever exits next, told or not, came later."""
+    collector = count_with(timed=True)
+    exit_(collector, 1, 440)
+    lasting(collector, 99, 0, 0.001)
+    got = collector.sample()
+    assert (got.detail_latency["tone"], got.untimed) == ({}, 1)

@@ -88,6 +88,9 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 }
 
 VCPUS = 2
+TIMED = "mmio"
+DELAY = 2_000_000
+"""Nanoseconds that the VMM takes for an access to its device."""
 
 
 @attrs.frozen
@@ -120,12 +123,14 @@ def seen(bed: Bed, host: Host) -> Iterator[Seen]:
     with ExitStack() as stack:
         words = ("--by", "tid,reason,detail", "--detail")
         watches = {
-            kind: stack.enter_context(watching(host, "exits", *words, kind))
+            kind: stack.enter_context(
+                watching(host, "exits", *(["--latency"] * (kind == TIMED)), *words, kind)
+            )
             for kind in KINDS[bed.recipe]
         }
         wait_attached(*watches.values())
         options = ("--vcpus", str(VCPUS), "--cpu", f"0,{bed.pinned}")
-        load = ("--workload", _ISA_LOADS[bed.isa])
+        load = ("--delay", str(DELAY // 1000), "--workload", _ISA_LOADS[bed.isa])
         with guest(host, *options, *load) as report:
             reports = {kind: only(watch.stop()) for kind, watch in watches.items()}
         (vm,) = report["vms"]
@@ -169,6 +174,21 @@ def test_the_sum_is_that_of_the_reasons_that_tell(bed: Bed, seen: Seen, vcpu: in
     for kind in KINDS[bed.recipe]:
         reasons = seen.reasons(kind, vcpu)
         assert reasons == Counter({name: exits[bed.isa, name] for name in reasons}), kind
+
+
+@in_all
+def test_each_takes_as_long_as_the_vmm(bed: Bed, seen: Seen) -> None:
+    for vcpu in range(VCPUS):
+        device = hex(
+            layout(workloads.parse(_ISA_LOADS[bed.isa]), VCPUS).windows[vcpu].device + 0x10
+        )
+        rows = [row for row in seen.reports[TIMED]["rows"] if device in row["detail"]]
+        assert sum(row["count"] for row in rows) == 53
+        for row in rows:
+            assert row["min_ns"] >= DELAY
+            assert row["total_ns"] >= row["count"] * DELAY
+            assert row["min_ns"] <= row["p50_ns"] <= row["max_ns"]
+    assert seen.reports[TIMED]["untimed"] == 0
 
 
 @in_all

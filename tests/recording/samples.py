@@ -48,6 +48,9 @@ EXTRAS = st.fixed_dictionaries(
         "slow": st.lists(_SLOW, max_size=2).map(tuple),
         "untold": _NUMBERS,
         "details": _few(st.sampled_from(("msr", "io")), _few(_CODES, _few(_TOLD, _NUMBERS))),
+        "detail_latency": _few(
+            st.sampled_from(("msr", "io")), _few(_CODES, _few(_TOLD, _HISTOGRAMS))
+        ),
         "spent": st.none() | _few(_NUMBERS, _SPENT),
     }
 )

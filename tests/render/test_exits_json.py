@@ -25,9 +25,12 @@ VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 VIEWS: list[View] = [
     ExitsView(ExitsOptions(AXES, top=3)),
     ExitsView(ExitsOptions(("reason",), rate=True)),
+    ExitsView(ExitsOptions((*AXES, "detail"), detail="msr")),
     LatencyView(Options(AXES, top=3)),
     LatencyView(Options(("cpu",), rate=True)),
+    LatencyView(Options(("reason", "detail"), detail="io")),
     HistogramView(Options(("vm", "reason"))),
+    HistogramView(Options(("detail",), detail="msr")),
     SlowView(AXES),
     SpentView(THREAD_AXES),
 ]

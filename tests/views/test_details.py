@@ -10,10 +10,14 @@ import pytest
 
 from kstats.arch.details import UNTOLD, Access, Parts
 from kstats.errors import UsageError
+from kstats.histogram import Histogram
 from kstats.model import Code, DetailPlace, Sample
 from kstats.table import Cell, Table
 from kstats.views import details
 from kstats.views.exits import ExitsView, Options, parse_axes
+from kstats.views.latency import HistogramView, LatencyView
+from kstats.views.latency import Options as TimeOptions
+from kstats.views.only import Only
 from tests.samples import sample
 
 READ, WRITE, HLT = ("vmx", 31), ("vmx", 32), ("vmx", 12)
@@ -113,3 +117,45 @@ def test_kinds_are_those_of_any_isa() -> None:
     with pytest.raises(UsageError, match="there is no detail 'port'") as caught:
         details.check("port")
     assert "io (I/O ports), mmio" in caught.value.hint
+
+
+LATENCY = {
+    READ: {
+        (-1, ME, EFER): Histogram.of([1000, 2000]),
+        (-1, HER, EFER): Histogram.of([3000]),
+        (-1, ME, UNTOLD): Histogram.of([500]),
+    },
+    WRITE: {(-1, ME, DEADLINE): Histogram.of([6000])},
+}
+
+
+def timed() -> Sample:
+    return attrs.evolve(happened(ALL), detail_latency={"msr": LATENCY}, untimed=2)
+
+
+def test_how_long_they_take_is_told_by_detail() -> None:
+    view = LatencyView(TimeOptions(parse_axes("reason,detail", detail=True), detail="msr"))
+    shown = view.table(timed())
+    wanted = ("count", "total_ns", "share", "min_ns", "mean_ns", "max_ns")
+    at = [[heading.key for heading in shown.headings].index(key) for key in wanted]
+    assert [(row.cells[:2], *[row.cells[i] for i in at]) for row in shown.rows] == [
+        (("MSR_READ", "read MSR_EFER(0xc0000080)"), 12, 6000, 48.0, 1000, 2000, 3000),
+        (("MSR_WRITE", "write MSR_IA32_TSC_DEADLINE(0x6e0)"), 5, 6000, 48.0, 6000, 6000, 6000),
+        (("MSR_READ", "?"), 0, 500, 4.0, 500, 500, 500),
+    ]
+    assert dict(shown.gaps) | {"unkept": 0, "untimed": 2} == dict(shown.gaps)
+    assert view.needs == ("msr details", "msr latency")
+
+
+def test_a_histogram_is_told_by_detail() -> None:
+    view = HistogramView(TimeOptions(("tid", "detail"), detail="msr"))
+    buckets = [row.cells for row in view.table(timed()).rows if row.cells[0] == 9]
+    assert [(row[1], row[-1]) for row in buckets] == [("read MSR_EFER(0xc0000080)", 1)]
+
+
+def test_only_some_reasons_are_shown_of_them_too() -> None:
+    view = LatencyView(TimeOptions(("detail",), detail="msr"))
+    shown = Only(view, {WRITE}).table(timed())
+    assert [row.cells[:3] for row in shown.rows] == [
+        ("write MSR_IA32_TSC_DEADLINE(0x6e0)", 5, 6000)
+    ]
