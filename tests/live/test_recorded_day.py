@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from kstats import recording
 from tests.hosts import Host
 from tests.live.conftest import beds
-from tests.live.guests import guest
+from tests.live.guests import VMM, guest
 from tests.live.kstats import ATTACHED
 
 pytestmark = [
@@ -48,4 +49,42 @@ def test_a_day_of_a_host_is_recorded(host: Host, tmp_path: Path) -> None:
     assert len({t.pid for s in samples for t in s.threads.values()}) == 2
     jumps = [b.time - a.time for a, b in pairwise(samples)]
     assert [round(jump / 3600) for jump in jumps if abs(jump) > 3000] == [2, -2]
+    assert all(0 < sample.elapsed < 5 for sample in samples)
+
+
+LAPS, PERIOD = 12, 0.5
+SUSPEND = "echo core > /sys/power/pm_test && echo mem > /sys/power/state"
+"""Suspends all but the firmware: tasks, devices, other CPUs, clocks. It is back after 5 s."""
+
+CLOCKS = """python3 -c '
+import time
+print(time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic())'"""
+
+
+def asleep(host: Host) -> float:
+    """Seconds that the host was suspended since it booted."""
+    return float(host.run(CLOCKS).check().stdout)
+
+
+def test_a_host_that_is_suspended_is_recorded(host: Host, tmp_path: Path) -> None:
+    """Nothing is lost of a guest that is running; the time asleep is in no rate."""
+    steps = ("--laps", str(LAPS), "--period", str(PERIOD), "--hold", "600")
+    before = asleep(host)
+    with host.start((*RECORD[:3], "/run/night.jsonl", *RECORD[4:]), timeout=600) as recorder:
+        recorder.wait_output(ATTACHED)
+        with host.start([*VMM, "--cpu", "1", "--workload", CPUID, *steps], timeout=600) as vmm:
+            host.run("sleep 2").check()
+            host.run(SUSPEND, timeout=300).check()
+            vmm.wait_output('"vms"')
+            recorder.stop().check()
+            vmm.stop(signal.SIGTERM)
+    night = asleep(host) - before
+    assert night > 4
+    (tmp_path / "night.jsonl").write_bytes(host.get("/run/night.jsonl"))
+    with recording.read(tmp_path / "night.jsonl") as source:
+        samples = list(source)
+    assert sum(sum(s.exits.get(("svm", 0x72), {}).values()) for s in samples) == LAPS * 499
+    gaps = [b.time - a.time - b.elapsed for a, b in pairwise(samples)]
+    assert max(gaps) == pytest.approx(night, abs=1)
+    assert sum(gaps) - max(gaps) < 1
     assert all(0 < sample.elapsed < 5 for sample in samples)
