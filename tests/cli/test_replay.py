@@ -43,6 +43,7 @@ def made(number: int, elapsed: float) -> Sample:
         slow=(slow,) if number % 2 else (),
         spent={THREAD: Spent(10**8, 10**7, 10**6, 10**8, None)},
         details={"msr": {MSR: {(1, THREAD, 0x10): 3}}, "io": {IO: {(0, THREAD, 0x3F8): 7}}},
+        detail_latency={"msr": {MSR: {(-1, THREAD, 0x10): Histogram.of([500 + number])}}},
         notes=("odd",) if number == 1 else (),
     )
 
@@ -50,7 +51,7 @@ def made(number: int, elapsed: float) -> Sample:
 class Collector(scripted.Collector):
     """Has a sample of the next length at once."""
 
-    counted = (*COUNTED, "msr details", "io details")
+    counted = (*COUNTED, "msr details", "io details", "msr latency")
 
     def __init__(self, *_: Any) -> None:
         super().__init__(scripted.Target())
@@ -94,6 +95,7 @@ VIEWS = {
     "exits": "1 4",
     "exits --by vm --rate": "1 4",
     "exits --detail msr": "1 4",
+    "exits --detail msr --latency": "1 4",
     "exits --latency": "1 4",
     "exits --histogram --by reason": "1 4",
     "exits --slower-than 1ms": "1 1",
