@@ -85,12 +85,13 @@ class Reader:
         self._empty = bytes(self._size)
 
     def snapshot(self) -> Snapshot:
-        """The totals now."""
+        """The totals now; all is read before any of it is looked at, which takes longer."""
         self._tables.read_into(_KEY, self._buffer)
+        base = self._base.snapshot()
         counts = dict(self._in_tables())
         for key, n in self._reclaimer.completed(self._in_hash()).items():
             counts[key] = counts.get(key, 0) + n
-        return Snapshot(self._base.snapshot(), counts)
+        return Snapshot(base, counts)
 
     def _in_hash(self) -> dict[tuple[int, int, int], int]:
         return {
