@@ -27,6 +27,7 @@ _AMOUNTS = 5
 _UNKNOWN = 255
 _TRIES = 3
 _HALTS = "kvm_vcpu_"
+_ASLEEP = "S"
 _VMM_WAITS = "futex_"  # a condition variable, on which VMMs keep vCPUs that are paused
 
 _RECORD = struct.Struct(f"={1 + _STATES}Q4Q4IQ")
@@ -43,15 +44,26 @@ TASK = (
 def asleep(host: Host, threads: Iterable[Thread]) -> dict[int, bool]:
     """Which threads sleep, and whether halted (by KVM) or else in their VMM.
 
-    The kernel tells the function that a thread sleeps in (proc(5), wchan). Of those that sleep
-    in others, as for a page that is read in, nothing is known.
+    Of those that sleep in other functions, as for a page that is read in, nothing is known.
     """
     found = {}
     for thread in threads:
-        where = host.read(f"proc/{thread.pid}/task/{thread.tid}/wchan") or ""
+        where = _sleeps_in(host, f"proc/{thread.pid}/task/{thread.tid}")
         if where.startswith((_HALTS, _VMM_WAITS)):
             found[thread.pid << 32 | thread.tid] = where.startswith(_HALTS)
     return found
+
+
+def _sleeps_in(host: Host, folder: str) -> str:
+    """What begins with the kernel function that a thread sleeps in (proc(5), wchan)."""
+    where = host.read(f"{folder}/wchan") or ""
+    if where != "0":
+        return where
+    # x86 never told before "x86: Fix get_wchan() to support the ORC unwinder" (5.16); but the
+    # stack begins with it, as that of a thread does that has just been woken.
+    stack = host.read(f"{folder}/stack") or ""
+    state = (host.read(f"{folder}/stat") or "").rpartition(") ")[2][:1]
+    return stack.removeprefix("[<0>] ") if state == _ASLEEP else ""
 
 
 class Record(NamedTuple):

@@ -237,6 +237,20 @@ def test_sleepers_are_told_by_the_function_that_they_sleep_in(tmp_path: Path) ->
     assert spent.asleep(host, threads) == {7 << 32 | 1: True, 7 << 32 | 2: False}
 
 
+@pytest.mark.parametrize(("state", "told"), [("S", {7 << 32 | 1: False}), ("R", {})])
+def test_where_the_kernel_tells_no_function_the_stack_does(
+    tmp_path: Path, state: str, told: dict[int, bool]
+) -> None:
+    """As Linux 5.10 has it."""
+    files = {
+        "proc/7/task/1/wchan": "0",
+        "proc/7/task/1/stack": "[<0>] futex_wait_queue_me+0xb6/0x120\n[<0>] futex_wait+0xe9\n",
+        "proc/7/task/1/stat": f"1 (CPU 0) KVM) {state} 113 113 113 0 -1 4194304\n",
+    }
+    threads = [Thread(1, 7, 0, Vm(7, 1, Kind.QEMU, "web"))]
+    assert spent.asleep(trees.recorded(tmp_path, files), threads) == told
+
+
 @pytest.mark.root
 @pytest.mark.parametrize(("halted", "state"), [(True, "kernel"), (False, "vmm")])
 def test_who_sleeps_from_the_beginning_has_its_time_without_any_event(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Self
 
 import attrs
@@ -18,6 +21,8 @@ ATTACHED = " through "
 
 COMMANDS = (("exits",), ("vcpu",))
 """The commands that take the place of ``-v``."""
+
+ROOT = Path(__file__).parents[2]
 
 ExitId = tuple[str, int, int]
 """(isa, code, qualifier) as in the JSON reports."""
@@ -81,3 +86,11 @@ def wait_attached(*watches: Watch) -> None:
     """Waits until all of them count; they start side by side."""
     for watch in watches:
         watch.command.wait_output(ATTACHED)
+
+
+def here(*words: str) -> str:
+    """What kstats prints on this machine."""
+    command = [sys.executable, "-m", "kstats", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stderr == ""
+    return done.stdout

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,7 +17,7 @@ from tests.hosts import Host
 from tests.hosts.command import Command
 from tests.live.conftest import Bed, beds
 from tests.live.guests import at_any_time, expected, guest
-from tests.live.kstats import ATTACHED, ExitId
+from tests.live.kstats import ATTACHED, ExitId, here
 
 pytestmark = [
     pytest.mark.host,
@@ -32,7 +30,6 @@ PER_VCPU = ("vcpu", "--total")
 KERNELS = ("vcpu", "--source", "kernel", "-o", "json")
 SLOW = ("exits", "--slower-than", "100us", "-o", "json")
 VIEWS = (PER_CPU, BY_AXES, PER_VCPU, KERNELS, SLOW)
-ROOT = Path(__file__).parents[2]
 
 
 @attrs.frozen
@@ -89,10 +86,7 @@ def read_here(words: tuple[str, ...], path: Path) -> str:
     """What a view shows of a recording on this machine."""
     # exits adds up all samples unless it is given the interval that they were made with.
     each = ("0.5", "999") if words[0] == "exits" else ()
-    command = [sys.executable, "-m", "kstats", *words, "--input", str(path), *each]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stderr == ""
-    return done.stdout
+    return here(*words, "--input", str(path), *each)
 
 
 @pytest.mark.parametrize("words", VIEWS, ids=["percpu", "exits", "vcpu", "kernel", "slow"])
