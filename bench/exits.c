@@ -29,6 +29,10 @@
 
 extern const char guest[], guest_end[];
 
+/* Global, though one file has all: by the GOT, which is how GCC finds them on arm64, the assembler
+ * would take both for the beginning of their section. */
+asm(".globl guest, guest_end");
+
 #if defined(__x86_64__)
 
 /* In real mode; %ebp exits to the kernel, then one to the VMM. */
