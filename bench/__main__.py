@@ -68,24 +68,25 @@ def description() -> dict[str, str]:
 
 
 def main() -> int:
-    """Measures, prints, writes; 1 if a budget is broken."""
+    """Measures, prints, writes; 1 if a budget is broken or something could not be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=" ".join(PARTS))
     names = parser.parse_args().parts or list(PARTS)
     if unknown := [name for name in names if name not in PARTS]:
         parser.error(f"no part {unknown[0]!r}, of {' '.join(PARTS)}")
     machine = description()
-    texts, tables, budgets = [", ".join(machine.values())], [], list[Budget]()
+    texts, tables, budgets = [", ".join(machine.values())], list[Table](), list[Budget]()
     print(texts[0], flush=True)
     for name in names:
         for table, held in PARTS[name]():
             said = "\n".join(["", table.text(), *map(str, held)])
             print(said, flush=True)
             texts.append(said)
-            tables.append(table.as_object())
+            tables.append(table)
             budgets += held
-    _write(names, "\n".join(texts), {"machine": machine, "tables": tables}, budgets)
-    return int(not all(budget.holds for budget in budgets))
+    objects = [table.as_object() for table in tables]
+    _write(names, "\n".join(texts), {"machine": machine, "tables": objects}, budgets)
+    return int(any(table.failures for table in tables) or not all(b.holds for b in budgets))
 
 
 def _write(names: list[str], text: str, report: dict[str, object], budgets: list[Budget]) -> None:

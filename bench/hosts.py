@@ -3,84 +3,116 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import attrs
 
 from bench.table import Cell, Table
-from tests.hosts import Recipe, boot
+from tests.hosts import CommandFailed, CommandTimeout, Host, HostLost, Recipe, boot
+from tests.hosts.progress import say
 from tests.hosts.recipes import BENCHES
 from tests.payload import payload
 
 HERE = Path(__file__).parent
 COMPILERS = {"amd64": "x86_64-linux-gnu-gcc", "arm64": "aarch64-linux-gnu-gcc"}
 _FLAGS = ("-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread")
-_TIMEOUT = 3000.0
+_INSIDE = ("python3", "/payload/inside.py")
+_TIMEOUT = 600.0
+"""Seconds for a tool: a minute does, of a machine that has nothing else to do."""
 
 NOTHING, PERCPU, THREADS = "nothing", "kstats -v", "kstats exits"
 ONE = "one"
 
-Figures = Mapping[str, Mapping[str, float]]
-"""Instructions an exit, by tool, then by way of running the vCPUs (bench/inside.py)."""
+Ways = Mapping[str, float]
+"""Instructions an exit, by way of running the vCPUs (bench/inside.py)."""
+
+
+@attrs.frozen
+class Figures:
+    """What was found in a host: by tool the ways, or why there are none."""
+
+    found: Mapping[str, Ways]
+    failures: Mapping[str, str]
+
+    def added(self, tool: str, way: str = ONE) -> float | None:
+        """What ``tool`` adds to an exit; None if that is not known."""
+        beside, alone = (self.found.get(name, {}).get(way) for name in (tool, NOTHING))
+        return None if beside is None or alone is None else beside - alone
 
 
 @attrs.frozen
 class Budget:
-    """What an exit may cost at most, in instructions."""
+    """What an exit may cost at most, in instructions; what is not known is above that."""
 
     host: str
     what: str
     most: float
-    found: float
+    found: float | None
 
     @property
     def holds(self) -> bool:
         """Whether it does not cost more."""
-        return self.found <= self.most
+        return self.found is not None and self.found <= self.most
 
     def __str__(self) -> str:
         verdict = "holds" if self.holds else "BROKEN"
-        return f"{self.host}: {self.what}: {self.found:+.0f} of {self.most:+.0f}: {verdict}"
+        found = "not known" if self.found is None else f"{self.found:+.0f}"
+        return f"{self.host}: {self.what}: {found} of {self.most:+.0f}: {verdict}"
 
 
 def measure(recipe: Recipe) -> Figures:
     """Boots the host and runs everything there."""
+    found: dict[str, Ways] = {}
+    failures: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        shared = Path(scratch, "payload")
-        shutil.copytree(payload(), shared)
-        for script in ("inside.py", "kvmexit.py"):
-            shutil.copy(HERE / script, shared)
-        compiler = COMPILERS[recipe.arch]
-        subprocess.run([compiler, *_FLAGS, HERE / "exits.c", "-o", shared / "exits"], check=True)
-        with boot(recipe, payload=shared) as host:
-            said = host.run(
-                ["python3", "-u", "/payload/inside.py", "/payload/exits"], timeout=_TIMEOUT
-            ).check()
-    found = [json.loads(line) for line in said.stdout.splitlines()]
-    return {figures.pop("tool"): figures for figures in found}
+        shared = _payload(recipe, Path(scratch, "payload"))
+        try:
+            with boot(recipe, payload=shared) as host:
+                for tool in host.run(_INSIDE).check().stdout.splitlines():
+                    say(f"{recipe.name}: {tool}")
+                    try:
+                        found[tool] = _measure(host, tool)
+                    except (CommandFailed, CommandTimeout) as error:
+                        failures[tool] = str(error)
+        except HostLost as error:
+            failures["the host"] = str(error)
+    return Figures(found, failures)
 
 
-def added(figures: Figures, tool: str, way: str = ONE) -> float:
-    """What ``tool`` adds to an exit."""
-    return figures[tool][way] - figures[NOTHING][way]
+def _payload(recipe: Recipe, shared: Path) -> Path:
+    """What the host is given: kstats, and what measures it."""
+    shutil.copytree(payload(), shared)
+    for script in ("inside.py", "kvmexit.py"):
+        shutil.copy(HERE / script, shared)
+    compiler = COMPILERS[recipe.arch]
+    subprocess.run([compiler, *_FLAGS, HERE / "exits.c", "-o", shared / "exits"], check=True)
+    return shared
+
+
+def _measure(host: Host, tool: str) -> Ways:
+    said = host.run([*_INSIDE, "/payload/exits", tool], timeout=_TIMEOUT).check()
+    ways: Ways = json.loads(said.stdout)
+    return ways
 
 
 def table(recipe: Recipe, figures: Figures) -> Table:
     """Everything that was measured in a host."""
-    ways = list(figures[NOTHING])
-    headings = ("tool", *map(_title, ways))
-    rows: list[tuple[Cell, ...]] = [(NOTHING, *(figures[NOTHING][way] for way in ways))]
+    alone = figures.found.get(NOTHING, {ONE: 0.0})
+    rows: list[tuple[Cell, ...]] = [(NOTHING, *alone.values())] if NOTHING in figures.found else []
     rows += [
-        (tool, *(added(figures, tool, way) if way in found else None for way in ways))
-        for tool, found in figures.items()
+        (tool, *(figures.added(tool, way) for way in alone))
+        for tool in figures.found
         if tool != NOTHING
     ]
     title = f"{recipe.name}: instructions of an exit and the entry after it, and what is added"
-    return Table(title, headings, rows)
+    failures = [f"{tool}: {why}" for tool, why in figures.failures.items()]
+    return Table(title, ("tool", *map(_title, alone)), rows, failures)
 
 
 def _title(way: str) -> str:
@@ -97,22 +129,22 @@ _PERCPU_MOST = {"bench-svm": 365, "bench-svm-6.12": 240}
 
 def budgets(recipe: Recipe, figures: Figures) -> Iterator[Budget]:
     """Each budget that there is for this host."""
-    alone = added(figures, PERCPU)
+    alone = figures.added(PERCPU)
     if recipe.name in _PERCPU_MOST:
         yield Budget(recipe.name, f"{PERCPU} an exit", _PERCPU_MOST[recipe.name], alone)
-    most = alone + 100
-    yield Budget(recipe.name, f"{THREADS} an exit", most, added(figures, THREADS))
+    yield Budget(recipe.name, f"{THREADS} an exit", (alone or 0) + 100, figures.added(THREADS))
     for tool in (PERCPU, THREADS):
-        for way in figures[tool]:
+        for way in figures.found.get(tool, ()):
             vcpus, _, turn = way.partition(", ")
             if turn and vcpus != ONE:
-                most = added(figures, tool, f"{ONE}, {turn}") + SPREAD
+                most = (figures.added(tool, f"{ONE}, {turn}") or 0) + SPREAD
                 what = f"{tool}, {vcpus} vCPUs, turn {turn}"
-                yield Budget(recipe.name, what, most, added(figures, tool, way))
+                yield Budget(recipe.name, what, most, figures.added(tool, way))
 
 
 def tables() -> Iterator[tuple[Table, list[Budget]]]:
-    """Each host's table and budgets."""
-    for recipe in BENCHES:
-        figures = measure(recipe)
-        yield table(recipe, figures), list(budgets(recipe, figures))
+    """Each host's table and budgets; as many hosts at once as there are CPUs for them."""
+    payload()  # once, for all
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as workers:
+        for recipe, figures in zip(BENCHES, workers.map(measure, BENCHES), strict=True):
+            yield table(recipe, figures), list(budgets(recipe, figures))

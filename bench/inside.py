@@ -1,11 +1,12 @@
-"""Runs in an emulated host: how long an exit takes there beside each tool, a JSON object a line.
+"""Runs in an emulated host: how long an exit takes there beside a tool, as a JSON object.
 
-    python3 inside.py EXITS [TOOL…]
+    python3 inside.py           the tools' names, a line each
+    python3 inside.py EXITS TOOL
 
 EXITS is the program of exits.c; kvmexit.py lies beside this file. The host's clocks count
 instructions and jump while nothing runs, so that a tool counts for seconds that have long
-passed: none is given a time to end, and nothing here waits without a tool at work. Standard
-library only.
+passed: none is given a time to end, and nothing here waits without a tool at work. Whoever
+starts this has a clock that tells when to give up. Standard library only.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 COUNT = 100_000
+SHARED_COUNT = 20_000
+"""There are six ways to share a CPU, and they are as exact as one vCPU alone."""
+
 TURNS = (1, 4, 16)
 SHARING = 4
 PATIENCE = 600.0
@@ -63,12 +67,13 @@ TOOLS = (
     Tool("kstats exits", ("kstats", "exits", "--debug"), _ATTACHED, shares=True),
     Tool("kstats vcpu", ("kstats", "vcpu", "86400", "--debug"), _ATTACHED),
     Tool("kstats exits --latency", ("kstats", "exits", "--latency", "--debug"), _ATTACHED),
+    Tool("kstats exits --time", ("kstats", "exits", "--time", "--debug"), _ATTACHED),
     # What it can read here is not asked on other machines than AMD's.
     *([Tool("kvmexit of bcc", ("python3", _KVMEXIT), "counting", shares=True)] if X64 else []),
     FTRACE,
     Tool("perf stat", ("perf", "stat", "-a", *_EVENTS, "-o", "/dev/null", "--")),
     Tool("perf record", ("perf", "record", "-a", *_EVENTS, "-o", "/dev/null", "--")),
-    *([Tool("perf kvm stat live", ("perf", "kvm", "stat", "live"), "Analyze")] if X64 else []),
+    Tool("perf kvm stat live", ("perf", "kvm", "stat", "live"), "Analyze"),
     Tool("bpftrace by reason", ("bpftrace", "-q", "-e", _BY_REASON), after="-c"),
 )
 
@@ -82,8 +87,8 @@ class Exits:
 
     def words(self, sharing: int = 0, turn: int = 0) -> list[str]:
         """Its command, for one vCPU or for several that share a CPU."""
-        words = [self._program, str(self._result), str(COUNT)]
-        return [*words, str(sharing), str(turn)] if sharing else words
+        words = [self._program, str(self._result)]
+        return [*words, *map(str, (SHARED_COUNT, sharing, turn) if sharing else (COUNT,))]
 
     def result(self) -> float:
         """What the last run has found."""
@@ -108,7 +113,6 @@ def started(tool: Tool) -> Iterator[None]:
             stdin=subprocess.PIPE,
             stdout=said,
             stderr=said,
-            start_new_session=True,
             cwd=scratch,
         ) as process,
     ):
@@ -127,7 +131,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
     """Ends a tool as ^C does, and if it does not mind, as nobody can help."""
     for number in (signal.SIGINT, signal.SIGKILL):
         if process.poll() is None:
-            os.killpg(process.pid, number)
+            process.send_signal(number)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(PATIENCE)
 
@@ -168,14 +172,15 @@ def measure(tool: Tool, exits: Exits) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measures the tools named, or all."""
-    program, *names = sys.argv[1:]
+    """Measures a tool, or names them all."""
+    if not sys.argv[1:]:
+        print(*(tool.name for tool in TOOLS), sep="\n")
+        return
+    program, name = sys.argv[1:]
+    (tool,) = (tool for tool in TOOLS if tool.name == name)
     REAL_TIME.write_text("-1")
     with TemporaryDirectory() as scratch:
-        exits = Exits(program, Path(scratch, "result"))
-        for tool in TOOLS:
-            if not names or tool.name in names:
-                print(json.dumps({"tool": tool.name} | measure(tool, exits)), flush=True)
+        print(json.dumps(measure(tool, Exits(program, Path(scratch, "result")))))
 
 
 if __name__ == "__main__":

@@ -13,23 +13,28 @@ Cell = str | float | int | None
 
 @attrs.frozen
 class Table:
-    """Rows under headings; a figure without a unit in its row has it in the title."""
+    """Rows under headings; a figure without a unit in its row has it in the title.
+
+    ``failures`` are what should have been a row.
+    """
 
     title: str
     headings: Sequence[str]
     rows: Sequence[Sequence[Cell]]
+    failures: Sequence[str] = ()
 
     def text(self) -> str:
         """For people."""
         cells = [[_text(cell) for cell in row] for row in self.rows]
         align = ("left", *["right"] * (len(self.headings) - 1))
         drawn = tabulate(cells, self.headings, "plain", colalign=align, disable_numparse=True)
-        return f"{self.title}\n\n{drawn}\n"
+        failed = "".join(f"FAILED: {failure}\n" for failure in self.failures)
+        return f"{self.title}\n\n{drawn}\n{failed}"
 
     def as_object(self) -> dict[str, Any]:
         """For programs."""
         rows = [dict(zip(self.headings, row, strict=True)) for row in self.rows]
-        return {"title": self.title, "rows": rows}
+        return {"title": self.title, "rows": rows, "failures": list(self.failures)}
 
 
 def _text(cell: Cell) -> str:
