@@ -7,19 +7,19 @@ result a map's fdinfo shows as memlock.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench.table import Table
-from kstats import arch as arches
 from kstats.collector import bpf
-from kstats.collector.live import Counting, Target
 from kstats.host import Host
-from tests.collector.sizes import VIEWS, load
+from tests.collector.sizes import Program, load, programs
 
 CPUS = (8, 128, 640)
 ARRAYS_OF_CPUS = {"counts"}
-PERCPU_ARRAYS = {"threads", "other_events"}
+PERCPU_ARRAYS = {"threads", "other_events", "untimed", "unseen", "slow_budgets"}
+RINGS = {"slow_exits"}
+ISA, PROBE = "svm", "raw-btf"
 _ELEMENT, _BUCKET, _HASH, _LOCKS = 48, 16, 448, 8 * 4
 _TOLERANCE = 0.02
 
@@ -32,6 +32,8 @@ def memory(name: str, one: bpf.Map, cpus: int) -> int:
         return value // max(2, max(Host().possible_cpus()) + 1) * cpus
     if name in PERCPU_ARRAYS:
         return value * cpus * rooms
+    if name in RINGS:
+        return rooms
     buckets = 1 << (rooms - 1).bit_length()
     elements = (rooms + cpus) * (_ELEMENT + _rounded(one.key_size) + value)
     return _HASH + elements + buckets * _BUCKET + _LOCKS * cpus
@@ -49,7 +51,8 @@ def _charged(one: bpf.Map) -> int:
 
 def table() -> Table:
     """MiB of each view's maps."""
-    rows = [_row(view, counting) for view, counting in VIEWS.items()]
+    wanted = (p for p in programs() if (p.machine.source.isa, p.probe.name) == (ISA, PROBE))
+    rows = [_row(program) for program in wanted]
     return Table("the kernel's memory for maps, MiB", ("view", *map(_title, CPUS), "checked"), rows)
 
 
@@ -57,17 +60,14 @@ def _title(cpus: int) -> str:
     return f"{cpus} CPUs"
 
 
-def _row(view: str, counting: Callable[[Target], Counting]) -> tuple[str | float, ...]:
-    arch = arches.find("x64")
-    (source,) = (source for source in arch.sources if source.isa == "svm")
-    (probe,) = (probe for probe in source.probes if probe.name == "raw-btf")
-    with load(counting, arch, source, probe) as loaded:
+def _row(program: Program) -> tuple[str | float, ...]:
+    with load(program) as loaded:
         here = len(Host().possible_cpus())
         computed = sum(memory(name, one, here) for name, one in loaded.maps.items())
         charged = sum(map(_charged, loaded.maps.values()))
         close = abs(computed - charged) <= charged * _TOLERANCE
         checked = f"{computed / charged:.3f} of memlock here" + ("" if close else ": WRONG")
-        return view, *(_mebibytes(loaded.maps, cpus) for cpus in CPUS), checked
+        return program.view, *(_mebibytes(loaded.maps, cpus) for cpus in CPUS), checked
 
 
 def _mebibytes(maps: Mapping[str, bpf.Map], cpus: int) -> float:

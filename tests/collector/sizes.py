@@ -1,24 +1,34 @@
-"""How large our programs are: loaded into this machine's kernel for every ISA, attached nowhere."""
+"""How large our programs are: loaded into this machine's kernel for every ISA, attached nowhere.
+
+.venv/bin/python -m tests.collector.sizes >tests/data/sizes.txt    records them, as root
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
 
 import attrs
+from tabulate import tabulate
 
 from kstats import arch as arches
-from kstats.arch.base import Arch, ExitSource, Probe
+from kstats.arch.base import Probe
 from kstats.collector import bpf, loader, program
+from kstats.collector.latency import Latencies
 from kstats.collector.live import Counting, Target
+from kstats.collector.slow import SlowExits
+from kstats.collector.spent import Spending
+from kstats.collector.threads import Filter
 from kstats.host import Host
 from tests.collector.native import LOADS, runnable
 
-VIEWS: Mapping[str, Callable[[Target], Counting]] = {
-    "kstats -v": Target.per_cpu,
-    "kstats exits": Target.per_thread,
-    "kstats vcpu": Target.per_vcpu,
-}
-"""What each view loads."""
+RECORD = Path(__file__).parent.parent / "data" / "sizes.txt"
+ARCHES = ("x64", "arm64")
+SLOWER_THAN = 500_000
 
 
 @attrs.frozen
@@ -42,45 +52,112 @@ class Size:
     jited: int
 
 
-def sizes() -> Iterator[Size]:
-    """Every program that a raw tracepoint runs; loads only where this kernel has them."""
-    for view, counting in VIEWS.items():
-        for arch in (arches.find("x64"), arches.find("arm64")):
-            for source in arch.sources:
-                for probe in source.probes:
-                    if probe.attach == "raw" and (LOADS or not probe.direct):
-                        yield from _sizes(view, counting, arch, source, probe)
+class Program(NamedTuple):
+    """Something to load: what is counted for a view, of whose exits, and how they are read."""
+
+    view: str
+    machine: Target
+    counting: Counting
+    probe: Probe
 
 
-def load(
-    counting: Callable[[Target], Counting], arch: Arch, source: ExitSource, probe: Probe
-) -> loader.Loaded:
-    """Loads what a view needs for an ISA, with offsets of no kernel, and attaches nothing."""
-    chosen = counting(Target(Host(), arch, source, ()))
-    define = {source.define: 1} if source.define else {}
+def countings(machine: Target) -> Iterator[tuple[str, Target, Counting]]:
+    """Each view, and what it loads to where."""
+    exits = machine.per_thread()
+    both = attrs.evolve(exits, entries=True)
+    yield "kstats -v", machine, machine.per_cpu()
+    yield "kstats exits, kvmexit", machine, exits
+    yield "kstats exits --pid", machine, machine.per_thread(Filter(pids=frozenset({1})))
+    yield "kstats record", machine, machine.everything()
+    yield "kstats vcpu", machine, machine.per_vcpu()
+    yield "kstats exits --latency", machine, Latencies(both)
+    yield "kstats exits --latency --by cpu", machine, Latencies(both, by_cpu=True)
+    yield "kstats exits --slower-than", machine, SlowExits(Latencies(both), SLOWER_THAN)
+    yield "kstats exits --time", machine, Spending(both, both)
+    for source in machine.source.details:
+        yield f"kstats exits --detail {source.name}", *machine.telling(source.name, exits)
+
+
+def targets() -> Iterator[Target]:
+    """This machine, as if its exits were of each ISA."""
+    for arch in map(arches.find, ARCHES):
+        for source in arch.sources:
+            yield Target(Host(), arch, source, source.probes)
+
+
+def programs() -> Iterator[Program]:
+    """Everything that can be loaded, but for direct loads where this kernel has none."""
+    for machine in targets():
+        for view, target, counting in countings(machine):
+            for probe in target.probes:
+                if LOADS or not probe.direct:
+                    yield Program(view, target, counting, probe)
+
+
+def c_text(one: Program) -> str:
+    """Its C, whole."""
+    machine, counting = one.machine, one.counting
+    return program.text(machine.arch, machine.source, counting.files, counting.generated)
+
+
+def load(one: Program) -> loader.Loaded:
+    """Loads it with offsets of no kernel, as if each of its tracepoints were kvm_exit."""
+    counting, define = one.counting, one.machine.source.define
     plan = loader.Plan(
-        text=program.text(arch, source, chosen.files, chosen.generated),
-        defines=chosen.defines | define | {field.define: 128 for field in probe.btf},
-        probes=(runnable(probe),),
+        text=c_text(one),
+        defines=counting.defines | ({define: 1} if define else {}) | _offsets(one),
+        probes=(runnable(one.probe),),
         btf_modules=(),
-        attachments=chosen.attachments,
-        maps=chosen.maps,
+        attachments=tuple(
+            loader.Attachment("kvm_exit", attachment.function, "raw")
+            for attachment in counting.attachments
+        ),
+        maps=counting.maps,
         attach=False,
     )
     return loader.load(plan, program.headers())
 
 
-def _sizes(
-    view: str,
-    counting: Callable[[Target], Counting],
-    arch: Arch,
-    source: ExitSource,
-    probe: Probe,
-) -> Iterator[Size]:
-    with load(counting, arch, source, probe) as loaded:
-        for name, fd in loaded.programs.items():
-            info = bpf.program_info(fd)
-            yield Size(
-                *(view, source.isa, probe.name, name),
-                *(info.verified_instructions, info.jited_size),
-            )
+def _offsets(one: Program) -> dict[str, int]:
+    """What only a kernel knows that has these exits: any numbers do."""
+    members = {field.define: 128 for field in (*one.probe.btf, *one.counting.btf)}
+    record = {field.define: 8 * n for n, field in enumerate(one.probe.record, start=1)}
+    arguments = {a.args: 3 for a in one.counting.attachments if a.args}
+    return members | record | arguments
+
+
+def sizes() -> Iterator[Size]:
+    """Every function of every program."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as workers:
+        for found in workers.map(_sizes, programs()):
+            yield from found
+
+
+def _sizes(one: Program) -> list[Size]:
+    names = one.view, one.machine.source.isa, one.probe.name
+    with load(one) as loaded:
+        infos = {name: bpf.program_info(fd) for name, fd in loaded.programs.items()}
+    return [
+        Size(*names, name, info.verified_instructions, info.jited_size)
+        for name, info in infos.items()
+    ]
+
+
+def text(found: Iterable[Size]) -> str:
+    """Sizes as they are recorded: a line each, with headings."""
+    rows = map(attrs.astuple, found)
+    headings = [field.name for field in attrs.fields(Size)]
+    align = ("left",) * 4 + ("right",) * 2
+    return tabulate(rows, headings, "plain", colalign=align, disable_numparse=True) + "\n"
+
+
+def recorded() -> Iterator[Size]:
+    """Those of :func:`text` in the file."""
+    _, *lines = RECORD.read_text(encoding="ascii").splitlines()
+    for line in lines:
+        view, isa, probe, function, verified, jited = line.rsplit(maxsplit=5)
+        yield Size(view.rstrip(), isa, probe, function, int(verified), int(jited))
+
+
+if __name__ == "__main__":
+    sys.stdout.write(text(sizes()))
