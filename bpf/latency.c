@@ -160,6 +160,8 @@ static __always_inline void end_latency(u64 thread)
 	e->began = 0;
 }
 
+#ifdef KSTATS_DETAILS
+
 /* An exit that is not timed: none before it can end any more. */
 static __always_inline void skip_latency(u64 thread)
 {
@@ -168,8 +170,6 @@ static __always_inline void skip_latency(u64 thread)
 	if (e)
 		abandon_latency(e);
 }
-
-#ifdef KSTATS_DETAILS
 
 static __always_inline void tell_latency(u64 thread, u64 detail)
 {

@@ -109,7 +109,9 @@ int on_exit(void *ctx)
 #ifdef KSTATS_LATENCY
 	if (timed)
 		begin_latency(thread, code, detail);
-	else
+#endif
+#if defined(KSTATS_LATENCY) && defined(KSTATS_DETAILS)
+	if (!timed)
 		skip_latency(thread);
 #endif
 #ifdef KSTATS_SPENT
