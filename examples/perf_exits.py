@@ -1,7 +1,7 @@
 """Names the exits in a recording of perf, and counts them by column and reason.
 
     perf record -a -e kvm:kvm_exit sleep 5
-    perf script -s perf_exits.py
+    perf script -s perf_exits.py                  on ARM64 with --guest-code
 
 A perf with Python support calls :func:`trace_unhandled` for every event, and :func:`trace_end`
 at the end. It uses nothing but kstats.api; kstats must be installed for perf's Python.
