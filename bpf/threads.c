@@ -109,10 +109,10 @@ int on_exit(void *ctx)
 #ifdef KSTATS_LATENCY
 	if (timed)
 		begin_latency(thread, code, detail);
-#endif
-#if defined(KSTATS_LATENCY) && defined(KSTATS_DETAILS)
-	if (!timed)
+#ifdef KSTATS_DETAILS
+	else
 		skip_latency(thread);
+#endif
 #endif
 #ifdef KSTATS_SPENT
 	leave_guest(thread, code);

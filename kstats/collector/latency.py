@@ -99,8 +99,8 @@ class Latencies:
     """Counts exits by thread, and measures how long they take.
 
     ``base`` must count entries as well; if it counts details, only what tells them is timed, and
-    by them. With ``by_cpu``, they are measured by the CPU where the
-    guest was left, too, which takes a place for each.
+    by them. With ``by_cpu``, they are measured by the CPU where the guest was left, too, which
+    takes a place for each.
     """
 
     base: Exits
@@ -136,7 +136,8 @@ class Latencies:
     @property
     def counted(self) -> tuple[str, ...]:
         """Which fields of its samples are counted, and whether by thread."""
-        return (*self.base.counted, f"{self._kind} latency" if self._kind else "latency")
+        kind = self.base.detail
+        return (*self.base.counted, f"{kind} latency" if kind else "latency")
 
     @property
     def defines(self) -> dict[str, int]:
@@ -150,7 +151,7 @@ class Latencies:
 
     def reader(self, loaded: Loaded) -> Reader:
         """What takes the snapshots."""
-        key = _KEY_WITH_DETAIL if self._kind else _KEY
+        key = _KEY_WITH_DETAIL if self.base.detail else _KEY
         return Reader(loaded, self.base.reader(loaded), key, len(self.base.layout.cpus))
 
     def sample(self, before: Snapshot, now: Snapshot, online: tuple[int, ...]) -> Sample:
@@ -158,13 +159,9 @@ class Latencies:
         sample = self.base.sample(before.base, now.base, online)
         sample = attrs.evolve(sample, untimed=now.untimed - before.untimed)
         latency = self._latency(before.values, now.values)
-        if self._kind:
-            return attrs.evolve(sample, detail_latency={self._kind: latency})
+        if kind := self.base.detail:
+            return attrs.evolve(sample, detail_latency={kind: latency})
         return attrs.evolve(sample, latency=latency)
-
-    @property
-    def _kind(self) -> str | None:
-        return self.base.detail
 
     def _latency(self, before: Values, now: Values) -> dict[Code, dict[Any, Histogram]]:
         """By code, then by :data:`Place` or :data:`DetailPlace`."""

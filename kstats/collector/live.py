@@ -183,7 +183,7 @@ class Target:
 
     def everything(self, wanted: threads.Filter | None = None) -> threads.PerThread:
         """Counting what every view can use: exits per thread and CPU, and entries per CPU."""
-        return attrs.evolve(self.per_thread(wanted), entries=True)
+        return self.per_thread(wanted).with_entries()
 
     def telling(
         self, kind: str, exits: threads.PerThread

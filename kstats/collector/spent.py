@@ -17,6 +17,7 @@ from kstats.collector.loader import Attachment, Loaded
 from kstats.host import Host
 from kstats.model import Sample, Spent
 from kstats.vms.identity import Thread
+from kstats.vms.proc import Proc
 
 SPENTS = 8192
 """Threads that can be followed at once."""
@@ -48,22 +49,23 @@ def asleep(host: Host, threads: Iterable[Thread]) -> dict[int, bool]:
     """
     found = {}
     for thread in threads:
-        where = _sleeps_in(host, f"proc/{thread.pid}/task/{thread.tid}")
+        where = _sleeps_in(host, thread)
         if where.startswith((_HALTS, _VMM_WAITS)):
             found[thread.pid << 32 | thread.tid] = where.startswith(_HALTS)
     return found
 
 
-def _sleeps_in(host: Host, folder: str) -> str:
+def _sleeps_in(host: Host, thread: Thread) -> str:
     """What begins with the kernel function that a thread sleeps in (proc(5), wchan)."""
+    folder = f"proc/{thread.pid}/task/{thread.tid}"
     where = host.read(f"{folder}/wchan") or ""
     if where != "0":
         return where
     # x86 never told before "x86: Fix get_wchan() to support the ORC unwinder" (5.16); but the
     # stack begins with it, as that of a thread does that has just been woken.
     stack = host.read(f"{folder}/stack") or ""
-    state = (host.read(f"{folder}/stat") or "").rpartition(") ")[2][:1]
-    return stack.removeprefix("[<0>] ") if state == _ASLEEP else ""
+    asleep = Proc(host.root).state(thread.pid, thread.tid) == _ASLEEP
+    return stack.removeprefix("[<0>] ") if asleep else ""
 
 
 class Record(NamedTuple):

@@ -25,16 +25,16 @@ from kstats.decode import codes, kvmexit, kvmstat, traces
 from kstats.decode.lines import Line, Problems, lines
 from kstats.errors import KstatsError, UnknownNameError
 from kstats.model import Sample
+from kstats.recording.files import BEGIN, MAGIC
 
 __all__ = ["FORMATS", "Decoded", "Format", "UnrecognizedError", "decode"]
 
 MOST_HELD = 10_000
 """Lines that are looked at to find out what a file is."""
 
-_RECORDING = '{"type":"header","format":"kstats recording"'
+_RECORDING, _COMPRESSED = (head.decode(errors="surrogateescape") for head in (BEGIN, MAGIC))
 _REPORT = '{"time": "'
-_COMPRESSED = b"\x28\xb5\x2f\xfd".decode(errors="surrogateescape")
-"""How files of kstats itself begin: recordings, reports as JSON, what is compressed."""
+"""How files of kstats itself begin: recordings, what is compressed, reports as JSON."""
 
 
 class UnrecognizedError(KstatsError):

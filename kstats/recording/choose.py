@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 import attrs
 
 from kstats.errors import KstatsError
-from kstats.model import Code, DetailPlace, Place, Sample
+from kstats.model import DetailPlace, Place, Sample
 from kstats.vms.identity import Thread
 from kstats.vms.select import NoSuchVmError, matches
 
 T = TypeVar("T")
+P = TypeVar("P", Place, DetailPlace)
 
 
 @attrs.frozen
@@ -93,25 +94,16 @@ def _only(sample: Sample, numbers: set[int]) -> Sample:
         and {vcpu: n for vcpu, n in counters.items() if (vcpu.pid, vcpu.vcpu) in vcpus},
         latency=latency and {code: at for code, at in _at(latency, numbers).items() if at},
         slow=tuple(exit_ for exit_ in sample.slow if exit_.place[1] in numbers),
-        details={kind: _told(at, numbers) for kind, at in sample.details.items()},
-        detail_latency={kind: _told(at, numbers) for kind, at in sample.detail_latency.items()},
+        details={kind: _at(at, numbers) for kind, at in sample.details.items()},
+        detail_latency={kind: _at(at, numbers) for kind, at in sample.detail_latency.items()},
         spent=spent and {number: s for number, s in spent.items() if number in numbers},
     )
 
 
-def _at(mapping: Mapping[Any, Mapping[Place, T]], numbers: set[int]) -> dict[Any, dict[Place, T]]:
+def _at(mapping: Mapping[Any, Mapping[P, T]], numbers: set[int]) -> dict[Any, dict[P, T]]:
     return {
         key: {place: value for place, value in at.items() if place[1] in numbers}
         for key, at in mapping.items()
-    }
-
-
-def _told(
-    mapping: Mapping[Code, Mapping[DetailPlace, T]], numbers: set[int]
-) -> dict[Code, dict[DetailPlace, T]]:
-    return {
-        code: {place: n for place, n in at.items() if place[1] in numbers}
-        for code, at in mapping.items()
     }
 
 

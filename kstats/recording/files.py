@@ -21,7 +21,9 @@ LONGEST_LINE = 64 << 20
 BEGIN = b'{"type":"header","format":"kstats recording"'
 """What every recording begins with."""
 
-_MAGIC = b"\x28\xb5\x2f\xfd"
+MAGIC = b"\x28\xb5\x2f\xfd"
+"""What everything that zstd compressed begins with."""
+
 _LEVEL = 3
 _CHUNK = 1 << 20
 
@@ -87,8 +89,8 @@ class Lines:
             raise LineError("it is no text") from error
 
     def _pieces(self) -> Iterator[bytes]:
-        head = self._file.read(len(_MAGIC))
-        self.compressed = head == _MAGIC
+        head = self._file.read(len(MAGIC))
+        self.compressed = head == MAGIC
         if self.compressed:
             yield from self._decompressed(head)
             return
@@ -123,7 +125,7 @@ def packed(line: str, *, compressed: bool) -> bytes:
 
 def check_beginning(file: IO[bytes], *, compressed: bool) -> None:
     """Raises LineError if ``file`` does not begin as our recordings do, as far as it goes."""
-    begin = _MAGIC if compressed else BEGIN
+    begin = MAGIC if compressed else BEGIN
     file.seek(0)
     head = file.read(len(begin))
     if head != begin[: len(head)]:
@@ -168,7 +170,7 @@ def _frame_end(file: IO[bytes], begin: int) -> int | None:
     zstd = zstandard()
     file.seek(begin)
     head = file.read(_LONGEST_FRAME_HEADER)
-    if not head.startswith(_MAGIC[: len(head)]):
+    if not head.startswith(MAGIC[: len(head)]):
         raise LineError(f"what begins at byte {begin} is no frame of zstd")
     try:
         at: int = begin + zstd.frame_header_size(head)

@@ -10,6 +10,7 @@ from kstats.arch.details import UNTOLD, Detail
 from kstats.errors import UsageError
 from kstats.histogram import Histogram
 from kstats.model import Code, DetailPlace, Place, Sample
+from kstats.table import Cell
 
 AXIS = "detail"
 UNKEPT = "?"
@@ -24,13 +25,13 @@ def check(kind: str) -> None:
         raise UsageError(f"there is no detail {kind!r}", f"details: {kinds}")
 
 
-def exits(sample: Sample, kind: str) -> Iterator[tuple[Code, Mapping[tuple[Place, str], int]]]:
+def exits(sample: Sample, kind: str) -> Iterator[tuple[Code, Mapping[tuple[Place, Cell], int]]]:
     """Of each code that tells ``kind``, the exits by place and by what they told."""
     for code, places in sample.exits.items():
         detail = _telling(code, kind)
         if detail is None:
             continue
-        counts: Counter[tuple[Place, str]] = Counter()
+        counts: Counter[tuple[Place, Cell]] = Counter()
         rest = Counter(places)
         for (cpu, thread, number), n in _counts(sample, kind, code).items():
             counts[(cpu, thread), _text(detail, number)] += n
@@ -41,11 +42,11 @@ def exits(sample: Sample, kind: str) -> Iterator[tuple[Code, Mapping[tuple[Place
 
 def latencies(
     sample: Sample, kind: str
-) -> Iterator[tuple[Code, Mapping[tuple[Place, str], Histogram]]]:
+) -> Iterator[tuple[Code, Mapping[tuple[Place, Cell], Histogram]]]:
     """Of each code that tells ``kind``, how long exits took by place and by what they told."""
     for code, places in sample.detail_latency.get(kind, {}).items():
         if detail := _telling(code, kind):
-            found: dict[tuple[Place, str], Histogram] = {}
+            found: dict[tuple[Place, Cell], Histogram] = {}
             for (cpu, thread, number), latency in places.items():
                 key = (cpu, thread), _text(detail, number)
                 found[key] = found.get(key, Histogram()) + latency

@@ -130,7 +130,7 @@ def count_by(sample: Sample, by: Sequence[str], detail: str | None = None) -> Co
     """
     keys = Keys(sample, by)
     counts: Counter[Key] = Counter()
-    for code, exits in details.exits(sample, detail) if detail else _exits(sample):
+    for code, exits in told_exits(sample, detail):
         for (place, told), n in exits.items():
             counts[keys.of(code, place, told)] += n
     for cpu, n in {}.items() if detail else sample.lost.items():
@@ -138,7 +138,13 @@ def count_by(sample: Sample, by: Sequence[str], detail: str | None = None) -> Co
     return +counts  # without zeros: they did not occur
 
 
-def _exits(sample: Sample) -> Iterator[tuple[Code, Mapping[tuple[Place, Cell], int]]]:
+def told_exits(
+    sample: Sample, detail: str | None
+) -> Iterator[tuple[Code, Mapping[tuple[Place, Cell], int]]]:
+    """Exits of each code by place and by what they told, None unless ``detail`` is asked for."""
+    if detail:
+        yield from details.exits(sample, detail)
+        return
     for code, places in sample.exits.items():
         yield code, {(place, None): n for place, n in places.items()}
 

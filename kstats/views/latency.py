@@ -13,7 +13,7 @@ from kstats.histogram import SUB_BITS, Histogram, bounds
 from kstats.model import Code, Place, Sample
 from kstats.table import Cell, Heading, Row, Table, Unit
 from kstats.views import details, gaps
-from kstats.views.exits import COUNT, Key, Keys, comparable, headings, threads_needed
+from kstats.views.exits import COUNT, Key, Keys, comparable, headings, threads_needed, told_exits
 
 IDLE = "(idle)"
 OTHERS = "(others)"
@@ -103,7 +103,7 @@ class Measured:
         keys = Keys(sample, by)
         busy: dict[Key, Exits] = {}
         idle = Exits()
-        for code, place, told, exits in _told(sample, detail) if detail else _all(sample):
+        for code, place, told, exits in _all(sample, detail):
             if is_idle(code):
                 idle += exits
             else:
@@ -115,26 +115,24 @@ class Measured:
         return cls(busy, idle)
 
 
-_Some = Iterator[tuple[Code, Place, Cell, Exits]]
-"""Exits by code, place and what more they told."""
-
-
-def _all(sample: Sample) -> _Some:
-    for code, places in sample.exits.items():
-        for place, n in places.items():
-            yield code, place, None, Exits(n)
-    for code, latencies in (sample.latency or {}).items():
-        for place, latency in latencies.items():
-            yield code, place, None, Exits(0, latency)
-
-
-def _told(sample: Sample, detail: str) -> _Some:
-    for code, counts in details.exits(sample, detail):
+def _all(sample: Sample, detail: str | None) -> Iterator[tuple[Code, Place, Cell, Exits]]:
+    """Exits by code, place and what more they told: their number, and how long they took."""
+    for code, counts in told_exits(sample, detail):
         for (place, told), n in counts.items():
             yield code, place, told, Exits(n)
-    for code, latencies in details.latencies(sample, detail):
+    for code, latencies in _latencies(sample, detail):
         for (place, told), latency in latencies.items():
             yield code, place, told, Exits(0, latency)
+
+
+def _latencies(
+    sample: Sample, detail: str | None
+) -> Iterator[tuple[Code, Mapping[tuple[Place, Cell], Histogram]]]:
+    if detail:
+        yield from details.latencies(sample, detail)
+        return
+    for code, places in (sample.latency or {}).items():
+        yield code, {(place, None): latency for place, latency in places.items()}
 
 
 def is_idle(code: Code) -> bool:

@@ -53,10 +53,12 @@ class Proc:
     def start(self, pid: int) -> int | None:
         """When the process started, in clock ticks after boot: field 22 of its stat."""
         # Of the thread, not of the process: that would add up all its threads first.
-        raw = read(f"{self._root}/{pid}/task/{pid}/stat", _SHORT) or b""
-        # Field 2 is the name in parentheses and may hold any byte; nothing after it can be ")".
-        fields = raw.rpartition(b")")[2].split()
+        fields = self._stat(pid, pid)
         return int(fields[19]) if len(fields) > 19 and fields[19].isdigit() else None
+
+    def state(self, pid: int, tid: int) -> str:
+        """What a thread does, in a letter: field 3 of its stat; empty once it has ended."""
+        return text(b"".join(self._stat(pid, tid)[:1]))
 
     def owner(self, tid: int) -> int | None:
         """The process that a thread belongs to."""
@@ -102,6 +104,12 @@ class Proc:
         if link:
             return link == _HOST_PIDS
         return True if _link(f"{self._root}/self/ns/pid") == _HOST_PIDS else None
+
+    def _stat(self, pid: int, tid: int) -> list[bytes]:
+        """The fields of a thread's stat from the third on."""
+        raw = read(f"{self._root}/{pid}/task/{tid}/stat", _SHORT) or b""
+        # Field 2 is the name in parentheses and may hold any byte; nothing after it can be ")".
+        return raw.rpartition(b")")[2].split()
 
     def _numbers(self, pid: int, field: bytes) -> list[int]:
         for line in (read(f"{self._root}/{pid}/status", _SHORT) or b"").splitlines():

@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,17 +87,7 @@ TRACE = Path(__file__).parent.parent / "data" / "decode" / "svm" / "perf.txt"
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_trace_that_comes_through_a_pipe(number: signal.Signals) -> None:
     words = ("decode", "-", "--interval", "0.01", "--by", "reason", "-o", "json")
-    process = start(*words, stdin=subprocess.PIPE)
-    assert process.stdin
-    process.stdin.write(TRACE.read_text())
-    process.stdin.flush()
-    first = first_lines(process, 1)
-    wait_asleep(process)
-    process.send_signal(number)
-    status, out, err = finish(process)
-    process.stdin.close()
-    assert (status, err) == (0, "")
-    rows = [row for line in [*first, *out.splitlines()] for row in json.loads(line)["rows"]]
+    rows = rows_until(number, words, TRACE.read_text())
     kept = json.loads(TRACE.with_name("kstats.json").read_text())
     assert sum(row["count"] for row in rows) == sum(row["count"] for row in kept)
 
@@ -106,6 +98,21 @@ RECORDED = "".join(
         *map(Encoder().line, [sample({("vmx", 48): {0: n}}, entries={0: n}) for n in (7, 8, 9)]),
     ]
 )
+
+
+def rows_until(number: signal.Signals, words: Sequence[str], given: str) -> list[dict[str, Any]]:
+    """The rows that are shown of what a pipe gave before a signal; the pipe lasts."""
+    process = start(*words, stdin=subprocess.PIPE)
+    assert process.stdin
+    process.stdin.write(given)
+    process.stdin.flush()
+    first = first_lines(process, 1)
+    wait_asleep(process)
+    process.send_signal(number)
+    status, out, err = finish(process)
+    process.stdin.close()
+    assert (status, err) == (0, "")
+    return [row for line in [*first, *out.splitlines()] for row in json.loads(line)["rows"]]
 
 
 def wait_asleep(process: subprocess.Popen[str]) -> None:
@@ -124,15 +131,5 @@ def test_a_signal_ends_a_recording_that_comes_through_a_pipe(
     words: str, counts: list[int], number: signal.Signals
 ) -> None:
     """As it ends counting: what came is shown, also what would have waited for more."""
-    process = start(*words.split(), "-o", "json", "--input", "-", stdin=subprocess.PIPE)
-    assert process.stdin
-    process.stdin.write(RECORDED)
-    process.stdin.flush()
-    first = first_lines(process, 1)
-    wait_asleep(process)
-    process.send_signal(number)
-    status, out, err = finish(process)
-    process.stdin.close()
-    assert (status, err) == (0, "")
-    rows = [row for line in [*first, *out.splitlines()] for row in json.loads(line)["rows"]]
+    rows = rows_until(number, (*words.split(), "-o", "json", "--input", "-"), RECORDED)
     assert [row.get("vm_exit", row.get("count")) for row in rows] == counts

@@ -64,7 +64,7 @@ class Program(NamedTuple):
 def countings(machine: Target) -> Iterator[tuple[str, Target, Counting]]:
     """Each view, and what it loads to where."""
     exits = machine.per_thread()
-    both = attrs.evolve(exits, entries=True)
+    both = exits.with_entries()
     yield "kstats -v", machine, machine.per_cpu()
     yield "kstats exits, kvmexit", machine, exits
     yield "kstats exits --pid", machine, machine.per_thread(Filter(pids=frozenset({1})))

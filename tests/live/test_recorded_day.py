@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from kstats import recording
+from kstats.model import Sample
 from tests.hosts import Host
 from tests.live.conftest import beds
 from tests.live.guests import VMM, guest
@@ -21,6 +23,21 @@ pytestmark = [
 
 CPUID = "cpuid=499"
 RECORD = ("kstats", "record", "-o", "/run/day.jsonl", "0.5", "--debug")
+
+
+def kept(host: Host, path: str, folder: Path) -> list[Sample]:
+    """The samples of one of the host's recordings, which is whole."""
+    copy = folder / Path(path).name
+    copy.write_bytes(host.get(path))
+    with recording.read(copy) as source:
+        samples = list(source)
+        assert source.tail is None
+    return samples
+
+
+def cpuids(samples: Iterable[Sample]) -> int:
+    """How many exits by CPUID they have."""
+    return sum(sum(sample.exits.get(("svm", 0x72), {}).values()) for sample in samples)
 
 
 def test_a_day_of_a_host_is_recorded(host: Host, tmp_path: Path) -> None:
@@ -37,12 +54,8 @@ def test_a_day_of_a_host_is_recorded(host: Host, tmp_path: Path) -> None:
             host.run("date -s @$(( $(date +%s) - 7200 )); sleep 1").check()
             done = recorder.stop().check()
     assert "kvm_amd was unloaded" in done.stderr
-    (tmp_path / "day.jsonl").write_bytes(host.get("/run/day.jsonl"))
-    with recording.read(tmp_path / "day.jsonl") as source:
-        samples = list(source)
-        assert source.tail is None
-    at = ("svm", 0x72)
-    assert sum(sum(s.exits.get(at, {}).values()) for s in samples) == 2 * 499
+    samples = kept(host, "/run/day.jsonl", tmp_path)
+    assert cpuids(samples) == 2 * 499
     assert {s.cpus for s in samples} == {(0, 1), (0,)}
     assert any("kvm_amd was unloaded" in note for s in samples for note in s.notes)
     assert "kvm_amd was unloaded" not in " ".join(samples[-1].notes)
@@ -80,10 +93,8 @@ def test_a_host_that_is_suspended_is_recorded(host: Host, tmp_path: Path) -> Non
             vmm.stop(signal.SIGTERM)
     night = asleep(host) - before
     assert night > 4
-    (tmp_path / "night.jsonl").write_bytes(host.get("/run/night.jsonl"))
-    with recording.read(tmp_path / "night.jsonl") as source:
-        samples = list(source)
-    assert sum(sum(s.exits.get(("svm", 0x72), {}).values()) for s in samples) == LAPS * 499
+    samples = kept(host, "/run/night.jsonl", tmp_path)
+    assert cpuids(samples) == LAPS * 499
     gaps = [b.time - a.time - b.elapsed for a, b in pairwise(samples)]
     assert max(gaps) == pytest.approx(night, abs=1)
     assert sum(gaps) - max(gaps) < 1
