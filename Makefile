@@ -22,13 +22,13 @@ TEST_PACKAGES := chromium chromium-driver
 .PHONY: run test unit lint format hosts riscv64 bench wheel clean distclean host-packages
 
 run: $(SETUP)
-	@$(BIN)/python -m tests.demo
+	@$(BIN)/python -m lab.demo
 
 # Bochs keeps one core busy for long: the host that it emulates has its tests beside the others'.
 test: lint host-packages
 	@tools/need $(TEST_PACKAGES)
 	$(BIN)/pytest -m "not host"
-	$(BIN)/python -m tests.payload
+	$(BIN)/python -m lab.payload
 	@echo "the vmx host's tests run beside the following ones; what they say comes last"
 	@$(BIN)/python -m tests.live -k vmx >$(VENV)/vmx.log 2>&1 & vmx=$$!; \
 	$(BIN)/python -m tests.live -k "not vmx"; others=$$?; \
@@ -36,7 +36,7 @@ test: lint host-packages
 
 # In two halves at once.
 UNIT := -q -m "not host and not root and not install and not browser"
-HALF := tests/arch tests/hosts tests/render tests/report tests/views tests/vmm tests/vms
+HALF := tests/arch tests/compare tests/lab tests/render tests/report tests/views tests/vms
 unit: $(SETUP)
 	@tools/need $(LINT_PACKAGES)
 	@$(BIN)/pytest $(UNIT) $(HALF) >$(VENV)/unit.log 2>&1 & half=$$!; \
@@ -59,7 +59,7 @@ format: $(SETUP)
 	clang-format -i bench/*.c bpf/*.c
 
 hosts: $(SETUP) host-packages
-	$(BIN)/python -m tests.hosts build
+	$(BIN)/python -m lab.hosts build
 
 riscv64: $(SETUP) host-packages
 	@tools/need qemu-system-misc binutils-riscv64-linux-gnu
@@ -74,7 +74,7 @@ wheel: $(SETUP)
 	$(BIN)/python -m build --outdir dist
 
 host-packages: $(SETUP)
-	@tools/need @tests/hosts/packages.txt
+	@tools/need @lab/hosts/packages.txt
 
 $(SETUP): pyproject.toml Makefile
 	@tools/need $(RUN_PACKAGES)

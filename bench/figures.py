@@ -17,7 +17,8 @@ from pathlib import Path
 from bench import filled
 from bench.table import Table
 from kstats import arch as arches
-from kstats.collector import percpu, program, threads
+from kstats.collector import percpu, threads
+from kstats.loader import c_text
 from kstats.render.text import TextRenderer
 from kstats.views.exits import ExitsView
 from kstats.views.percpu import PerCpuView
@@ -60,7 +61,7 @@ def import_cost() -> float:
 def report() -> dict[str, float]:
     """Milliseconds of one report's parts: 512 busy CPUs, 20 reasons each; medians."""
     source = arches.find("x64").sources[1]
-    layout = percpu.Layout("x64", "svm", range(CPUS), program.slot_codes(source.slots))
+    layout = percpu.Layout("x64", "svm", range(CPUS), c_text.slot_codes(source.slots))
     before = percpu.Snapshot(0, 0, layout.columns(bytes(layout.size)), {}, 0)
     values = _busy(layout)
     now = percpu.Snapshot(1, 1, layout.columns(values), {}, 0)

@@ -14,10 +14,10 @@ from pathlib import Path
 import attrs
 
 from bench.table import Cell, Table
-from tests.hosts import CommandFailed, CommandTimeout, Host, HostLost, Recipe, boot
-from tests.hosts.progress import say
-from tests.hosts.recipes import BENCHES
-from tests.payload import payload
+from lab.hosts import CommandFailed, CommandTimeout, Host, HostLost, Recipe, boot
+from lab.hosts.progress import say
+from lab.hosts.recipes import BENCHES
+from lab.payload import payload
 
 HERE = Path(__file__).parent
 COMPILERS = {"amd64": "x86_64-linux-gnu-gcc", "arm64": "aarch64-linux-gnu-gcc"}

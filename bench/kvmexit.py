@@ -52,8 +52,8 @@ def main() -> None:
     """Attaches it to kvm_exit and waits to be killed."""
     import bcc  # noqa: PLC0415 - only where this is a program
 
-    from kstats.collector import program as ours  # noqa: PLC0415
-    from kstats.collector.btf import Btf  # noqa: PLC0415
+    from kstats.loader import c_text as ours  # noqa: PLC0415
+    from kstats.loader.btf import Btf  # noqa: PLC0415
 
     os.environ["BCC_KERNEL_SOURCE"] = str(ours.headers())
     btf = Btf(bcc.lib, ["kvm_amd"])

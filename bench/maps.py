@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.table import Table
-from kstats.collector import bpf
 from kstats.host import Host
+from kstats.loader import syscall
 from tests.collector.sizes import Program, load, programs
 
 CPUS = (8, 128, 640)
@@ -24,7 +24,7 @@ _ELEMENT, _BUCKET, _HASH, _LOCKS = 48, 16, 448, 8 * 4
 _TOLERANCE = 0.02
 
 
-def memory(name: str, one: bpf.Map, cpus: int) -> int:
+def memory(name: str, one: syscall.Map, cpus: int) -> int:
     """Bytes of a map on a host with so many possible CPUs."""
     value = _rounded(one.value_size)
     rooms = int(one.max_entries)
@@ -43,7 +43,7 @@ def _rounded(size: int) -> int:
     return -(-size // 8) * 8
 
 
-def _charged(one: bpf.Map) -> int:
+def _charged(one: syscall.Map) -> int:
     """What the running kernel says that the map takes."""
     text = Path(f"/proc/self/fdinfo/{one.fd}").read_text(encoding="ascii")
     return int(re.findall(r"^memlock:\s*(\d+)$", text, re.MULTILINE)[0])
@@ -70,5 +70,5 @@ def _row(program: Program) -> tuple[str | float, ...]:
         return program.view, *(_mebibytes(loaded.maps, cpus) for cpus in CPUS), checked
 
 
-def _mebibytes(maps: Mapping[str, bpf.Map], cpus: int) -> float:
+def _mebibytes(maps: Mapping[str, syscall.Map], cpus: int) -> float:
     return sum(memory(name, one, cpus) for name, one in maps.items()) / (1 << 20)

@@ -19,9 +19,9 @@ import attrs
 from bench import kvmexit
 from bench.table import Table
 from kstats.arch.base import OTHER, Arch, Column, ExitSource, Isa, Probe, SlotRange
-from kstats.collector import bpf, loader, program
 from kstats.collector.live import Target
 from kstats.host import Host
+from kstats.loader import c_text, program, syscall
 from tests.collector.native import LOADS
 
 ROUNDS, CALLS = 15, 300_000
@@ -38,7 +38,7 @@ _KVMEXIT_READS = (
 
 
 def _source(name: str, define: str, *, direct: bool) -> Arch:
-    probe = Probe(name, "raw", define, args=bpf.raw_tracepoint_args("kvm_exit"), direct=direct)
+    probe = Probe(name, "raw", define, args=syscall.raw_tracepoint_args("kvm_exit"), direct=direct)
     source = ExitSource(isa="calls", probes=(probe,), slots=(SlotRange(0, SYSTEM_CALLS),))
     return Arch(
         name="calls",
@@ -51,23 +51,23 @@ def _source(name: str, define: str, *, direct: bool) -> Arch:
     )
 
 
-def _ours(arch: Arch, *, threads: bool) -> loader.Loaded:
+def _ours(arch: Arch, *, threads: bool) -> program.Loaded:
     (source,) = arch.sources
     target = Target(Host(), arch, source, source.probes)
     return target.load(target.per_thread() if threads else target.per_cpu(), attach=False)
 
 
-def _text(text: str) -> loader.Loaded:
-    probe = Probe("raw", "raw", "TEXT", args=bpf.raw_tracepoint_args("kvm_exit"))
-    attachment = loader.Attachment("kvm_exit", "on_exit", "raw")
-    plan = loader.Plan(text, {}, (probe,), (), (attachment,), (), attach=False)
-    return loader.load(plan, program.headers())
+def _text(text: str) -> program.Loaded:
+    probe = Probe("raw", "raw", "TEXT", args=syscall.raw_tracepoint_args("kvm_exit"))
+    attachment = program.Attachment("kvm_exit", "on_exit", "raw")
+    plan = program.Plan(text, {}, (probe,), (), (attachment,), (), attach=False)
+    return program.load(plan, c_text.headers())
 
 
-def programs() -> Mapping[str, loader.Loaded | None]:
+def programs() -> Mapping[str, program.Loaded | None]:
     """What to compare, each loaded and attached nowhere."""
     by_calls = _source("btf", "SYS_ENTER_BTF", direct=False)
-    found: dict[str, loader.Loaded | None] = {
+    found: dict[str, program.Loaded | None] = {
         "nothing": None,
         "an empty program": _text(EMPTY),
         "kstats -v": _ours(by_calls, threads=False),
@@ -95,10 +95,10 @@ class Loop:
         return float(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
 
 
-def _one(loop: Loop, loaded: loader.Loaded | None) -> float:
+def _one(loop: Loop, loaded: program.Loaded | None) -> float:
     if loaded is None:
         return loop.run()
-    link = bpf.attach_raw_tracepoint("sys_enter", loaded.programs["on_exit"])
+    link = syscall.attach_raw_tracepoint("sys_enter", loaded.programs["on_exit"])
     try:
         return loop.run()
     finally:

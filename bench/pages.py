@@ -17,10 +17,10 @@ import attrs
 from tabulate import tabulate
 
 from bench.recording import CPUS, DAY, REASONS, Host
+from kstats.compare.aggregate import Tally
 from kstats.model import Sample
 from kstats.report.gather import Gathered
 from kstats.report.page import html
-from kstats.views.tally import Tally
 from kstats.vms.identity import Kind, Thread, Vm
 
 SECONDS = 600

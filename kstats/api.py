@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Literal
 
 from kstats import arch as arches
 from kstats.arch import Arch, Category, Column, Isa, Reason, reason
-from kstats.decode import decode
 from kstats.errors import KstatsError, RecordingError, UnknownNameError
 from kstats.escape import printable
 from kstats.histogram import Histogram
+from kstats.importers import decode
 from kstats.model import Code, Place, Sample, Spent
 from kstats.recording import (
     Clock,
@@ -121,7 +121,7 @@ def collect(
         KstatsError: whatever keeps it from counting, with a hint: privileges, bcc, KVM.
     """
     from kstats.collector import live, threads  # noqa: PLC0415 - only this touches the host
-    from kstats.vms.directory import Directory  # noqa: PLC0415 - same
+    from kstats.vms.registry import Directory  # noqa: PLC0415 - same
 
     target = live.Target.find(probe=probe)
     if by == "cpu":

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 import attrs
 
 from kstats import arch as arches
-from kstats.arch import formats
-from kstats.collector import kernelstats, loader
+from kstats.arch import print_fmt
+from kstats.collector.kvm_stats import reader
 from kstats.collector.live import Target, find_arch, find_source
 from kstats.errors import KstatsError, LoadError
 from kstats.host import Host
+from kstats.loader import program
 
 # include/uapi/linux/capability.h
 _CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
@@ -155,7 +156,7 @@ def _names(host: Host) -> Check:
         isa = find_arch(host).isa(find_source(find_arch(host), host).isa)
     except KstatsError:
         return Check("names", State.WARN, "not compared: KVM is not there")
-    strange = formats.strange_names(isa, text) if isa else {}
+    strange = print_fmt.strange_names(isa, text) if isa else {}
     if strange:
         listed = " ".join(f"{code:#x}={name}" for code, name in sorted(strange.items()))
         return Check("names", State.WARN, f"this kernel has names of its own: {listed}")
@@ -165,10 +166,10 @@ def _names(host: Host) -> Check:
 def _counters(host: Host) -> Check:
     """Whether ``kstats vcpu --source kernel`` has something to read."""
     name, without = "counters", "kstats vcpu does without them"
-    if kernelstats.offered(host) is None:
+    if reader.offered(host) is None:
         return Check(name, State.WARN, "KVM cannot be asked for its own: no /dev/kvm to open")
     try:
-        with kernelstats.VcpuStats(host) as stats:
+        with reader.VcpuStats(host) as stats:
             now = stats.read()
     except KstatsError as error:
         return Check(name, State.WARN, f"{error}; {without}", error.hint)
@@ -180,10 +181,10 @@ def _counters(host: Host) -> Check:
 
 
 def _bcc() -> Check:
-    if loader.has_bcc():
+    if program.has_bcc():
         return Check("bcc", State.OK, f"for {sys.executable}")
-    if loader.distribution_has_bcc():
-        found = f"not for this Python: programs are loaded with {loader.DISTRIBUTION_PYTHON}"
+    if program.distribution_has_bcc():
+        found = f"not for this Python: programs are loaded with {program.DISTRIBUTION_PYTHON}"
         return Check("bcc", State.OK, found)
     return Check("bcc", State.FAIL, "not installed", "apt install python3-bpfcc")
 

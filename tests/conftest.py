@@ -7,7 +7,7 @@ import os
 import pytest
 from hypothesis import settings
 
-from kstats.collector import bpf, loader
+from kstats.loader import program, syscall
 
 # A busy machine is no reason to fail; the whole suite is to take seconds. A gate tries the same
 # examples each time: what new ones find is for whoever runs the tests by hand.
@@ -28,10 +28,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def _lacking() -> str:
     if os.geteuid():
         return "run it as root, or leave it out with -m 'not root'"
-    if not loader.has_bcc() and not loader.distribution_has_bcc():
+    if not program.has_bcc() and not program.distribution_has_bcc():
         return "install bcc: apt install python3-bpfcc"
     try:
-        bpf.raw_tracepoint_args("kvm_exit")
+        syscall.raw_tracepoint_args("kvm_exit")
     except FileNotFoundError:
         return "load the kvm module, which brings the tracepoints"
     except OSError as error:

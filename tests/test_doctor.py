@@ -12,11 +12,13 @@ import pytest
 
 from kstats import arch as arches
 from kstats import doctor
-from kstats.cli import main, stats
-from kstats.collector import kernelstats, live, loader
+from kstats.cli import cpu, main
+from kstats.collector import live
+from kstats.collector.kvm_stats import reader
 from kstats.doctor import Check, State
 from kstats.errors import BackendError
 from kstats.host import Host
+from kstats.loader import program
 from kstats.vms.identity import Vcpu
 from tests import trees
 
@@ -163,8 +165,8 @@ def test_bcc_may_be_this_pythons_or_the_distributions(
     distributions: bool,  # noqa: FBT001
     state: State,
 ) -> None:
-    monkeypatch.setattr(loader, "has_bcc", lambda: ours)
-    monkeypatch.setattr(loader, "distribution_has_bcc", lambda: distributions)
+    monkeypatch.setattr(program, "has_bcc", lambda: ours)
+    monkeypatch.setattr(program, "distribution_has_bcc", lambda: distributions)
     check = doctor._bcc()
     assert check.state is state
     assert (check.fix == "apt install python3-bpfcc") is (state is State.FAIL)
@@ -189,9 +191,9 @@ def test_kvms_own_counters_are_those_that_vmms_opened(  # noqa: PLR0913, PLR0917
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    now = kernelstats.Snapshot(1.0, 1.0, {vcpu: {} for vcpu in vcpus}, frozenset(silent))
-    monkeypatch.setattr(kernelstats, "offered", lambda _: True)
-    monkeypatch.setattr(kernelstats.VcpuStats, "read", lambda _: now)
+    now = reader.Snapshot(1.0, 1.0, {vcpu: {} for vcpu in vcpus}, frozenset(silent))
+    monkeypatch.setattr(reader, "offered", lambda _: True)
+    monkeypatch.setattr(reader.VcpuStats, "read", lambda _: now)
     check = doctor._counters(trees.x64(tmp_path))
     assert (check.name, check.state) == ("counters", state)
     assert text in check.found
@@ -205,7 +207,7 @@ def test_kvms_own_counters_are_those_that_vmms_opened(  # noqa: PLR0913, PLR0917
 def test_a_kvm_without_counters_is_no_failure(
     answer: dict[str, bool], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernelstats, "offered", lambda _: answer.get("x"))
+    monkeypatch.setattr(reader, "offered", lambda _: answer.get("x"))
     check = doctor._counters(trees.x64(tmp_path))
     assert check.state is State.WARN
     assert text in check.found
@@ -234,7 +236,7 @@ HOSTS = {
 def host(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """A host on which kstats -v cannot work, as the commands see it."""
     made = HOSTS[request.param](tmp_path)
-    for module in (stats, live, doctor):
+    for module in (cpu, live, doctor):
         monkeypatch.setattr(module, "Host", lambda: made)
     return made
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 TESTS = """
 from pathlib import Path
 import pytest
-from tests.hosts import HostLost
+from lab.hosts import HostLost
 
 pytestmark = pytest.mark.host
 SEEN = Path(__file__).with_name("seen")

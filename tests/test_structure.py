@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Programs of their own beside kstats: python -m kstats, the contract test of backends, and the
 # process that loads.
-PROGRAMS = {"__main__.py", "arch/contract.py", "collector/child.py"}
+PROGRAMS = {"__main__.py", "arch/contract.py", "loader/worker.py"}
 
 MACHINES = {
     name
@@ -58,7 +58,7 @@ def strings(node: ast.AST) -> set[str]:
 
 
 def test_only_the_loading_child_imports_bcc() -> None:
-    assert [name(path) for path in FILES if "bcc" in imported(path)] == ["collector/child.py"]
+    assert [name(path) for path in FILES if "bcc" in imported(path)] == ["loader/worker.py"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.payload import ROOT, build_wheel
+from lab.payload import ROOT, build_wheel
 
 pytestmark = pytest.mark.install
 

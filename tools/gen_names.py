@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from kstats.arch.arm64 import isa as arm64
-from kstats.arch.formats import exit_names, flag_names
+from kstats.arch.print_fmt import exit_names, flag_names
 from kstats.arch.x64 import svm, vmx
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ import re
 import sys
 from pathlib import Path
 
-from tests.hosts import Host, boot, find
+from lab.hosts import Host, boot, find
+from lab.payload import payload
+from lab.vmm.workload import MIXES
 from tests.live.kstats import ATTACHED
-from tests.payload import payload
-from tests.vmm.workload import MIXES
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "recordings"
 INSIDE = "/run/example.jsonl"

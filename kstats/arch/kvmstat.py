@@ -4,7 +4,7 @@ The columns are those of illumos' kvmstat(1M). There they are counters of KVM th
 keeps for every vCPU; here a column has up to two sources, and says where they differ:
 
 - **events**: what kstats counts itself, exits by their codes and firings of tracepoints;
-- **stats**: the counters KVM keeps (:mod:`kstats.collector.kernelstats`).
+- **stats**: the counters KVM keeps (:mod:`kstats.collector.kvm_stats.reader`).
 
 A column without a meaning on an architecture is drawn as ``-`` and says why.
 """

@@ -23,7 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "record": "record",
     "report": "report",
 }
-"""The module of each command; without one, ``kstats`` is :mod:`kstats.cli.stats`."""
+"""The module of each command; without one, ``kstats`` is :mod:`kstats.cli.cpu`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,7 +37,7 @@ def _command(words: list[str]) -> Callable[[list[str]], int]:
         return lambda rest: _command(rest[1:])([*rest[1:], "--help"])
     module = COMMANDS.get(words[0]) if words else None
     if module is None:
-        return _runner("stats")
+        return _runner("cpu")
     return lambda rest: _runner(module)(rest[1:])
 
 

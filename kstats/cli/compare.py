@@ -13,13 +13,13 @@ import attrs
 from kstats import arch as arches
 from kstats.arch import categories
 from kstats.arch.base import Category
-from kstats.cli import options, reporting, sources, streams
+from kstats.cli import options, session, sources, streams
+from kstats.compare.aggregate import PARTS, Tally
+from kstats.compare.compare import Options, compare
+from kstats.compare.render import FORMATS, LONGEST_NOTE
+from kstats.compare.result import NEW, TOTAL, Comparison, Line, Per
 from kstats.errors import KstatsError, UsageError
 from kstats.escape import printable
-from kstats.render.comparison import FORMATS, LONGEST_NOTE
-from kstats.views.compare import Options, compare
-from kstats.views.comparison import NEW, TOTAL, Comparison, Line, Per
-from kstats.views.tally import PARTS, Tally
 
 CROSSED = 10
 """Exit status when a ratio reached its threshold."""
@@ -127,11 +127,11 @@ def run(words: list[str]) -> int:
     with streams.writing() as out:
         out.write(FORMATS[args.format](comparison))
     if args.format == "csv":
-        reporting.print_errors(printable(note, LONGEST_NOTE) for note in comparison.notes)
+        session.print_errors(printable(note, LONGEST_NOTE) for note in comparison.notes)
     crossed = list(thresholds.crossed(comparison))
-    reporting.print_errors(_sentence(line, limit, comparison) for line, limit in crossed)
+    session.print_errors(_sentence(line, limit, comparison) for line, limit in crossed)
     unchecked = list(_unchecked(comparison)) if args.threshold else []
-    reporting.print_errors(unchecked)
+    session.print_errors(unchecked)
     sources.check(found)
     return CROSSED if crossed else KstatsError.status if unchecked else 0
 

@@ -11,7 +11,7 @@ from kstats.errors import KstatsError
 
 SHELLS = ("bash", "zsh", "fish")
 
-PROGRAMS: Mapping[str, str] = {"kstats": "stats", "kvmexit": "kvmexit", "kvmstat": "kvmstat"}
+PROGRAMS: Mapping[str, str] = {"kstats": "cpu", "kvmexit": "kvmexit", "kvmstat": "kvmstat"}
 """The module of each program that is installed; that of kstats has commands beside it."""
 
 _EPILOG = """\

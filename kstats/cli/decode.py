@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from kstats import arch as arches
 from kstats import recording
-from kstats.cli import options, reporting
-from kstats.cli.ticks import Waiting, waiting
-from kstats.decode import FORMATS, Decoded, decode
-from kstats.decode.tally import NO_CPU
+from kstats.cli import options, session
+from kstats.cli.ticker import Waiting, waiting
 from kstats.errors import KstatsError, UsageError
+from kstats.importers import FORMATS, Decoded, decode
+from kstats.importers.sample_builder import NO_CPU
 from kstats.model import Sample
 from kstats.render import FORMATS as OUTPUTS
 from kstats.views import View
@@ -99,7 +99,7 @@ def run(words: list[str]) -> int:
     with waiting() as wait, _opened(args.file, wait) as stream:
         decoded = decode(stream, format=args.data, isa=args.isa, interval=interval)
         if args.debug:
-            reporting.print_errors([f"{args.file}: {decoded.format} of {decoded.isa}"])
+            session.print_errors([f"{args.file}: {decoded.format} of {decoded.isa}"])
         if interval is not None and "times" not in FORMATS[decoded.format].tells:
             raise UsageError(f"{decoded.format} does not tell times", "leave out --interval")
         if args.format.endswith(_RECORDINGS):
@@ -130,7 +130,7 @@ def _show(args: argparse.Namespace, decoded: Decoded) -> None:
             f"formats: {', '.join(OUTPUTS)}; a recording is called *.jsonl or *.jsonl.zst",
         )
     view = _view(args, decoded)
-    reporting.report(_samples(args, decoded), view, reporting.renderer(args, reporting.FOREVER))
+    session.report(_samples(args, decoded), view, session.renderer(args, session.FOREVER))
 
 
 def _record(decoded: Decoded, path: Path, interval: float | None) -> None:

@@ -6,18 +6,18 @@ import argparse
 import re
 from collections.abc import Callable
 
-from kstats.cli import latency, options, reporting
+from kstats.cli import latency, options, session
 from kstats.collector.latency import Exits
 from kstats.collector.live import Collector, Counting, Target
-from kstats.collector.spent import asleep
 from kstats.collector.threads import MORE_THREADS, Filter
+from kstats.collector.vcpu_time import asleep
 from kstats.errors import KstatsError, UsageError
+from kstats.filters import Only
 from kstats.host import Host
 from kstats.recording.choose import Choice
 from kstats.views import ExactingView, details
 from kstats.views.exits import AXES, COUNT, ExitsView, Options, parse_axes
-from kstats.views.only import Only
-from kstats.vms.directory import Directory
+from kstats.vms.registry import Directory
 from kstats.vms.select import select
 
 _DESCRIPTION = """\
@@ -75,7 +75,7 @@ def parser() -> options.Parser:
     )
     p.add_argument("duration", nargs="?", help="seconds of a report (default: until ^C)")
     p.add_argument("count", nargs="?", help="number of reports (default 1)")
-    reporting.add_arguments(p)
+    session.add_arguments(p)
     latency.add_arguments(p)
     return p
 
@@ -93,7 +93,7 @@ def add_thread_arguments(p: argparse.ArgumentParser) -> None:
 def run(words: list[str]) -> int:
     """Runs ``kstats exits``; returns the exit status."""
     args = parser().parse(words)
-    interval = reporting.FOREVER
+    interval = session.FOREVER
     if args.duration is not None:
         interval = options.seconds(args.duration, "duration")
     count = 1 if args.count is None else options.times(args.count, without="get one report")
@@ -111,7 +111,7 @@ def run(words: list[str]) -> int:
         latency.show_slow(args, view, live, interval, count, only=only, needs=view.needs)
         return 0
     coarser = _coarser(args)
-    reporting.show(args, view, live, interval, count, only=only, needs=view.needs, coarser=coarser)
+    session.show(args, view, live, interval, count, only=only, needs=view.needs, coarser=coarser)
     return 0
 
 

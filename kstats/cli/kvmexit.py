@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Generator, Sequence
 
-from kstats.cli import exits, guarded, options, reporting, streams
+from kstats.cli import exits, guarded, options, session, streams
 from kstats.cli.replay import Replay
 from kstats.escape import printable
 from kstats.model import Sample
@@ -55,27 +55,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(words: list[str]) -> int:
     """Runs ``kvmexit``; returns the exit status, raises KstatsError."""
     args = parser().parse(words)
-    interval = reporting.FOREVER if args.duration is None else options.seconds(args.duration)
+    interval = session.FOREVER if args.duration is None else options.seconds(args.duration)
     if args.input is not None:
         return _show_recorded(args, interval)
     with exits.collect(args) as collector:
         if args.debug:
-            reporting.describe(collector)
-        _show(args, reporting.live(collector, interval, 1))
+            session.describe(collector)
+        _show(args, session.live(collector, interval, 1))
     return 0
 
 
 def _show_recorded(args: argparse.Namespace, interval: float) -> int:
     with Replay(args, ("threads",)) as recorded:
         _show(args, recorded.samples(interval, 1, exits.choice(args) or None))
-        reporting.print_errors(recorded.notes())
+        session.print_errors(recorded.notes())
     return 0
 
 
 def _show(args: argparse.Namespace, samples: Generator[Sample, None, None]) -> None:
     with streams.writing() as out:
         out.write(_title(args))
-    reporting.report(samples, KvmexitView(_axes(args)), TextRenderer(sys.stdout))
+    session.report(samples, KvmexitView(_axes(args)), TextRenderer(sys.stdout))
 
 
 def _axes(args: argparse.Namespace) -> tuple[str, ...]:

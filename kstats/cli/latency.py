@@ -10,19 +10,19 @@ from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
 
 from kstats import durations
-from kstats.cli import reporting
+from kstats.cli import session
 from kstats.collector.latency import Exits, Latencies
 from kstats.collector.live import Collector, Counting
-from kstats.collector.slow import SlowExits
-from kstats.collector.spent import Spending
+from kstats.collector.slow_exits import SlowExits
+from kstats.collector.vcpu_time import Spending
 from kstats.errors import UsageError
 from kstats.model import Sample
 from kstats.recording.choose import Choice
 from kstats.views import ExactingView, View
 from kstats.views.exits import THREAD_AXES, parse_axes
 from kstats.views.latency import SORTS, HistogramView, LatencyView, Options
-from kstats.views.slow import SlowView
-from kstats.views.spent import SpentView
+from kstats.views.slow_exits import SlowView
+from kstats.views.vcpu_time import SpentView
 
 _BARS = (10, 60)
 """A histogram's bars are at least and at most so wide."""
@@ -115,7 +115,7 @@ def counting(
 ) -> Counting:
     """What the kernel is to do for the options beside counting ``exits``.
 
-    ``sleepers`` finds vCPUs that sleep when it begins (:func:`kstats.collector.spent.asleep`).
+    ``sleepers`` finds vCPUs that sleep when it begins (:func:`kstats.collector.vcpu_time.asleep`).
     """
     both = exits.with_entries()
     if args.time:
@@ -139,15 +139,15 @@ def show_slow(  # noqa: PLR0913 - as reporting.show
 ) -> None:
     """Shows single exits as they end, for as long as ``count`` intervals are."""
     step = min(interval, _STEP)
-    steps = None if interval == reporting.FOREVER else math.ceil(interval * count / step)
+    steps = None if interval == session.FOREVER else math.ceil(interval * count / step)
     if args.input is not None:
-        with reporting.replayed(args, only, needs) as recorded:
+        with session.replayed(args, only, needs) as recorded:
             samples = _worth_showing(recorded.samples(None, steps, only))
-            reporting.report(samples, view, reporting.renderer(args, None))
+            session.report(samples, view, session.renderer(args, None))
         return
-    with reporting.counted(args, collect, step, steps) as (samples, meter):
-        shown = reporting.with_cost(view, meter)
-        reporting.report(_worth_showing(samples), shown, reporting.renderer(args, None))
+    with session.counted(args, collect, step, steps) as (samples, meter):
+        shown = session.with_cost(view, meter)
+        session.report(_worth_showing(samples), shown, session.renderer(args, None))
 
 
 def _worth_showing(samples: Generator[Sample, None, None]) -> Generator[Sample, None, None]:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
-from kstats.cli import options, reporting
+from kstats.cli import options, session
 from kstats.collector.live import Collector, Counting, Target
 from kstats.errors import UsageError
 from kstats.host import Host
 from kstats.recording import Rotation, Writer, header_of
-from kstats.vms.directory import Directory
+from kstats.vms.registry import Directory
 
 DEFAULT = "kstats.jsonl.zst"
 
@@ -82,11 +82,11 @@ def run(words: list[str]) -> int:
     path = DEFAULT if args.output is None else args.output
     with _collector(args) as collector:
         if args.debug:
-            reporting.describe(collector)
+            session.describe(collector)
         header = header_of(collector, interval)
         with Writer(path, header, rotation) as writer, _Progress(writer, quiet=args.quiet) as show:
             _heed_hangups(writer.turn)
-            for sample in reporting.kept(reporting.live(collector, interval, count), writer):
+            for sample in session.kept(session.live(collector, interval, count), writer):
                 show(sample.notes)
     return 0
 
@@ -111,7 +111,7 @@ class _Progress:
         """Tells that one more sample was written; notes are told when they are new."""
         if notes != self._notes and not self._quiet:
             self._clear()
-            reporting.print_errors(notes)
+            session.print_errors(notes)
         self._notes = notes
         if self._live:
             print(f"\r\x1b[K{self._so_far()}", end="", file=sys.stderr, flush=True)
@@ -124,7 +124,7 @@ class _Progress:
     ) -> None:
         self._clear()
         if not self._quiet and kind is not BrokenPipeError:
-            reporting.print_errors([f"recorded {self._so_far()}: {self._writer.name}"])
+            session.print_errors([f"recorded {self._so_far()}: {self._writer.name}"])
 
     def _clear(self) -> None:
         if self._live:

@@ -9,7 +9,7 @@ from typing import Self
 
 from kstats import cpulist, recording
 from kstats.cli import options
-from kstats.cli.ticks import until_asked
+from kstats.cli.ticker import until_asked
 from kstats.errors import KstatsError, RecordingError, UsageError
 from kstats.model import Sample
 from kstats.recording.choose import Choice, chosen

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from kstats.cli import options, reporting, sources, streams
+from kstats.cli import options, session, sources, streams
 from kstats.cpunames import readable
 from kstats.errors import KstatsError, UsageError
 from kstats.escape import printable
@@ -64,7 +64,7 @@ def run(words: list[str]) -> int:
         page = _page(found)
     write(args.page, page)
     if args.page != STDOUT and sys.stderr.isatty():
-        reporting.print_errors([f"wrote {printable(args.page)}"])
+        session.print_errors([f"wrote {printable(args.page)}"])
     sources.check(found)
     return 0
 
@@ -82,7 +82,7 @@ def _page(found: Sequence[sources.Source]) -> str:
     gathered = {source: Gathered(source.label, facts(source.header)) for source in found}
     for source in sources.live_last(found):
         gathered[source].add(source.samples())
-    reporting.print_errors(
+    session.print_errors(
         f"{printable(one.label)}: there are no samples in it"
         for one in gathered.values()
         if one.tally.begin is None

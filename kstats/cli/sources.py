@@ -11,13 +11,13 @@ from pathlib import Path
 import attrs
 
 from kstats import recording
-from kstats.cli import options, reporting
+from kstats.cli import options, session
 from kstats.collector.live import Collector, Target
 from kstats.errors import RecordingError, UsageError
 from kstats.host import Host
 from kstats.model import Sample
 from kstats.recording.header import Header
-from kstats.vms.directory import Directory
+from kstats.vms.registry import Directory
 
 LIVE = "live"
 COUNT = 30
@@ -101,7 +101,7 @@ def check(sources: Iterable[Source]) -> None:
     Of several, the last; the others are said.
     """
     faults = [fault for source in sources for fault in source.faults]
-    reporting.print_errors(map(str, faults[:-1]))
+    session.print_errors(map(str, faults[:-1]))
     if faults:
         raise faults[-1]
 
@@ -118,7 +118,7 @@ def _readable(found: recording.Recording, faults: list[RecordingError]) -> Itera
     except RecordingError as fault:
         faults.append(fault)
     if found.tail:
-        reporting.print_errors([f"{found.name}: {found.tail}"])
+        session.print_errors([f"{found.name}: {found.tail}"])
 
 
 def _live(args: argparse.Namespace, interval: float, count: int) -> Iterator[Sample]:
@@ -126,6 +126,6 @@ def _live(args: argparse.Namespace, interval: float, count: int) -> Iterator[Sam
     target = Target.find(host, probe=args.probe)
     with Collector(target, target.per_thread(), Directory(host)) as collector:
         if args.debug:
-            reporting.describe(collector)
-        with closing(reporting.live(collector, interval, count)) as samples:
+            session.describe(collector)
+        with closing(session.live(collector, interval, count)) as samples:
             yield from samples

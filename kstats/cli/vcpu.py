@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from kstats import arch as arches
 from kstats.arch.kvmstat import Rule
-from kstats.cli import exits, options, reporting
-from kstats.collector.kernelcounts import KernelCounters
+from kstats.cli import exits, options, session
+from kstats.collector.kvm_stats.source import KernelCounters
 from kstats.collector.live import Collector, Target
 from kstats.errors import UnsupportedHostError, UsageError
 from kstats.host import Host
 from kstats.views.vcpu import Options, VcpuView
-from kstats.vms.directory import Directory
+from kstats.vms.registry import Directory
 
 _BPF, _KERNEL = "bpf", "kernel"
 _NEEDS = {_BPF: ("threads",), _KERNEL: ("counters",)}
@@ -81,7 +81,7 @@ def parser() -> options.Parser:
     p.add_argument("--vm", metavar="NAME", help="only this VM, by name or pid")
     p.add_argument("--nonzero", action="store_true", help="only vCPUs that did something")
     p.add_argument("--total", action="store_true", help="a last row with the sums")
-    reporting.add_arguments(p, "-t")
+    session.add_arguments(p, "-t")
     p.set_defaults(**_EVERY_THREAD)
     return p
 
@@ -108,7 +108,7 @@ def watch(args: argparse.Namespace) -> int:
         raise UsageError("--probe is about reading exits", "leave it out with --source kernel")
     if args.source == _KERNEL and args.cost:
         raise UsageError("--cost is about programs in the kernel", "--source kernel loads none")
-    reporting.show(
+    session.show(
         args,
         VcpuView(Options(nonzero=args.nonzero, total=args.total, rate=args.rate)),
         lambda: _collect(args),

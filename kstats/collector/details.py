@@ -11,9 +11,10 @@ import attrs
 
 from kstats.arch.base import ExitSource, Probe
 from kstats.arch.details import DetailSource
-from kstats.collector import percpu, program, threads
-from kstats.collector.loader import Attachment, Loaded
+from kstats.collector import percpu, threads
 from kstats.errors import BackendError, UsageError
+from kstats.loader import c_text
+from kstats.loader.program import Attachment, Loaded
 from kstats.model import Code, DetailPlace, Place, Sample
 
 UNTOLD_EXITS = 16384
@@ -131,7 +132,7 @@ class PerThreadWithDetails:
         """The filter of threads, and the architecture's way to a detail."""
         if self.file is None:
             raise BackendError(f"no C file tells {self.source.name}", "it can only be decoded")
-        return self.exits.generated + program.located(self.file)
+        return self.exits.generated + c_text.located(self.file)
 
     @property
     def defines(self) -> dict[str, int]:

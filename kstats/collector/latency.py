@@ -12,9 +12,9 @@ import attrs
 
 from kstats.arch.base import BtfField
 from kstats.collector import details, threads
-from kstats.collector.bpf import Map
-from kstats.collector.loader import Attachment, Loaded
 from kstats.histogram import SUB_BITS, SUB_BUCKETS, Histogram, bounds
+from kstats.loader.program import Attachment, Loaded
+from kstats.loader.syscall import Map
 from kstats.model import Code, Sample
 
 OPEN_EXITS = 16384

@@ -9,11 +9,12 @@ import attrs
 
 from kstats import arch as arches
 from kstats.arch.base import Arch, BtfField, ExitSource, Probe
-from kstats.collector import details, events, loader, percpu, program, threads
+from kstats.collector import details, percpu, threads, tracepoints
 from kstats.errors import UnsupportedHostError, UsageError
 from kstats.host import Host
+from kstats.loader import c_text, program
 from kstats.model import Place, Sample
-from kstats.vms.directory import Directory
+from kstats.vms.registry import Directory
 
 
 def find_arch(host: Host) -> Arch:
@@ -118,14 +119,14 @@ class Counting(Protocol):
         """Offsets that the files need beside those of the probe."""
 
     @property
-    def attachments(self) -> tuple[loader.Attachment, ...]:
+    def attachments(self) -> tuple[program.Attachment, ...]:
         """Which function runs where."""
 
     @property
     def counted(self) -> tuple[str, ...]:
         """Fields of its samples that others leave empty, and ``threads`` if it knows them."""
 
-    def reader(self, loaded: loader.Loaded) -> Any:
+    def reader(self, loaded: program.Loaded) -> Any:
         """What takes snapshots of the loaded program."""
 
     def sample(self, before: Any, now: Any, online: tuple[int, ...]) -> Sample:
@@ -151,12 +152,12 @@ class Target:
         source = find_source(arch, host)
         return cls(host, arch, source, choose_probes(source, probe))
 
-    def load(self, counting: Counting | None = None, *, attach: bool = True) -> loader.Loaded:
+    def load(self, counting: Counting | None = None, *, attach: bool = True) -> program.Loaded:
         """Loads what ``counting`` needs: the per-CPU program, if nothing else is asked for."""
         counting = counting or self.per_cpu()
         source_define = {self.source.define: 1} if self.source.define else {}
-        plan = loader.Plan(
-            text=program.text(self.arch, self.source, counting.files, counting.generated),
+        plan = program.Plan(
+            text=c_text.text(self.arch, self.source, counting.files, counting.generated),
             defines=counting.defines | source_define,
             probes=self.probes,
             btf_modules=self.source.modules,
@@ -165,7 +166,7 @@ class Target:
             btf=counting.btf,
             attach=attach,
         )
-        return loader.load(plan, program.headers())
+        return program.load(plan, c_text.headers())
 
     def per_cpu(self) -> percpu.PerCpu:
         """Counting per physical CPU on this host."""
@@ -197,15 +198,15 @@ class Target:
         counting = details.PerThreadWithDetails(exits, source, self.arch.bpf_detail)
         return attrs.evolve(self, probes=source.probes), counting
 
-    def per_vcpu(self, wanted: threads.Filter | None = None) -> events.PerThreadWithEvents:
+    def per_vcpu(self, wanted: threads.Filter | None = None) -> tracepoints.PerThreadWithEvents:
         """Counting what kvmstat's columns are made of, of the threads that are wanted."""
         rules = self.arch.kvmstat.get(self.source.isa, ())
         found = dict.fromkeys(event for rule in rules for event in rule.events)
-        return events.PerThreadWithEvents(self.per_thread(wanted), tuple(found))
+        return tracepoints.PerThreadWithEvents(self.per_thread(wanted), tuple(found))
 
     def layout(self) -> percpu.Layout:
         """What programs count by on this host: its CPUs, and the codes of the source."""
-        codes = program.slot_codes(self.source.slots)
+        codes = c_text.slot_codes(self.source.slots)
         return percpu.Layout(self.arch.name, self.source.isa, self.host.possible_cpus(), codes)
 
     def notes(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import ClassVar, TypeVar
 
 import attrs
 
-from kstats.collector.loader import Attachment, Loaded
+from kstats.loader.program import Attachment, Loaded
 from kstats.model import Code, Place, Sample
 
 T = TypeVar("T")

@@ -11,8 +11,8 @@ from typing import ClassVar, Self
 import attrs
 
 from kstats.collector import percpu
-from kstats.collector.loader import Attachment, Loaded
-from kstats.collector.reclaim import Reclaimer
+from kstats.loader.program import Attachment, Loaded
+from kstats.loader.reclaim import Reclaimer
 from kstats.model import Code, Place, Sample
 
 TABLE_SIZE = 1024

@@ -13,7 +13,7 @@ from kstats.report import pictures, texts
 from kstats.report.gather import Gathered, Rank
 from kstats.report.texts import duration, moment, number, rate
 from kstats.report.timeline import Floats, Timeline
-from kstats.views import gaps
+from kstats.views import losses
 
 _ROWS = 24
 """At most, of the table beside a picture of time."""
@@ -210,7 +210,7 @@ class Chapter:
         rest = [f"and {more} more notes"] if more > 0 else []
         late = duration(self.timeline.set_back)
         clock = [f"the clock was set back: what came after is drawn {late} later"]
-        told = [*gaps.sentences(self._of.tally.gaps), *(clock if self.timeline.set_back else [])]
+        told = [*losses.sentences(self._of.tally.gaps), *(clock if self.timeline.set_back else [])]
         return [*told, *said, *rest]
 
     def _heat(self, name: str, meaning: str, place: int | None) -> Heat:

@@ -9,11 +9,11 @@ import attrs
 
 from kstats import arch as arches
 from kstats.arch.base import Category
+from kstats.compare.aggregate import LOST, Tally
+from kstats.compare.compare import LOST_REASON
 from kstats.model import Code, Sample
 from kstats.report.timeline import Timeline
-from kstats.views.compare import LOST_REASON
 from kstats.views.exits import UNKNOWN, names_of
-from kstats.views.tally import LOST, Tally
 from kstats.vms.identity import Thread, Vm
 
 MOST_ROWS = 25

@@ -18,12 +18,12 @@ from markupsafe import Markup
 import kstats
 from kstats.arch import categories
 from kstats.arch.base import Category
+from kstats.compare.compare import Options, compare
+from kstats.compare.result import Comparison, Figures, Line
 from kstats.escape import printable
 from kstats.report import pictures, texts
 from kstats.report.chapter import Chapter
 from kstats.report.gather import Gathered
-from kstats.views.compare import Options, compare
-from kstats.views.comparison import Comparison, Figures, Line
 
 _LONGEST_NOTE = 300
 _MOST_REASONS = 100

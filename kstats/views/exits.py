@@ -11,7 +11,7 @@ from kstats import arch as arches
 from kstats.errors import UsageError
 from kstats.model import Code, Place, Sample
 from kstats.table import Cell, Heading, Row, Table
-from kstats.views import details, gaps
+from kstats.views import details, losses
 from kstats.vms.identity import Thread, Vm
 
 UNKNOWN = "?"
@@ -114,10 +114,10 @@ class ExitsView:
             unit="per_second" if self._options.rate else "count",
             headings=(*headings(by), COUNT, SHARE),
             rows=tuple(Row((*key, n * scale, 100 * n / total)) for key, n in shown),
-            gaps=(*gaps.figures(sample), *details.figures(sample, detail)),
+            gaps=(*losses.figures(sample), *details.figures(sample, detail)),
             notes=(
-                *gaps.notes(sample),
-                *(gaps.unattributed(sample) if "threads" in self.needs else ()),
+                *losses.notes(sample),
+                *(losses.unattributed(sample) if "threads" in self.needs else ()),
                 *(details.notes(sample, detail) if detail else ()),
             ),
         )

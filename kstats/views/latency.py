@@ -12,7 +12,7 @@ from kstats.arch.base import Category
 from kstats.histogram import SUB_BITS, Histogram, bounds
 from kstats.model import Code, Place, Sample
 from kstats.table import Cell, Heading, Row, Table, Unit
-from kstats.views import details, gaps
+from kstats.views import details, losses
 from kstats.views.exits import COUNT, Key, Keys, comparable, headings, threads_needed, told_exits
 
 IDLE = "(idle)"
@@ -207,11 +207,11 @@ def _ordered(busy: Mapping[Key, Exits], options: Options) -> list[tuple[Key, Exi
 
 
 def _figures(sample: Sample, detail: str | None) -> tuple[tuple[str, int], ...]:
-    return (*gaps.figures(sample), *details.figures(sample, detail), ("untimed", sample.untimed))
+    return (*losses.figures(sample), *details.figures(sample, detail), ("untimed", sample.untimed))
 
 
 def _notes(sample: Sample, detail: str | None) -> tuple[str, ...]:
-    notes = (*gaps.notes(sample), *(details.notes(sample, detail) if detail else ()))
+    notes = (*losses.notes(sample), *(details.notes(sample, detail) if detail else ()))
     if sample.untimed:
         said = "exits whose end was not seen, or found no room: counted, but not timed"
         notes = (*notes, f"{sample.untimed} {said}")

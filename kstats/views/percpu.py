@@ -11,7 +11,7 @@ from kstats import arch as arches
 from kstats.arch.base import OTHER, Reason
 from kstats.model import Code, Sample
 from kstats.table import Heading, ReasonCount, Row, Table
-from kstats.views import gaps
+from kstats.views import losses
 
 _COUNTS = (Heading("vm_entry", "vm_entry"), Heading("vm_exit", "vm_exit"))
 _LEADING = (Heading("cpu", "cpu"), *_COUNTS)
@@ -62,8 +62,8 @@ class PerCpuView:
             rows=tuple(rows),
             total=self._total(cells, behind, len(headings), scale),
             by_reason=True,
-            gaps=gaps.figures(sample),
-            notes=gaps.notes(sample),
+            gaps=losses.figures(sample),
+            notes=losses.notes(sample),
         )
 
     def _headings(self, sample: Sample) -> tuple[list[Heading], dict[Code, int]]:

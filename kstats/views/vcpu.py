@@ -14,7 +14,7 @@ from kstats.arch.kvmstat import COLUMNS, Rule
 from kstats.errors import UnsupportedHostError
 from kstats.model import Sample
 from kstats.table import Cell, Heading, Row, Table
-from kstats.views import gaps
+from kstats.views import losses
 from kstats.views.exits import UNKNOWN
 from kstats.vms.identity import Thread
 
@@ -100,8 +100,12 @@ class VcpuView:
             rows=tuple(_row(w.names, rows[w], scale) for w in sorted(rows, key=_Whose.order)),
             names=len(_NAMES),
             total=_row(["total", None], _sums(rows), scale) if self._options.total else None,
-            gaps=gaps.figures(sample),
-            notes=(*gaps.notes(sample), *gaps.unattributed(sample), *self._dashes(sample, rules)),
+            gaps=losses.figures(sample),
+            notes=(
+                *losses.notes(sample),
+                *losses.unattributed(sample),
+                *self._dashes(sample, rules),
+            ),
         )
 
     def _counted(self, sample: Sample, isa: str, rules: Sequence[Rule]) -> _Rows:

@@ -1,6 +1,6 @@
 """Who is this VM: names for processes, and vCPU numbers for threads.
 
-    from kstats.vms.directory import Directory
+    from kstats.vms.registry import Directory
 
     directory = Directory(Host())
     directory.refresh()                        # once a sample, after the counters were read

@@ -13,9 +13,9 @@ from kstats import arch
 from kstats.arch.base import Arch
 from kstats.arch.contract import check
 from kstats.arch.kvmstat import COLUMNS, Event, Rule, absent
-from kstats.collector.statsfile import parse
+from kstats.collector.kvm_stats.layout import parse
+from lab.vmm import workload as workloads
 from tests.arch.samples import sample
-from tests.vmm import workload as workloads
 
 DATA = Path(__file__).parents[1] / "data" / "kvmstats"
 

@@ -12,7 +12,7 @@ import pytest
 
 from kstats.arch import arches, isa
 from kstats.arch.base import Isa, NameTable, Reason
-from kstats.arch.formats import exit_names, flag_names, print_tables, strange_names
+from kstats.arch.print_fmt import exit_names, flag_names, print_tables, strange_names
 
 ROOT = Path(__file__).parent.parent.parent
 FORMATS = sorted((ROOT / "tests" / "data" / "formats").glob("*.format"))

@@ -155,7 +155,7 @@ def test_importing_opens_no_files_and_looks_for_no_backends() -> None:
         import kstats.arch
         strange = [name for name in opened if not str(name).endswith((".py", ".pyc"))]
         assert not strange, strange
-        for module in ("importlib.metadata", "kstats.arch.contract", "kstats.arch.formats"):
+        for module in ("importlib.metadata", "kstats.arch.contract", "kstats.arch.print_fmt"):
             assert module not in sys.modules, module
     """
     subprocess.run([sys.executable, "-c", script], check=True)

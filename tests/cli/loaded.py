@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from kstats import arch, doctor
-from kstats.cli import main, stats
+from kstats.cli import cpu, main
 from kstats.collector import live
 from kstats.host import Host
 from tests import trees
@@ -47,7 +47,7 @@ if __name__ == "__main__":
     arch.register(NATIVE)
     with tempfile.TemporaryDirectory() as folder:
         host = busy_host(Path(folder))
-        for module in (stats, live, doctor):
+        for module in (cpu, live, doctor):
             vars(module)["Host"] = lambda: host
-        vars(stats)["Collector"] = BusyCollector
+        vars(cpu)["Collector"] = BusyCollector
         sys.exit(main())

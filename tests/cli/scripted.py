@@ -12,7 +12,7 @@ import time
 from typing import Any, Self
 
 from kstats import arch as arches
-from kstats.cli import main, record, stats
+from kstats.cli import cpu, main, record
 from kstats.host import Host
 from kstats.model import Sample
 
@@ -65,6 +65,6 @@ class Collector:
 
 
 if __name__ == "__main__":
-    for module in (stats, record):
+    for module in (cpu, record):
         vars(module).update(Target=Target, Collector=Collector)
     sys.exit(main())

@@ -12,8 +12,8 @@ from kstats import recording
 from kstats.arch.base import Category
 from kstats.cli import main
 from kstats.cli.compare import CROSSED
+from kstats.compare.render import FORMATS
 from kstats.model import Sample
-from kstats.render.comparison import FORMATS
 from tests import documented, trees
 from tests.views.hosts import steady
 

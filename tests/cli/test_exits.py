@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from kstats.cli import exits, main, reporting
+from kstats.cli import exits, main, session
 from kstats.collector.threads import Filter
 from kstats.errors import KstatsError
 from kstats.host import Host
 from kstats.views.exits import AXES
-from kstats.vms.directory import Directory
+from kstats.vms.registry import Directory
 from tests import trees
 from tests.vms.trees import Tree
 
@@ -152,7 +152,7 @@ def test_what_makes_sense_gets_as_far_as_the_host(capsys: pytest.CaptureFixture[
 
 
 def test_a_report_until_an_interrupt_has_no_end_of_its_own() -> None:
-    assert reporting.FOREVER > 20 * 365 * 86400
+    assert session.FOREVER > 20 * 365 * 86400
 
 
 def test_help_mentions_every_option_and_axis(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,9 +9,9 @@ import pytest
 from kstats.cli import exits, latency, main
 from kstats.collector import percpu
 from kstats.collector.latency import Latencies
-from kstats.collector.slow import SlowExits
-from kstats.collector.spent import Spending
+from kstats.collector.slow_exits import SlowExits
 from kstats.collector.threads import PerThread
+from kstats.collector.vcpu_time import Spending
 from tests import trees
 
 TIMING = {"kvm_exit", "kvm_entry", "sched_process_exit"}

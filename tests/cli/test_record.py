@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from kstats import recording
-from kstats.cli import kvmexit, main, record, replay, stats
+from kstats.cli import cpu, kvmexit, main, record, replay
 from kstats.errors import RecordingError
 from kstats.recording import IsaTable, Rotation
 from tests.cli import process, scripted
@@ -25,7 +25,7 @@ from tests.samples import sample
 
 @pytest.fixture
 def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (stats, record):
+    for module in (cpu, record):
         monkeypatch.setattr(module, "Target", scripted.Target)
         monkeypatch.setattr(module, "Collector", scripted.Collector)
 

@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from kstats import recording
-from kstats.cli import exits, main, reporting, stats, vcpu
+from kstats.cli import cpu, exits, main, session, vcpu
 from kstats.histogram import Histogram
 from kstats.model import Sample, SlowExit, Spent
 from kstats.vms.identity import Kind, Thread, Vcpu, Vm
@@ -69,7 +69,7 @@ class Ticker:
         pass
 
     def wait(self) -> bool:
-        """Same as :meth:`kstats.cli.ticks.Ticker.wait`."""
+        """Same as :meth:`kstats.cli.ticker.Ticker.wait`."""
         return False
 
 
@@ -79,8 +79,8 @@ def _made_up_host(monkeypatch: pytest.MonkeyPatch) -> None:
         return Collector()
 
     replacements: dict[Any, dict[str, Callable[..., Any] | type]] = {
-        reporting: {"Ticker": Ticker},
-        stats: {"Target": scripted.Target, "Collector": Collector},
+        session: {"Ticker": Ticker},
+        cpu: {"Target": scripted.Target, "Collector": Collector},
         exits: {"collect": collect},
         vcpu: {"_collect": collect},
     }

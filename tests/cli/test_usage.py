@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import kstats
-from kstats.cli import COMMANDS, kvmexit, kvmstat, main, stats
+from kstats.cli import COMMANDS, cpu, kvmexit, kvmstat, main
 from kstats.cli.options import MOST, Parser
 from kstats.host import Host
 from tests import trees
@@ -18,7 +18,7 @@ from tests import trees
 def _bare_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An Intel host of four CPUs without KVM: what comes after the usage fails with status 4."""
     host = trees.x64(tmp_path, kvm=False)
-    monkeypatch.setattr(stats, "Host", lambda: host)
+    monkeypatch.setattr(cpu, "Host", lambda: host)
 
 
 INTERVAL = "interval {} is not between 0.01 and 86400 seconds"
@@ -133,7 +133,7 @@ def test_what_makes_sense_gets_as_far_as_the_host(capsys: pytest.CaptureFixture[
 def test_a_host_without_sysfs_cannot_check_its_cpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(stats, "Host", lambda: Host(tmp_path / "none", "x86_64"))
+    monkeypatch.setattr(cpu, "Host", lambda: Host(tmp_path / "none", "x86_64"))
     assert main(["-v", "--cpus", "0"]) == 4
     said, hint = complaint(capsys)
     assert said.startswith("which CPUs this host has is not known")
@@ -148,7 +148,7 @@ def test_help_mentions_every_option_column_and_exit_status(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     text = _help(["--help"], capsys)
-    parser = stats.parser()
+    parser = cpu.parser()
     for option in (option for action in parser._actions for option in action.option_strings):
         assert option in text
     for column in ("inst_abt", "smc_inst", "ints_win", "msr(rd", "xsetbv)", "other"):

@@ -9,7 +9,7 @@ import re
 import struct
 from pathlib import Path
 
-from kstats.collector import bpf
+from kstats.loader import syscall
 
 _MAP_UPDATE_ELEM = 2
 _PROG_TEST_RUN = 10
@@ -45,27 +45,27 @@ def _run(program: int, args: tuple[int, ...], flags: int, cpu: int) -> int:
         *(program, 0, 0, 0, 0, 0, 0, 0, len(context), 0),
         *(ctypes.addressof(buffer), 0, flags, cpu, 0),
     )
-    _, after = bpf._bpf(_PROG_TEST_RUN, attr)
+    _, after = syscall._bpf(_PROG_TEST_RUN, attr)
     (returned,) = struct.unpack_from("=I", after, 4)
     return int(returned)
 
 
-def write(target: bpf.Map, key: int, value: bytes) -> None:
+def write(target: syscall.Map, key: int, value: bytes) -> None:
     """Sets the value of a key of an array."""
     keys = ctypes.create_string_buffer(struct.pack("=I", key), 4)
     values = ctypes.create_string_buffer(value, len(value))
     addresses = (ctypes.addressof(keys), ctypes.addressof(values))
-    bpf._bpf(_MAP_UPDATE_ELEM, struct.pack("=I4xQQQ", target.fd, *addresses, 0))
+    syscall._bpf(_MAP_UPDATE_ELEM, struct.pack("=I4xQQQ", target.fd, *addresses, 0))
 
 
-def fill(target: bpf.Map, keys: bytes, values: bytes) -> None:
+def fill(target: syscall.Map, keys: bytes, values: bytes) -> None:
     """Adds entries to a hash: the keys one behind the other, and their values."""
     count = len(keys) // target.key_size
     buffers = [ctypes.create_string_buffer(data, len(data)) for data in (keys, values)]
     # union bpf_attr, batch: in_batch, out_batch, keys, values, count, map_fd, two sorts of flags
     addresses = (ctypes.addressof(buffer) for buffer in buffers)
     attr = struct.pack("=QQQQIIQQ", 0, 0, *addresses, count, target.fd, 0, 0)
-    bpf._bpf(_MAP_UPDATE_BATCH, attr)
+    syscall._bpf(_MAP_UPDATE_BATCH, attr)
 
 
 def held(pid: int | str = "self") -> dict[str, set[int]]:
@@ -90,7 +90,7 @@ def alive(ids: dict[str, set[int]]) -> dict[str, set[int]]:
 
 def _exists(command: int, number: int) -> bool:
     try:
-        fd, _ = bpf._bpf(command, struct.pack("=III", number, 0, 0))
+        fd, _ = syscall._bpf(command, struct.pack("=III", number, 0, 0))
     except OSError as error:
         if error.errno != errno.ENOENT:
             raise

@@ -23,9 +23,10 @@ from kstats.arch.base import (
     Reason,
     SlotRange,
 )
-from kstats.collector import bpf, loader, percpu, program
+from kstats.collector import percpu
 from kstats.collector.live import Counting, Target
 from kstats.host import Host
+from kstats.loader import c_text, program, syscall
 from kstats.model import Sample
 from tests.collector import kernel
 
@@ -68,7 +69,7 @@ def target(arch: Arch = NATIVE) -> Target:
 class Bench:
     """A program that is in the kernel without being attached, run by hand."""
 
-    loaded: loader.Loaded
+    loaded: program.Loaded
     layout: percpu.Layout
     online: tuple[int, ...]
 
@@ -128,27 +129,27 @@ def target_of(isa: str) -> Target:
 
 def load_unattached(
     machine: Target, counting: Counting, probe: str, offsets: dict[str, int]
-) -> loader.Loaded:
+) -> program.Loaded:
     """A target's program, read by ``probe`` at these offsets, with memory that we know."""
     (wanted,) = (p for p in machine.source.probes if p.name == probe)
     attachments = (
         attrs.evolve(attachment, tracepoint="kvm_exit", attach="raw", args="")
         for attachment in counting.attachments
     )
-    text = program.text(machine.arch, machine.source, counting.files, counting.generated)
-    plan = loader.Plan(
+    text = c_text.text(machine.arch, machine.source, counting.files, counting.generated)
+    plan = program.Plan(
         text=text + MEMORY,
         defines=counting.defines | {machine.source.define or "NO_DEFINE": 1} | offsets,
         probes=(runnable(wanted),),
         btf_modules=(),
-        attachments=(*attachments, loader.Attachment("kvm_entry", "locate", "raw")),
+        attachments=(*attachments, program.Attachment("kvm_entry", "locate", "raw")),
         maps=(*counting.maps, "memory"),
         attach=False,
     )
-    return loader.load(plan, program.headers())
+    return program.load(plan, c_text.headers())
 
 
 def runnable(probe: Probe) -> Probe:
     """A probe of any kernel as one that this machine's has, for programs that are not attached."""
-    args = bpf.raw_tracepoint_args("kvm_exit")
+    args = syscall.raw_tracepoint_args("kvm_exit")
     return Probe(probe.name, "raw", probe.define, args=args, direct=probe.direct)

@@ -17,13 +17,13 @@ from tabulate import tabulate
 
 from kstats import arch as arches
 from kstats.arch.base import Probe
-from kstats.collector import bpf, loader, program
 from kstats.collector.latency import Latencies
 from kstats.collector.live import Counting, Target
-from kstats.collector.slow import SlowExits
-from kstats.collector.spent import Spending
+from kstats.collector.slow_exits import SlowExits
 from kstats.collector.threads import Filter
+from kstats.collector.vcpu_time import Spending
 from kstats.host import Host
+from kstats.loader import c_text, program, syscall
 from tests.collector.native import LOADS, runnable
 
 RECORD = Path(__file__).parent.parent / "data" / "sizes.txt"
@@ -94,28 +94,28 @@ def programs() -> Iterator[Program]:
                     yield Program(view, target, counting, probe)
 
 
-def c_text(one: Program) -> str:
+def whole_text(one: Program) -> str:
     """Its C, whole."""
     machine, counting = one.machine, one.counting
-    return program.text(machine.arch, machine.source, counting.files, counting.generated)
+    return c_text.text(machine.arch, machine.source, counting.files, counting.generated)
 
 
-def load(one: Program) -> loader.Loaded:
+def load(one: Program) -> program.Loaded:
     """Loads it with offsets of no kernel, as if each of its tracepoints were kvm_exit."""
     counting, define = one.counting, one.machine.source.define
-    plan = loader.Plan(
-        text=c_text(one),
+    plan = program.Plan(
+        text=whole_text(one),
         defines=counting.defines | ({define: 1} if define else {}) | _offsets(one),
         probes=(runnable(one.probe),),
         btf_modules=(),
         attachments=tuple(
-            loader.Attachment("kvm_exit", attachment.function, "raw")
+            program.Attachment("kvm_exit", attachment.function, "raw")
             for attachment in counting.attachments
         ),
         maps=counting.maps,
         attach=False,
     )
-    return loader.load(plan, program.headers())
+    return program.load(plan, c_text.headers())
 
 
 def _offsets(one: Program) -> dict[str, int]:
@@ -136,7 +136,7 @@ def sizes() -> Iterator[Size]:
 def _sizes(one: Program) -> list[Size]:
     names = one.view, one.machine.source.isa, one.probe.name
     with load(one) as loaded:
-        infos = {name: bpf.program_info(fd) for name, fd in loaded.programs.items()}
+        infos = {name: syscall.program_info(fd) for name, fd in loaded.programs.items()}
     return [
         Size(*names, name, info.verified_instructions, info.jited_size)
         for name, info in infos.items()

@@ -17,11 +17,11 @@ import pytest
 
 from kstats import arch as arches
 from kstats.arch.base import SlotRange
-from kstats.collector import bpf, child, loader
 from kstats.collector.live import Collector, Target
 from kstats.collector.percpu import PerCpu
 from kstats.errors import LoadError, UnsupportedHostError
 from kstats.host import Host
+from kstats.loader import program, syscall, worker
 from tests import trees
 from tests.collector import kernel
 from tests.collector.native import NATIVE, SOURCE, target
@@ -53,8 +53,8 @@ class Calls(PerCpu):
     """Counts system calls as if they were exits: events of this machine's that really fire."""
 
     attachments: ClassVar = (
-        loader.Attachment("sys_exit", "on_entry", "raw"),
-        loader.Attachment("sys_enter", "on_exit"),
+        program.Attachment("sys_exit", "on_entry", "raw"),
+        program.Attachment("sys_enter", "on_exit"),
     )
 
 
@@ -193,19 +193,19 @@ def test_maps_are_as_large_as_the_c_declares_them(collector: Collector) -> None:
 @pytest.mark.parametrize(("tracepoint", "args"), [("sys_enter", 2), ("sys_exit", 2)])
 def test_the_kernel_tells_how_many_arguments_a_tracepoint_has(tracepoint: str, args: int) -> None:
     before = kernel.held()
-    assert bpf.raw_tracepoint_args(tracepoint) == args
+    assert syscall.raw_tracepoint_args(tracepoint) == args
     assert kernel.held() == before
 
 
 def test_a_tracepoint_that_is_not_there_is_not_found() -> None:
     with pytest.raises(FileNotFoundError):
-        bpf.raw_tracepoint_args("kstats_no_such_tracepoint")
+        syscall.raw_tracepoint_args("kstats_no_such_tracepoint")
 
 
 def test_without_the_kvm_module_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "_EXIT", "kstats_no_such_tracepoint")
-    with pytest.raises(child.Refusal) as caught:
-        child.exit_args()
+    monkeypatch.setattr(worker, "_EXIT", "kstats_no_such_tracepoint")
+    with pytest.raises(worker.Refusal) as caught:
+        worker.exit_args()
     assert caught.value.answer == {
         "error": "UnsupportedHostError",
         "message": "this kernel has no kvm_exit tracepoint: the kvm module is not loaded",
@@ -259,7 +259,7 @@ def test_offsets_of_structs_are_those_of_the_kernels_interface() -> None:
     """Read by the child's own code where bcc is, and held against layouts that cannot change."""
     code = (
         "import sys; sys.path.append(sys.argv[1]); import bcc\n"
-        "from kstats.collector.btf import Btf\n"
+        "from kstats.loader.btf import Btf\n"
         "print(*map(Btf(bcc.lib, ['kvm_intel', 'kvm_amd']).offset, sys.argv[2:]))"
     )
     # include/uapi/linux/perf_event.h: plain, in a nameless union, a bit field, behind a typedef
@@ -272,7 +272,7 @@ def test_offsets_of_structs_are_those_of_the_kernels_interface() -> None:
         "kvm_vcpu.kvm": 0,
         "kvm_vcpu.vcpu_id": 36,
     }
-    command = [loader.python_with_bcc(), "-P", "-c", code, str(ROOT), *layouts]
+    command = [program.python_with_bcc(), "-P", "-c", code, str(ROOT), *layouts]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert dict(zip(layouts, map(int, done.stdout.split()), strict=True)) == layouts
 

@@ -11,7 +11,7 @@ from kstats import arch as arches
 from kstats.collector.live import Target, _identified, choose_probes, find_arch, find_source
 from kstats.errors import KstatsError, UnsupportedHostError, UsageError
 from kstats.host import Host
-from kstats.vms.directory import Directory
+from kstats.vms.registry import Directory
 from tests import trees
 from tests.samples import sample
 from tests.vms.trees import Tree

@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from tests.hosts import HostLost
+from lab.hosts import HostLost
 
 MARKED = ("-m", "host")
 

@@ -9,8 +9,8 @@ import attrs
 import pytest
 from _pytest.mark import ParameterSet
 
-from tests.hosts import Host, HostLost, boot, find
-from tests.payload import payload
+from lab.hosts import Host, HostLost, boot, find
+from lab.payload import payload
 
 _X64 = (
     "cpuid=1009,io=211,in=19,rdmsr=307,wrmsr=151,hypercall=53,page=43,mmio=41,hlt=59,cr0=29,"

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.hosts import Host
+from lab.hosts import Host
+from lab.vmm import workload as workloads
+from lab.vmm.kinds import Exit
 from tests.live.kstats import ExitId
-from tests.vmm import workload as workloads
-from tests.vmm.kinds import Exit
 
 VMM = ("python3", "/payload/vmm/vmm.py")
 _QUALIFIER = {"read": 1, "write": 2}

@@ -13,8 +13,8 @@ from typing import Any, Self
 
 import attrs
 
-from tests.hosts import Host
-from tests.hosts.command import Command
+from lab.hosts import Host
+from lab.hosts.command import Command
 
 ATTACHED = " through "
 """What --debug says once counting has begun."""

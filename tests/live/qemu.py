@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import attrs
 
-from tests.hosts import Host
-from tests.hosts.command import Command
+from lab.hosts import Host
+from lab.hosts.command import Command
 from tests.live.conftest import Bed
 
 KERNEL = "/run/kernel"

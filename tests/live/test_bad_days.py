@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.hosts import Host
-from tests.hosts.command import Result
+from lab.hosts import Host
+from lab.hosts.command import Result
 from tests.live.conftest import beds
 from tests.live.guests import guest
 from tests.live.kstats import wait_attached, watching

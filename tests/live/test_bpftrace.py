@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.hosts import Host, boot, find
+from lab.hosts import Host, boot, find
+from lab.payload import payload
 from tests.live.guests import VMM, at_any_time, expected
 from tests.live.kstats import ExitId
-from tests.payload import payload
 
 pytestmark = pytest.mark.host
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.hosts import Host
+from lab.hosts import Host
 from tests.live import guests
 from tests.live.conftest import Bed, beds
 from tests.live.kstats import ATTACHED, ExitId

@@ -11,9 +11,9 @@ from typing import Any
 import attrs
 import pytest
 
-from kstats.decode import decode
+from kstats.importers import decode
 from kstats.views.exits import count_by
-from tests.hosts import Host
+from lab.hosts import Host
 from tests.live.conftest import Bed, beds
 from tests.live.guests import VMM
 from tests.live.kstats import wait_attached, watching

@@ -10,12 +10,12 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.hosts import Host
+from lab.hosts import Host
+from lab.vmm import workload as workloads
+from lab.vmm.layout import BELL, PAGE, layout
 from tests.live.conftest import Bed, beds
 from tests.live.guests import guest
 from tests.live.kstats import Watch, wait_attached, watching
-from tests.vmm import workload as workloads
-from tests.vmm.layout import BELL, PAGE, layout
 
 pytestmark = pytest.mark.host
 

@@ -9,7 +9,7 @@ import pytest
 
 from kstats import api
 from kstats.arch.base import NUMBER_BITS
-from tests.hosts import Host
+from lab.hosts import Host
 from tests.live.conftest import Bed, beds
 from tests.live.guests import VMM, expected, guest
 

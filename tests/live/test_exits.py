@@ -15,14 +15,14 @@ from typing import Any
 import attrs
 import pytest
 
-from kstats.decode import decode
+from kstats.importers import decode
 from kstats.views.exits import count_by
-from tests.hosts import Host
-from tests.hosts.command import Command
+from lab.hosts import Host
+from lab.hosts.command import Command
+from lab.vmm import workload as workloads
 from tests.live.conftest import Bed, beds
 from tests.live.guests import guest
 from tests.live.kstats import Watch, wait_attached, watching
-from tests.vmm import workload as workloads
 
 pytestmark = pytest.mark.host
 

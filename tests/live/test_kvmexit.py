@@ -11,10 +11,10 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.hosts import Host
+from lab.hosts import Host
+from lab.vmm import workload as workloads
 from tests.live.conftest import Bed, beds
 from tests.live.inside import kvmexit_examples
-from tests.vmm import workload as workloads
 
 pytestmark = [
     pytest.mark.host,

@@ -16,11 +16,11 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.hosts import Host
+from lab.hosts import Host
+from lab.vmm import workload as workloads
 from tests.live.conftest import Bed, beds
 from tests.live.guests import VMM, guest
 from tests.live.kstats import ATTACHED, Watch, here, wait_attached, watching
-from tests.vmm import workload as workloads
 
 pytestmark = pytest.mark.host
 

@@ -10,11 +10,11 @@ import attrs
 import pytest
 
 from kstats import arch as arches
-from tests.hosts import Host, find
+from lab.hosts import Host, find
+from lab.vmm.workload import parse
 from tests.live.conftest import Bed
 from tests.live.guests import at_any_time, expected, guest
 from tests.live.kstats import ExitId, Watch, wait_attached, watching
-from tests.vmm.workload import parse
 
 pytestmark = pytest.mark.host
 
@@ -119,7 +119,7 @@ def test_columns_hold_what_their_documents_say(bed: Bed, observed: Observed) -> 
         if step.kind in column_of:
             wanted[column_of[step.kind]] += step.count
     if "inst_io" in wanted:
-        # The guest rings at the VMM's door with an OUT: see tests/vmm.
+        # The guest rings at the VMM's door with an OUT: see lab/vmm.
         wanted["inst_io"] = expected_io(bed)
     sums = observed.watch.sums(bed.pinned)
     assert {column: sums[column] for column in wanted} == wanted

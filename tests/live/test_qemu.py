@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.hosts import Host
+from lab.hosts import Host
 from tests.live import qemu
 from tests.live.conftest import Bed, beds
 from tests.live.kstats import wait_attached, watching

@@ -11,7 +11,7 @@ import pytest
 
 from kstats import recording
 from kstats.model import Sample
-from tests.hosts import Host
+from lab.hosts import Host
 from tests.live.conftest import beds
 from tests.live.guests import VMM, guest
 from tests.live.kstats import ATTACHED

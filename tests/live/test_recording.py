@@ -13,8 +13,8 @@ import pytest
 from kstats import recording
 from kstats.arch.base import NUMBER_BITS, NUMBER_MASK
 from kstats.model import Sample
-from tests.hosts import Host
-from tests.hosts.command import Command
+from lab.hosts import Host
+from lab.hosts.command import Command
 from tests.live.conftest import Bed, beds
 from tests.live.guests import at_any_time, expected, guest
 from tests.live.kstats import ATTACHED, ExitId, here

@@ -12,12 +12,12 @@ import pytest
 
 from kstats import arch as arches
 from kstats.arch.kvmstat import COLUMNS, Rule
-from tests.hosts import Host
+from lab.hosts import Host
+from lab.vmm import workload as workloads
+from lab.vmm.kinds import ANY_TIME
 from tests.live.conftest import Bed, beds
 from tests.live.guests import guest
 from tests.live.kstats import Watch, wait_attached, watching
-from tests.vmm import workload as workloads
-from tests.vmm.kinds import ANY_TIME
 
 pytestmark = pytest.mark.host
 

@@ -15,8 +15,8 @@ from kstats.views import View
 from kstats.views.exits import AXES, THREAD_AXES, ExitsView
 from kstats.views.exits import Options as ExitsOptions
 from kstats.views.latency import HistogramView, LatencyView, Options
-from kstats.views.slow import SlowView
-from kstats.views.spent import SpentView
+from kstats.views.slow_exits import SlowView
+from kstats.views.vcpu_time import SpentView
 from tests.recording.samples import ANY
 
 SCHEMA = json.loads((files("kstats.render") / "exits.schema.json").read_text(encoding="utf-8"))

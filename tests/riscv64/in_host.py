@@ -18,9 +18,9 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.hosts import Host, boot, find
+from lab.hosts import Host, boot, find
+from lab.payload import payload
 from tests.live.kstats import ExitId, Watch, wait_attached, watching
-from tests.payload import payload
 from tests.riscv64 import vmm
 from tests.riscv64.test_backend import install_backend
 

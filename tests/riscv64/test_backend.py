@@ -17,7 +17,7 @@ ASK = """if True:
     import io, json
     from kstats import arch
     from kstats.arch.lookup import find
-    from kstats.decode import decode
+    from kstats.importers import decode
     line = "  CPU 0/KVM-7 [001] 10.5: kvm_exit: SEPC:0x80200000, SCAUSE:0x%x, STVAL:0x0, HTVAL:0x0"
     trace = "\\n".join(line % cause for cause in (23, 23, 10, 1 << 63 | 5, 99)).encode()
     (sample,) = decode(io.BytesIO(trace + b"\\n"))

@@ -10,6 +10,7 @@ import pytest
 
 from kstats.arch.details import UNTOLD, Access, Parts
 from kstats.errors import UsageError
+from kstats.filters import Only
 from kstats.histogram import Histogram
 from kstats.model import Code, DetailPlace, Sample
 from kstats.table import Cell, Table
@@ -17,7 +18,6 @@ from kstats.views import details
 from kstats.views.exits import ExitsView, Options, parse_axes
 from kstats.views.latency import HistogramView, LatencyView
 from kstats.views.latency import Options as TimeOptions
-from kstats.views.only import Only
 from tests.samples import sample
 
 READ, WRITE, HLT = ("vmx", 31), ("vmx", 32), ("vmx", 12)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kstats.vms.directory import Directory
 from kstats.vms.identity import Thread, Vm
+from kstats.vms.registry import Directory
 from tests.vms import trees
 
 

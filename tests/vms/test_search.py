@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from kstats.vms.directory import Directory
 from kstats.vms.identity import Kind, Vm
 from kstats.vms.proc import Proc
+from kstats.vms.registry import Directory
 from kstats.vms.search import Search
 from tests.vms.trees import START, Tree
 

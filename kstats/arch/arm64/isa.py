@@ -6,7 +6,7 @@ it was, and stands here with the qualifier ``RETURN_CODE``.
 
 from __future__ import annotations
 
-from kstats.arch.arm64 import details, events, spellings
+from kstats.arch.arm64 import details, spellings, trace_format
 from kstats.arch.arm64.advice import ADVICE
 from kstats.arch.arm64.meanings import MEANINGS
 from kstats.arch.arm64.names import NAMES
@@ -131,7 +131,7 @@ ARM64 = Isa(
     category_notes=CATEGORY_NOTES,
     spellings=spellings.ARM64,
     advice=ADVICE,
-    event=events.ARM64,
+    event=trace_format.ARM64,
     details=details.KINDS,
 )
 

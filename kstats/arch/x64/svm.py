@@ -19,7 +19,7 @@ from kstats.arch.base import (
     SlotRange,
 )
 from kstats.arch.tables import reasons
-from kstats.arch.x64 import details, events, spellings
+from kstats.arch.x64 import details, spellings, trace_format
 from kstats.arch.x64.notes import CPUID_IS_HERE, HALTS_UNSEEN, SHADOW_PAGING, X2APIC_IS_HERE
 from kstats.arch.x64.svm_advice import ADVICE
 from kstats.arch.x64.svm_meanings import MEANINGS
@@ -141,7 +141,7 @@ SVM = Isa(
     category_notes=CATEGORY_NOTES,
     spellings=spellings.SVM,
     advice=ADVICE,
-    event=events.SVM,
+    event=trace_format.SVM,
     details=details.kinds(
         msr=(MSR_READ, MSR_WRITE),
         io=(0x7B,),

@@ -14,7 +14,7 @@ from kstats.arch.base import (
 )
 from kstats.arch.details import DetailEvent
 from kstats.arch.tables import reasons
-from kstats.arch.x64 import details, events, spellings
+from kstats.arch.x64 import details, spellings, trace_format
 from kstats.arch.x64.notes import CPUID_IS_HERE, HALTS_UNSEEN, SHADOW_PAGING, X2APIC_IS_HERE
 from kstats.arch.x64.vmx_advice import ADVICE
 from kstats.arch.x64.vmx_meanings import MEANINGS
@@ -120,7 +120,7 @@ VMX = Isa(
     category_notes=CATEGORY_NOTES,
     spellings=spellings.VMX,
     advice=ADVICE,
-    event=events.VMX,
+    event=trace_format.VMX,
     details=details.kinds(
         msr=(31, 32),
         io=(30,),

@@ -1,0 +1,188 @@
+"""A run of samples as sums and spreads: for the host, or for each of its CPUs or VMs."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Mapping
+from typing import TypeAlias
+
+import attrs
+
+from kstats import arch as arches
+from kstats.arch import categories
+from kstats.arch.base import Category
+from kstats.compare.quantiles import Spread
+from kstats.errors import UnknownNameError
+from kstats.model import Code, Sample
+from kstats.views import losses
+
+LOST: Code = ("", 0)
+"""Stands for every exit whose code was lost: in no ISA, under ``other``."""
+
+PartKey: TypeAlias = Hashable
+"""Which part of a host: a CPU's number, a VM, None for all of it or for a VM that is unknown."""
+
+Key: TypeAlias = Category | Code | None
+"""What a spread is of: a category, a reason, or all exits (None)."""
+
+Exits: TypeAlias = dict[PartKey, dict[Code, int]]
+
+
+@attrs.define(eq=False)
+class Part:
+    """What a part of a host did, in the samples in which it was there.
+
+    Attributes:
+        seconds: How long that was.
+        samples: How many of them took time; so many rates make a spread.
+        vcpu_seconds: The vCPUs of each sample times its seconds; None where the samples do not
+            tell, or where it makes no sense (CPUs have no vCPUs of their own).
+        exits: By code.
+        spreads: Of exits per second.
+    """
+
+    seconds: float = 0.0
+    samples: int = 0
+    vcpu_seconds: float | None = 0.0
+    exits: Counter[Code] = attrs.field(factory=Counter)
+    spreads: defaultdict[Key, Spread] = attrs.field(factory=lambda: defaultdict(Spread))
+
+    def add(self, seconds: float, vcpus: int | None, counts: Mapping[Key, int]) -> None:
+        """Adds a sample's time and, if it took any, its rates to the spreads."""
+        self.seconds += seconds
+        if vcpus is None or self.vcpu_seconds is None:
+            self.vcpu_seconds = None
+        else:
+            self.vcpu_seconds += vcpus * seconds
+        if seconds > 0:
+            self.samples += 1
+            for key, n in counts.items():
+                self.spreads[key].add(n / seconds)
+
+
+class Tally:
+    """Adds up samples of one host."""
+
+    def __init__(self, by: str | None = None, *, reasons: bool = False) -> None:
+        """``by`` is ``cpu``, ``vm`` or None; with ``reasons``, each reason has a spread, too."""
+        self.by = by
+        self.parts: dict[PartKey, Part] = {}
+        self.arch = ""
+        self.begin: float | None = None
+        self.end: float | None = None
+        self.cpus = 0
+        self.gaps: Counter[str] = Counter()
+        self._reasons = reasons
+        self._told: set[str] = set()
+        self._category: dict[Code, Category] = {LOST: Category.OTHER}
+        self._split: Callable[[Sample], Exits] = _SPLITS[by]
+
+    def add(self, sample: Sample) -> None:
+        """Adds one sample."""
+        if not self.arch:
+            self.begin = sample.time - sample.elapsed
+        self.arch, self.end = sample.arch, sample.time
+        self._told.add(sample.isa)
+        self.cpus = max(self.cpus, len(sample.cpus))
+        self.gaps.update(dict(losses.figures(sample)))
+        vcpus = self._vcpus(sample)
+        for key, exits in self._split(sample).items():
+            part = self.parts.setdefault(key, Part())
+            part.exits.update(exits)
+            own = None if vcpus is None else vcpus.get(key, 0)
+            part.add(sample.elapsed, own, self._sums(exits))
+
+    @property
+    def isas(self) -> tuple[str, ...]:
+        """The ISAs of the host and of the exits seen; else those that the architecture has."""
+        seen = {isa for part in self.parts.values() for isa, _ in part.exits} | self._told
+        return tuple(sorted(seen - {""} or self._own_isas()))
+
+    def possible(self) -> frozenset[Category]:
+        """The categories that an exit of this host can be in."""
+        found = {self.category(code) for part in self.parts.values() for code in part.exits}
+        for name in self.isas:
+            try:
+                found |= categories.possible(arches.isa(name))
+            except UnknownNameError:  # of a backend that is not installed here
+                continue
+        return frozenset(found)
+
+    def category(self, code: Code) -> Category:
+        """The category of a code."""
+        known = self._category.get(code)
+        if known is None:
+            known = self._category[code] = arches.reason(*code).category
+        return known
+
+    def _own_isas(self) -> set[str]:
+        try:
+            return {isa.name for isa in arches.find(self.arch).isas}
+        except UnknownNameError:
+            return set()
+
+    def _sums(self, exits: Mapping[Code, int]) -> dict[Key, int]:
+        sums: dict[Key, int] = {None: sum(exits.values())} if exits else {}
+        for code, n in exits.items():
+            category = self.category(code)
+            sums[category] = sums.get(category, 0) + n
+            if self._reasons:
+                sums[code] = n
+        return sums
+
+    def _vcpus(self, sample: Sample) -> Mapping[PartKey, int] | None:
+        """The vCPUs of each part; None where it is not known, as of samples without threads."""
+        if self.by == "cpu" or (sample.exits and not sample.threads):
+            return None
+        if self.by == "vm":
+            return Counter(thread.vm for thread in sample.threads.values())
+        return {None: len(sample.threads)}
+
+
+def _whole(sample: Sample) -> Exits:
+    sums = {code: sum(places.values()) for code, places in sample.exits.items()}
+    exits = {code: n for code, n in sums.items() if n}
+    return _with_lost({None: exits}, None, sum(sample.lost.values()))
+
+
+def _by_cpu(sample: Sample) -> Exits:
+    parts: Exits = {cpu: {} for cpu in sample.cpus}
+    for code, places in sample.exits.items():
+        for (cpu, _), n in places.items():
+            exits = parts.get(cpu)
+            if exits is None:
+                exits = parts[cpu] = {}
+            exits[code] = exits.get(code, 0) + n
+    for cpu, n in sample.lost.items():
+        _with_lost(parts, cpu, n)
+    return parts
+
+
+def _by_vm(sample: Sample) -> Exits:
+    parts: Exits = {thread.vm: {} for thread in sample.threads.values()}
+    # Looked up by thread: a VM's own hash is of all that it is.
+    of_thread = {number: parts[thread.vm] for number, thread in sample.threads.items()}
+    unknown: dict[Code, int] = {}
+    for code, places in sample.exits.items():
+        for (_, number), n in places.items():
+            exits = of_thread.get(number, unknown)
+            exits[code] = exits.get(code, 0) + n
+    if unknown:
+        parts[None] = unknown
+    return _with_lost(parts, None, sum(sample.lost.values()))
+
+
+def _with_lost(parts: Exits, key: PartKey, n: int) -> Exits:
+    if n:
+        exits = parts.setdefault(key, {})
+        exits[LOST] = exits.get(LOST, 0) + n
+    return parts
+
+
+_SPLITS: Mapping[str | None, Callable[[Sample], Exits]] = {
+    None: _whole,
+    "cpu": _by_cpu,
+    "vm": _by_vm,
+}
+PARTS = tuple(name for name in _SPLITS if name)
+"""What a host can be split by."""

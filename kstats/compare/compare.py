@@ -1,0 +1,233 @@
+"""``kstats compare``: hosts, or parts of one, side by side by category."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+import attrs
+
+from kstats import arch as arches
+from kstats.arch.base import Category
+from kstats.compare.aggregate import LOST, Key, Part, PartKey, Tally
+from kstats.compare.quantiles import ENOUGH, Spread
+from kstats.compare.result import NEW, TOTAL, Comparison, Figures, Line, Per, Ratio, Subject
+from kstats.errors import KstatsError
+from kstats.model import Code
+from kstats.table import Cell
+from kstats.views import losses
+from kstats.views.exits import UNKNOWN, names_of
+from kstats.vms.identity import Vm
+
+LOST_REASON = "(number lost)"
+
+
+@attrs.frozen
+class Options:
+    """What to show.
+
+    Attributes:
+        reasons: Each category's reasons below it.
+        per: What ratios are of: exits per vCPU-second or per second; None for the former where
+            every subject tells how many vCPUs it had.
+        top: Only so many parts, those with most exits.
+    """
+
+    reasons: bool = False
+    per: Per | None = None
+    top: int | None = None
+
+
+@attrs.frozen(eq=False)
+class _Side:
+    """A subject with what it was made from."""
+
+    subject: Subject
+    tally: Tally
+    part: Part
+    possible: frozenset[Category]
+
+
+def compare(tallies: Mapping[str, Tally], options: Options | None = None) -> Comparison:
+    """The comparison of recordings by their labels, each added up in the same way.
+
+    Ratios are to the first recording, part by part; within a single recording to its first part.
+
+    Raises:
+        KstatsError: ratios per vCPU-second are asked for and vCPUs are not known.
+    """
+    options = options or Options()
+    by = next(iter(tallies.values())).by
+    sides = _top([side for label in tallies for side in _sides(label, tallies[label])], options.top)
+    per = _per(sides, options.per)
+    keys = _keys(sides, reasons=options.reasons)
+    lines = [line for key in keys for line in _lines(key, sides, per)]
+    return Comparison(
+        by, per, tuple(s.subject for s in sides), tuple(lines), tuple(_notes(tallies, sides, per))
+    )
+
+
+def _sides(label: str, tally: Tally) -> Iterator[_Side]:
+    names, isas, possible = _part_names(tally), tally.isas, tally.possible()
+    order = sorted(tally.parts, key=lambda key: _order(tally, key))
+    for key in order or [None]:
+        part = tally.parts.get(key, Part())
+        vcpus = part.vcpu_seconds
+        subject = Subject(
+            recording=label,
+            part=names.get(key),
+            arch=tally.arch,
+            isas=isas,
+            begin=_iso(tally.begin),
+            end=_iso(tally.end),
+            seconds=part.seconds,
+            samples=part.samples,
+            cpus=1 if isinstance(key, int) else tally.cpus,
+            vcpus=vcpus / part.seconds if vcpus and part.seconds else None,
+            exits=part.exits.total(),
+            gaps=dict(tally.gaps),
+        )
+        yield _Side(subject, tally, part, possible)
+
+
+def _part_names(tally: Tally) -> dict[PartKey, Cell]:
+    if tally.by is None:
+        return {}
+    vms = names_of(key for key in tally.parts if isinstance(key, Vm))
+    cpus = [key for key in tally.parts if isinstance(key, int)]
+    return {None: UNKNOWN, **{vm: vms[vm] for vm in vms}, **{cpu: cpu for cpu in cpus}}
+
+
+def _order(tally: Tally, key: PartKey) -> tuple[int, int]:
+    """CPUs by number, VMs by exits, most first."""
+    return (key, 0) if isinstance(key, int) else (0, -tally.parts[key].exits.total())
+
+
+def _top(sides: list[_Side], top: int | None) -> list[_Side]:
+    exits: Counter[Cell] = Counter()
+    for side in sides:
+        exits[side.subject.part] += side.subject.exits
+    chosen = {part for part, _ in exits.most_common(top)}
+    return [side for side in sides if side.subject.part in chosen]
+
+
+def _per(sides: Iterable[_Side], wanted: Per | None) -> Per:
+    unknown = [side.subject.name for side in sides if not side.subject.vcpus]
+    if unknown and wanted == "vcpu_second":
+        raise KstatsError(
+            f"how many vCPUs ran is not known of {unknown[0]}",
+            "compare --per second, or record by thread",
+        )
+    return wanted or ("second" if unknown else "vcpu_second")
+
+
+def _keys(sides: Sequence[_Side], *, reasons: bool) -> Iterator[tuple[str, Key]]:
+    """(category, key) of each group of lines, in their order; the total comes last."""
+    counts: Counter[Code] = Counter()
+    for side in sides if reasons else ():
+        counts.update(side.part.exits)
+    for category in Category:
+        yield str(category), category
+        for code, n in counts.most_common():
+            if n and sides[0].tally.category(code) is category:
+                yield str(category), code
+    yield TOTAL, None
+
+
+def _lines(key: tuple[str, Key], sides: Sequence[_Side], per: Per) -> Iterator[Line]:
+    category, what = key
+    code = what if isinstance(what, tuple) else None
+    figures = {side: _figures(side, what) for side in sides}
+    for side, own in figures.items():
+        if code is not None and own.count is None:
+            continue  # a reason of another ISA
+        base = _base(side, sides)
+        ratio = _ratio(own, figures[base], per) if base is not None else None
+        name = "" if code is None else _reason(code)
+        yield Line(category, name, code, side.subject, own, ratio)
+
+
+def _base(side: _Side, sides: Sequence[_Side]) -> _Side | None:
+    """What to compare a side with; None if the first recording has no such part."""
+    first = sides[0]
+    if all(other.tally is first.tally for other in sides):
+        return first
+    of_first = (other for other in sides if other.tally is first.tally)
+    return next((o for o in of_first if o.subject.part == side.subject.part), None)
+
+
+def _figures(side: _Side, key: Key) -> Figures:
+    part = side.part
+    count = _count(side, key)
+    if count is None:
+        return Figures()
+    spread = part.spreads.get(key, Spread())
+    several = part.samples >= ENOUGH
+    return Figures(
+        count=count,
+        per_second=count / part.seconds if part.seconds else None,
+        per_vcpu_second=count / part.vcpu_seconds if part.vcpu_seconds else None,
+        share=100 * count / side.subject.exits if side.subject.exits else None,
+        median=spread.quantile(0.5, part.samples) if part.samples else None,
+        p5=spread.quantile(0.05, part.samples) if several else None,
+        p95=spread.quantile(0.95, part.samples) if several else None,
+    )
+
+
+def _count(side: _Side, key: Key) -> int | None:
+    """The exits; None where there can be none."""
+    exits = side.part.exits
+    if key is None:
+        return exits.total()
+    if isinstance(key, Category):
+        if key not in side.possible:
+            return None
+        return sum(n for code, n in exits.items() if side.tally.category(code) is key)
+    return exits[key] if key == LOST or key[0] in side.subject.isas else None
+
+
+def _ratio(own: Figures, base: Figures, per: Per) -> Ratio:
+    mine, other = (getattr(figures, f"per_{per}") for figures in (own, base))
+    if mine is None or other is None:
+        return None
+    if not other:
+        return NEW if mine else None
+    return float(mine / other)
+
+
+def _reason(code: Code) -> str:
+    return LOST_REASON if code == LOST else arches.reason(*code).name
+
+
+def _notes(tallies: Mapping[str, Tally], sides: Sequence[_Side], per: Per) -> Iterator[str]:
+    first = sides[0].subject
+    several = len(tallies) > 1
+    base = first.recording if several or first.part is None else f"{sides[0].tally.by} {first.part}"
+    yield f"ratios are of exits per {per.replace('vcpu_', 'vCPU-')}, to those of {base}"
+    for label, tally in tallies.items():
+        own = [side for side in sides if side.tally is tally]
+        yield from (f"{label}: {note}" for note in _recording_notes(tally, own))
+
+
+def _recording_notes(tally: Tally, sides: Sequence[_Side]) -> Iterator[str]:
+    if not any(side.subject.seconds for side in sides):
+        yield "there are no samples in it"
+        return
+    if tally.by != "cpu" and any(side.part.vcpu_seconds is None for side in sides):
+        yield "how many vCPUs ran is not known: it was not recorded by thread"
+    few = [side.subject for side in sides if side.subject.samples < ENOUGH]
+    if few:
+        least = min(subject.samples for subject in few)
+        whose = "" if tally.by is None else f" of {few[0].part}"
+        yield f"{least} samples{whose} are too few for p5 and p95, which need {ENOUGH}"
+    absent = [str(category) for category in Category if category not in tally.possible()]
+    if absent:
+        yield f"no exits of {' '.join(tally.isas)} are in {' or '.join(absent)}: see --explain"
+    yield from losses.sentences(tally.gaps)
+
+
+def _iso(moment: float | None) -> str | None:
+    if moment is None:
+        return None
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,195 @@
+"""A comparison as a table for people, Markdown for a ticket, JSON and CSV for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import attrs
+from tabulate import tabulate
+
+from kstats.arch.base import NUMBER_BITS, NUMBER_MASK
+from kstats.compare.result import Comparison, Line, Ratio, Subject
+from kstats.escape import printable, well_formed
+from kstats.table import Cell
+
+FIGURES = {
+    "per_second": "per_s",
+    "median": "median",
+    "p5": "p5",
+    "p95": "p95",
+    "per_vcpu_second": "per_vcpu_s",
+    "share": "share%",
+}
+"""The figures of a line, and what stands over each on the screen."""
+
+LONGEST_NOTE = 300
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>|&~#!])")
+
+
+def table(comparison: Comparison) -> str:
+    """Aligned columns: who is compared, then the figures; notes begin with ``#``."""
+    notes = "".join(f"# {note}\n" for note in _notes(comparison, printable))
+    return "\n".join([*_tables(comparison, "plain", printable), notes])
+
+
+def markdown(comparison: Comparison) -> str:
+    """The same, as GitHub and most trackers read it; a stranger's name is no markup."""
+    notes = "".join(f"- {note}\n" for note in _notes(comparison, _inert))
+    return "\n".join([*_tables(comparison, "github", _inert), notes])
+
+
+def as_csv(comparison: Comparison) -> str:
+    """A line for each subject of each category or reason; no value where there is none."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    named = ["recording", *((comparison.by,) if comparison.by else ())]
+    writer.writerow(["category", "reason", "isa", "code", *named, "count", *FIGURES, "ratio"])
+    for line in comparison.lines:
+        isa, code = line.code or ("", "")
+        who = [line.subject.recording, *((line.subject.part,) if comparison.by else ())]
+        figures = attrs.asdict(line.figures)
+        values = [line.category, line.reason, isa, code, *who, *figures.values(), line.ratio]
+        writer.writerow([_plain(value) for value in values])
+    return stream.getvalue()
+
+
+def as_json(comparison: Comparison) -> str:
+    """One object on a line; the schema is kstats/compare/schema.json."""
+    return json.dumps(as_object(comparison), allow_nan=False) + "\n"
+
+
+def as_object(comparison: Comparison) -> dict[str, Any]:
+    """``comparison`` as the object that the schema describes."""
+    numbers = {id(subject): i for i, subject in enumerate(comparison.subjects)}
+    return {
+        "by": comparison.by,
+        "per": comparison.per,
+        "subjects": [_subject(subject) for subject in comparison.subjects],
+        "lines": [_line(line, numbers[id(line.subject)]) for line in comparison.lines],
+        "notes": [well_formed(note) for note in comparison.notes],
+    }
+
+
+FORMATS: Mapping[str, Callable[[Comparison], str]] = {
+    "table": table,
+    "json": as_json,
+    "csv": as_csv,
+    "markdown": markdown,
+}
+"""Every output format by its name on the command line."""
+
+
+def _tables(comparison: Comparison, style: str, safe: Callable[..., str]) -> Iterator[str]:
+    """Who is compared, and the lines that say something, each with a line feed at the end."""
+    subjects = [[*_who(s, comparison, safe), *_facts(s)] for s in comparison.subjects]
+    named = _named(comparison)
+    yield _drawn([*named, *_FACTS], subjects, style, len(named) + _FACT_WORDS)
+    reasons = any(line.code for line in comparison.lines)
+    words = ["category", *(("reason",) if reasons else ()), *named]
+    rows = [
+        [
+            line.category,
+            *((safe(line.reason),) if reasons else ()),
+            *_who(line.subject, comparison, safe),
+            *(_number(getattr(line.figures, key), key) for key in FIGURES),
+            _ratio(line.ratio),
+        ]
+        for line in comparison.lines
+        if line.category not in comparison.empty
+    ]
+    yield _drawn([*words, *FIGURES.values(), "ratio"], rows, style, len(words))
+
+
+def _notes(comparison: Comparison, safe: Callable[..., str]) -> Iterator[str]:
+    if comparison.empty:
+        yield f"nobody had exits of {', '.join(comparison.empty)}"
+    yield from (safe(note, LONGEST_NOTE) for note in comparison.notes)
+
+
+def _named(comparison: Comparison) -> list[str]:
+    """What tells subjects apart: their recordings, the part of the only one, or both."""
+    several = len({subject.recording for subject in comparison.subjects}) > 1
+    parts = (comparison.by,) if comparison.by else ()
+    return [*(("recording",) if several or not parts else ()), *parts]
+
+
+def _who(subject: Subject, comparison: Comparison, safe: Callable[..., str]) -> list[str]:
+    cells = {"recording": subject.recording, comparison.by: str(subject.part)}
+    return [safe(cells[name]) for name in _named(comparison)]
+
+
+def _drawn(headings: list[str], rows: list[list[str]], style: str, words: int) -> str:
+    align = ["left"] * words + ["right"] * (len(headings) - words)
+    drawn = tabulate(rows, headings, tablefmt=style, colalign=align, disable_numparse=True)
+    return "".join(f"{line.rstrip()}\n" for line in drawn.splitlines())
+
+
+_FACTS = ("isa", "from (UTC)", "seconds", "samples", "cpus", "vcpus", "exits")
+_FACT_WORDS = 2
+
+
+def _facts(subject: Subject) -> list[str]:
+    return [
+        " ".join(subject.isas) or subject.arch,
+        "-" if subject.begin is None else subject.begin.removesuffix("Z").replace("T", " "),
+        _number(subject.seconds),
+        str(subject.samples),
+        str(subject.cpus),
+        _number(subject.vcpus),
+        str(subject.exits),
+    ]
+
+
+def _number(value: float | None, key: str = "") -> str:
+    """Three digits of it or more, so that little is told from nothing; shares have one place."""
+    if value is None:
+        return "-"
+    if key == "share":
+        return f"{value:.1f}" if value == 0 or value >= 0.1 else f"{value:.2g}"
+    return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
+
+
+def _ratio(ratio: Ratio) -> str:
+    if ratio is None or isinstance(ratio, str):
+        return ratio or "-"
+    return f"{ratio:.2f}" if ratio == 0 or ratio >= 0.1 else f"{ratio:.2g}"
+
+
+def _inert(text: str, limit: int = 64) -> str:
+    return _MARKUP.sub(r"\\\1", printable(text, limit))
+
+
+def _plain(cell: Cell) -> Cell:
+    if isinstance(cell, float):
+        return float(f"{cell:.6g}")
+    return printable(cell) if isinstance(cell, str) else cell
+
+
+def _subject(subject: Subject) -> dict[str, Any]:
+    told = {key: _well_formed(value) for key, value in attrs.asdict(subject).items()}
+    return told | {"isas": list(subject.isas)}
+
+
+def _line(line: Line, subject: int) -> dict[str, Any]:
+    identity = {} if line.code is None else _identity(line)
+    figures = {key: _well_formed(value) for key, value in attrs.asdict(line.figures).items()}
+    ratio = {"ratio": _well_formed(line.ratio)}
+    return {"category": line.category, "subject": subject} | identity | figures | ratio
+
+
+def _identity(line: Line) -> dict[str, Any]:
+    isa, code = line.code or ("", 0)
+    number = {"code": code & NUMBER_MASK, "qualifier": code >> NUMBER_BITS}
+    return {"reason": line.reason, "isa": isa} | number
+
+
+def _well_formed(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    return well_formed(value) if isinstance(value, str) else value

@@ -1,0 +1,78 @@
+"""What bcc's kvmexit prints: a title, a header that names the columns, a line for each reason.
+
+::
+
+Display kvm exit reasons and statistics for all threads... Hit Ctrl-C to end.
+PID      TID      KVM_EXIT_REASON                     COUNT
+1273551  1273568  MSR_WRITE                           6
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from kstats.arch.base import Isa
+from kstats.arch.spelling import code_of
+from kstats.importers.lines import Line, Problems
+from kstats.importers.sample_builder import NO_THREAD, Tally
+from kstats.model import Sample
+
+_TITLE = re.compile(r"Display kvm exit reasons and statistics for ")
+_SECONDS = re.compile(r" after sleeping (\d{1,9}(?:\.\d{1,9})?) secs\.$", re.ASCII)
+_HEADER = re.compile(r"(?P<whose>(?:(?:PID|TIDS?)\s+)*)KVM_EXIT_REASON\s+COUNT\s*")
+_ROW = re.compile(
+    r"(?P<numbers>(?:\d{1,10}\s+){0,2})(?P<name>\S(?:.*?\S)?)\s+(?P<count>\d{1,18})\s*", re.ASCII
+)
+_NAMELESS = "N/A"
+"""What it calls the codes that it has no name for."""
+
+
+def fits(text: str) -> bool:
+    """Whether this is its title or its header."""
+    return bool(_TITLE.match(text) or _HEADER.fullmatch(text))
+
+
+def speaks(isa: Isa, text: str) -> bool:
+    """Whether the line has a name of this ISA."""
+    row = _ROW.fullmatch(text)
+    return row is not None and code_of(isa, row["name"]) is not None
+
+
+def read(
+    lines: Iterable[Line], isa: Isa, problems: Problems, _interval: float | None
+) -> Iterator[Sample]:
+    """One sample: kvmexit prints once."""
+    tally = Tally(isa)
+    whose: list[str] = []
+    elapsed = 0.0
+    for line in lines:
+        header = _HEADER.fullmatch(line.text)
+        row = _ROW.fullmatch(line.text) if line.whole else None
+        if header:
+            whose = header["whose"].split()
+        elif _TITLE.match(line.text):
+            seconds = _SECONDS.search(line.text)
+            elapsed = float(seconds[1]) if seconds else elapsed
+        elif line.text.strip() and not (row and _count(row, whose, tally, problems)):
+            problems.add(line)
+    yield tally.sample(0, elapsed)
+
+
+def _count(row: re.Match[str], whose: list[str], tally: Tally, problems: Problems) -> bool:
+    numbers = [int(number) for number in row["numbers"].split()]
+    if len(numbers) != len(whose):
+        return False
+    count = int(row["count"])
+    if row["name"] == _NAMELESS:
+        tally.nameless(count)
+        problems.remark(f"{_NAMELESS}: kvmexit has no name for them, and does not tell their codes")
+        return True
+    return tally.named("kvmexit", row["name"], count, problems, _thread(numbers, tally))
+
+
+def _thread(numbers: list[int], tally: Tally) -> int:
+    """``numbers`` are process and thread, the thread alone, or none."""
+    if not numbers:
+        return NO_THREAD
+    return tally.thread(numbers[0] if numbers[1:] else 0, numbers[-1])

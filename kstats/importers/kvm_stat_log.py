@@ -1,0 +1,114 @@
+"""What kvm_stat logs: a line of names, then a line of differences each second.
+
+::
+
+timestamp,kvm_exit,kvm_exit(CPUID),kvm_exit(HLT)                      kvm_stat -l -c
+2026-01-31 12:00:01,214,200,14
+
+kvm_exit kvm_exit(CPUID) kvm_exit(HLT)                                kvm_stat -l
+2026-01-31 12:00:01       214       200        14
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from kstats.arch.base import Isa
+from kstats.arch.spelling import code_of
+from kstats.importers.lines import Line, Problems
+from kstats.importers.sample_builder import Tally
+from kstats.model import Sample
+
+_CSV = "timestamp,"
+_KEY = re.compile(r"\w{1,64}(?:\([^()\s,]{1,64}\))?", re.ASCII)
+_EXIT = re.compile(r"kvm_exit\((?P<name>[^()\s,]{1,64})\)")
+_ROW = re.compile(
+    r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)[,\s]\s*(?P<numbers>-?\d[\d,\s-]*)", re.ASCII
+)
+_NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
+_ALL, _ENTRY = "kvm_exit", "kvm_entry"
+_DEFAULT_INTERVAL = 1.0
+
+
+def fits(text: str) -> bool:
+    """Whether this is a line of names with KVM's exits among them."""
+    return any(key == _ALL or _EXIT.fullmatch(key) for key in _keys(text))
+
+
+def speaks(isa: Isa, text: str) -> bool:
+    """Whether most of the exits named are of this ISA: other tools' tables have strange ones."""
+    names = [match["name"] for key in _keys(text) if (match := _EXIT.fullmatch(key))]
+    known = sum(code_of(isa, name) is not None for name in names)
+    return 2 * known > len(names)
+
+
+def read(
+    lines: Iterable[Line], isa: Isa, problems: Problems, interval: float | None
+) -> Iterator[Sample]:
+    """Samples of ``interval`` seconds, or one of all.
+
+    Times are taken for UTC: kvm_stat writes local time without its zone, to the second. What
+    came before the first line is not told; it is taken for a second, kvm_stat's default.
+    """
+    tally = Tally(isa)
+    start = last = 0.0
+    for time, row in _rows(lines, problems):
+        start = start or time - _DEFAULT_INTERVAL
+        last = max(last, time)
+        _count(row, tally, problems)
+        if interval is not None and last >= start + interval:
+            yield tally.sample(last, last - start)
+            start = last
+    if not tally.is_empty:
+        yield tally.sample(last, last - start)
+
+
+def _rows(lines: Iterable[Line], problems: Problems) -> Iterator[tuple[float, dict[str, int]]]:
+    """Time and numbers by name of each line that has numbers."""
+    keys: list[str] = []
+    for line in lines:
+        row = _ROW.fullmatch(line.text) if line.whole else None
+        if row is None:
+            keys = _new_keys(line, keys, problems)
+            continue
+        time, numbers = _time(row["time"]), [int(n) for n in _NUMBER.findall(row["numbers"])]
+        if time is None or len(numbers) != len(keys):
+            problems.add(line)
+        else:
+            yield time, dict(zip(keys, numbers, strict=True))
+
+
+def _new_keys(line: Line, keys: list[str], problems: Problems) -> list[str]:
+    """The line of names comes again and again; anything else that is no row is not kvm_stat's."""
+    if line.whole and fits(line.text):
+        return _keys(line.text)
+    if line.text.strip():
+        problems.add(line)
+    return keys
+
+
+def _keys(text: str) -> list[str]:
+    words: Sequence[str] = text.split(",")[1:] if text.startswith(_CSV) else text.split()
+    return list(words) if all(map(_KEY.fullmatch, words)) else []
+
+
+def _time(text: str) -> float | None:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
+
+
+def _count(row: dict[str, int], tally: Tally, problems: Problems) -> None:
+    named = 0
+    for key, n in row.items():
+        match = _EXIT.fullmatch(key)
+        if match and n > 0 and tally.named("kvm_stat", match["name"], n, problems):
+            named += n
+    rest = row.get(_ALL, 0) - named
+    if rest > 0:
+        tally.nameless(rest)
+        problems.remark("kvm_stat names fewer exits than its sum has: ? is what it has no name for")
+    tally.entries(n=max(row.get(_ENTRY, 0), 0))

@@ -1,0 +1,190 @@
+r"""Traces of kvm:kvm_exit and kvm:kvm_entry as text: perf script, ftrace, trace-cmd report.
+
+::
+
+        CPU 0/KVM  1234 [003]  5123.250123: kvm:kvm_exit: vcpu 0 reason HLT rip 0x…   perf script
+        CPU 0/KVM  1230/1234 [003]  5123.250123123: kvm:kvm_exit: …       … -F pid,tid --ns
+        CPU 0/KVM-1234    [003] d....  5123.250123: kvm_exit: …                       ftrace
+        CPU 0/KVM-1234    (   1230) [003] d....  5123.250123: kvm_exit: …   … record-tgid
+        CPU 0/KVM-1234  [003]  5123.250123: kvm_exit:   reason EXIT_HLT rip 0x…       trace-cmd
+
+trace-cmd's plugin knows x86's events alone, and says in others what it misses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+import attrs
+
+from kstats.arch.base import Isa
+from kstats.importers.lines import Line, Problems
+from kstats.importers.sample_builder import NO_CPU, NO_THREAD, Tally
+from kstats.model import Sample
+
+_PERF = re.compile(
+    r"\s*(?:(?P<comm>\S.{0,63}?)\s+(?:(?P<pid>\d{1,10})/)?(?P<tid>\d{1,10})\s+)?"
+    r"(?:\[(?P<cpu>\d{1,5})\]\s+)?(?:(?P<time>\d{1,12}\.\d{1,9}):\s+)?(?:\d{1,20}\s+)?"
+    r"(?P<event>[\w-]{1,64}:\w{1,64}):\s*(?P<text>.*)",
+    re.ASCII,
+)
+_FTRACE = re.compile(
+    r"\s*(?P<comm>\S.{0,63}?)-(?P<tid>\d{1,10})\s+(?:\(\s*(?P<pid>\d{1,10}|-{1,10})\)\s+)?"
+    r"\[(?P<cpu>\d{1,5})\]\s+(?:[A-Za-z.#][\w.#]{3,6}\s+)?(?P<time>\d{1,12}\.\d{1,9}):\s+"
+    r"(?P<event>\w{1,64}):\s*(?:<CANT FIND FIELD \w{1,64}>)?(?P<text>.*)",
+    re.ASCII,
+)
+_LOST = re.compile(
+    r"\s*CPU:?\s?\d+ \[(?:LOST (\d{1,18}) EVENTS|(\d{1,18}) EVENTS DROPPED)\]", re.ASCII
+)
+_KEPT = re.compile(r"# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18})\b", re.ASCII)
+# The frames of a call chain, and what the tools say about themselves.
+_BESIDE = re.compile(r"\s*(?:$|#|[0-9a-f]{4,16}\s|cpus=\d+$|version = |CPU \d+ is empty$)")
+
+_EXIT, _ENTRY = "kvm_exit", "kvm_entry"
+
+
+def fits_perf(text: str) -> bool:
+    """Whether this is a line of ``perf script`` with an event of KVM."""
+    match = _PERF.fullmatch(text)
+    return match is not None and _event(match) in (_EXIT, _ENTRY)
+
+
+def fits_ftrace(text: str) -> bool:
+    """Whether this is a line of ftrace or trace-cmd with an event of KVM."""
+    match = _FTRACE.fullmatch(text)
+    return match is not None and _event(match) in (_EXIT, _ENTRY)
+
+
+def speaks(isa: Isa, text: str) -> bool:
+    """Whether the line has an exit that this ISA has, in its own spelling: case matters here."""
+    match = _PERF.fullmatch(text) or _FTRACE.fullmatch(text)
+    if match is None or _event(match) != _EXIT or isa.event is None:
+        return False
+    event = isa.event.pattern.match(match["text"])
+    code = isa.event.code(isa, event) if event else None
+    if event is None or code is None or code not in isa.reasons:
+        return False
+    printed = event.groupdict().get("name")
+    if printed is None:  # its text is like no other's
+        return True
+    name, _, _ = isa.reasons[code].name.partition(":")
+    return name in printed or printed.startswith(isa.spellings.prefixes or ("\0",))
+
+
+def told(isa: Isa, text: str) -> tuple[int | None, int | None]:
+    """Code and vCPU as kvm_exit's text tells them; None for what it does not."""
+    match = isa.event.pattern.match(text) if isa.event else None
+    if isa.event is None or match is None:
+        return None, None
+    vcpu = match.groupdict().get("vcpu")
+    return isa.event.code(isa, match), None if vcpu is None else int(vcpu)
+
+
+def _event(match: re.Match[str]) -> str:
+    return match["event"].rpartition(":")[2]
+
+
+@attrs.define
+class _Clock:
+    """When events happened, by the trace's own clock; samples end at multiples of ``interval``."""
+
+    interval: float | None
+    first: float | None = None
+    start: float = 0.0
+    last: float = 0.0
+
+    def ends(self, time: float) -> tuple[float, float] | None:
+        """End and length of the sample that is over at ``time``, if one is."""
+        if self.first is None:
+            self.first = self.start = self.last = time
+        if self.interval is None or time < self.start + self.interval:
+            self.last = max(self.last, time)
+            return None
+        passed = (time - self.first) // self.interval
+        start, self.start = self.start, max(self.first + passed * self.interval, self.start)
+        self.last = max(self.last, time)
+        return self.start, self.start - start
+
+    def rest(self) -> tuple[float, float]:
+        """End and length of the last sample."""
+        return self.last, self.last - self.start
+
+
+class _Reader:
+    """Reads the lines of one trace."""
+
+    def __init__(self, pattern: re.Pattern[str], isa: Isa, problems: Problems) -> None:
+        self._pattern = pattern
+        self._isa = isa
+        self._problems = problems
+        self.tally = Tally(isa)
+
+    def match(self, line: Line) -> re.Match[str] | None:
+        """The line's event, if it has one; anything else is looked at here."""
+        match = self._pattern.fullmatch(line.text) if line.whole else None
+        if match is None:
+            self._beside(line)
+        return match
+
+    def _beside(self, line: Line) -> None:
+        if lost := _LOST.match(line.text):
+            self._problems.lost += int(lost[1] or lost[2])
+        elif kept := _KEPT.match(line.text):
+            self._problems.lost += max(int(kept[2]) - int(kept[1]), 0)
+        elif not line.whole or not _BESIDE.match(line.text):
+            self._problems.add(line)
+
+    def count(self, line: Line, match: re.Match[str]) -> None:
+        """Counts an event if it is one of ours."""
+        event = _event(match)
+        cpu = NO_CPU if match["cpu"] is None else int(match["cpu"])
+        if event == _ENTRY:
+            self.tally.entries(cpu)
+        elif event == _EXIT:
+            self._exit(line, match, cpu)
+
+    def _exit(self, line: Line, match: re.Match[str], cpu: int) -> None:
+        code, vcpu = told(self._isa, match["text"])
+        if code is None:
+            self._problems.add(line)
+        else:
+            self.tally.exits(code, cpu=cpu, thread=self._thread(match, vcpu))
+
+    def _thread(self, match: re.Match[str], vcpu: int | None) -> int:
+        if match["tid"] is None:
+            return NO_THREAD
+        pid = match["pid"] or ""  # ftrace has dashes where it does not know
+        return self.tally.thread(
+            int(pid) if pid.isdigit() else 0, int(match["tid"]), match["comm"], vcpu
+        )
+
+
+def read_perf(
+    lines: Iterable[Line], isa: Isa, problems: Problems, interval: float | None
+) -> Iterator[Sample]:
+    """The samples of a ``perf script``."""
+    return _read(_Reader(_PERF, isa, problems), lines, interval)
+
+
+def read_ftrace(
+    lines: Iterable[Line], isa: Isa, problems: Problems, interval: float | None
+) -> Iterator[Sample]:
+    """The samples of ftrace's or trace-cmd's text."""
+    return _read(_Reader(_FTRACE, isa, problems), lines, interval)
+
+
+def _read(reader: _Reader, lines: Iterable[Line], interval: float | None) -> Iterator[Sample]:
+    clock = _Clock(interval)
+    for line in lines:
+        match = reader.match(line)
+        if match is None:
+            continue
+        if match["time"] is not None:
+            over = clock.ends(float(match["time"]))
+            if over and not reader.tally.is_empty:
+                yield reader.tally.sample(*over)
+        reader.count(line, match)
+    if not reader.tally.is_empty:
+        yield reader.tally.sample(*clock.rest())

@@ -1,0 +1,73 @@
+"""Direct loads of the kernel's memory: calls of bpf_rdonly_cast(), which bcc cannot compile.
+
+Since "bpf: Add kfunc bpf_rdonly_cast" (6.2) a program may turn any number into a pointer to a
+struct of the kernel's and load from it; that is a machine instruction instead of a helper's
+call. The C calls a helper whose number is the function's in BTF, far above that of any helper;
+:func:`complete` makes these calls of the function. Standard library only: for the loading child.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kstats.loader import syscall
+from kstats.loader.btf import Btf, NoBtfError
+
+DEFINE = "KSTATS_CAST"
+_TWO_WORDS = "timespec64"
+"""A struct of the kernel's own BTF with 64 bits at 0 and 64 bits at 8."""
+
+_CALL, _MOVE, _LOAD, _EXIT = 0x85, 0xB7, 0x79, 0x95  # include/uapi/linux/bpf.h
+_KERNEL_FUNCTION = 2 << 4  # BPF_PSEUDO_KFUNC_CALL, as the source register
+
+
+class NoCastError(Exception):
+    """Why this kernel has no direct loads."""
+
+
+def defines(btf: Btf) -> dict[str, int]:
+    """What READ() in bpf/common.c needs for loads.
+
+    Raises:
+        NoCastError: the kernel has no such function, or its verifier does not let it be called.
+    """
+    try:
+        function, two_words = btf.function("bpf_rdonly_cast"), btf.struct(_TWO_WORDS)
+    except NoBtfError as error:
+        raise NoCastError(str(error)) from error
+    _try_out(function, two_words)
+    return {DEFINE: function, "KSTATS_TWO_WORDS": two_words}
+
+
+def complete(instructions: bytes, function: int) -> bytes:
+    """A compiled program whose calls of a helper ``function`` are calls of the kernel's."""
+    size = syscall.INSTRUCTION_SIZE
+    helper = syscall.instruction(_CALL, immediate=function)
+    pieces = (instructions[i : i + size] for i in range(0, len(instructions), size))
+    return b"".join(_call(function) if piece == helper else piece for piece in pieces)
+
+
+def _call(function: int) -> bytes:
+    return syscall.instruction(_CALL, _KERNEL_FUNCTION, immediate=function)
+
+
+def _try_out(function: int, two_words: int) -> None:
+    """Has the verifier look at ``cast(0)->second_word``."""
+    program = b"".join(
+        (
+            syscall.instruction(_MOVE, 1),
+            syscall.instruction(_MOVE, 2, immediate=two_words),
+            _call(function),
+            syscall.instruction(_LOAD, 0, 8),
+            syscall.instruction(_MOVE),
+            syscall.instruction(_EXIT),
+        )
+    )
+    try:
+        os.close(syscall.load_raw_tracepoint(program))
+    except OSError as error:
+        said = [
+            line for line in syscall.verifier_log(program).splitlines() if "processed" not in line
+        ]
+        why = said[-1] if said else error.strerror
+        raise NoCastError(f"the kernel does not let bpf_rdonly_cast be called: {why}") from error

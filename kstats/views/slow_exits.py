@@ -1,0 +1,55 @@
+"""``kstats exits --slower-than``: single exits that took long, a row each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from kstats.model import Sample, SlowExit
+from kstats.table import Heading, Row, Table, Unit
+from kstats.views import losses
+from kstats.views.exits import Keys, headings, threads_needed
+
+TIME = Heading("ended", "ended", left=True)
+DURATION = Heading("duration_ns", "duration", unit=Unit.DURATION)
+
+
+class SlowView:
+    """Turns samples into tables with a row for each exit that took long."""
+
+    def __init__(self, by: Sequence[str] = ("vm", "vcpu", "cpu", "reason")) -> None:
+        """``by`` are the axes that say whose exit it was, and why."""
+        self._by = tuple(by)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What samples must have been made of, besides exits."""
+        return ("slow", *threads_needed(self._by))
+
+    def table(self, sample: Sample) -> Table:
+        """The exits of one sample, in the order of their ends."""
+        keys = Keys(sample, self._by)
+        return Table(
+            timestamp=sample.timestamp,
+            elapsed=sample.elapsed,
+            arch=sample.arch,
+            unit="count",
+            headings=(TIME, *headings(self._by), DURATION),
+            rows=tuple(
+                Row((_moment(exit_), *keys.of(exit_.code, exit_.place), exit_.duration))
+                for exit_ in sample.slow
+            ),
+            names=1 + len(self._by),
+            gaps=(*losses.figures(sample), ("untold", sample.untold)),
+            notes=(*losses.notes(sample), *_untold(sample)),
+        )
+
+
+def _moment(exit_: SlowExit) -> str:
+    return datetime.fromtimestamp(exit_.time, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _untold(sample: Sample) -> tuple[str, ...]:
+    if not sample.untold:
+        return ()
+    return (f"{sample.untold} more exits took so long: too many in a second to tell each",)

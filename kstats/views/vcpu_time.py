@@ -1,0 +1,74 @@
+"""``kstats exits --time``: where the time of each vCPU went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from kstats.model import Sample, Spent
+from kstats.table import Cell, Heading, Row, Table, Unit
+from kstats.views import losses
+from kstats.views.exits import Key, Keys, comparable, headings, threads_needed
+
+_NOBODY = ("", 0)
+
+STATES = tuple(
+    Heading(f"{field.name}_ns", f"{field.name}%", unit=Unit.PART) for field in attrs.fields(Spent)
+)
+"""A column for each thing that a vCPU's thread does with its time."""
+
+
+class SpentView:
+    """Where the time of each vCPU went: a row for each that is there."""
+
+    def __init__(self, by: Sequence[str] = ("vm", "vcpu")) -> None:
+        """``by`` are some of the axes that threads have."""
+        self._by = tuple(by)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What samples must have been made of, besides exits."""
+        return ("spent", *threads_needed(self._by))
+
+    def table(self, sample: Sample) -> Table:
+        """The report on one sample; rows of several vCPUs are sums."""
+        spent = sample.spent or {}
+        keys = Keys(sample, self._by)
+        rows: dict[Key, list[Spent | None]] = {}
+        for thread in sample.threads.keys() | spent.keys():
+            key = keys.of(_NOBODY, (-1, thread))
+            rows.setdefault(key, []).append(spent.get(thread))
+        ordered = sorted(rows.items(), key=lambda row: tuple(map(comparable, row[0])))
+        return Table(
+            timestamp=sample.timestamp,
+            elapsed=sample.elapsed,
+            arch=sample.arch,
+            unit="count",
+            headings=(*headings(self._by), *STATES),
+            rows=tuple(Row((*key, *_sums(threads))) for key, threads in ordered),
+            names=len(self._by),
+            gaps=losses.figures(sample),
+            notes=(*losses.notes(sample), *_unseen(sample)),
+        )
+
+
+def _sums(threads: Sequence[Spent | None]) -> tuple[Cell, ...]:
+    known = [attrs.astuple(spent) for spent in threads if spent]
+    if not known:
+        return (None,) * len(STATES)
+    return tuple(_sum(column) for column in zip(*known, strict=True))
+
+
+def _sum(column: Sequence[int | None]) -> int | None:
+    known = [n for n in column if n is not None]
+    return sum(known) if known else None
+
+
+def _unseen(sample: Sample) -> tuple[str, ...]:
+    unseen = len(sample.threads.keys() - (sample.spent or {}).keys())
+    if not unseen:
+        return ()
+    return (
+        f"vCPUs without any event since kstats began, of whose time nothing is known: {unseen}",
+    )

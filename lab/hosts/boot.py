@@ -1,0 +1,113 @@
+"""Booting a recipe."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.hosts import cache, images, needs, process
+from lab.hosts.build.image import make_image
+from lab.hosts.channel import Channel
+from lab.hosts.errors import HostLost
+from lab.hosts.host import Host, tail
+from lab.hosts.initrd import write_initrd
+from lab.hosts.machines import Boot, Running
+from lab.hosts.machines.base import CONSOLE_LOG, MACHINE_LOG
+from lab.hosts.progress import say
+
+if TYPE_CHECKING:
+    from lab.hosts.recipes import Recipe
+
+PREFIX = "kstats-host-"
+
+
+def boot(recipe: Recipe, payload: Path | None = None) -> Host:
+    """Boot a host, building its images where they are missing.
+
+    Args:
+        recipe: See `recipes.find`.
+        payload: A directory the host sees, as it is now and read-only, as /payload; its `bin` is on
+            PATH there, its `site` on PYTHONPATH.
+
+    Returns:
+        The host; use it in a `with` statement. It is killed with the thread that called this.
+
+    Raises:
+        MissingPackages: This machine lacks a program.
+        BuildFailed: The images could not be built.
+        HostLost: The host did not come up.
+    """
+    needs.check(recipe.machine)
+    parts = images.build(recipe)
+    directory = _directory(recipe.name)
+    try:
+        say(f"booting {recipe.name}")
+        running = recipe.machine.start(_prepare(recipe, parts, payload, directory))
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+    return _greet(recipe, running, directory)
+
+
+def _directory(name: str) -> Path:
+    """Make a directory for one start, and remove those of processes that were killed."""
+    for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        pid = old.name.removeprefix(PREFIX).partition("-")[0]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-{name}-"))
+
+
+def _prepare(recipe: Recipe, parts: images.Images, payload: Path | None, directory: Path) -> Boot:
+    initrd = directory / "initrd"
+    write_initrd(initrd, recipe, parts, payload=payload is not None)
+    image = None
+    if payload is not None:
+        image = directory / "payload.img"
+        make_image(payload, image, label="kstats-payload")
+    return Boot(parts, initrd, image, recipe.cpus, recipe.memory, directory)
+
+
+def _greet(recipe: Recipe, running: Running, directory: Path) -> Host:
+    """Wait for the agent's first word."""
+
+    def end(reason: str) -> HostLost:
+        return _end(recipe.name, reason, running, directory)
+
+    until = time.monotonic() + recipe.deadline
+    pidfd = os.pidfd_open(running.process.pid)
+    channel = Channel(running.channel, pidfd, until, end)
+    try:
+        host = Host(
+            recipe.name,
+            channel,
+            boot_deadline=recipe.boot_deadline,
+            command_deadline=recipe.command_deadline,
+        )
+    except BaseException:
+        channel.abandon("booting it was interrupted")
+        raise
+    say(f"{recipe.name} is up after {host.boot_seconds:.1f} s: Linux {host.kernel}")
+    return host
+
+
+def _end(name: str, reason: str, running: Running, directory: Path) -> HostLost:
+    """End the emulator, keep the console log, clear away the rest; return what is to be raised."""
+    status = running.process.poll()
+    if status is not None:
+        reason += f" (its emulator's status was {status})"
+    process.kill(running.process)
+    for fd in running.held:
+        os.close(fd)
+    logs = cache.directory() / "logs"
+    with contextlib.suppress(OSError):
+        logs.mkdir(parents=True, exist_ok=True)
+        shutil.copy(directory / CONSOLE_LOG, logs / f"{name}.log")
+    log = f"{tail(directory / MACHINE_LOG, 10)}\n{tail(directory / CONSOLE_LOG, 40)}"
+    shutil.rmtree(directory, ignore_errors=True)
+    return HostLost(name, reason, log.strip())

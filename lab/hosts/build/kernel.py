@@ -1,0 +1,120 @@
+"""A distribution's kernel, cut down to the modules an emulated host needs."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from lab.hosts.build.compression import decompress, unwrap
+from lab.hosts.build.run import run
+from lab.hosts.build.unpack import unpack
+from lab.hosts.errors import BuildFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lab.hosts.build.apt import Apt
+    from lab.hosts.recipes import Kernel
+
+IMAGE = "kernel"
+MODULES = "modules"  # holds lib/modules/VERSION
+
+# What the kernel packages depend on to set up a boot we do not do that way.
+UNWANTED = ("initramfs-tools", "kmod", "linux-base")
+WITHOUT = ("./usr/share", "./lib/modules/*/kernel/sound", "./usr/lib/modules/*/kernel/sound")
+
+# Prefix of the binutils for an architecture, of which the packages bear the name, too.
+BINUTILS = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
+
+# Of every machine, and with everything they depend on; what a kernel has built in is skipped.
+WANTED = (
+    # disks, channel and root file system
+    "ata_piix",
+    "crc32c_generic",
+    "ext4",
+    "sd_mod",
+    "virtio_blk",
+    "virtio_console",
+    "virtio_pci",
+    # the subject
+    "kvm",
+    "kvm_amd",
+    "kvm_intel",
+    "msr",
+)
+
+
+def build_kernel(kernel: Kernel, apt: Apt, target: Path) -> None:
+    """Fill the directory `target` with a kernel image and the tree of its modules.
+
+    Raises:
+        BuildFailed: Fetching or unpacking failed, or the packages hold no kernel.
+    """
+    unpacked = target / "unpacked"
+    unpacked.mkdir()
+    unpack(apt.fetch([kernel.package], without=UNWANTED), unpacked, without=WITHOUT)
+    images = list((unpacked / "boot").glob("vmlinu[xz]-*"))
+    if len(images) != 1:
+        raise BuildFailed(f"looking for a kernel in {kernel.package} of {kernel.suite}")
+    version = images[0].name.partition("-")[2]
+    (target / IMAGE).write_bytes(unwrap(images[0].read_bytes()))
+    source = _module_directory(unpacked, version)
+    pick_modules(source, target / MODULES, version, tools=BINUTILS[apt.arch])
+    shutil.rmtree(unpacked)
+
+
+def _module_directory(unpacked: Path, version: str) -> Path:
+    # Packages for a merged /usr install modules there, older ones do not.
+    for prefix in ("usr/lib", "lib"):
+        if (unpacked / prefix / "modules" / version).is_dir():
+            return unpacked / prefix / "modules" / version
+    raise BuildFailed(f"looking for the modules of kernel {version}")
+
+
+def pick_modules(source: Path, target: Path, version: str, *, tools: str) -> None:
+    """Copy into `target` the modules of `source` that KVM hosts need, and their index."""
+    tree = target / "lib/modules" / version
+    tree.mkdir(parents=True)
+    run(["depmod", "-b", source.parents[2], version], timeout=300)
+    for path in _closure(source):
+        _copy(source / path, tree / path, tools)
+    for name in ("modules.builtin", "modules.builtin.modinfo", "modules.order"):
+        if (source / name).exists():
+            shutil.copy(source / name, tree / name)
+    run(["depmod", "-b", target, version], timeout=60)
+
+
+def _closure(source: Path) -> Iterator[str]:
+    """Yield the paths of the wanted modules and of all that they need, as modules.dep has them."""
+    needs = {}
+    for line in (source / "modules.dep").read_text().splitlines():
+        path, _, others = line.partition(":")
+        needs[path] = others.split()
+    wanted = {path for path in needs if _name(path) in WANTED}
+    yield from sorted(wanted.union(*(needs[path] for path in wanted)))
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2].partition(".")[0].replace("-", "_")
+
+
+def _copy(source: Path, target: Path, tools: str) -> None:
+    """Copy a module, unpacked and slimmed.
+
+    Loading a distribution's module, an emulated CPU spends its time on unpacking, on checking the
+    signature and, on some kernels, on looking up each function among all symbols. So the symbols
+    that are neither functions nor needed for linking go, and the signature with them: the kernel
+    calls itself tainted then, and works the same.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    data = decompress(source.read_bytes())
+    module = target.parent / (target.name.partition(".")[0] + ".ko")
+    module.write_bytes(data)
+    functions = module.with_suffix(".functions")
+    listed = run([f"{tools}-nm", "--defined-only", module], timeout=60).splitlines()
+    names = [line.split()[2] for line in listed if line.split()[1] in "tTwW"]
+    functions.write_text("".join(f"{name}\n" for name in names))
+    keep = f"--keep-symbols={functions}"
+    run([f"{tools}-objcopy", "--strip-unneeded", keep, module], timeout=60)
+    functions.unlink()

@@ -1,0 +1,44 @@
+"""Unpacking packages into a directory, without what no host needs."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+from lab.hosts.errors import BuildFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+SECONDS = 300
+
+
+def unpack(archives: Sequence[Path], root: Path, *, without: Sequence[str] = ()) -> None:
+    """Unpack the files of packages below `root`.
+
+    Args:
+        archives: Debian packages of any architecture.
+        root: An existing directory; its links to directories are followed, not replaced.
+        without: Patterns of paths to leave out, as `tar --exclude` takes them (`./usr/share/doc`).
+
+    Raises:
+        BuildFailed: A package is damaged, or the disk is full.
+    """
+    excludes = [f"--exclude={pattern}" for pattern in without]
+    for archive in archives:
+        _unpack(archive, ["tar", "-x", "--keep-directory-symlink", "-C", str(root), *excludes])
+
+
+def _unpack(archive: Path, tar: list[str]) -> None:
+    # `dpkg-deb -x` would do but for its lack of --exclude: half of some packages is not wanted.
+    words = ["dpkg-deb", "--fsys-tarfile", str(archive)]
+    try:
+        with subprocess.Popen(words, stdout=subprocess.PIPE) as deb:
+            done = subprocess.run(
+                tar, stdin=deb.stdout, capture_output=True, text=True, timeout=SECONDS, check=False
+            )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BuildFailed(f"unpacking {archive.name}", str(error)) from error
+    if deb.returncode or done.returncode:
+        raise BuildFailed(f"unpacking {archive.name}", done.stderr)

@@ -1,0 +1,82 @@
+"""The parts of a host that are built ahead and kept: a userland and a kernel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from lab.hosts import cache, riscv64
+from lab.hosts.build import kernel as kernels
+from lab.hosts.build import userland as userlands
+from lab.hosts.build.apt import Apt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.hosts.recipes import Recipe
+
+KERNEL_BUILDERS = {"riscv64": riscv64.build_kernel}
+"""Builders beside the one for most architectures."""
+
+
+@attrs.frozen
+class Images:
+    """Paths of what a host boots from; all are only ever read.
+
+    Attributes:
+        root: Disk image of the root file system.
+        busybox: A static one of the host's architecture.
+        kernel: What the machine starts: an ELF file for amd64, else the image as distributed.
+        modules: Directory with the kernel's `lib/modules`.
+    """
+
+    root: Path
+    busybox: Path
+    kernel: Path
+    modules: Path
+
+
+def userland_entry(recipe: Recipe) -> tuple[str, str]:
+    """Return label and key of the recipe's userland in the cache; recipes may share one."""
+    return f"userland-{recipe.arch}", cache.key(recipe.arch, recipe.userland)
+
+
+def kernel_entry(recipe: Recipe) -> tuple[str, str]:
+    """Return label and key of the recipe's kernel in the cache; recipes may share one."""
+    label = f"kernel-{recipe.kernel.suite}-{recipe.arch}"
+    return label, cache.key(recipe.arch, recipe.kernel)
+
+
+def entries(recipe: Recipe) -> list[Path]:
+    """Return the paths of the recipe's cache entries, whether they exist or not."""
+    return [
+        cache.directory() / "-".join(entry)
+        for entry in (userland_entry(recipe), kernel_entry(recipe))
+    ]
+
+
+def build(recipe: Recipe) -> Images:
+    """Return the recipe's images, building what is missing.
+
+    Raises:
+        BuildFailed: A step of building failed.
+    """
+
+    def userland(target: Path) -> None:
+        apt = Apt(packages, recipe.userland.suite, recipe.arch)
+        userlands.build_userland(recipe.userland, apt, target)
+
+    def kernel(target: Path) -> None:
+        apt = Apt(packages, recipe.kernel.suite, recipe.arch)
+        KERNEL_BUILDERS.get(recipe.arch, kernels.build_kernel)(recipe.kernel, apt, target)
+
+    packages = cache.directory() / "packages"
+    user_place = cache.entry(*userland_entry(recipe), userland)
+    kernel_place = cache.entry(*kernel_entry(recipe), kernel)
+    return Images(
+        root=user_place / userlands.IMAGE,
+        busybox=user_place / userlands.BUSYBOX,
+        kernel=kernel_place / kernels.IMAGE,
+        modules=kernel_place / kernels.MODULES,
+    )

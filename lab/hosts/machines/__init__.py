@@ -1,0 +1,50 @@
+"""What emulates a host. A machine is a value; adding one is one more value here.
+
+To fill: how the emulator is started, which kernel modules reach the disks and the channel, where
+console and channel are, and which KVM module the emulated CPU is for (see `Machine`).
+"""
+
+from lab.hosts.machines.base import Boot, Machine, Running
+from lab.hosts.machines.bochs import Bochs
+from lab.hosts.machines.qemu import Qemu
+
+ARM64_EL2 = Qemu(
+    program="qemu-system-aarch64",
+    package="qemu-system-arm",
+    # EL2 is what KVM needs, GICv3 what its virtual interrupts are best tested on.
+    options=("-machine", "virt,virtualization=on,gic-version=3", "-cpu", "max,pauth-impdef=on"),
+    console="ttyAMA0",
+    kvm="kvm",
+)
+X64_SVM = Qemu(
+    program="qemu-system-x86_64",
+    package="qemu-system-x86",
+    options=("-machine", "q35", "-cpu", "max,+svm"),
+    console="ttyS0",
+    kvm="kvm_amd",
+)
+RISCV64_H = Qemu(
+    program="qemu-system-riscv64",
+    package="qemu-system-misc",
+    options=("-machine", "virt", "-cpu", "rv64,h=true"),
+    console="ttyS0",
+    kvm="kvm",
+    beside={
+        "/usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin": "qemu-system-data",
+        "riscv64-linux-gnu-objcopy": "binutils-riscv64-linux-gnu",
+    },
+)
+# QEMU emulates no VMX; Bochs does, with EPT. Linux complains about the XSAVE of its newer models.
+X64_VMX = Bochs(model="corei7_haswell_4770", kvm="kvm_intel")
+
+__all__ = [
+    "ARM64_EL2",
+    "RISCV64_H",
+    "X64_SVM",
+    "X64_VMX",
+    "Bochs",
+    "Boot",
+    "Machine",
+    "Qemu",
+    "Running",
+]

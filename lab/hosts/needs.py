@@ -1,0 +1,50 @@
+"""What the harness needs on this machine; `packages.txt` lists the packages for installing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.hosts.build.apt import KEYRING
+from lab.hosts.build.run import which
+from lab.hosts.errors import MissingPackages
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lab.hosts.machines import Machine
+
+# Program or file: package.
+ALWAYS = {
+    "apt-get": "apt",
+    "depmod": "kmod",
+    "dpkg-deb": "dpkg",
+    "mke2fs": "e2fsprogs",
+    "setpriv": "util-linux",
+    "tar": "tar",
+    "zstd": "zstd",
+    "aarch64-linux-gnu-objcopy": "binutils-aarch64-linux-gnu",
+    "x86_64-linux-gnu-objcopy": "binutils-x86-64-linux-gnu",
+    KEYRING: "debian-archive-keyring",
+}
+
+
+def packages() -> list[str]:
+    """Return the packages all hosts together need, as `packages.txt` has them."""
+    return Path(__file__).with_name("packages.txt").read_text().split()
+
+
+def missing(needs: Mapping[str, str]) -> list[str]:
+    """Return the packages of those programs and files that are not there, sorted."""
+    absent = {
+        package
+        for name, package in needs.items()
+        if not (Path(name).exists() if name.startswith("/") else which(name))
+    }
+    return sorted(absent)
+
+
+def check(machine: Machine) -> None:
+    """Raise `MissingPackages` unless this machine has all that building and booting take."""
+    if packages := missing({**ALWAYS, **machine.needs}):
+        raise MissingPackages(packages)

@@ -1,0 +1,85 @@
+"""kstats -v from its words to its output, with counts from a script."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from kstats.cli import cpu, main
+from tests import trees
+from tests.cli import scripted
+from tests.cli.scripted import COUNT
+from tests.render.test_json import SCHEMA
+from tests.render.test_text import X64_HEADER
+
+
+@pytest.fixture(autouse=True)
+def _scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "Target", scripted.Target)
+    monkeypatch.setattr(cpu, "Collector", scripted.Collector)
+    host = trees.recorded(tmp_path, trees.cpus("0-1"))
+    monkeypatch.setattr(cpu, "Host", lambda: host)
+
+
+def run(words: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The lines that ``kstats -v`` prints."""
+    assert main(["-v", *words.split()]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_interval_and_count_are_operands_as_in_vmstat(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = run("0.02 3", capsys)
+    assert lines[0] == X64_HEADER
+    assert sum(line.startswith("  0 ") for line in lines) == 3
+
+
+def test_or_options_as_in_fuchsia(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = run("-d 0.02 -n 2 -t", capsys)
+    stamps = [line for line in lines if re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]{12}Z", line)]
+    assert lines[0] == stamps[0]
+    assert len(stamps) == 2
+
+
+def test_operand_and_option_may_be_mixed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sum(line.startswith("  0 ") for line in run("0.02 -n 2", capsys)) == 2
+
+
+def test_json_is_one_valid_object_a_report(capsys: pytest.CaptureFixture[str]) -> None:
+    reports = [json.loads(line) for line in run("0.02 2 -o json --total", capsys)]
+    assert len(reports) == 2
+    for report in reports:
+        jsonschema.validate(report, SCHEMA, jsonschema.Draft202012Validator)
+        assert report["total"]["vm_exit"] == COUNT + 1
+        assert report["rows"][0]["exits"][0]["reason"] == "EPT_VIOLATION"
+
+
+def test_csv_is_read_back(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = run("0.02 2 -o csv --nonzero --cpus 0", capsys)
+    rows = list(csv.DictReader(io.StringIO("\n".join(lines))))
+    assert [(row["cpu"], row["ept"]) for row in rows] == [("0", str(COUNT))] * 2
+    assert float(rows[0]["elapsed"]) >= 0.02
+
+
+def test_rates_use_the_time_that_passed(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = run("0.1 1 -o json --rate", capsys)
+    report = json.loads(line)
+    assert report["elapsed"] >= 0.1
+    expected = COUNT / report["elapsed"]
+    assert report["rows"][0]["vm_exit"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_reasons_replace_the_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    header, row, *_ = run("0.02 1 --reasons", capsys)
+    assert header.split() == ["cpu", "vm_entry", "vm_exit", "EPT_VIOLATION", "other"]
+    assert row.split() == ["0", "7", "7", "7", "0"]
+
+
+def test_cpus_are_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = run("0.02 1 --cpus 1 --total", capsys)
+    assert [line.split()[0] for line in lines[1:3]] == ["1", "total"]

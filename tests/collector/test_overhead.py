@@ -1,0 +1,99 @@
+"""The cost of counting, as the kernel times it, on events of this machine's that really fire."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from kstats.collector.live import Collector
+from kstats.collector.overhead import MOMENT, Meter, fill
+from kstats.host import Host
+from kstats.loader import syscall
+from kstats.model import Fill
+from tests.collector import kernel
+from tests.collector.native import target
+from tests.collector.test_attach import Calls
+
+pytestmark = pytest.mark.root
+
+
+@contextmanager
+def busy() -> Iterator[None]:
+    """A thread that makes system calls all the time."""
+    done, libc = threading.Event(), ctypes.CDLL(None)
+
+    def work() -> None:
+        while not done.is_set():
+            libc.getppid()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_programs_are_timed_for_a_moment_and_not_longer() -> None:
+    machine = target()
+    with Collector(machine, Calls(machine.layout())) as collector, busy():
+        meter = Meter(collector.loaded, machine.host)
+        meter.measure()
+        cost = meter.cost
+        infos = collector.loaded.program_infos()
+        exits = sum(at for code in collector.sample().exits.values() for at in code.values())
+        assert collector.loaded.program_infos() == infos
+    assert 100 < cost.timed <= exits
+    assert cost.ns_per_exit is not None
+    assert 10 < cost.ns_per_exit < 100_000
+    spent = cost.ns_per_exit * cost.timed / 1e9
+    share = spent / (MOMENT * len(Host().online_cpus())) * 100
+    assert 0.1 * share < cost.cpu_share <= share * 1.01
+    assert cost.process_share > 0
+
+
+def test_without_exits_nothing_is_said_of_one() -> None:
+    with Collector(target()) as collector:
+        meter = Meter(collector.loaded, collector.target.host)
+        kernel.fire(collector.loaded.programs["on_exit"], 0, 1)
+        meter.measure()
+    assert (meter.cost.ns_per_exit, meter.cost.timed, meter.cost.cpu_share) == (None, 0, 0.0)
+
+
+def test_places_that_are_taken_are_counted() -> None:
+    """16 places of its own for each CPU, four of which are looked at for each code."""
+    machine = target()
+    cpus = len(machine.host.possible_cpus())
+    with Collector(machine, machine.per_thread(entries=16)) as collector:
+        assert fill(collector.loaded, cpus) == {
+            "odd_codes": Fill(0, 1024),
+            "threads": Fill(0, 16),
+            "more_threads": Fill(0, 16),
+        }
+        # In this thread: amid the idle one it would count for 0, which means an unused place.
+        allowed = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {min(allowed)})
+        try:
+            for code in range(1000, 1040):
+                kernel.fire_here(collector.loaded.programs["on_exit"], 0, code)
+        finally:
+            os.sched_setaffinity(0, allowed)
+        assert fill(collector.loaded, cpus) == {
+            "odd_codes": Fill(40 - 16 - 16, 1024),
+            "threads": Fill(16, 16),
+            "more_threads": Fill(16, 16),
+        }
+
+
+def test_the_switch_is_the_kernels_and_ends_with_its_descriptor() -> None:
+    with Collector(target()) as collector:
+        on_exit = collector.loaded.programs["on_exit"]
+        os.close(syscall.enable_statistics())
+        kernel.fire(on_exit, 0, 1)
+        assert syscall.program_info(on_exit).runs == 0

@@ -1,0 +1,85 @@
+"""Single slow exits: told through a ring buffer, in bounds, and what is not told is counted."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from kstats.collector.latency import Latencies
+from kstats.collector.live import Collector
+from kstats.collector.slow_exits import SlowExits
+from kstats.collector.threads import PerThread
+from tests.collector import kernel
+from tests.collector.native import target
+
+pytestmark = pytest.mark.root
+
+MS = 10**6
+
+
+@pytest.fixture
+def tell() -> Iterator[Callable[..., Collector]]:
+    """Makes collectors on CPU 0, and closes them at the end."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {0})
+    made: list[Collector] = []
+
+    def make(threshold: int, *, rate: int = 1000, pages: int = 1) -> Collector:
+        machine = target()
+        latencies = Latencies(PerThread(machine.layout(), entries=True))
+        made.append(Collector(machine, SlowExits(latencies, threshold, rate, pages)))
+        return made[-1]
+
+    yield make
+    for collector in made:
+        collector.close()
+    os.sched_setaffinity(0, allowed)
+
+
+def exit_of(collector: Collector, code: int, seconds: float = 0) -> None:
+    """An exit of this thread that takes so long at least."""
+    kernel.fire_here(collector.loaded.programs["on_exit"], 0, code)
+    time.sleep(seconds)
+    kernel.fire_here(collector.loaded.programs["on_entry"])
+
+
+def test_exits_beyond_the_threshold_are_told_one_by_one(tell: Callable[..., Collector]) -> None:
+    collector = tell(5 * MS)
+    began = time.time()
+    for code, seconds in ((1, 0.006), (2, 0), (3, 0.008)):
+        exit_of(collector, code, seconds)
+    sample = collector.sample()
+    told = {exit_.code[1]: exit_ for exit_ in sample.slow}
+    assert {1, 3} <= told.keys()  # on a busy machine, anything can take long
+    assert told[1].duration >= 6 * MS
+    assert told[3].duration >= 8 * MS
+    assert began <= told[1].time <= told[3].time <= time.time()
+    assert {exit_.place[0] for exit_ in sample.slow} == {0}
+    assert sample.untold == 0
+    assert collector.sample().slow == ()
+
+
+def test_the_ring_goes_round_without_tearing_records(tell: Callable[..., Collector]) -> None:
+    """A page holds 85 of them: ten rounds, read now and then."""
+    collector = tell(1, rate=10**6)
+    seen: list[int] = []
+    for code in range(850):
+        exit_of(collector, code)
+        if code % 80 == 79:
+            seen += [exit_.code[1] for exit_ in collector.sample().slow]
+    seen += [exit_.code[1] for exit_ in collector.sample().slow]
+    assert seen == list(range(850))
+
+
+@pytest.mark.parametrize(("rate", "most"), [(10, 10), (10**6, 85)])
+def test_too_many_are_counted_instead(tell: Callable[..., Collector], rate: int, most: int) -> None:
+    collector = tell(1, rate=rate)
+    began = time.monotonic()
+    for code in range(500):
+        exit_of(collector, code)
+    sample = collector.sample()
+    assert len(sample.slow) + sample.untold == 500
+    assert 0 < len(sample.slow) <= most * (1 + time.monotonic() - began)

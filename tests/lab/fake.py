@@ -1,0 +1,71 @@
+"""Hosts without a machine: the agent as a child of ours, at the other end of a socket pair.
+
+Everything above the machine is the real thing; only what the agent does as first process of a host,
+such as powering it off, is not to be had.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lab.hosts.channel import Channel
+from lab.hosts.errors import HostLost
+from lab.hosts.guest import agent
+from lab.hosts.host import Host
+
+LOG = "last words"
+
+
+class FakeHost:
+    """A program that takes the part of emulator and agent together.
+
+    Args:
+        words: The program; gets the number of its channel's file descriptor added as `fd:N`.
+        deadline: Seconds the host may live.
+    """
+
+    def __init__(self, words: Sequence[str] = (), deadline: float = 30) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [*(words or [sys.executable, "-I", agent.__file__]), f"fd:{theirs.fileno()}"],
+                pass_fds=[theirs.fileno()],
+                stderr=subprocess.DEVNULL,
+                cwd=Path(agent.__file__).parent,
+            )
+        pidfd = os.pidfd_open(self.process.pid)
+        until = time.monotonic() + deadline
+        self.channel = Channel(ours.detach(), pidfd, until, self._end)
+
+    def _end(self, reason: str) -> HostLost:
+        self.process.kill()
+        self.process.wait()
+        return HostLost("fake", reason, LOG)
+
+    def host(self, boot_deadline: float = 10) -> Host:
+        """Return the host when the agent has answered, as `boot` does."""
+        return Host("fake", self.channel, boot_deadline=boot_deadline, command_deadline=20)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the agent, to have it end (SIGKILL) or freeze (SIGSTOP)."""
+        self.process.send_signal(number)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.channel.abandon("the test is over")

@@ -1,0 +1,44 @@
+"""The protocol's framing: messages survive whatever pieces they arrive in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.hosts.guest.agent import Lines, encode
+
+_VALUES = (
+    st.none()
+    | st.integers()
+    | st.text()
+    | st.lists(st.text())
+    | st.dictionaries(st.text(), st.text())
+)
+_MESSAGES = st.fixed_dictionaries(
+    {"op": st.text()}, optional={"data": st.binary() | st.none(), "id": st.integers(), "x": _VALUES}
+)
+
+
+@given(st.lists(_MESSAGES), st.integers(1, 100))
+def test_messages_arrive_as_they_were_sent_however_they_are_cut(
+    messages: list[dict[str, Any]], size: int
+) -> None:
+    stream = b"".join(map(encode, messages))
+    lines = Lines()
+    got = []
+    for start in range(0, len(stream), size):
+        got += lines.feed(stream[start : start + size])
+    assert got == messages
+
+
+def test_a_message_is_one_line() -> None:
+    assert encode({"op": "put", "data": b"a\nb", "path": "x\ny"}).count(b"\n") == 1
+
+
+@pytest.mark.parametrize("line", [b"no message\n", b"[1]\n", b'{"data": "%%%"\n', b"\xff\n"])
+def test_what_is_no_message_is_an_error(line: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Lines().feed(line)

@@ -1,0 +1,101 @@
+"""Direct loads: the call that bcc cannot compile, and what is said where the kernel has none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+import pytest
+
+from kstats.collector.percpu import PerCpu
+from kstats.errors import LoadError
+from kstats.loader import kfunc, syscall, worker
+from kstats.loader.btf import NoBtfError
+from tests.collector.native import NATIVE, target
+
+FUNCTION = 81234
+
+
+class NoBtf:
+    """A kernel's BTF without what is asked for."""
+
+    def function(self, name: str) -> int:
+        """No such function."""
+        raise NoBtfError(f"BTF has no function {name}")
+
+
+class Btf(NoBtf):
+    """BTF that has everything, under numbers that mean something else to the kernel."""
+
+    def function(self, name: str) -> int:
+        """The number of no function."""
+        assert name == "bpf_rdonly_cast"
+        return 1
+
+    def struct(self, name: str) -> int:
+        """The number of no struct."""
+        assert name
+        return 1
+
+
+def test_only_calls_of_the_functions_number_become_calls_of_the_function() -> None:
+    load, other, ours = (
+        syscall.instruction(0xB7, 2, 0, FUNCTION),
+        syscall.instruction(0x85, 0, 0, 14),
+        syscall.instruction(0x85, 0, 0, FUNCTION),
+    )
+    kernels = syscall.instruction(0x85, 0x20, 0, FUNCTION)
+    assert kfunc.complete(load + ours + other + ours, FUNCTION) == load + kernels + other + kernels
+
+
+def test_a_kernel_without_the_function_says_so() -> None:
+    with pytest.raises(kfunc.NoCastError, match="BTF has no function bpf_rdonly_cast"):
+        kfunc.defines(NoBtf())  # type: ignore[arg-type]
+
+
+def probe(name: str, *, direct: bool) -> dict[str, object]:
+    """A probe as the child is told of it."""
+    return {
+        "name": name,
+        "attach": "raw",
+        "define": name.upper(),
+        "args": 2,
+        "btf": [],
+        "record": [],
+        "direct": direct,
+    }
+
+
+def test_without_direct_loads_the_next_probe_is_used_and_the_reason_told() -> None:
+    probes = [probe("loads", direct=True), probe("calls", direct=False)]
+    chosen, defines, rejected = worker.choose(probes, 2, NoBtf)  # type: ignore[arg-type]
+    assert (chosen["name"], defines) == ("calls", {"CALLS": 1})
+    assert rejected == [["loads", "BTF has no function bpf_rdonly_cast"]]
+
+
+@pytest.mark.root
+def test_a_verifier_that_refuses_the_call_is_quoted() -> None:
+    with pytest.raises(kfunc.NoCastError, match=r"does not let bpf_rdonly_cast be called: .*btf"):
+        kfunc.defines(Btf())  # type: ignore[arg-type]
+
+
+class WithLoads(PerCpu):
+    """Counting as if the probe had found direct loads."""
+
+    @property
+    def defines(self) -> dict[str, int]:
+        """With what such a probe adds."""
+        return super().defines | {kfunc.DEFINE: FUNCTION, "KSTATS_TWO_WORDS": 1}
+
+
+@pytest.mark.root
+def test_what_the_verifier_says_of_a_program_that_we_load_is_told(tmp_path: Path) -> None:
+    """Loaded by our own hand, as programs with direct loads are; here, without any."""
+    assert NATIVE.bpf
+    text = NATIVE.bpf.read_text(encoding="utf-8")
+    file = tmp_path / "broken.c"
+    file.write_text(text.replace("return 0;", "return bpf_override_return(ctx, 0);"))
+    broken = target(attrs.evolve(NATIVE, bpf=file))
+    with pytest.raises(LoadError, match="could not be loaded: on_exit: ") as caught:
+        broken.load(WithLoads(broken.layout()))
+    assert "cannot use helper bpf_override_return" in caught.value.complaint

@@ -1,0 +1,153 @@
+"""The loading seam from the parent's side, with children that end in every way but well."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from kstats.errors import LoadError, PrivilegeError, UnsupportedHostError
+from kstats.loader import program
+
+PLAN = program.Plan("", {}, (), (), (), ())
+
+
+def script(path: Path, *lines: str) -> str:
+    """A program that stands for the child's interpreter."""
+    path.write_text("\n".join(["#!/bin/sh", *lines, ""]), encoding="utf-8")
+    path.chmod(0o755)
+    return str(path)
+
+
+def open_files() -> int:
+    """How many descriptors this process has."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def package(folder: Path, *files: str) -> Path:
+    """A package named bcc with ``files`` in ``folder``, which is returned."""
+    for name in ("__init__.py", *files):
+        (folder / "bcc").mkdir(parents=True, exist_ok=True)
+        (folder / "bcc" / name).touch()
+    return folder
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Python whose path has no bcc, on a distribution that has none."""
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "path")])
+    monkeypatch.setattr(program, "DISTRIBUTION_PYTHON", str(tmp_path / "usr/bin/python3"))
+    return tmp_path
+
+
+def test_a_child_that_dies_is_told_with_what_it_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = script(tmp_path / "python", "cat > /dev/null", "echo last words >&2", "exit 3")
+    monkeypatch.setattr(program, "python_with_bcc", lambda: child)
+    with pytest.raises(LoadError, match="the loading process ended with 3") as caught:
+        program.load(PLAN, tmp_path)
+    assert caught.value.log == "last words"
+    assert caught.value.complaint == "last words"
+
+
+def test_a_child_that_is_killed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel does so when memory is short, which a compiler is apt to meet."""
+    child = script(tmp_path / "python", "kill -KILL $$")
+    monkeypatch.setattr(program, "python_with_bcc", lambda: child)
+    with pytest.raises(LoadError, match="the loading process ended with -9"):
+        program.load(PLAN, tmp_path)
+
+
+def test_a_child_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    child = script(tmp_path / "python", "exit 1")
+    monkeypatch.setattr(program, "python_with_bcc", lambda: child)
+    before = open_files()
+    with pytest.raises(LoadError):
+        program.load(PLAN, tmp_path)
+    assert open_files() == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [(PrivilegeError, 3), (UnsupportedHostError, 4), (LoadError, 5)]
+)
+def test_the_childs_refusal_becomes_the_parents_error(kind: type, status: int) -> None:
+    answer = {"error": kind.__name__, "message": "what", "hint": "how"}
+    error = program._error(answer, "log")
+    assert type(error) is kind
+    assert (str(error), error.hint, error.status) == ("what", "how", status)
+    assert getattr(error, "log", "log") == "log"
+
+
+def test_closing_what_was_loaded_closes_every_descriptor_once() -> None:
+    fds = [os.memfd_create("one"), os.memfd_create("two")]
+    answer = {
+        "probe": "raw",
+        "rejected": [["a", "b"]],
+        "absent": [["c", "d"]],
+        "defines": {"A": 1},
+        "names": NAMES,
+    }
+    loaded = program.Loaded(answer, fds)
+    assert loaded.programs == {"on_exit": fds[0]}
+    assert loaded.rejected == (("a", "b"),)
+    assert loaded.absent == (("c", "d"),)
+    with loaded:
+        loaded.close()
+    for fd in fds:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)
+
+
+NAMES: Sequence[str] = ("program:on_exit", "link:kvm_exit")
+
+
+def test_this_pythons_own_bcc_comes_first(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(package(elsewhere / "path", "libbcc.py"))])
+    package(elsewhere / "usr/lib/python3/dist-packages")
+    assert program.python_with_bcc() == sys.executable
+
+
+def test_the_distributions_bcc_serves_every_other_python(elsewhere: Path) -> None:
+    package(elsewhere / "usr/lib/python3/dist-packages")
+    assert not program.has_bcc()
+    assert program.python_with_bcc() == program.DISTRIBUTION_PYTHON
+
+
+def test_another_projects_bcc_does_not_hide_the_distributions(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index has a bcc that has nothing to do with BPF."""
+    monkeypatch.setattr(sys, "path", [str(package(elsewhere / "path"))])
+    package(elsewhere / "usr/lib/python3.11/site-packages")
+    assert not program.has_bcc()
+    assert program.python_with_bcc() == program.DISTRIBUTION_PYTHON
+
+
+def test_without_any_bcc_this_python_finds_out_and_says_so(elsewhere: Path) -> None:
+    assert not program.distribution_has_bcc()
+    assert program.python_with_bcc() == sys.executable
+    assert elsewhere
+
+
+@pytest.mark.parametrize(
+    ("log", "complaint"),
+    [
+        ("", ""),
+        (
+            "bpf/x.c:1:1: warning: w\nbpf/x.c:3:9: error: use of undeclared\n1 error generated.",
+            "bpf/x.c:3:9: error: use of undeclared",
+        ),
+        (
+            "0: R1=ctx() R10=fp0\ncannot use helper foo#58\nprocessed 19 insns (limit 1000000)",
+            "cannot use helper foo#58",
+        ),
+        ("Traceback (most recent call last):\n  File x\nMemoryError", "MemoryError"),
+        ("processed 0 insns", ""),
+    ],
+)
+def test_the_line_that_says_most_is_found_in_a_log(log: str, complaint: str) -> None:
+    assert LoadError("", log=log).complaint == complaint

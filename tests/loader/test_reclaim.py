@@ -1,0 +1,118 @@
+"""Places of threads that ended are given back, and no count is lost or told twice by it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import pytest
+
+from kstats.collector.live import Collector
+from kstats.loader.reclaim import Key, Reclaimer
+from tests.collector import kernel
+from tests.collector.native import target
+from tests.collector.test_threads import exits_of, in_threads, me
+
+ME, HER, HIM = 7 << 32 | 8, 7 << 32 | 9, 7 << 32 | 10
+
+
+class Hash:
+    """A hash of six places."""
+
+    max_entries = 6
+
+    def __init__(self) -> None:
+        self.counts: dict[Key, int] = {}
+
+    def pop(self, key: bytes) -> bytes:
+        """Same as :meth:`kstats.loader.syscall.Map.pop`."""
+        thread, code, cpu = struct.unpack("=QQQ", key)
+        return struct.pack("=Q", self.counts.pop((thread, code, cpu)))
+
+
+def key(thread: int, code: int = 1) -> Key:
+    """A place on CPU 0."""
+    return thread, code, 0
+
+
+def made(ended: set[int]) -> tuple[Hash, Reclaimer]:
+    """A hash in which those ended have places, and others."""
+    hash_ = Hash()
+    hash_.counts = {key(ME): 1, key(ME, 2): 2, key(HER): 3, key(HIM): 4}
+    return hash_, Reclaimer(hash_, ended.__contains__)  # type: ignore[arg-type]
+
+
+def test_a_counter_goes_after_a_reading_that_its_thread_did_not_live_to_see() -> None:
+    hash_, reclaimer = made({ME})
+    full = dict(hash_.counts)
+    assert reclaimer.completed(dict(hash_.counts)) == full
+    assert hash_.counts == full
+    hash_.counts[key(ME)] = 9  # between the first reading and its end
+    assert reclaimer.completed(dict(hash_.counts)) == full | {key(ME): 9}
+    assert hash_.counts == {key(HER): 3, key(HIM): 4}
+
+
+def test_totals_do_not_shrink_and_then_are_forgotten() -> None:
+    hash_, reclaimer = made({ME})
+    full = dict(hash_.counts)
+    for _ in range(3):
+        assert reclaimer.completed(dict(hash_.counts)) == full
+    assert reclaimer.completed(dict(hash_.counts)) == {key(HER): 3, key(HIM): 4}
+
+
+def test_a_number_that_is_used_again_goes_on_from_its_total() -> None:
+    ended = {ME}
+    hash_, reclaimer = made(ended)
+    full = dict(hash_.counts)
+    for _ in range(2):
+        reclaimer.completed(dict(hash_.counts))
+    ended.clear()
+    hash_.counts[key(ME)] = 5
+    for _ in range(3):
+        totals = reclaimer.completed(dict(hash_.counts))
+        assert totals[key(ME)] == full[key(ME)] + 5
+
+
+def test_who_lives_again_at_the_last_moment_keeps_its_place() -> None:
+    ended = {ME}
+    hash_, reclaimer = made(ended)
+    reclaimer.completed(dict(hash_.counts))
+    ended.clear()
+    reclaimer.completed(dict(hash_.counts))
+    assert len(hash_.counts) == 4
+
+
+def test_a_hash_that_is_half_empty_is_left_alone() -> None:
+    hash_, reclaimer = made({ME, HER})
+    del hash_.counts[key(HIM)]
+    for _ in range(3):
+        reclaimer.completed(dict(hash_.counts))
+    assert len(hash_.counts) == 3
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """One place of its own for each CPU, and 64 that they share."""
+    machine = target()
+    counting = machine.per_thread(entries=64)
+    with Collector(machine, counting) as made:
+        yield made
+
+
+@pytest.mark.root
+def test_threads_come_and_go_for_longer_than_there_is_room(collector: Collector) -> None:
+    """In the kernel: ten times as many threads as places, each counted to the unit."""
+    on_exit = collector.loaded.programs["on_exit"]
+
+    def work() -> None:
+        for code in range(8):
+            kernel.fire_here(on_exit, 0, code)
+
+    for _ in range(80):
+        (thread,) = in_threads(1, work)
+        exits = exits_of(collector)
+        assert {code: at.total() for code, at in exits.items()} == dict.fromkeys(range(8), 1)
+        assert {whose for at in exits.values() for _, whose in at} == {thread}
+    kernel.fire_here(on_exit, 0, 1)
+    ((place, n),) = exits_of(collector)[1].items()
+    assert (place[1], n) == (me(), 1)
