@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
 from kstats import arch as arches
-from kstats.arch.base import NUMBER_MASK, Arch, Column, Isa, Reason
+from kstats.arch import shapes
+from kstats.arch.base import NUMBER_MASK, Arch, Category, Column, Isa, Reason
 from kstats.arch.spelling import code_of, codes, plain
 from kstats.errors import KstatsError, UnknownNameError
 
@@ -125,6 +126,43 @@ def group(text: str, wanted: Iterable[Isa] | None = None) -> Iterator[Found]:
             names = (column.group, shown(column)) if column else ()
             if key and key in (reason.column, *names, str(reason.category)):
                 yield isa, reason
+
+
+def search(text: str, wanted: Iterable[Isa] | None = None) -> list[Found]:
+    """Return the reasons whose name, meaning or advice has every word of ``text``.
+
+    A word matches at the start of a word, in any case: ``time`` finds ``timers``. Matches in a
+    name come first, then those in a meaning, then those in advice; each in the order of codes.
+    The list is empty if ``text`` has no words.
+    """
+    words = [re.compile(rf"(?<![^\W_]){re.escape(word)}", re.IGNORECASE) for word in _words(text)]
+    ranked: list[list[Found]] = [[], [], []]
+    for isa in isas() if wanted is None else wanted:
+        for _, reason in sorted(isa.reasons.items()):
+            advice = shapes.advice(isa, reason)
+            texts = [reason.name, reason.meaning, " ".join((*advice.causes, *advice.cures))]
+            for rank, found in enumerate(ranked):
+                if words and all(word.search(" ".join(texts[: rank + 1])) for word in words):
+                    found.append((isa, reason))
+                    break
+    return [found for of_rank in ranked for found in of_rank]
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+", text)
+
+
+def with_advice(wanted: Iterable[Isa] | None = None) -> dict[Category, list[Found]]:
+    """Return the reasons that have advice, those that matter to operators, by category.
+
+    Categories are in their order, without empty ones; reasons in the order of ISAs and codes.
+    """
+    found: dict[Category, list[Found]] = {category: [] for category in Category}
+    for isa in isas() if wanted is None else wanted:
+        for _, reason in sorted(isa.reasons.items()):
+            if shapes.advice(isa, reason).causes:
+                found[reason.category].append((isa, reason))
+    return {category: reasons for category, reasons in found.items() if reasons}
 
 
 def shown(column: Column) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kstats.arch import lookup
+from kstats.arch import lookup, shapes
+from kstats.arch.base import Category
 from kstats.arch.spelling import code_of
 from kstats.errors import UnknownNameError
 
@@ -145,6 +146,48 @@ def test_what_nothing_is_called(text: str, close: list[str]) -> None:
         lookup.find(text)
     assert [name for name in caught.value.close if name in close] == close
     assert bool(caught.value.close) == bool(close)
+
+
+def searched(text: str, isa: str | None = None) -> list[str]:
+    """The names that a search finds, in its order."""
+    return [reason.name for _, reason in lookup.search(text, lookup.isas(isa))]
+
+
+def test_search_finds_words_of_names_meanings_and_advice() -> None:
+    names = searched("timer", "vmx")
+    assert names[0] == "PREEMPTION_TIMER"  # by its name, although others have lower codes
+    assert names.index("EXTERNAL_INTERRUPT") < names.index("HLT")  # by meaning, by advice
+    assert searched("TIMER", "vmx") == names
+    assert {"msr:wr", "WFx", "SYS64"} <= {*searched("time"), *searched("idle guest")}
+
+
+def test_search_wants_every_word_and_only_starts_of_words() -> None:
+    both = searched("timer apic", "vmx")
+    assert both
+    assert set(both) == set(searched("timer", "vmx")) & set(searched("apic", "vmx"))
+    assert "EPT_VIOLATION" not in searched("io", "vmx")
+    assert searched("access cr", "vmx")[0] == "CR_ACCESS"
+
+
+@pytest.mark.parametrize("text", ["", "  ", "_", "(", "nosuchword", "timer nosuchword"])
+def test_search_for_what_is_not_there_is_empty(text: str) -> None:
+    assert searched(text) == []
+
+
+def test_reasons_with_advice_are_listed_by_category() -> None:
+    listed = lookup.with_advice()
+    assert list(listed) == [category for category in Category if category in listed]
+    pairs = [(isa.name, reason) for found in listed.values() for isa, reason in found]
+    advised = [
+        (isa.name, reason)
+        for isa in lookup.isas()
+        for reason in isa.reasons.values()
+        if shapes.advice(isa, reason).causes
+    ]
+    assert len(pairs) == len(set(pairs)) == len(advised)
+    assert set(pairs) == set(advised)
+    assert all(reason.category is category for category in listed for _, reason in listed[category])
+    assert set(lookup.with_advice(lookup.isas("arm64"))) < set(listed)
 
 
 def test_every_name_is_found_by_itself_and_no_spelling_hides_one() -> None:
