@@ -248,7 +248,7 @@ def test_the_verdict_is_what_kstats_v_ends_with(
     err = capsys.readouterr().err
     assert main(["doctor"]) == status == doctor.diagnose(host).status == 4
     out = capsys.readouterr().out
-    assert out.splitlines()[-1] == "kstats -v does not work here"
+    assert out.splitlines()[-1] == "kstats cpu does not work here"
     program = found(host)["program"]
     assert err.splitlines()[:2] == [f"kstats: {program.found}", f"kstats: hint: {program.fix}"]
 
@@ -260,7 +260,7 @@ def test_every_failure_has_a_fix(host: Host) -> None:
 
 
 def test_json_is_the_diagnosis(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["doctor", "-o", "json"]) == 4
+    assert main(["doctor", "-f", "json"]) == 4
     report = json.loads(capsys.readouterr().out)
     assert report == json.loads(json.dumps(attrs.asdict(doctor.diagnose(host))))
     assert report["status"] == 4

@@ -3,7 +3,7 @@
     tools/gen_man.py FOLDER
 
 A line ``@options MODULE@`` in a page becomes the options of that module of kstats.cli,
-``@columns@`` the columns of ``kstats -v`` on every architecture, ``@kvmstat@`` those of kvmstat,
+``@columns@`` the columns of ``kstats cpu`` on every architecture, ``@kvmstat@`` those of kvmstat,
 and ``@commands@`` a section for each command. The wheel is built with what this writes
 (hatch_build.py), so a page has the options of the version that it is installed with.
 """
@@ -80,13 +80,13 @@ def _help(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
 
 
 def _commands(_: str) -> Iterator[str]:
-    for command, module in COMMANDS.items():
-        parser = command_line(module)
+    for command in COMMANDS:
+        parser = command_line(command)
         usage = parser.format_usage().removeprefix("usage: ").split()
         yield f".Ss kstats {command}"
         yield from _verbatim([" ".join(usage)])
         yield from prose(parser.description or "")
-        yield from _options(module)
+        yield from _options(command)
         yield from prose(parser.epilog or "")
 
 

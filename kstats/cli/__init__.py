@@ -6,52 +6,104 @@ import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+import kstats
 from kstats.cli import streams
 from kstats.errors import KstatsError, LoadError, OutputError
 
 INTERRUPTED = 130
 
-COMMANDS: Mapping[str, str] = {
-    "arch": "arch",
-    "compare": "compare",
-    "completion": "completion",
-    "decode": "decode",
-    "doctor": "doctor",
-    "exits": "exits",
-    "vcpu": "vcpu",
-    "explain": "explain",
-    "record": "record",
-    "report": "report",
+TASKS: Mapping[str, Mapping[str, str]] = {
+    "watch this host": {
+        "cpu": "show VM exits per physical CPU (also: kstats -v)",
+        "exits": "show exits by VM, vCPU, reason or any other axes",
+        "vcpu": "show exits, injected interrupts and more per vCPU",
+    },
+    "record and compare": {
+        "record": "write samples to a file; every view reads it with --input",
+        "compare": "compare recordings, or this host, by category of exit",
+        "report": "draw recordings as an HTML page",
+        "decode": "show what perf, ftrace, kvmexit or kvm_stat recorded",
+    },
+    "look up and set up": {
+        "explain": "explain an exit reason, its causes and remedies",
+        "arch": "list the exit codes of every architecture",
+        "doctor": "check this host and suggest fixes",
+        "completion": "print a completion script for bash, zsh or fish",
+    },
 }
-"""The module of each command; without one, ``kstats`` is :mod:`kstats.cli.cpu`."""
+"""What each command does, by task; a command is the module of its name in this package."""
+
+COMMANDS: Mapping[str, str] = {
+    command: summary for commands in TASKS.values() for command, summary in commands.items()
+}
+"""The summary of each command, as help, manual pages and completion show it."""
+
+PROGRAMS = ("kvmexit", "kvmstat")
+"""Programs of their own, which people try as commands."""
+
+EXIT_STATUS = """\
+exit status:
+  0    success, also after ^C
+  1    failure; the message says why
+  2    invalid command line
+  3    missing privileges
+  4    this host cannot show VM exits
+  5    the BPF program does not load
+  6    an architecture backend is broken
+  7    a recording cannot be read or written
+  10   kstats compare: a ratio reached its threshold
+  130  ^C before the first report
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs ``kstats`` with ``argv``; returns the exit status."""
+    """Run ``kstats`` with ``argv``; return the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
-    return guarded(lambda: _command(words)(words), debug="--debug" in words)
+    return guarded(lambda: _run(words), debug="--debug" in words)
 
 
-def _command(words: list[str]) -> Callable[[list[str]], int]:
-    if words[:1] == ["help"]:
-        return lambda rest: _command(rest[1:])([*rest[1:], "--help"])
-    module = COMMANDS.get(words[0]) if words else None
-    if module is None:
-        return _runner("cpu")
-    return lambda rest: _runner(module)(rest[1:])
+def _run(words: list[str]) -> int:
+    first = words[0] if words else ""
+    if first in COMMANDS:
+        return _command(first)(words[1:])
+    if first == "help" and words[1:]:
+        return _run([*words[1:], "--help"])
+    if first in ("-V", "--version"):
+        return _print(f"kstats {kstats.__version__}")
+    if first in ("", "help"):
+        return _print(overview())
+    if first in ("-h", "--help"):
+        return _print(f"{overview()}\n\n{EXIT_STATUS}")
+    # Fuchsia's spelling of the view: kstats -v, among other options.
+    return _command("cpu", "run_fuchsia")(words)
 
 
-def _runner(module: str) -> Callable[[list[str]], int]:
+def _command(name: str, function: str = "run") -> Callable[[list[str]], int]:
     # Imported late: each command loads only what it needs.
-    run: Callable[[list[str]], int] = importlib.import_module(f"kstats.cli.{module}").run
+    run: Callable[[list[str]], int] = vars(importlib.import_module(f"kstats.cli.{name}"))[function]
     return run
 
 
-def guarded(command: Callable[[], int], *, debug: bool, prog: str = "kstats") -> int:
-    """Runs ``command``; a KstatsError becomes one line, a hint and its status.
+def overview() -> str:
+    """Return what ``kstats`` alone prints: every command by task, in at most 20 lines."""
+    lines = ["usage: kstats COMMAND [options] [operands]", ""]
+    for task, commands in TASKS.items():
+        lines += [f"{task}:", *(f"  {name:<11} {text}" for name, text in commands.items())]
+    end = "kstats COMMAND --help shows the options; kvmexit and kvmstat are separate programs."
+    return "\n".join([*lines, "", end])
 
-    A reader that goes away ends it quietly, ^C before anything was counted with 130. Any other
-    exception is a bug in kstats and keeps its traceback.
+
+def _print(text: str) -> int:
+    with streams.writing() as out:
+        out.write(f"{text.rstrip()}\n")
+    return 0
+
+
+def guarded(command: Callable[[], int], *, debug: bool, prog: str = "kstats") -> int:
+    """Run ``command``; print a KstatsError as one line and a hint, and return its status.
+
+    When the reader of a pipe goes away, end quietly; on ^C before the first report return
+    :data:`INTERRUPTED`. Any other exception is a bug in kstats and keeps its traceback.
     """
     try:
         streams.prepare()
@@ -76,7 +128,7 @@ def _explain(error: KstatsError, prog: str, *, debug: bool) -> None:
         else:
             lines += [
                 f"{prog}: {error.complaint}",
-                f"{prog}: hint: --debug shows everything the compiler and the kernel said",
+                f"{prog}: hint: --debug shows the whole log of the compiler and the kernel",
             ]
     if error.hint:
         lines.append(f"{prog}: hint: {error.hint}")

@@ -17,22 +17,22 @@ from kstats.cli import options, streams
 from kstats.errors import UsageError
 
 _DESCRIPTION = """\
-Print every exit code that kstats has a name for: column, category, meaning, source.
+Each code comes with its name, column, category, meaning and manual section.
+
+  kstats arch                        every architecture
+  kstats arch svm -f csv             one ISA
+  kstats arch vmx -f bpftrace >exits.bt && bpftrace exits.bt
 """
 
 _EPILOG = """\
 formats:
-  table          for people
-  json           an object for each architecture, a line each; with causes and cures
-  csv            a line for each code
+  table          aligned columns
+  json           one object per architecture and line, with causes and remedies
+  csv            one line per code
   ebpf_exporter  decoders for the configuration of cloudflare/ebpf_exporter (YAML); one ISA
   bpftrace       a script that counts exits by name; one ISA
 
-kstats arch                        everything
-kstats arch svm -o csv             one ISA
-kstats arch vmx -o bpftrace >exits.bt && bpftrace exits.bt
-
-What an exit means to an operator: kstats explain.
+kstats explain describes what an exit means to an operator.
 """
 
 _FIELDS = ("isa", "code", "qualifier", "reason", "column", "category", "meaning", "source")
@@ -40,15 +40,9 @@ _FIELDS = ("isa", "code", "qualifier", "reason", "column", "category", "meaning"
 
 def parser() -> options.Parser:
     """The command line of ``kstats arch``."""
-    p = options.Parser(
-        prog="kstats arch",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    p.add_argument("isa", nargs="?", metavar="ISA", help="an ISA or an architecture (default: all)")
-    p.add_argument("-o", choices=_FORMATS, default="table", dest="format", help="output format")
+    p = options.Parser.of("arch", "[ISA]", _DESCRIPTION, _EPILOG)
+    p.add_argument("isa", nargs="?", metavar="ISA", help="an ISA or architecture (default: all)")
+    p.add_format(_FORMATS)
     p.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
     return p
 
@@ -94,7 +88,7 @@ def _of_one(shape: Callable[[Isa], str], name: str) -> Callable[[tuple[Isa, ...]
     def write(isas: tuple[Isa, ...]) -> None:
         if len(isas) != 1:
             known = ", ".join(isa.name for isa in isas)
-            raise UsageError(f"{name} takes the codes of one ISA", f"name it: {known}")
+            raise UsageError(f"format {name} needs a single ISA", f"name one: {known}")
         try:
             print(shape(isas[0]), end="")
         except ValueError as error:

@@ -25,16 +25,15 @@ CROSSED = 10
 """Exit status when a ratio reached its threshold."""
 
 _DESCRIPTION = f"""\
-Compare hosts side by side, by what their guests were doing: on any architectures, or the same
-host before and after. Each source is a recording of kstats record, or the word live: this host
-from now on.
+Compare hosts of any architectures, or one host before and after a change. Each source is a
+recording made by kstats record, or the word live: this host from now on.
 
   kstats compare intel.jsonl.zst graviton.jsonl.zst
   kstats compare --reasons before.jsonl.zst after.jsonl.zst
   kstats compare before.jsonl.zst live              this host, {sources.COUNT} seconds from now on
   kstats compare --by vm host.jsonl.zst             the VMs of a host
   kstats compare --threshold 2 before.jsonl.zst after.jsonl.zst && echo fine
-  kstats compare -o markdown before.jsonl.zst after.jsonl.zst      to paste into a ticket
+  kstats compare -f markdown before.jsonl.zst after.jsonl.zst      to paste into a ticket
   kstats compare --explain memory                   what is in a category, and what that hides
 """
 
@@ -75,21 +74,14 @@ class Thresholds:
 
 def parser() -> options.Parser:
     """The command line of ``kstats compare``."""
-    p = options.Parser(
-        prog="kstats compare",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="kstats compare [options] SOURCE…",
-        allow_abbrev=False,
-    )
+    p = options.Parser.of("compare", "SOURCE…", _DESCRIPTION, _EPILOG)
     add = p.add_argument
     add("sources", nargs="*", metavar="SOURCE", help="a recording, or live")
     add("--by", choices=PARTS, help="each CPU or VM by itself")
     add("--reasons", action="store_true", help="each category's reasons below it")
     add("--per", choices=("vcpu", "second"), help="what ratios are of (default: vcpu if known)")
     add("--top", metavar="N", help="only the N CPUs or VMs with most exits")
-    add("-o", choices=FORMATS, default="table", dest="format", help="output format")
+    p.add_format(FORMATS)
     add(
         "--threshold",
         metavar="[CATEGORY=]RATIO",

@@ -4,43 +4,37 @@ from __future__ import annotations
 
 import argparse
 import importlib
-from collections.abc import Mapping
 
-from kstats.cli import COMMANDS, options, streams
+from kstats.cli import COMMANDS, PROGRAMS, options, streams
 from kstats.errors import KstatsError
 
 SHELLS = ("bash", "zsh", "fish")
 
-PROGRAMS: Mapping[str, str] = {"kstats": "cpu", "kvmexit": "kvmexit", "kvmstat": "kvmstat"}
-"""The module of each program that is installed; that of kstats has commands beside it."""
+_NAMES = ("kstats", *PROGRAMS)
 
-_EPILOG = """\
+_DESCRIPTION = """\
   kstats completion bash >/etc/bash_completion.d/kstats
   kstats completion zsh >"${fpath[1]}/_kstats"
   kstats completion fish >~/.config/fish/completions/kstats.fish
+"""
 
-and the same for each PROGRAM. It names the options of the installed version: repeat it after
-an upgrade.
+_EPILOG = """\
+Do the same for each PROGRAM. The script lists the options of the installed version: repeat this
+after an upgrade.
 """
 
 
 def parser() -> options.Parser:
     """The command line of ``kstats completion``."""
-    p = options.Parser(
-        prog="kstats completion",
-        description="Print a script that makes a shell complete options and commands.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    p.add_argument("shell", choices=SHELLS, metavar="SHELL", help="for bash, zsh or fish")
+    p = options.Parser.of("completion", "SHELL [PROGRAM]", _DESCRIPTION, _EPILOG)
+    p.add_argument("shell", choices=SHELLS, metavar="SHELL", help="bash, zsh or fish")
     p.add_argument(
         "program",
         nargs="?",
-        choices=PROGRAMS,
+        choices=_NAMES,
         default="kstats",
         metavar="PROGRAM",
-        help=f"of {' or '.join(PROGRAMS)} (default kstats)",
+        help=f"{', '.join(_NAMES)} (default kstats)",
     )
     p.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
     return p
@@ -61,19 +55,18 @@ def run(words: list[str]) -> int:
 
 
 def program_parser(program: str, files: object = None) -> argparse.ArgumentParser:
-    """The command line of a program, with its commands as argparse knows such.
+    """Return the command line of a program, its commands as argparse's subparsers.
 
-    ``files`` is shtab's word for what completes an argument that is called FILE.
+    ``files`` is what shtab completes an argument named FILE with.
     """
-    own = _prepared(PROGRAMS[program], files)
     if program != "kstats":
-        return own
-    whole = argparse.ArgumentParser(prog=program, parents=[_options_of(own)], add_help=False)
+        return _prepared(program, files)
+    whole = argparse.ArgumentParser(prog=program)
+    whole.add_argument("-V", "--version", action="store_true")
     commands = whole.add_subparsers(metavar="COMMAND")
-    for name, module in COMMANDS.items():
-        parent = _prepared(module, files)
-        text = (parent.description or name).strip().splitlines()[0]
-        commands.add_parser(name, parents=[parent], add_help=False, help=text)
+    for name, summary in COMMANDS.items():
+        parent = _prepared(name, files)
+        commands.add_parser(name, parents=[parent], add_help=False, help=summary)
     return whole
 
 
@@ -86,12 +79,3 @@ def _prepared(module: str, files: object) -> argparse.ArgumentParser:
         if action.metavar == "FILE" and files:
             vars(action)["complete"] = files
     return made
-
-
-def _options_of(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """The options alone: a command takes the place of the operands."""
-    bare = argparse.ArgumentParser(add_help=False)
-    for action in parser._actions:  # noqa: SLF001 - the same
-        if action.option_strings:
-            bare._add_action(action)  # noqa: SLF001
-    return bare

@@ -1,4 +1,4 @@
-"""``kstats -v``: VM entries and exits per physical CPU, live."""
+"""``kstats cpu`` and ``kstats -v``: VM entries and exits per physical CPU."""
 
 from __future__ import annotations
 
@@ -7,46 +7,25 @@ import shlex
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-import kstats
 from kstats import arch as arches
 from kstats import cpulist
-from kstats.cli import COMMANDS, options, session
+from kstats.cli import COMMANDS, PROGRAMS, options, session
 from kstats.collector.live import Collector, Target
 from kstats.errors import UsageError
 from kstats.host import Host
 from kstats.views.percpu import Options, PerCpuView
 
 _DESCRIPTION = """\
-Show which VM exits happen on which physical CPU.
-
-  kstats -v [interval [count]]   a table per physical CPU, every second until ^C
-  kstats exits [duration]        exits by VM, vCPU, reason and more, in any combination
-  kstats vcpu [interval [count]] exits, injected interrupts and more per virtual CPU
-  kvmstat [interval [count]]     the same, with the operands of illumos' kvmstat
-  kvmexit [options] [duration]   the arguments and the output of bcc's kvmexit
-  kstats record [-o FILE]        keep samples; every view shows them with --input FILE
-  kstats doctor                  what this host has, lacks, and how to get it
-  kstats compare A B             recordings, or this host, side by side by category
-  kstats report FILE             a page with pictures of recordings
-  kstats explain REASON          what an exit is, why there may be many, and what helps
-  kstats decode FILE             what perf, ftrace, kvmexit or kvm_stat have recorded
-  kstats arch [ISA]              the tables of exit codes, also for other tools
-  kstats completion SHELL        what makes bash, zsh or fish complete options and commands
-
-Each has a --help of its own, which tells more.
+  kstats cpu                      every second until ^C
+  kstats cpu 5                    every five seconds
+  kstats cpu 1 10                 ten reports, one per second
+  kstats -v -d 1 -n 10            the same, as in Fuchsia
 """
 
 _EPILOG = """\
 Counts are those of the interval, or per second with --rate. All columns after vm_exit sum to it.
-Lines that begin with # say what was not counted.
-
-exit status: 0 done, also after ^C; 1 failed; 2 usage; 3 privileges; 4 this host shows no exits;
-5 the BPF program does not load; 6 a backend is broken; 7 a recording cannot be read or written;
-10 kstats compare: a ratio reached its threshold; 130 ^C before anything was shown.
+Lines that begin with # report losses and other notes. Exit status: see kstats --help.
 """
-
-_PROGRAMS = ("kvmexit", "kvmstat")
-"""They are no commands of kstats."""
 
 
 def _columns_help() -> str:
@@ -67,47 +46,50 @@ class _Parser(options.Parser):
 
 
 def parser() -> options.Parser:
-    """The command line of ``kstats -v``."""
-    p = _Parser(
-        prog="kstats",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="kstats -v [options] [interval [count]]",
-        allow_abbrev=False,
-    )
-    p.add_argument("-v", action="store_true", dest="per_cpu", help="the table per physical CPU")
+    """Return the command line of ``kstats cpu``."""
+    p = _Parser.of("cpu", "[interval [count]]", _DESCRIPTION)
+    text = "no effect: kstats -v is kstats cpu"
+    p.add_argument("-v", action="store_true", dest="per_cpu", help=text)
     p.add_argument("interval", nargs="?", help="seconds between reports (default 1)")
     p.add_argument("count", nargs="?", help="number of reports (default: until ^C)")
     p.add_argument("-d", metavar="SECONDS", dest="delay", help="the interval, as in Fuchsia")
     p.add_argument("-n", metavar="TIMES", dest="times", help="the count, as in Fuchsia")
     p.add_argument("--cpus", metavar="LIST", help="only these CPUs, like 0-3,8")
     p.add_argument("--nonzero", action="store_true", help="only CPUs with entries or exits")
-    p.add_argument("--total", action="store_true", help="a last row with the sums")
-    p.add_argument("--reasons", action="store_true", help="every reason that occurred, by name")
+    p.add_argument("--total", action="store_true", help="add a row with the sums")
+    p.add_argument("--reasons", action="store_true", help="one column per reason that occurred")
     session.add_arguments(p, "-t")
-    p.add_argument("--version", action="version", version=f"kstats {kstats.__version__}")
     return p
 
 
 def run(words: list[str]) -> int:
-    """Runs ``kstats -v``; returns the exit status."""
-    if words and words[0] in _PROGRAMS:
+    """Run ``kstats cpu``; return the exit status."""
+    return _watch(parser().parse(words))
+
+
+def run_fuchsia(words: list[str]) -> int:
+    """Run ``kstats -v``, or report what the words of ``kstats`` lack; return the exit status."""
+    if words[0] in PROGRAMS:
         raise UsageError(
-            f"{words[0]} is a program of its own", f"leave out kstats: {shlex.join(words)}"
+            f"{words[0]} is a separate program", f"leave out kstats: {shlex.join(words)}"
         )
-    args = parser().parse(words or ["--help"])
+    args = parser().parse(words)
     if not args.per_cpu:
-        raise _no_view(args, words)
+        raise _no_command(args, words)
     if args.interval in COMMANDS:
         raise UsageError(
-            f"-v is a view of its own, beside {args.interval}",
+            f"-v cannot be combined with the command {args.interval}",
             f"leave out -v: kstats {args.interval}",
         )
+    return _watch(args)
+
+
+def _watch(args: argparse.Namespace) -> int:
     given = _one_of(args.interval, args.delay, "interval", "-d")
     interval = None if given is None else options.seconds(given)
     wanted = _one_of(args.count, args.times, "count", "-n")
     count = None if wanted is None else options.times(wanted)
-    # What makes no sense is told before what this host lacks.
+    # A wrong option is reported before a missing prerequisite of the host.
     host = Host()
     view = PerCpuView(_view_options(args, host))
     session.show(
@@ -121,13 +103,14 @@ def run(words: list[str]) -> int:
     return 0
 
 
-def _no_view(args: argparse.Namespace, words: list[str]) -> UsageError:
+def _no_command(args: argparse.Namespace, words: list[str]) -> UsageError:
     if args.interval is None or args.interval.replace(".", "").isdigit():
-        return UsageError("which view?", f"per physical CPU: kstats -v {shlex.join(words)}")
-    close = get_close_matches(args.interval, (*COMMANDS, *_PROGRAMS), n=1)
-    meant = [name if name in _PROGRAMS else f"kstats {name}" for name in close]
+        hint = f"per physical CPU: kstats cpu {shlex.join(words)}"
+        return UsageError("no command given", hint)
+    close = get_close_matches(args.interval, (*COMMANDS, *PROGRAMS), n=1)
+    meant = [name if name in PROGRAMS else f"kstats {name}" for name in close]
     hint = f"did you mean {meant[0]}?" if meant else "see kstats --help"
-    return UsageError(f"there is no command {args.interval!r}", hint)
+    return UsageError(f"unknown command {args.interval!r}", hint)
 
 
 def _one_of(operand: str | None, option: str | None, name: str, flag: str) -> str | None:

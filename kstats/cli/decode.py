@@ -29,25 +29,21 @@ from kstats.views.percpu import PerCpuView
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-_RECORDINGS = (".jsonl", ".jsonl.zst")
-
 _OF_EXITS, _OF_PERCPU = ("by", "top"), ("reasons", "total")
 _OF_VIEWS = ("view", *_OF_EXITS, *_OF_PERCPU, "timestamps", "rate")
-"""Options that only the view exits, only the view percpu, or no recording takes."""
+"""Options that only the view exits, only the view cpu, or no recording takes."""
 
 _DESCRIPTION = """\
-Show what other tools recorded, also from machines where kstats was not.
-
   perf script | kstats decode -
-  kstats decode /sys/kernel/tracing/trace --view percpu
-  kstats decode kvm_stat.csv -o json
+  kstats decode /sys/kernel/tracing/trace --view cpu
+  kstats decode kvm_stat.csv -f json
   kstats decode codes.txt --isa svm
   kstats decode trace.txt --interval 1 -o trace.jsonl    a recording, for any view's --input
 """
 
 _EPILOG = "\n".join(
     [
-        "formats, found out by content:",
+        "input formats, recognized by content:",
         *(f"  {name:<9} {known.about}" for name, known in FORMATS.items()),
         "",
         f"axes: {' '.join(AXES)}",
@@ -60,33 +56,22 @@ _EPILOG = "\n".join(
 
 def parser() -> options.Parser:
     """The command line of ``kstats decode``."""
-    p = options.Parser(
-        prog="kstats decode",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="kstats decode [options] FILE",
-        allow_abbrev=False,
-    )
+    p = options.Parser.of("decode", "FILE", _DESCRIPTION, _EPILOG)
     add = p.add_argument
     add("file", metavar="FILE", help="what a tool wrote; - is standard input")
-    add("--format", choices=FORMATS, dest="data", help="what wrote it (default: find out)")
-    add("--isa", metavar="ISA", help="whose codes they are (default: find out)")
-    add("--view", choices=("exits", "percpu"), help="which view (default exits)")
+    add("--from", choices=FORMATS, dest="data", help="the tool that wrote FILE (default: detect)")
+    add("--isa", metavar="ISA", help="the ISA of its exit codes (default: detect)")
+    add("--view", choices=("exits", "cpu"), help="which view (default exits)")
     add("--by", metavar="AXES", help="axes of the view exits, like cpu,tid,reason")
     add("--top", metavar="N", help="only the N first rows, and the sum of the others")
-    add("--reasons", action="store_true", help="view percpu: every reason by name")
-    add("--total", action="store_true", help="view percpu: a last row with the sums")
+    add("--reasons", action="store_true", help="view cpu: every reason by name")
+    add("--total", action="store_true", help="view cpu: a last row with the sums")
     add("--interval", metavar="SECONDS", help="a report for each so many seconds of a trace")
-    add("-t", "--timestamps", action="store_true", help="the time before each report")
+    add("--timestamps", action="store_true", help="print the time of each report")
     add("--rate", action="store_true", help="per second, where the data tell times")
-    add(
-        "-o",
-        metavar="OUTPUT",
-        default="table",
-        dest="format",
-        help="table, json or csv; or a file *.jsonl or *.jsonl.zst: a recording, for --input",
-    )
+    p.add_format(OUTPUTS)
+    text = "write a recording instead, for --input; *.zst is compressed"
+    add("-o", "--output", metavar="FILE", help=text)
     add("--debug", action="store_true", help="say what the file was taken for")
     return p
 
@@ -102,8 +87,8 @@ def run(words: list[str]) -> int:
             session.print_errors([f"{args.file}: {decoded.format} of {decoded.isa}"])
         if interval is not None and "times" not in FORMATS[decoded.format].tells:
             raise UsageError(f"{decoded.format} does not tell times", "leave out --interval")
-        if args.format.endswith(_RECORDINGS):
-            _record(decoded, Path(args.format), interval)
+        if args.output is not None:
+            _record(decoded, Path(args.output), interval)
         else:
             _show(args, decoded)
     return 0
@@ -112,23 +97,18 @@ def run(words: list[str]) -> int:
 def _check(args: argparse.Namespace) -> None:
     """Raises UsageError for an option that would be without effect."""
     unfit: tuple[str, ...]
-    if args.format.endswith(_RECORDINGS):
-        unfit, why = _OF_VIEWS, "a recording keeps all that is told"
-    elif args.view == "percpu":
+    if args.output is not None:
+        unfit, why = _OF_VIEWS, "--output writes all data to a recording"
+    elif args.view == "cpu":
         unfit, why = _OF_EXITS, "it is of the view exits"
     else:
-        unfit, why = _OF_PERCPU, "it is of the view percpu"
+        unfit, why = _OF_PERCPU, "it is of the view cpu"
     for option in unfit:
         if getattr(args, option):
             raise UsageError(f"--{option} has no effect here: {why}", "leave it out")
 
 
 def _show(args: argparse.Namespace, decoded: Decoded) -> None:
-    if args.format not in OUTPUTS:
-        raise UsageError(
-            f"there is no format {args.format!r}",
-            f"formats: {', '.join(OUTPUTS)}; a recording is called *.jsonl or *.jsonl.zst",
-        )
     view = _view(args, decoded)
     session.report(_samples(args, decoded), view, session.renderer(args, session.FOREVER))
 
@@ -200,9 +180,9 @@ def _view(args: argparse.Namespace, decoded: Decoded) -> View:
     tells = FORMATS[decoded.format].tells
     if args.rate and "times" not in tells:
         raise UsageError(f"{decoded.format} does not tell times", "leave out --rate")
-    if args.view == "percpu":
+    if args.view == "cpu":
         if "cpus" not in tells:
-            raise UsageError(f"{decoded.format} does not tell CPUs", "leave out --view percpu")
+            raise UsageError(f"{decoded.format} does not tell CPUs", "leave out --view cpu")
         return PerCpuView(
             PerCpuOptions(
                 total=args.total,
@@ -219,7 +199,7 @@ def _view(args: argparse.Namespace, decoded: Decoded) -> View:
 
 def _samples(args: argparse.Namespace, decoded: Decoded) -> Generator[Sample, None, None]:
     for sample in decoded:
-        if args.view == "percpu" and _has_no_cpu(sample):
+        if args.view == "cpu" and _has_no_cpu(sample):
             raise KstatsError("the trace does not tell CPUs", "perf script -F +cpu does")
         yield sample
 

@@ -1,4 +1,4 @@
-"""``kstats doctor``: what this host has, what it lacks, and what mends it."""
+"""``kstats doctor``: check the host and suggest fixes."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tabulate import tabulate
 from kstats.cli import options, streams
 from kstats.doctor import Check, Diagnosis, State, diagnose
 
+_DESCRIPTION = """\
+The BPF program of kstats cpu is loaded, attached and detached again.
+"""
+
+_EPILOG = "exit status: 0 if kstats cpu works here, else the exit status of kstats cpu"
+
 
 def parser() -> options.Parser:
     """The command line of ``kstats doctor``."""
-    p = options.Parser(
-        prog="kstats doctor",
-        description="Tell what this host has, what it lacks for kstats -v, and what mends it. "
-        "The program of kstats -v is loaded, attached and detached at once.",
-        epilog="exit status: 0 if kstats -v works here, else what kstats -v would end with",
-        allow_abbrev=False,
-    )
-    p.add_argument("-o", choices=("table", "json"), default="table", dest="format", help="output")
-    p.add_argument("--probe", metavar="NAME", help="try this way of reading exits only")
+    p = options.Parser.of("doctor", "", _DESCRIPTION, _EPILOG)
+    p.add_format(("table", "json"))
+    p.add_argument("--probe", metavar="NAME", help="try only this way to read exits")
     p.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
     return p
 
@@ -48,7 +48,7 @@ def _print(diagnosis: Diagnosis) -> None:
         if check.fix and check.state is not State.OK:
             print(f"{check.name}: {check.fix}")
     verdict = "works here" if diagnosis.status == 0 else "does not work here"
-    print(f"kstats -v {verdict}")
+    print(f"kstats cpu {verdict}")
 
 
 def _told_once(checks: Iterable[Check]) -> list[Check]:

@@ -21,11 +21,9 @@ from kstats.vms.registry import Directory
 from kstats.vms.select import select
 
 _DESCRIPTION = """\
-Count exits by any axes: whose they are, where they happen, and why.
-
   kstats exits                    until ^C, then one report
-  kstats exits 5                  one report, on 5 seconds
-  kstats exits 1 10               ten reports, on a second each
+  kstats exits 5                  one report, after 5 seconds
+  kstats exits 1 10               ten reports, one per second
 """
 
 _EPILOG = f"""\
@@ -34,12 +32,12 @@ axes: {" ".join(AXES)}
 kstats exits --by cpu,vm,reason 5       what happens on each CPU
 kstats exits --by vm --top 5 10         the five VMs with most exits in 10 seconds
 kstats exits --detail msr --top 10 5    the ten hottest model-specific registers
-kstats exits -p 4321 -v 0 5             the reasons of vCPU 0 of process 4321
+kstats exits -p 4321 --vcpu 0 5         the reasons of vCPU 0 of process 4321
 kstats exits --latency --by reason 5    how long exits take, by reason
 kstats exits --slower-than 5ms          exits that take longer, one by one
 kstats exits --time 1 10                what vCPUs do with their time, every second
 
-The kernel counts only the threads that -p, -v, -t, -T or --vm choose.
+The kernel counts only the threads that --vm, --pid, --vcpu, --tid or --tids select.
 """
 
 MOST_ENTRIES = 1 << 22
@@ -47,14 +45,7 @@ MOST_ENTRIES = 1 << 22
 
 def parser() -> options.Parser:
     """The command line of ``kstats exits``."""
-    p = options.Parser(
-        prog="kstats exits",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="kstats exits [options] [duration | interval count]",
-        allow_abbrev=False,
-    )
+    p = options.Parser.of("exits", "[duration | interval count]", _DESCRIPTION, _EPILOG)
     add_thread_arguments(p)
     p.add_argument("--vm", metavar="NAME", help="only this VM, by name or pid")
     text = "only exits for these: names, codes, columns or categories, like npf,0x7b,idle"
@@ -80,14 +71,19 @@ def parser() -> options.Parser:
     return p
 
 
-def add_thread_arguments(p: argparse.ArgumentParser) -> None:
-    """The options that choose threads, as kvmexit has them."""
+def add_thread_arguments(p: argparse.ArgumentParser, *, short: bool = False) -> None:
+    """Add the options that select threads; ``short`` adds kvmexit's letters for them."""
+
+    def names(letter: str, name: str) -> tuple[str, ...]:
+        return (letter, name) if short else (name,)
+
     p.add_argument("-p", "--pid", metavar="PID", help="only this process")
-    which = p.add_mutually_exclusive_group()
-    which.add_argument("-v", "--vcpu", metavar="VCPU", help="only this vCPU of it")
-    which.add_argument("-a", "--alltids", action="store_true", help="each thread of it by itself")
-    which.add_argument("-t", "--tid", metavar="TID", help="only this thread")
-    which.add_argument("-T", "--tids", metavar="TIDS", help="only these threads")
+    add = p.add_mutually_exclusive_group().add_argument
+    add(*names("-v", "--vcpu"), metavar="VCPU", help="only this vCPU of the process")
+    text = "each thread of the process on its own row"
+    add(*names("-a", "--alltids"), action="store_true", help=text)
+    add(*names("-t", "--tid"), metavar="TID", help="only this thread")
+    add(*names("-T", "--tids"), metavar="TIDS", help="only these threads, like 4001,4002")
 
 
 def run(words: list[str]) -> int:
@@ -198,18 +194,18 @@ def choice(args: argparse.Namespace) -> Choice:
         UsageError: options that contradict each other, numbers that are none.
     """
     if (args.vcpu is not None or args.alltids) and args.pid is None and args.vm is None:
-        raise UsageError("-v and -a choose among the threads of a process", "name it: -p PID")
+        raise UsageError("--vcpu and --alltids need a process", "name it: --pid PID or --vm NAME")
     texts = [] if args.tids is None else args.tids.split(",")
     if args.tid is not None:
         texts = [args.tid]
     if texts and (args.pid is not None or args.vm is not None):
-        raise UsageError("-t and -T name threads of any process", "leave out -p and --vm")
+        raise UsageError("--tid and --tids cannot be combined with --pid or --vm", "use only one")
     if args.pid is not None and args.vm is not None:
-        raise UsageError("-p and --vm both choose a VM", "leave out one of them")
+        raise UsageError("--pid cannot be combined with --vm", "use only one")
     return Choice(
-        pid=None if args.pid is None else _number(args.pid, "process"),
-        vcpu=None if args.vcpu is None else _number(args.vcpu, "vCPU"),
-        tids=frozenset(_number(text, "thread") for text in texts),
+        pid=None if args.pid is None else _number(args.pid, "process ID"),
+        vcpu=None if args.vcpu is None else _number(args.vcpu, "vCPU number"),
+        tids=frozenset(_number(text, "thread ID") for text in texts),
         vm=args.vm,
     )
 
@@ -243,7 +239,7 @@ def _must_exist(number: int, what: str, host: Host) -> None:
 
 def _number(text: str, what: str) -> int:
     if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
-        raise UsageError(f"{text!r} is no number of a {what}")
+        raise UsageError(f"invalid {what} {text!r}", "give a decimal number")
     return int(text)
 
 

@@ -14,21 +14,19 @@ from kstats.arch.lookup import Found, UnknownReasonError
 from kstats.cli import options, streams
 
 _DESCRIPTION = """\
-Tell what a VM exit is: its column and category, usual causes and cures, the manual's section.
-"""
-
-_EPILOG = f"""\
-A reason is written as any tool writes it, in any case:
+Name a reason as any tool writes it, in upper or lower case:
 
   kstats explain EPT_VIOLATION        a name; SVM_EXIT_NPF and vmmcall will do, too
   kstats explain 48 0x7c              a code, of every ISA that has it
   kstats explain vmx:48 svm:msr:wr    of one ISA; or --isa
-  kstats explain ept idle             a column of kstats -v, or a category: its reasons
+  kstats explain ept idle             a column of kstats cpu, or a category: its reasons
   kstats explain "msr(wr)" svm:ept    a column as it is shown; of one ISA
+"""
 
+_EPILOG = f"""\
 categories: {" ".join(Category)}
 
-exit status: 0 explained, 2 nothing is called so
+exit status: 0 if every reason is known, else 2
 """
 
 _WIDTH = 96
@@ -36,17 +34,10 @@ _WIDTH = 96
 
 def parser() -> options.Parser:
     """The command line of ``kstats explain``."""
-    p = options.Parser(
-        prog="kstats explain",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="kstats explain [options] REASON…",
-        allow_abbrev=False,
-    )
+    p = options.Parser.of("explain", "REASON…", _DESCRIPTION, _EPILOG)
     p.add_argument("reasons", nargs="+", metavar="REASON", help="a code or a name")
     p.add_argument("--isa", metavar="ISA", help="only this ISA, or architecture")
-    p.add_argument("-o", choices=("table", "json"), default="table", dest="format", help="output")
+    p.add_format(("table", "json"))
     p.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
     return p
 
@@ -92,7 +83,7 @@ def _lines(isa: Isa, reason: Reason) -> Iterator[str]:
 
 
 def _heading(isa: Isa, reason: Reason) -> str:
-    """The column as ``kstats -v`` shows it, and as JSON and CSV call it."""
+    """The column as ``kstats cpu`` shows it, and as JSON and CSV call it."""
     columns = arches.columns(lookup.arch_of(isa))
     column = next(column for column in columns if column.key == reason.column)
     return f"{lookup.shown(column)} = {column.key}" if column.group else column.key

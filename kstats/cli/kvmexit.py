@@ -30,15 +30,13 @@ More axes, more formats: kstats exits --help. Exit status: as kstats; see kstats
 def parser() -> options.Parser:
     """The command line of ``kvmexit``."""
     p = options.Parser(
-        prog="kvmexit",
-        description="Display the reasons of VM exits and how often each occurred.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="kvmexit [-h] [-p PID [-v VCPU | -a]] [-t TID | -T 'TID1,TID2'] [--input FILE]"
+        "kvmexit",
+        "kvmexit [-h] [-p PID [-v VCPU | -a]] [-t TID | -T 'TID1,TID2'] [--input FILE]"
         " [--debug]\n               [duration]",
-        allow_abbrev=False,
+        "Display the reasons of VM exits and how often each occurred.",
+        _EPILOG,
     )
-    exits.add_thread_arguments(p)
+    exits.add_thread_arguments(p, short=True)
     p.add_argument("duration", nargs="?", help="seconds to count (default: until ^C)")
     p.add_argument("--input", metavar="FILE", help="show a recording of kstats record")
     p.add_argument("--debug", action="store_true", help="say what is loaded, and how")

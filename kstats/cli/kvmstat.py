@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
@@ -13,19 +12,17 @@ Report the activity of virtual CPUs: their exits, injected interrupts, emulated 
 
   kvmstat                  every second until ^C
   kvmstat 5                every five seconds
-  kvmstat 1 10             ten reports, on a second each
+  kvmstat 1 10             ten reports, one per second
 """
 
 
 def parser() -> options.Parser:
     """The command line of ``kvmstat``."""
     p = vcpu.Parser(
-        prog="kvmstat",
-        description=_DESCRIPTION,
-        epilog=vcpu.EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="kvmstat [-h] [--source bpf|kernel] [--debug] [interval [count]]",
-        allow_abbrev=False,
+        "kvmstat",
+        "kvmstat [-h] [--source bpf|kernel] [--debug] [interval [count]]",
+        _DESCRIPTION,
+        vcpu.EPILOG,
     )
     vcpu.add_arguments(p)
     p.add_argument("--debug", action="store_true", help="say what is loaded, and how")

@@ -6,11 +6,11 @@ import argparse
 import re
 import sys
 from collections.abc import Iterable
-from typing import NoReturn
+from typing import NoReturn, Self
 
 from kstats import arch as arches
 from kstats.arch import lookup
-from kstats.cli import streams
+from kstats.cli import COMMANDS, streams
 from kstats.errors import UsageError
 from kstats.model import Code
 
@@ -23,7 +23,33 @@ _DECIMAL = re.compile(r"\d{1,9}(\.\d*)?|\.\d+", re.ASCII)
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises :class:`UsageError` instead of printing the whole usage and leaving."""
+    """A parser that raises :class:`UsageError` for a wrong command line.
+
+    ``usage``, ``description`` and ``epilog`` are printed as they are.
+    """
+
+    def __init__(self, prog: str, usage: str, description: str, epilog: str = "") -> None:
+        super().__init__(
+            prog,
+            usage,
+            description,
+            epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    @classmethod
+    def of(cls, command: str, operands: str, description: str = "", epilog: str = "") -> Self:
+        """Return the parser of a command of kstats; its summary begins the description."""
+        prog, summary = f"kstats {command}", COMMANDS[command]
+        whole = f"{summary[0].upper()}{summary[1:]}.\n\n{description}"
+        return cls(prog, f"{prog} [options] {operands}".rstrip(), whole, epilog)
+
+    def add_format(self, formats: Iterable[str]) -> None:
+        """Add ``-f``/``--format``; the first of ``formats`` is the default."""
+        names = list(formats)
+        text = f"output format (default {names[0]})"
+        self.add_argument("-f", "--format", choices=names, default=names[0], help=text)
 
     def parse(self, words: list[str]) -> argparse.Namespace:
         """The values of ``words``; after --help and --version it raises SystemExit(0)."""

@@ -20,12 +20,10 @@ from kstats.vms.registry import Directory
 DEFAULT = "kstats.jsonl.zst"
 
 _DESCRIPTION = """\
-Keep what is counted in a file.
-
   kstats record                       a sample a second until ^C, into kstats.jsonl.zst
   kstats record -o web.jsonl 10 360   a sample every 10 seconds, for an hour
 
-  kstats -v --input kstats.jsonl.zst            then, anywhere: any view of it,
+  kstats cpu --input kstats.jsonl.zst           then, anywhere: any view of it,
   kstats exits --input kstats.jsonl.zst 60 10   as it was, or in intervals of any length
 """
 
@@ -42,7 +40,7 @@ exit status: as kstats; see kstats --help
 
 _BY: Mapping[str, str] = {
     "thread": "by CPU and thread: every view can be had of it",
-    "cpu": "by CPU alone, which costs least: for kstats -v, and exits by cpu and reason",
+    "cpu": "by CPU alone, which costs least: for kstats cpu, and exits by cpu and reason",
 }
 
 _UNITS: Mapping[str, int] = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -51,16 +49,10 @@ _SPANS: Mapping[str, int] = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def parser() -> options.Parser:
     """The command line of ``kstats record``."""
-    p = options.Parser(
-        prog="kstats record",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="kstats record [options] [interval [count]]",
-        allow_abbrev=False,
-    )
+    p = options.Parser.of("record", "[interval [count]]", _DESCRIPTION, _EPILOG)
     add = p.add_argument
-    add("-o", metavar="FILE", dest="output", help=f"where to ({DEFAULT}); - is standard output")
+    text = f"write samples here (default {DEFAULT}; - is standard output)"
+    add("-o", "--output", metavar="FILE", help=text)
     add("--by", choices=_BY, default="thread", help="; ".join(map(": ".join, _BY.items())))
     add("--rotate-size", metavar="SIZE", help="begin a new file at this size, like 100M")
     add("--rotate-time", metavar="TIME", help="begin a new file every so often, like 1h or 1d")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,8 +18,8 @@ from kstats.recording.header import Header
 STDOUT = "-"
 
 _DESCRIPTION = """\
-Make a page with pictures of recordings: exits over time, by CPU, reason and VM, and the
-comparison if there are several. It is one HTML file that needs no network and runs no script.
+The page shows exits over time, by CPU, reason and VM, and the comparison of several recordings.
+It is one HTML file that needs no network and runs no script.
 
   kstats report host.jsonl.zst                            writes report.html
   kstats report before.jsonl.zst after.jsonl.zst -o ticket.html
@@ -35,21 +34,15 @@ means stay means, and each part keeps its busiest sample.
 
 def parser() -> options.Parser:
     """The command line of ``kstats report``."""
-    p = options.Parser(
-        prog="kstats report",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="kstats report [-o FILE] SOURCE…",
-        allow_abbrev=False,
-    )
+    p = options.Parser.of("report", "SOURCE…", _DESCRIPTION, _EPILOG)
     p.add_argument("sources", nargs="*", metavar="SOURCE", help="a recording, or live")
     p.add_argument(
         "-o",
+        "--output",
         metavar="FILE",
         default="report.html",
         dest="page",
-        help="the page (default report.html; - is standard output)",
+        help="write the page here (default report.html; - is standard output)",
     )
     sources.add_live_arguments(p)
     return p

@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import Protocol, Self
 
 from kstats import recording
-from kstats.cli import replay, streams
+from kstats.cli import options, replay, streams
 from kstats.cli.ticker import Ticker, deferred_signals, end_line
 from kstats.collector.live import Collector, Target
 from kstats.collector.overhead import Meter
@@ -53,17 +53,17 @@ class Source(Protocol):
         """Ends counting."""
 
 
-def add_arguments(parser: argparse.ArgumentParser, *timestamps: str) -> None:
-    """The options that every live view has; ``timestamps`` are short forms of --timestamps."""
+def add_arguments(parser: options.Parser, *timestamps: str) -> None:
+    """Add the options that every view has; ``timestamps`` are short forms of --timestamps."""
     add = parser.add_argument
-    add(*timestamps, "--timestamps", action="store_true", help="UTC time before each report")
-    add("--rate", action="store_true", help="per second of time that really passed")
-    add("-o", choices=FORMATS, default="table", dest="format", help="output format")
-    add("--input", metavar="FILE", help="show a recording (- is standard input); see kstats record")
-    add("--record", metavar="FILE", help="keep what is shown, for --input")
-    add("--cost", action="store_true", help="what counting itself takes, with each report")
-    add("--probe", metavar="NAME", help="force one way of reading exits; see doctor")
-    add("--debug", action="store_true", help="say what is loaded, and how")
+    add(*timestamps, "--timestamps", action="store_true", help="print the UTC time of each report")
+    add("--rate", action="store_true", help="show counts per second of elapsed time")
+    parser.add_format(FORMATS)
+    add("--input", metavar="FILE", help="show a recording; - is standard input")
+    add("--record", metavar="FILE", help="also write the samples to a recording")
+    add("--overhead", action="store_true", help="report what counting costs the host")
+    add("--probe", metavar="NAME", help="use this way to read exits; see kstats doctor")
+    add("--debug", action="store_true", help="print what is loaded, and how")
 
 
 def renderer(args: argparse.Namespace, interval: float | None) -> Renderer:
@@ -115,8 +115,11 @@ def replayed(
     args: argparse.Namespace, only: Choice | None, needs: Collection[str]
 ) -> Iterator[replay.Replay]:
     """The recording that --input names; what it has to say at its end is said after the block."""
-    if args.cost:
-        raise UsageError("--cost is about counting, which a recording is not", "leave out --input")
+    if args.overhead:
+        raise UsageError(
+            "--overhead needs live counting; it cannot be used with --input",
+            "leave out one of them",
+        )
     with replay.Replay(args, (*needs, *(("threads",) if only else ()))) as recorded:
         yield recorded
         print_errors(recorded.notes())
@@ -131,12 +134,12 @@ def with_cost(view: View, meter: Meter | None) -> View:
 def counted(
     args: argparse.Namespace, collect: Callable[[], Source], interval: float, count: int | None
 ) -> Iterator[tuple[Generator[Sample, None, None], Meter | None]]:
-    """What is counted from now on, and kept where --record says; with --cost, a meter of it."""
+    """What is counted from now on, and kept where --record says; with --overhead, a meter of it."""
     with collect() as source, ExitStack() as stack:
         if args.debug:
             describe(source)
         meter = None
-        if args.cost and isinstance(source, Collector):
+        if args.overhead and isinstance(source, Collector):
             meter = Meter(source.loaded, source.target.host)
         samples = live(source, interval, count, meter)
         if args.record is not None:

@@ -23,11 +23,9 @@ _EVERY_THREAD = {"vcpu": None, "alltids": False, "tid": None, "tids": None}
 """The options of ``kstats exits`` that choose threads of a process: all are vCPUs here."""
 
 _DESCRIPTION = """\
-Show what each virtual CPU does: its exits, injected interrupts, emulated instructions.
-
   kstats vcpu                     every second until ^C
   kstats vcpu 5                   every five seconds
-  kstats vcpu 1 10                ten reports, on a second each
+  kstats vcpu 1 10                ten reports, one per second
 """
 
 EPILOG = """\
@@ -68,20 +66,13 @@ def _meanings(rules: Sequence[Rule]) -> Iterator[str]:
 
 def parser() -> options.Parser:
     """The command line of ``kstats vcpu``."""
-    p = Parser(
-        prog="kstats vcpu",
-        description=_DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="kstats vcpu [options] [interval [count]]",
-        allow_abbrev=False,
-    )
+    p = Parser.of("vcpu", "[interval [count]]", _DESCRIPTION, EPILOG)
     add_arguments(p)
     p.add_argument("-p", "--pid", metavar="PID", help="only this process")
     p.add_argument("--vm", metavar="NAME", help="only this VM, by name or pid")
     p.add_argument("--nonzero", action="store_true", help="only vCPUs that did something")
     p.add_argument("--total", action="store_true", help="a last row with the sums")
-    session.add_arguments(p, "-t")
+    session.add_arguments(p)
     p.set_defaults(**_EVERY_THREAD)
     return p
 
@@ -106,8 +97,10 @@ def watch(args: argparse.Namespace) -> int:
     count = None if args.count is None else options.times(args.count)
     if args.source == _KERNEL and args.probe is not None:
         raise UsageError("--probe is about reading exits", "leave it out with --source kernel")
-    if args.source == _KERNEL and args.cost:
-        raise UsageError("--cost is about programs in the kernel", "--source kernel loads none")
+    if args.source == _KERNEL and args.overhead:
+        raise UsageError(
+            "--overhead measures BPF programs; --source kernel loads none", "leave out --overhead"
+        )
     session.show(
         args,
         VcpuView(Options(nonzero=args.nonzero, total=args.total, rate=args.rate)),

@@ -175,7 +175,7 @@ def _find_format(held: list[Line], rest: Iterator[Line]) -> str:
                 return name
     raise UnrecognizedError(
         f"none of {len(held)} lines looks like what a known tool writes about exits",
-        f"say what it is: --format {'|'.join(FORMATS)}",
+        f"say what it is: --from {'|'.join(FORMATS)}",
     )
 
 

@@ -28,7 +28,7 @@ def test_the_table_has_every_code(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_csv_has_a_line_for_each_code(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = list(csv.DictReader(io.StringIO(shown(capsys, "svm", "-o", "csv"))))
+    rows = list(csv.DictReader(io.StringIO(shown(capsys, "svm", "-f", "csv"))))
     svm = arches.isa("svm")
     assert {(int(r["qualifier"]) << 32) + int(r["code"]): r["reason"] for r in rows} == {
         code: reason.name for code, reason in svm.reasons.items()
@@ -36,20 +36,20 @@ def test_csv_has_a_line_for_each_code(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_json_has_a_line_for_each_architecture(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = [json.loads(line) for line in shown(capsys, "-o", "json").splitlines()]
+    lines = [json.loads(line) for line in shown(capsys, "-f", "json").splitlines()]
     assert [line["arch"] for line in lines] == [arch.name for arch in arches.arches()]
-    one = json.loads(shown(capsys, "svm", "-o", "json"))
+    one = json.loads(shown(capsys, "svm", "-f", "json"))
     assert [isa["isa"] for isa in one["isas"]] == ["svm"]
 
 
 @pytest.mark.parametrize("name", ["ebpf_exporter", "bpftrace"])
 def test_shapes_of_one_isa(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "EPT_VIOLATION" in shown(capsys, "vmx", "-o", name)
-    assert "SYS64" in shown(capsys, "arm64", "-o", name)
-    assert main(["arch", "x64", "-o", name]) == 2
+    assert "EPT_VIOLATION" in shown(capsys, "vmx", "-f", name)
+    assert "SYS64" in shown(capsys, "arm64", "-f", name)
+    assert main(["arch", "x64", "-f", name]) == 2
     assert capsys.readouterr().err.splitlines() == [
-        f"kstats: {name} takes the codes of one ISA",
-        "kstats: hint: name it: vmx, svm",
+        f"kstats: format {name} needs a single ISA",
+        "kstats: hint: name one: vmx, svm",
     ]
 
 

@@ -59,7 +59,7 @@ def test_before_and_after(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_format_tells_of_every_recording(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, out, err = said(capsys, f"before.jsonl arm.jsonl -o {name}")
+    status, out, err = said(capsys, f"before.jsonl arm.jsonl -f {name}")
     assert status == 0
     assert "before" in out
     assert "arm" in out
@@ -68,7 +68,7 @@ def test_every_format_tells_of_every_recording(
 
 @pytest.mark.usefixtures("files")
 def test_json_is_one_object_on_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    _, out, _ = said(capsys, "before.jsonl after.jsonl -o json --by cpu --reasons")
+    _, out, _ = said(capsys, "before.jsonl after.jsonl -f json --by cpu --reasons")
     made = json.loads(out)
     assert out.count("\n") == 1
     assert made["by"] == "cpu"
@@ -116,7 +116,7 @@ def test_what_is_impossible_crosses_no_threshold(capsys: pytest.CaptureFixture[s
     ("words", "status", "complaint"),
     [
         ("", 2, "which recordings?"),
-        ("-o table", 2, "which recordings?"),
+        ("-f table", 2, "which recordings?"),
         ("before.jsonl before.jsonl", 2, "'before.jsonl' is given twice"),
         ("before.jsonl nowhere.jsonl", 7, "nowhere.jsonl: No such file or directory"),
         ("before.jsonl --top 3", 2, "--top is of CPUs or VMs"),
@@ -170,7 +170,7 @@ def test_a_recording_without_samples_is_no_success(
     row = next(line.split() for line in out.splitlines() if line.startswith("none"))
     assert "-" in row
     assert "1970-01-01" not in " ".join(row)
-    made = json.loads(said(capsys, "before.jsonl none.jsonl -o json")[1])
+    made = json.loads(said(capsys, "before.jsonl none.jsonl -f json")[1])
     assert (made["subjects"][1]["begin"], made["subjects"][1]["end"]) == (None, None)
     status, _, err = said(capsys, "before.jsonl none.jsonl --threshold 2")
     assert (status, err) == (1, ["none has no samples: thresholds of it mean nothing"])
@@ -179,7 +179,7 @@ def test_a_recording_without_samples_is_no_success(
 
 @pytest.mark.usefixtures("files")
 def test_a_cpu_is_one_cpu(capsys: pytest.CaptureFixture[str]) -> None:
-    made = json.loads(said(capsys, "before.jsonl -o json --by cpu")[1])
+    made = json.loads(said(capsys, "before.jsonl -f json --by cpu")[1])
     assert {subject["cpus"] for subject in made["subjects"]} == {1}
 
 
@@ -197,7 +197,7 @@ def test_a_file_with_a_hostile_name_does_nothing_to_the_terminal(
 ) -> None:
     name = "\x1b[31mred.jsonl"
     recorded(files / name, steady(HLT, [90] * 3))
-    for extra in ("", "-o csv", "-o markdown", "--threshold 2"):
+    for extra in ("", "-f csv", "-f markdown", "--threshold 2"):
         main(["compare", "before.jsonl", name, *extra.split()])
         assert "\x1b" not in "".join(capsys.readouterr())
 
@@ -221,7 +221,7 @@ def test_of_damaged_recordings_is_compared_what_can_be_read(
     for path in ("before.jsonl", "after.jsonl"):
         lines = (files / path).read_text().splitlines(keepends=True)
         (files / path).write_text("".join([*lines[:11], "oops\n", *lines[11:]]))
-    status, out, err = said(capsys, f"before.jsonl after.jsonl --threshold 2 -o {name}")
+    status, out, err = said(capsys, f"before.jsonl after.jsonl --threshold 2 -f {name}")
     assert status == 7
     assert "after" in out
     assert err[-3].startswith("before.jsonl: line 12: it is no JSON")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from kstats.cli import COMMANDS, completion, main
+from kstats.cli import COMMANDS, PROGRAMS, completion, main
 
 # What bash does at TAB: it sets these and calls the function that was registered.
 ASK = """
@@ -37,9 +37,9 @@ def script(*words: str) -> str:
 def scripts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The script of each program, for bash."""
     folder = tmp_path_factory.mktemp("completion")
-    for program in completion.PROGRAMS:
+    for program in ("kstats", *PROGRAMS):
         (folder / program).write_text(script("bash", program), encoding="utf-8")
-    return {program: folder / program for program in completion.PROGRAMS}
+    return {program: folder / program for program in ("kstats", *PROGRAMS)}
 
 
 def offered(scripts: dict[str, Path], *words: str) -> set[str]:
@@ -58,24 +58,25 @@ def long_options(parser: argparse.ArgumentParser) -> set[str]:
 
 def test_commands(scripts: dict[str, Path]) -> None:
     assert offered(scripts, "kstats", "") == set(COMMANDS)
+    assert offered(scripts, "kstats", "--") == {"--help", "--version"}
     assert offered(scripts, "kstats", "exi") == {"exits"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_of_every_command(scripts: dict[str, Path], command: str) -> None:
-    parser = importlib.import_module(f"kstats.cli.{COMMANDS[command]}").parser()
+    parser = importlib.import_module(f"kstats.cli.{command}").parser()
     assert offered(scripts, "kstats", command, "--") == long_options(parser)
 
 
-@pytest.mark.parametrize("program", completion.PROGRAMS)
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_every_option_of_every_program(scripts: dict[str, Path], program: str) -> None:
-    parser = importlib.import_module(f"kstats.cli.{completion.PROGRAMS[program]}").parser()
+    parser = importlib.import_module(f"kstats.cli.{program}").parser()
     assert offered(scripts, program, "--") == long_options(parser)
 
 
 def test_values(scripts: dict[str, Path]) -> None:
-    assert offered(scripts, "kstats", "exits", "-o", "") == {"table", "json", "csv"}
-    assert offered(scripts, "kstats", "-v", "-o", "j") == {"json"}
+    assert offered(scripts, "kstats", "exits", "-f", "") == {"table", "json", "csv"}
+    assert offered(scripts, "kstats", "cpu", "-f", "j") == {"json"}
     assert offered(scripts, "kstats", "completion", "") == set(completion.SHELLS)
 
 

@@ -51,7 +51,7 @@ def test_operand_and_option_may_be_mixed(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_json_is_one_valid_object_a_report(capsys: pytest.CaptureFixture[str]) -> None:
-    reports = [json.loads(line) for line in run("0.02 2 -o json --total", capsys)]
+    reports = [json.loads(line) for line in run("0.02 2 -f json --total", capsys)]
     assert len(reports) == 2
     for report in reports:
         jsonschema.validate(report, SCHEMA, jsonschema.Draft202012Validator)
@@ -60,14 +60,14 @@ def test_json_is_one_valid_object_a_report(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_csv_is_read_back(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = run("0.02 2 -o csv --nonzero --cpus 0", capsys)
+    lines = run("0.02 2 -f csv --nonzero --cpus 0", capsys)
     rows = list(csv.DictReader(io.StringIO("\n".join(lines))))
     assert [(row["cpu"], row["ept"]) for row in rows] == [("0", str(COUNT))] * 2
     assert float(rows[0]["elapsed"]) >= 0.02
 
 
 def test_rates_use_the_time_that_passed(capsys: pytest.CaptureFixture[str]) -> None:
-    (line,) = run("0.1 1 -o json --rate", capsys)
+    (line,) = run("0.1 1 -f json --rate", capsys)
     report = json.loads(line)
     assert report["elapsed"] >= 0.1
     expected = COUNT / report["elapsed"]

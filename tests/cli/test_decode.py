@@ -25,7 +25,7 @@ def test_a_table_by_thread_and_reason(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_the_view_per_cpu(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = decode(capsys, str(DATA / "ftrace.txt"), "--view", "percpu", "--total").splitlines()
+    lines = decode(capsys, str(DATA / "ftrace.txt"), "--view", "cpu", "--total").splitlines()
     heads = lines[0].replace("(", " ").replace(")", " ").split()
     total = dict(
         zip((h for h in heads if h not in ("msr", "inst")), lines[-1].split(), strict=True)
@@ -36,14 +36,14 @@ def test_the_view_per_cpu(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_json_and_csv(capsys: pytest.CaptureFixture[str]) -> None:
-    report = json.loads(decode(capsys, str(DATA / "perf-pid.txt"), "-o", "json", "--by", "pid"))
+    report = json.loads(decode(capsys, str(DATA / "perf-pid.txt"), "-f", "json", "--by", "pid"))
     (row,) = report["rows"]
     assert row["pid"] > 0
-    assert decode(capsys, str(DATA / "kvm_stat.csv"), "-o", "csv").startswith("time,elapsed,reason")
+    assert decode(capsys, str(DATA / "kvm_stat.csv"), "-f", "csv").startswith("time,elapsed,reason")
 
 
 def test_rate_and_interval(capsys: pytest.CaptureFixture[str]) -> None:
-    text = decode(capsys, str(DATA / "kvm_stat.log"), "--interval", "4", "-t", "--rate")
+    text = decode(capsys, str(DATA / "kvm_stat.log"), "--interval", "4", "--timestamps", "--rate")
     assert text.count("T0") >= 2
 
 
@@ -82,7 +82,7 @@ def test_malformed_lines_are_told_not_fatal(
     file = tmp_path / "trace"
     file.write_bytes((DATA / "perf.txt").read_bytes() + b"rubbish\x1b[2J\n")
     assert "# 1 line was not understood and not counted; the first is" in decode(capsys, str(file))
-    assert main(["decode", str(file), "-o", "csv"]) == 0
+    assert main(["decode", str(file), "-f", "csv"]) == 0
     assert "kstats: 1 line was not understood" in capsys.readouterr().err
 
 
@@ -92,19 +92,27 @@ def test_malformed_lines_are_told_not_fatal(
         (["/nonexistent"], 1, ("cannot read /nonexistent: No such file or directory", "")),
         (["/"], 1, ("cannot read /: Is a directory", "")),
         ([""], 1, ("no file is named", "- is standard input")),
-        (["kvm_stat.csv", "--view", "percpu"], 2, ("kvm_stat does not tell CPUs", "leave out")),
+        (["kvm_stat.csv", "--view", "cpu"], 2, ("kvm_stat does not tell CPUs", "leave out")),
         (["perf.txt", "--isa", "z80"], 2, ("unknown ISA 'z80'", "known: vmx, svm, arm64")),
         (["perf.txt", "--by", "colour"], 2, ("there is no axis 'colour'", "axes: cpu")),
         (["perf.txt", "--interval", "0"], 2, ("--interval '0' is not between", "give seconds")),
-        (["perf.txt", "--format", "kvmexit"], 1, ("of which ISA the exits are does not", "--isa")),
-        (["kstats.json"], 1, ("none of ", "say what it is: --format perf|ftrace|")),
-        (["perf.txt", "-o", "xml"], 2, ("there is no format 'xml'", "formats: table, json, csv")),
+        (["perf.txt", "--from", "kvmexit"], 1, ("of which ISA the exits are does not", "--isa")),
+        (["kstats.json"], 1, ("none of ", "say what it is: --from perf|ftrace|")),
+        (["perf.txt", "-f", "xml"], 2, ("argument -f/--format: invalid choice: 'xml'", "--help")),
         (["codes", "--rate"], 2, ("codes does not tell times", "leave out --rate")),
         (["codes", "--interval", "1"], 2, ("codes does not tell times", "leave out --interval")),
-        (["perf.txt", "--total"], 2, ("--total has no effect here: it is of the view percpu", "")),
-        (["perf.txt", "--view", "percpu", "--top", "3"], 2, ("--top has no effect here", "exits")),
-        (["perf.txt", "-o", "x.jsonl", "--by", "tid"], 2, ("--by has no effect here", "keeps all")),
-        (["perf.txt", "-o", "x.jsonl", "-t"], 2, ("--timestamps has no effect here", "leave it")),
+        (["perf.txt", "--total"], 2, ("--total has no effect here: it is of the view cpu", "")),
+        (["perf.txt", "--view", "cpu", "--top", "3"], 2, ("--top has no effect here", "exits")),
+        (
+            ["perf.txt", "-o", "x.jsonl", "--by", "tid"],
+            2,
+            ("--by has no effect here", "all data to a"),
+        ),
+        (
+            ["perf.txt", "-o", "x.jsonl", "--timestamps"],
+            2,
+            ("--timestamps has no effect here", "leave it"),
+        ),
     ],
 )
 def test_what_cannot_be(
@@ -127,7 +135,7 @@ def test_what_cannot_be(
 def test_a_trace_without_cpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "trace"
     file.write_text("kvm:kvm_exit: vcpu 0 reason HLT rip 0x1\n")
-    assert main(["decode", str(file), "--view", "percpu"]) == 1
+    assert main(["decode", str(file), "--view", "cpu"]) == 1
     assert "the trace does not tell CPUs" in capsys.readouterr().err
 
 
@@ -136,7 +144,7 @@ def test_a_recording_shows_what_decode_shows(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept, source = str(tmp_path / name), str(DATA / "ftrace.txt")
-    by = ("--by", "cpu,pid,tid,vcpu,reason", "-o", "json")
+    by = ("--by", "cpu,pid,tid,vcpu,reason", "-f", "json")
     assert decode(capsys, source, "-o", kept) == ""
     assert main(["exits", "--input", kept, *by]) == 0
     assert capsys.readouterr().out == decode(capsys, source, *by)
@@ -162,7 +170,7 @@ def test_reports_as_json_are_not_for_decoding(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = tmp_path / "k.json"
-    report.write_text(decode(capsys, str(DATA / "perf.txt"), "-o", "json"))
+    report.write_text(decode(capsys, str(DATA / "perf.txt"), "-f", "json"))
     assert main(["decode", str(report)]) == 1
     assert "it is a report of kstats as JSON" in capsys.readouterr().err
 

@@ -58,7 +58,7 @@ def test_of_a_log_the_line_that_says_most_is_shown(capsys: pytest.CaptureFixture
     assert capsys.readouterr().err.splitlines() == [
         "kstats: not compiled",
         "kstats: bpf/x.c:3:9: error: e",
-        "kstats: hint: --debug shows everything the compiler and the kernel said",
+        "kstats: hint: --debug shows the whole log of the compiler and the kernel",
     ]
 
 

@@ -46,10 +46,10 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> list[str]:
     [
         ("", set(), set()),
         ("-p 4000", {4000}, set()),
-        ("-p 4000 -a", {4000}, set()),
-        ("-t 4001", set(), {4001}),
-        ("-T 4001,4002", set(), {4001, 4002}),
-        ("-T 4001", set(), {4001}),
+        ("-p 4000 --alltids", {4000}, set()),
+        ("--tid 4001", set(), {4001}),
+        ("--tids 4001,4002", set(), {4001, 4002}),
+        ("--tids 4001", set(), {4001}),
     ],
 )
 def test_threads_are_chosen_as_kvmexit_has_it(
@@ -64,13 +64,13 @@ def test_threads_are_chosen_as_kvmexit_has_it(
         ("", "vm vcpu reason"),
         ("--vm web", "vm vcpu reason"),
         ("-p 4000", "reason"),
-        ("-t 4001", "reason"),
-        ("-p 4000 -a", "tid reason"),
-        ("-T 4001,4002", "tid reason"),
+        ("--tid 4001", "reason"),
+        ("-p 4000 --alltids", "tid reason"),
+        ("--tids 4001,4002", "tid reason"),
         ("-p 4000 --by cpu,vm", "cpu vm"),
         ("--detail msr", "vm vcpu reason detail"),
         ("-p 4000 --detail io", "reason detail"),
-        ("-T 4001 --detail io", "tid reason detail"),
+        ("--tids 4001 --detail io", "tid reason detail"),
         ("--detail io --by detail,cpu --sort detail", "detail cpu"),
     ],
 )
@@ -98,23 +98,26 @@ def test_axes_follow_from_the_threads_unless_they_are_named(words: str, axes: st
         (["--detail", ""], "there is no detail ''"),
         (["--sort", "colour"], "cannot sort by 'colour'"),
         (["--by", "vm", "--sort", "cpu"], "cannot sort by 'cpu'"),
-        (["-v", "0"], "-v and -a choose among the threads of a process"),
-        (["-a"], "-v and -a choose among the threads of a process"),
-        (["-p", "4000", "-t", "4001"], "-t and -T name threads of any process"),
-        (["--vm", "web", "-T", "4001"], "-t and -T name threads of any process"),
-        (["-p", "4000", "--vm", "web"], "-p and --vm both choose a VM"),
-        (["-p", "all"], "'all' is no number of a process"),
-        (["-p", ""], "'' is no number of a process"),
-        (["-p", "-4000"], "'-4000' is no number of a process"),
-        (["-t", ""], "'' is no number of a thread"),
-        (["-t", "4001,4002"], "'4001,4002' is no number of a thread"),
-        (["-T", ""], "'' is no number of a thread"),
-        (["-T", "4001,"], "'' is no number of a thread"),
-        (["-T", "4001, 4002"], "' 4002' is no number of a thread"),
-        (["-p", "4000", "-v", "x"], "'x' is no number of a vCPU"),
-        (["-p", "4000", "-v", ""], "'' is no number of a vCPU"),
-        (["-p", "9" * 5000], f"{'9' * 5000!r} is no number of a process"),
-        (["-t", "1", "-T", "2"], "argument -T/--tids: not allowed with argument -t/--tid"),
+        (["--vcpu", "0"], "--vcpu and --alltids need a process"),
+        (["--alltids"], "--vcpu and --alltids need a process"),
+        (["-p", "4000", "--tid", "4001"], "--tid and --tids cannot be combined with --pid or --vm"),
+        (
+            ["--vm", "web", "--tids", "4001"],
+            "--tid and --tids cannot be combined with --pid or --vm",
+        ),
+        (["-p", "4000", "--vm", "web"], "--pid cannot be combined with --vm"),
+        (["-p", "all"], "invalid process ID 'all'"),
+        (["-p", ""], "invalid process ID ''"),
+        (["-p", "-4000"], "invalid process ID '-4000'"),
+        (["--tid", ""], "invalid thread ID ''"),
+        (["--tid", "4001,4002"], "invalid thread ID '4001,4002'"),
+        (["--tids", ""], "invalid thread ID ''"),
+        (["--tids", "4001,"], "invalid thread ID ''"),
+        (["--tids", "4001, 4002"], "invalid thread ID ' 4002'"),
+        (["-p", "4000", "--vcpu", "x"], "invalid vCPU number 'x'"),
+        (["-p", "4000", "--vcpu", ""], "invalid vCPU number ''"),
+        (["-p", "9" * 5000], f"invalid process ID {'9' * 5000!r}"),
+        (["--tid", "1", "--tids", "2"], "argument --tids: not allowed with argument --tid"),
         (["1", "2", "3"], "unrecognized arguments: 3"),
         (["--probe", "gdb"], "x64 has no probe 'gdb'"),
     ],
@@ -132,8 +135,8 @@ def test_slips(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) 
     [
         ("-p 4999", "there is no process 4999"),
         ("--vm web", "no VM matches 'web'"),
-        ("-T 4001,4999", "there is no thread 4999"),
-        ("-p 4000 -v 7", "process 4000 has no vCPU 7"),
+        ("--tids 4001,4999", "there is no thread 4999"),
+        ("-p 4000 --vcpu 7", "process 4000 has no vCPU 7"),
     ],
 )
 @pytest.mark.usefixtures("host")
@@ -167,12 +170,13 @@ def test_help_mentions_every_option_and_axis(capsys: pytest.CaptureFixture[str])
 
 def test_a_vcpu_that_is_not_there_comes_with_those_that_are(host: Host) -> None:
     with pytest.raises(KstatsError) as caught:
-        wanted(host, "-p 4000 -v 7")
+        wanted(host, "-p 4000 --vcpu 7")
     assert caught.value.hint == "its vCPUs: none that is known"
 
 
 @pytest.mark.parametrize(
-    ("words", "tid"), [("-p 100 -v 1", 111), ("-p 100 -v 10", 120), ("--vm web -v 1", 111)]
+    ("words", "tid"),
+    [("-p 100 --vcpu 1", 111), ("-p 100 --vcpu 10", 120), ("--vm web --vcpu 1", 111)],
 )
 def test_vcpu_1_is_not_vcpu_10(tmp_path: Path, words: str, tid: int) -> None:
     tree = Tree(tmp_path)
@@ -189,6 +193,6 @@ def test_a_vcpu_of_each_of_several_vms(tmp_path: Path) -> None:
         tree.vm(pid, 9, {0: pid + 1, 1: pid + 2})
         for tid in (pid + 1, pid + 2):
             tree.thread(pid, tid, "qemu-kvm")
-    assert wanted(tree.host, "--vm web* -v 1") == Filter(
+    assert wanted(tree.host, "--vm web* --vcpu 1") == Filter(
         frozenset({100, 200}), frozenset({102, 202})
     )

@@ -42,7 +42,7 @@ def heads(text: str) -> list[str]:
 def test_a_word_that_is_a_name_and_a_group_tells_of_both(
     word: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    objects = [json.loads(line) for line in explain(capsys, word, "-o", "json").splitlines()]
+    objects = [json.loads(line) for line in explain(capsys, word, "-f", "json").splitlines()]
     assert len({o["isa"] for o in objects}) > 1
     codes = [(o["isa"], o["code"], o["qualifier"]) for o in objects]
     assert len(codes) == len(set(codes))
@@ -63,7 +63,7 @@ def test_a_column_may_be_written_as_it_is_shown(capsys: pytest.CaptureFixture[st
 
 
 def test_json_has_an_object_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
-    objects = [json.loads(line) for line in explain(capsys, "124", "-o", "json").splitlines()]
+    objects = [json.loads(line) for line in explain(capsys, "124", "-f", "json").splitlines()]
     assert [(o["isa"], o["code"], o["qualifier"], o["reason"]) for o in objects] == [
         ("svm", 124, 0, "msr"),
         ("svm", 124, 1, "msr:rd"),

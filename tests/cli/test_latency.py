@@ -68,7 +68,7 @@ def test_slips(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> Non
     [
         "--latency --by cpu,reason --sort p99 --top 5 --rate 1 2",
         "--latency --sort reason --by reason",
-        "--histogram --reason npf,0x7b -o json 5",
+        "--histogram --reason npf,0x7b -f json 5",
         "--latency --detail msr --by reason,detail --sort detail 5",
         "--histogram --detail io 5",
         "--slower-than 1.5ms --by vm,reason --reason EPT_VIOLATION 5",

@@ -52,7 +52,7 @@ def test_exits_are_counted_and_shown() -> None:
 
 
 def test_json_has_the_codes_behind_the_columns() -> None:
-    status, out, _ = finish(start("-v", "0.1", "1", "-o", "json", via=LOADED))
+    status, out, _ = finish(start("-v", "0.1", "1", "-f", "json", via=LOADED))
     report = json.loads(out)
     assert (status, report["lost"], report["missed"], report["notes"]) == (0, 0, 0, [])
     assert [(e["code"], e["reason"], e["count"]) for e in report["rows"][0]["exits"]] == [
@@ -119,7 +119,9 @@ def test_two_capabilities_are_enough() -> None:
 
 def test_what_it_costs_needs_one_more() -> None:
     keep = "--bounding-set=-all,+bpf,+perfmon --inh-caps=-all,+bpf,+perfmon"
-    status, out, err = shell(f"setpriv --no-new-privs {keep} $KSTATS -v 0.1 1 --cost", via=LOADED)
+    status, out, err = shell(
+        f"setpriv --no-new-privs {keep} $KSTATS -v 0.1 1 --overhead", via=LOADED
+    )
     assert (status, out) == (3, "")
     assert err.splitlines() == [
         "kstats: the kernel's BPF statistics may not be switched on",
@@ -128,7 +130,7 @@ def test_what_it_costs_needs_one_more() -> None:
 
 
 def test_what_it_costs_comes_with_each_report() -> None:
-    status, out, _ = finish(start("-v", "0.1", "2", "-o", "json", "--cost", via=LOADED))
+    status, out, _ = finish(start("-v", "0.1", "2", "-f", "json", "--overhead", via=LOADED))
     reports = [json.loads(line) for line in out.splitlines()]
     assert status == 0
     for report in reports:
@@ -172,7 +174,7 @@ def test_a_bcc_that_is_none_is_told_with_a_way_out(
 @pytest.mark.parametrize("prefix", ["", WITHOUT_PRIVILEGES])
 def test_doctor_finds_what_kstats_v_meets(prefix: str) -> None:
     expected, _, _ = shell(f"{prefix} $KSTATS -v 0.01 1", via=LOADED)
-    status, out, err = shell(f"{prefix} $KSTATS doctor -o json", via=LOADED)
+    status, out, err = shell(f"{prefix} $KSTATS doctor -f json", via=LOADED)
     diagnosis = json.loads(out)
     checks = {check["name"]: check for check in diagnosis["checks"]}
     assert err == ""
@@ -210,7 +212,7 @@ from kstats.cli import doctor, main
 os.setgroups([])
 os.setresgid(65534, 65534, 65534)
 os.setresuid(65534, 65534, 65534)
-sys.exit(main(["doctor", "-o", "json"]))
+sys.exit(main(["doctor", "-f", "json"]))
 """
 
 

@@ -48,9 +48,9 @@ VIEWS = [
     "-t",
     "--rate --total",
     "--reasons --nonzero",
-    "-o json --total",
-    "-o csv --rate",
-    "-o csv --reasons --cpus 1",
+    "-f json --total",
+    "-f csv --rate",
+    "-f csv --reasons --cpus 1",
 ]
 
 
@@ -75,11 +75,11 @@ def test_samples_are_shown_together_in_longer_intervals(
     with recording.Writer(path, HEADER) as writer:
         for late in (0.9, 1.1, 1.0, 1.4, 0.6, 1.0, 1.0):
             writer.write(sample({("vmx", 48): {0: 7}}, elapsed=late))
-    assert main(["-v", "--input", str(path), "3", "-o", "json"]) == 0
+    assert main(["-v", "--input", str(path), "3", "-f", "json"]) == 0
     reports = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [report["rows"][0]["vm_exit"] for report in reports] == [21, 21, 7]
     assert [report["elapsed"] for report in reports] == [3.0, 3.0, 1.0]
-    main(["exits", "--by", "reason", "--input", str(path), "-o", "json"])
+    main(["exits", "--by", "reason", "--input", str(path), "-f", "json"])
     (whole,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert whole["rows"][0]["count"] == 49
 
@@ -113,7 +113,7 @@ def complaint(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]
         ("exits --input {} --map-entries 5", "--map-entries is for what is counted now"),
         ("exits --input {} --by vm", "exits by thread were not recorded"),
         ("exits --input {} --sort vm", "exits by thread were not recorded"),
-        ("exits --input {} -t 5 --by reason", "hint: kstats record -o FILE records them"),
+        ("exits --input {} --tid 5 --by reason", "hint: kstats record -o FILE records them"),
         ("exits --input {} --time", "times of vCPUs were not recorded"),
         ("exits --input {} --time", "hint: kstats exits --time --record FILE records them"),
         ("exits --input {} --slower-than 1ms", "slow exits, one by one, were not recorded"),
@@ -169,7 +169,7 @@ def test_without_threads_exits_are_shown_by_reason(
     path = str(tmp_path / "x.jsonl")
     with recording.Writer(path, HEADER) as writer:
         writer.write(sample({("vmx", 48): {0: 7}}))
-    assert main(["exits", "--input", path, "-o", "csv", "--top", "3"]) == 0
+    assert main(["exits", "--input", path, "-f", "csv", "--top", "3"]) == 0
     out, err = capsys.readouterr()
     assert err == f"kstats: {path}: exits by thread were not recorded: less is shown\n"
     assert [line.split(",")[2:] for line in out.splitlines()] == [
@@ -202,7 +202,7 @@ def test_what_can_be_read_is_shown_before_the_error(
     main(["record", "-q", "--by", "cpu", "-o", str(path), "0.02", "3"])
     path.write_text(path.read_text() + "oops\n")
     for words in (["-v"], ["exits", "--by", "reason"]):
-        assert main([*words, "--input", str(path), "-o", "csv"]) == 7
+        assert main([*words, "--input", str(path), "-f", "csv"]) == 7
         out, err = capsys.readouterr()
         assert out.count("EPT_VIOLATION" if words == ["exits"] else "\n") >= 1
         assert f"{path}: line 5: it is no JSON" in err
@@ -276,7 +276,7 @@ def test_a_terminal_shows_how_far_it_is(tmp_path: Path) -> None:
 
 def test_recordings_go_through_pipes() -> None:
     script = (
-        "$KSTATS record -q --by cpu -o - 0.02 3 | $KSTATS -v --input - -o csv --nonzero --cpus 0"
+        "$KSTATS record -q --by cpu -o - 0.02 3 | $KSTATS -v --input - -f csv --nonzero --cpus 0"
     )
     status, out, err = shell(script)
     assert (status, out.count("\n")) == (0, 4), err

@@ -112,7 +112,7 @@ def test_a_replay_is_what_was_shown_live(
     view: str, form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, operands = str(tmp_path / "x.jsonl"), VIEWS[view].split()
-    words = [*view.split(), "-o", form]
+    words = [*view.split(), "-f", form]
     assert main([*words, *operands, "--record", file]) == 0
     live = capsys.readouterr()
     assert live.out.count("\n") > 1
@@ -151,7 +151,7 @@ def test_on_a_terminal_an_empty_table_is_explained(
     file = str(tmp_path / "x.jsonl")
     with recording.Writer(file, HEADER) as writer:
         writer.write(sample({("vmx", 48): {0: 7}}))
-    words = ["exits", "--by", "reason", "--input", file, "--reason", reason, "-o", form]
+    words = ["exits", "--by", "reason", "--input", file, "--reason", reason, "-f", form]
     capsys.readouterr()
     assert main(words) == 0
     assert "nothing was counted" not in capsys.readouterr().err
@@ -165,9 +165,9 @@ def test_without_operands_exits_adds_up_all(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = str(tmp_path / "x.jsonl")
-    main(["exits", "1", "4", "--by", "reason", "-o", "csv", "--record", file])
+    main(["exits", "1", "4", "--by", "reason", "-f", "csv", "--record", file])
     capsys.readouterr()
-    main(["exits", "--input", file, "--by", "reason", "-o", "csv"])
+    main(["exits", "--input", file, "--by", "reason", "-f", "csv"])
     _, *rows = capsys.readouterr().out.splitlines()
     assert [row.split(",")[1:4] for row in rows] == [
         ["3.400000", "io", "34"],

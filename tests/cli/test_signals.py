@@ -36,7 +36,7 @@ def test_a_signal_amid_an_interval_shows_what_was_counted(number: signal.Signals
 
 def test_more_signals_than_one_change_nothing() -> None:
     """People press ^C until they are heard."""
-    process = start("-v", "0.3", "-o", "json")
+    process = start("-v", "0.3", "-f", "json")
     first_lines(process, 1)
     os.kill(process.pid, signal.SIGSTOP)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
@@ -58,7 +58,7 @@ def test_an_interrupt_before_counting_began_is_told_to_the_shell() -> None:
 def test_a_signal_that_the_caller_ignores_stays_ignored() -> None:
     """A script that starts it in the background with & means it to outlive a ^C."""
     process = start(
-        *("-v", "0.1", "3", "-o", "json"),
+        *("-v", "0.1", "3", "-f", "json"),
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )
     first_lines(process, 1)
@@ -86,7 +86,7 @@ TRACE = Path(__file__).parent.parent / "data" / "decode" / "svm" / "perf.txt"
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_trace_that_comes_through_a_pipe(number: signal.Signals) -> None:
-    words = ("decode", "-", "--interval", "0.01", "--by", "reason", "-o", "json")
+    words = ("decode", "-", "--interval", "0.01", "--by", "reason", "-f", "json")
     rows = rows_until(number, words, TRACE.read_text())
     kept = json.loads(TRACE.with_name("kstats.json").read_text())
     assert sum(row["count"] for row in rows) == sum(row["count"] for row in kept)
@@ -131,5 +131,5 @@ def test_a_signal_ends_a_recording_that_comes_through_a_pipe(
     words: str, counts: list[int], number: signal.Signals
 ) -> None:
     """As it ends counting: what came is shown, also what would have waited for more."""
-    rows = rows_until(number, (*words.split(), "-o", "json", "--input", "-"), RECORDED)
+    rows = rows_until(number, (*words.split(), "-f", "json", "--input", "-"), RECORDED)
     assert [row.get("vm_exit", row.get("count")) for row in rows] == counts

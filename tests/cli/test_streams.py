@@ -47,13 +47,13 @@ def test_nobody_to_read_or_to_complain_to_is_no_crash() -> None:
 
 def test_closed_input_and_complaints_do_not_get_into_the_output() -> None:
     """Descriptors 0 and 2 must not become those of something else."""
-    status, out, _ = shell("$KSTATS -v -o csv 0.01 1 <&- 2>&-")
+    status, out, _ = shell("$KSTATS -v -f csv 0.01 1 <&- 2>&-")
     assert status == 0
     assert [line.split(",")[2] for line in out.splitlines()] == ["cpu", "0", "1"]
 
 
 def test_what_a_csv_has_no_room_for_goes_to_the_complaints() -> None:
-    status, out, err = finish(start("-v", "-o", "csv", "0.01", "1"))
+    status, out, err = finish(start("-v", "-f", "csv", "0.01", "1"))
     assert (status, len(out.splitlines())) == (0, 3)
     assert err.splitlines()[0] == "kstats: scripted"
     assert err.splitlines()[1].startswith("kstats: 1 exits had codes that found no room")

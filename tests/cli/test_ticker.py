@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Collection
@@ -81,7 +80,7 @@ def test_real_ticks_come_in_time() -> None:
 def test_a_signal_ends_the_wait(number: signal.Signals) -> None:
     start = time.monotonic()
     with deferred_signals():
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         assert Ticker(60.0).wait()
     assert time.monotonic() - start < 10
 
@@ -89,8 +88,8 @@ def test_a_signal_ends_the_wait(number: signal.Signals) -> None:
 def test_signals_that_come_too_late_to_matter_are_dropped() -> None:
     """One during the last report must not turn its success into an interruption."""
     with deferred_signals():
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
 
 
 def test_signals_are_as_before_when_the_reports_are_done() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
 import pytest
 
 import kstats
-from kstats.cli import COMMANDS, cpu, kvmexit, kvmstat, main
+from kstats import errors
+from kstats.cli import COMMANDS, INTERRUPTED, compare, cpu, kvmexit, kvmstat, main
 from kstats.cli.options import MOST, Parser
+from kstats.errors import KstatsError
 from kstats.host import Host
 from tests import trees
 
@@ -26,6 +29,7 @@ COUNT = "count {} is not a whole number from 1 on"
 INTERVAL_HINT = "give seconds; fractions are fine, like 0.5"
 COUNT_HINT = "leave it out to go on until ^C"
 SEE_HELP = "see kstats --help"
+SEE_CPU = "see kstats cpu --help"
 
 
 @pytest.mark.parametrize(
@@ -66,38 +70,38 @@ def test_a_count_that_is_none(
         ("-v --probe gdb", "x64 has no probe 'gdb'", "known: raw-cast, raw-btf, raw-arg, classic"),
         ("-v --probe=", "x64 has no probe ''", "known: raw-cast, raw-btf, raw-arg, classic"),
         (
-            "-v --cost --input x",
-            "--cost is about counting, which a recording is not",
-            "leave out --input",
+            "-v --overhead --input x",
+            "--overhead needs live counting; it cannot be used with --input",
+            "leave out one of them",
         ),
         (
-            "vcpu --source kernel --cost",
-            "--cost is about programs in the kernel",
-            "--source kernel loads none",
+            "vcpu --source kernel --overhead",
+            "--overhead measures BPF programs; --source kernel loads none",
+            "leave out --overhead",
         ),
-        ("-v 1 2 3", "unrecognized arguments: 3", SEE_HELP),
-        ("-v --frobnicate", "unrecognized arguments: --frobnicate", SEE_HELP),
-        ("-v --tot", "unrecognized arguments: --tot", SEE_HELP),
-        ("-v -1e3", "unrecognized arguments: -1e3", SEE_HELP),
-        ("-v -d", "argument -d: expected one argument", SEE_HELP),
-        ("-v --cpus", "argument --cpus: expected one argument", SEE_HELP),
+        ("-v 1 2 3", "unrecognized arguments: 3", SEE_CPU),
+        ("-v --frobnicate", "unrecognized arguments: --frobnicate", SEE_CPU),
+        ("-v --tot", "unrecognized arguments: --tot", SEE_CPU),
+        ("-v -1e3", "unrecognized arguments: -1e3", SEE_CPU),
+        ("-v -d", "argument -d: expected one argument", SEE_CPU),
+        ("-v --cpus", "argument --cpus: expected one argument", SEE_CPU),
         (
-            "-v -o xml",
-            "argument -o: invalid choice: 'xml' (choose from 'table', 'json', 'csv')",
-            SEE_HELP,
+            "-v -f xml",
+            "argument -f/--format: invalid choice: 'xml' (choose from 'table', 'json', 'csv')",
+            SEE_CPU,
         ),
-        ("1 5", "which view?", "per physical CPU: kstats -v 1 5"),
-        ("--rate", "which view?", "per physical CPU: kstats -v --rate"),
-        ("vcpus 1", "there is no command 'vcpus'", "did you mean kstats vcpu?"),
-        ("exit", "there is no command 'exit'", "did you mean kstats exits?"),
-        ("kvmexits", "there is no command 'kvmexits'", "did you mean kvmexit?"),
-        ("frobnicate", "there is no command 'frobnicate'", SEE_HELP),
-        ("kvmexit -p 7 5", "kvmexit is a program of its own", "leave out kstats: kvmexit -p 7 5"),
-        ("help kvmstat", "kvmstat is a program of its own", "leave out kstats: kvmstat --help"),
-        ("-v exits", "-v is a view of its own, beside exits", "leave out -v: kstats exits"),
-        ("doctors", "there is no command 'doctors'", "did you mean kstats doctor?"),
+        ("1 5", "no command given", "per physical CPU: kstats cpu 1 5"),
+        ("--rate", "no command given", "per physical CPU: kstats cpu --rate"),
+        ("vcpus 1", "unknown command 'vcpus'", "did you mean kstats vcpu?"),
+        ("exit", "unknown command 'exit'", "did you mean kstats exits?"),
+        ("kvmexits", "unknown command 'kvmexits'", "did you mean kvmexit?"),
+        ("frobnicate", "unknown command 'frobnicate'", SEE_HELP),
+        ("kvmexit -p 7 5", "kvmexit is a separate program", "leave out kstats: kvmexit -p 7 5"),
+        ("help kvmstat", "kvmstat is a separate program", "leave out kstats: kvmstat --help"),
+        ("-v exits", "-v cannot be combined with the command exits", "leave out -v: kstats exits"),
+        ("doctors", "unknown command 'doctors'", "did you mean kstats doctor?"),
         ("doctor now", "unrecognized arguments: now", "see kstats doctor --help"),
-        ("doctor -o csv", None, "see kstats doctor --help"),
+        ("doctor -f csv", None, "see kstats doctor --help"),
     ],
 )
 def test_other_slips(
@@ -122,7 +126,7 @@ def test_what_makes_sense_gets_as_far_as_the_host(capsys: pytest.CaptureFixture[
     for words in (
         ["-v"],
         ["-v", "0.01", str(MOST)],
-        ["-v", "86400", "1", "-t", "--nonzero", "--total", "--rate", "--reasons", "-o", "csv"],
+        ["-v", "86400", "1", "-t", "--nonzero", "--total", "--rate", "--reasons", "-f", "csv"],
         ["-vtd", ".5", "-n5", "--cpus", "0-3", "--probe", "classic"],
         ["-v", "--", "5.", "1"],
     ):
@@ -140,24 +144,62 @@ def test_a_host_without_sysfs_cannot_check_its_cpus(
     assert hint == "mount sysfs: mount -t sysfs nodev /sys"
 
 
-def test_without_words_it_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _help([], capsys) == _help(["--help"], capsys) == _help(["-h"], capsys)
-
-
-def test_help_mentions_every_option_column_and_exit_status(
+def test_kstats_alone_lists_the_commands_by_task_in_20_lines(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    text = _help(["--help"], capsys)
+    text = printed([], capsys)
+    for command, summary in COMMANDS.items():
+        assert re.search(rf"^  {command} +{re.escape(summary)}$", text, re.MULTILINE)
+    assert "kstats -v" in text
+    lines = text.splitlines()
+    assert len(lines) <= 20
+    assert max(map(len, lines)) <= 100
+    assert printed(["help"], capsys) == text
+
+
+def test_help_adds_the_exit_statuses(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(["--help"], capsys)
+    assert text.startswith(printed([], capsys))
+    statuses = {int(number) for number in re.findall(r"^  (\d+)  ", text, re.MULTILINE)}
+    assert statuses == {0, *(kind.status for kind in _errors()), compare.CROSSED, INTERRUPTED}
+    assert printed(["-h"], capsys) == text
+
+
+def _errors() -> list[type[KstatsError]]:
+    known = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    return [kind for kind in known if issubclass(kind, KstatsError)]
+
+
+def test_help_of_cpu_mentions_every_option_and_column(capsys: pytest.CaptureFixture[str]) -> None:
+    text = _help(["cpu", "--help"], capsys)
     parser = cpu.parser()
     for option in (option for action in parser._actions for option in action.option_strings):
         assert option in text
     for column in ("inst_abt", "smc_inst", "ints_win", "msr(rd", "xsetbv)", "other"):
         assert column in text
-    for status in ("0 done", "1 failed", "2 usage", "3 priv", "4 this", "5 the", "6 a", "130"):
-        assert status in text
-    for command in ("kstats -v", *(f"kstats {command}" for command in COMMANDS)):
-        assert command in text
     assert max(map(len, text.splitlines())) <= 100
+    assert _help(["help", "cpu"], capsys) == _help(["-v", "--help"], capsys) == text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_begins_with_its_summary(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = _help([command, "--help"], capsys)
+    assert text.startswith(f"usage: kstats {command} ")
+    assert text.split("\n\n")[1].lower() == f"{COMMANDS[command]}.".lower()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_option_means_the_same_in_every_command(command: str) -> None:
+    parser = importlib.import_module(f"kstats.cli.{command}").parser()
+    spellings = {
+        option: set(a.option_strings) for a in parser._actions for option in a.option_strings
+    }
+    for option, same in {"-f": "--format", "-o": "--output", "-p": "--pid"}.items():
+        assert spellings.get(option, {option, same}) == {option, same}
+        assert spellings.get(same, {option, same}) == {option, same}
+    assert spellings.get("-t", {"-t", "--timestamps"}) == {"-t", "--timestamps"}
 
 
 @pytest.mark.parametrize("parser", [kvmexit.parser(), kvmstat.parser()], ids=lambda p: p.prog)
@@ -174,7 +216,16 @@ def test_doctor_has_help_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _help(["--version"], capsys) == f"kstats {kstats.__version__}\n"
+    assert printed(["--version"], capsys) == f"kstats {kstats.__version__}\n"
+    assert printed(["-V"], capsys) == f"kstats {kstats.__version__}\n"
+
+
+def printed(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what a successful command prints."""
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
 
 
 def _help(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:

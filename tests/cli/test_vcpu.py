@@ -72,11 +72,15 @@ def test_slips(
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
-        ("-p 1 --vm web", 2, "-p and --vm both choose a VM"),
-        ("-p all", 2, "'all' is no number of a process"),
+        ("-p 1 --vm web", 2, "--pid cannot be combined with --vm"),
+        ("-p all", 2, "invalid process ID 'all'"),
         ("--source kernel --probe classic", 2, "--probe is about reading exits"),
         ("--probe gdb", 2, "x64 has no probe 'gdb'"),
-        ("-o xml", 2, "argument -o: invalid choice: 'xml' (choose from 'table', 'json', 'csv')"),
+        (
+            "-f xml",
+            2,
+            "argument -f/--format: invalid choice: 'xml' (choose from 'table', 'json', 'csv')",
+        ),
         ("-p 4999", 1, "there is no process 4999"),
         ("--vm web", 1, "no VM matches 'web'"),
     ],
@@ -88,7 +92,7 @@ def test_what_makes_no_sense_is_told(
     assert complaint(capsys)[0] == said
 
 
-@pytest.mark.parametrize("option", ["-p", "-t", "-o", "--rate", "--vm", "--probe"])
+@pytest.mark.parametrize("option", ["-p", "-t", "-f", "--rate", "--vm", "--probe"])
 def test_kvmstat_has_the_operands_of_its_manual_and_no_more(
     option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,7 +112,7 @@ def test_what_makes_sense_gets_as_far_as_the_host(
 
 
 def test_all_options_together_make_sense(capsys: pytest.CaptureFixture[str]) -> None:
-    words = "--nonzero --total --rate -t -o csv --probe classic --source bpf 1 1"
+    words = "--nonzero --total --rate --timestamps -f csv --probe classic --source bpf 1 1"
     assert main(["vcpu", *words.split()]) == 4
     assert complaint(capsys)[0] == "KVM is not loaded"
 
@@ -203,7 +207,7 @@ def test_a_recording_of_kvms_counters_is_shown_as_one(
 ) -> None:
     kept = attrs.evolve(COUNTED, exits={}, threads={}, counters={Vcpu(100, 0, 7, 11): KEPT})
     file = recorded(tmp_path, kept, "counters")
-    assert main(["vcpu", "--input", file, "--source", "kernel", "-o", "csv", "2"]) == 0
+    assert main(["vcpu", "--input", file, "--source", "kernel", "-f", "csv", "2"]) == 0
     out, _ = capsys.readouterr()
     assert out.splitlines()[1].split(",")[2:6] == ["100", "0", "18", "8"]
     assert main(["vcpu", "--input", file]) == 2

@@ -78,7 +78,7 @@ class Watch:
 def watching(host: Host, *words: str) -> Iterator[Watch]:
     """Runs kstats with one long interval, ``kstats -v`` unless ``words`` begin with a command."""
     view = words if words[:1] in COMMANDS else ("-v", "3600", *words)
-    with host.start(["kstats", *view, "-o", "json", "--debug"], timeout=1500) as command:
+    with host.start(["kstats", *view, "-f", "json", "--debug"], timeout=1500) as command:
         yield Watch(command)
 
 

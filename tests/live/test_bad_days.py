@@ -172,7 +172,7 @@ def test_table_on_a_terminal(host: Host) -> None:
 
 
 def test_intervals_do_not_drift(host: Host) -> None:
-    done = kstats(host, "-v", "0.5", "8", "-o", "csv").check()
+    done = kstats(host, "-v", "0.5", "8", "-f", "csv").check()
     times = {line.split(",")[0] for line in done.stdout.splitlines()[1:]}
     elapsed = [float(line.split(",")[1]) for line in done.stdout.splitlines()[1::2]]
     assert len(times) == 8

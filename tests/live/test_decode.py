@@ -75,7 +75,7 @@ def decoded_by_pipe(bed: Bed, host: Host) -> Counts:
     # On ARM64 perf takes KVM's events for the guest's, and leaves those out unless told otherwise.
     guests = "--guest-code " if bed.isa == "arm64" else ""
     script = f"perf script {guests}-i {RECORDED} -F comm,pid,tid,cpu,time,event,trace 2>/dev/null"
-    shown = host.run(f"{script} | kstats decode - --by {','.join(BY)} -o json", timeout=600).check()
+    shown = host.run(f"{script} | kstats decode - --by {','.join(BY)} -f json", timeout=600).check()
     host.run(f"rm {RECORDED}").check()
     return counts_of(row for line in shown.stdout.splitlines() for row in json.loads(line)["rows"])
 

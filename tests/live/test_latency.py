@@ -172,7 +172,7 @@ def replayed(recording: Path, *view: str) -> list[dict[str, Any]]:
     """The reports of a view of a recording."""
     return [
         json.loads(line)
-        for line in here(*view, "--input", str(recording), "-o", "json").splitlines()
+        for line in here(*view, "--input", str(recording), "-f", "json").splitlines()
     ]
 
 
@@ -198,12 +198,12 @@ def test_counts_are_those_of_the_guest_and_of_what_was_recorded(
 def test_recorded_latencies_show_here_digit_for_digit_what_was_shown_there(
     observed: Observed,
 ) -> None:
-    assert here(*LATENCY, "--input", str(observed.latencies), "-o", "json") == observed.shown
+    assert here(*LATENCY, "--input", str(observed.latencies), "-f", "json") == observed.shown
 
 
 @in_all
 def test_a_comparison_of_what_was_recorded_has_every_exit(observed: Observed) -> None:
-    words = ("compare", str(observed.recorded), "--by", "vm", "--reasons", "-o", "json")
+    words = ("compare", str(observed.recorded), "--by", "vm", "--reasons", "-f", "json")
     found = json.loads(here(*words))
     counts = {line["reason"]: line["count"] for line in found["lines"] if "reason" in line}
     assert len(counts) > 3
@@ -295,7 +295,7 @@ def steadily(bed: Bed, host: Host) -> tuple[dict[str, int], list[dict[str, Any]]
         steady(host, "--cpu", "0", "--delay", "1000000", "--workload", load.long_access) as away,
     ):
         host.run("sleep 2").check()
-        words = ["kstats", "exits", "--time", "--by", "tid", "-o", "json", "0.5", "12"]
+        words = ["kstats", "exits", "--time", "--by", "tid", "-f", "json", "0.5", "12"]
         done = host.run(words, timeout=300).check()
     reports = [json.loads(line) for line in done.stdout.splitlines()]
     done_with = report["vms"][0]["vcpus"][0]["tid"]

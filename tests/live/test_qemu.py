@@ -111,7 +111,7 @@ def test_vcpus_that_nobody_numbers_have_no_number(seen: Seen) -> None:
 
 def exits(host: Host, *words: str) -> list[dict[str, Any]]:
     """The reports of ``kstats exits``."""
-    done = host.run(["kstats", "exits", *words, "-o", "json"], timeout=300).check()
+    done = host.run(["kstats", "exits", *words, "-f", "json"], timeout=300).check()
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -167,7 +167,7 @@ def numbered(bed: Bed, host: Host, name: str) -> Iterator[None]:
 
 @in_hosts("svm-qemu")
 def test_numbers_that_are_used_again_go_by_their_new_owner(bed: Bed, host: Host) -> None:
-    words = ["kstats", "exits", "--by", "pid,tid,vm,vcpu", "1", "600", "-o", "json", "--debug"]
+    words = ["kstats", "exits", "--by", "pid,tid,vm,vcpu", "1", "600", "-f", "json", "--debug"]
     with host.start(words, timeout=300) as command:
         command.wait_output("exits through")
         for name in ("first", "second"):

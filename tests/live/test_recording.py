@@ -25,10 +25,10 @@ pytestmark = [
 ]
 
 PER_CPU = ("-v", "--total", "-t")
-BY_AXES = ("exits", "--by", "cpu,vm,vcpu,reason", "-o", "json")
+BY_AXES = ("exits", "--by", "cpu,vm,vcpu,reason", "-f", "json")
 PER_VCPU = ("vcpu", "--total")
-KERNELS = ("vcpu", "--source", "kernel", "-o", "json")
-SLOW = ("exits", "--slower-than", "100us", "-o", "json")
+KERNELS = ("vcpu", "--source", "kernel", "-f", "json")
+SLOW = ("exits", "--slower-than", "100us", "-f", "json")
 VIEWS = (PER_CPU, BY_AXES, PER_VCPU, KERNELS, SLOW)
 
 
@@ -129,7 +129,11 @@ def test_threads_are_chosen_of_the_recording(kept: Kept, tmp_path: Path) -> None
         for sample in kept.samples:
             writer.write(sample)
     vmm = next(t for sample in kept.samples for t in sample.threads.values() if t.vcpu == 0)
-    whole = json.loads(read_here(("exits", "--by", "reason", "-o", "json"), path).splitlines()[-1])
-    for only in (("-t", str(vmm.tid)), ("-p", str(vmm.pid), "-v", "0"), ("--vm", vmm.vm.name)):
-        shown = read_here(("exits", "--by", "reason", "-o", "json", *only), path)
+    whole = json.loads(read_here(("exits", "--by", "reason", "-f", "json"), path).splitlines()[-1])
+    for only in (
+        ("--tid", str(vmm.tid)),
+        ("-p", str(vmm.pid), "--vcpu", "0"),
+        ("--vm", vmm.vm.name),
+    ):
+        shown = read_here(("exits", "--by", "reason", "-f", "json", *only), path)
         assert json.loads(shown.splitlines()[-1])["rows"] == whole["rows"]

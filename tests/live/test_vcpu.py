@@ -287,7 +287,7 @@ def test_kvmstat_counts_by_bpf_unless_it_is_told_otherwise(host: Host) -> None:
 @ONE_KERNEL
 def test_a_vmm_that_opened_no_statistics_has_rows_of_dashes(host: Host) -> None:
     with guest(host, "--vcpus", "2", "--workload", "cpuid=5") as report:
-        words = ["kstats", "vcpu", "--source", "kernel", "-o", "json", "0.5", "2"]
+        words = ["kstats", "vcpu", "--source", "kernel", "-f", "json", "0.5", "2"]
         done = host.run(words, timeout=300).check()
     first, second = map(json.loads, done.stdout.splitlines())
     pid = report["vms"][0]["pid"]

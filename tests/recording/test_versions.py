@@ -77,7 +77,7 @@ def test_there_is_one_of_every_version_and_architecture() -> None:
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
 def test_it_shows_what_it_showed_when_it_was_made(path: Path) -> None:
     """The CSV beside it is what kstats showed of it then."""
-    words = ["-v", "--total", "-o", "csv", "--input", str(path)]
+    words = ["-v", "--total", "-f", "csv", "--input", str(path)]
     command = [sys.executable, "-m", "kstats", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout == path.with_suffix(".csv").read_text(encoding="utf-8")

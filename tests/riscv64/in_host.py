@@ -111,7 +111,7 @@ def test_one_thread_made_them(observed: Observed) -> None:
 def test_the_trace_decodes_to_the_same(observed: Observed, host: Host) -> None:
     """In the host, where the backend is installed."""
     assert observed.trace
-    done = host.run(f"kstats decode {INSTANCE}/trace --view percpu -o json", timeout=300).check()
+    done = host.run(f"kstats decode {INSTANCE}/trace --view cpu -f json", timeout=300).check()
     counts: Counter[Any] = Counter()
     for row in json.load(io.StringIO(done.stdout))["rows"]:
         for e in row["exits"]:
