@@ -121,13 +121,13 @@ def collect(
         KstatsError: whatever keeps it from counting, with a hint: privileges, bcc, KVM.
     """
     from kstats.collector import live, threads  # noqa: PLC0415 - only this touches the host
-    from kstats.vms.registry import Directory  # noqa: PLC0415 - same
+    from kstats.vms.registry import VmRegistry  # noqa: PLC0415 - same
 
     target = live.Target.find(probe=probe)
     if by == "cpu":
         return live.Collector(target)
     wanted = threads.Filter(frozenset(pids), frozenset(tids))
-    return live.Collector(target, target.everything(wanted), Directory(target.host))
+    return live.Collector(target, target.everything(wanted), VmRegistry(target.host))
 
 
 def samples(

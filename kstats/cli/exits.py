@@ -17,7 +17,7 @@ from kstats.host import Host
 from kstats.recording.choose import Choice
 from kstats.views import ExactingView, details
 from kstats.views.exits import AXES, COUNT, ExitsView, Options, parse_axes
-from kstats.vms.registry import Directory
+from kstats.vms.registry import VmRegistry
 from kstats.vms.select import select
 
 _DESCRIPTION = """\
@@ -96,7 +96,7 @@ def run(words: list[str]) -> int:
     view = _view(args)
     entries = _entries(args.map_entries)
 
-    def measured(exits: Exits, host: Host, directory: Directory) -> Counting:
+    def measured(exits: Exits, host: Host, directory: VmRegistry) -> Counting:
         return latency.counting(args, exits, _axes(args), lambda: _sleepers(host, directory))
 
     def live() -> Collector:
@@ -115,14 +115,14 @@ def collect(
     args: argparse.Namespace,
     probe: str | None = None,
     entries: int = MORE_THREADS,
-    measured: Callable[[Exits, Host, Directory], Counting] | None = None,
+    measured: Callable[[Exits, Host, VmRegistry], Counting] | None = None,
 ) -> Collector:
     """A collector of the threads that the options choose, on this host.
 
     ``measured`` adds to counting exits by thread what else the kernel is to do.
     """
     host = Host()
-    directory = Directory(host)
+    directory = VmRegistry(host)
     wanted = threads_wanted(args, host, directory)
     target = Target.find(host, probe=probe)
     if args.reason is not None:
@@ -134,7 +134,7 @@ def collect(
     return Collector(target, measured(exits, host, directory) if measured else exits, directory)
 
 
-def _sleepers(host: Host, directory: Directory) -> dict[int, bool]:
+def _sleepers(host: Host, directory: VmRegistry) -> dict[int, bool]:
     return asleep(host, (thread for threads in directory.vms().values() for thread in threads))
 
 
@@ -210,7 +210,7 @@ def choice(args: argparse.Namespace) -> Choice:
     )
 
 
-def threads_wanted(args: argparse.Namespace, host: Host, directory: Directory) -> Filter:
+def threads_wanted(args: argparse.Namespace, host: Host, directory: VmRegistry) -> Filter:
     """The threads that the options choose, on this host.
 
     Raises:
@@ -243,7 +243,7 @@ def _number(text: str, what: str) -> int:
     return int(text)
 
 
-def _vcpu_threads(pids: set[int], vcpu: int, directory: Directory) -> set[int]:
+def _vcpu_threads(pids: set[int], vcpu: int, directory: VmRegistry) -> set[int]:
     """The threads that run a vCPU of that number: one for each VM of the processes."""
     threads = [t for ts in directory.vms().values() for t in ts if t.pid in pids]
     found = {thread.tid for thread in threads if thread.vcpu == vcpu}

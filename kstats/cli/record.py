@@ -15,7 +15,7 @@ from kstats.collector.live import Collector, Counting, Target
 from kstats.errors import UsageError
 from kstats.host import Host
 from kstats.recording import Rotation, Writer, header_of
-from kstats.vms.registry import Directory
+from kstats.vms.registry import VmRegistry
 
 DEFAULT = "kstats.jsonl.zst"
 
@@ -87,7 +87,7 @@ def _collector(args: argparse.Namespace) -> Collector:
     host = Host()
     target = Target.find(host, probe=args.probe)
     counting: Counting = target.everything() if args.by == "thread" else target.per_cpu()
-    return Collector(target, counting, Directory(host) if args.by == "thread" else None)
+    return Collector(target, counting, VmRegistry(host) if args.by == "thread" else None)
 
 
 class _Progress:

@@ -17,7 +17,7 @@ from kstats.errors import RecordingError, UsageError
 from kstats.host import Host
 from kstats.model import Sample
 from kstats.recording.header import Header
-from kstats.vms.registry import Directory
+from kstats.vms.registry import VmRegistry
 
 LIVE = "live"
 COUNT = 30
@@ -124,7 +124,7 @@ def _readable(found: recording.Recording, faults: list[RecordingError]) -> Itera
 def _live(args: argparse.Namespace, interval: float, count: int) -> Iterator[Sample]:
     host = Host()
     target = Target.find(host, probe=args.probe)
-    with Collector(target, target.per_thread(), Directory(host)) as collector:
+    with Collector(target, target.per_thread(), VmRegistry(host)) as collector:
         if args.debug:
             session.describe(collector)
         with closing(session.live(collector, interval, count)) as samples:

@@ -13,7 +13,7 @@ from kstats.collector.live import Collector, Target
 from kstats.errors import UnsupportedHostError, UsageError
 from kstats.host import Host
 from kstats.views.vcpu import Options, VcpuView
-from kstats.vms.registry import Directory
+from kstats.vms.registry import VmRegistry
 
 _BPF, _KERNEL = "bpf", "kernel"
 _NEEDS = {_BPF: ("threads",), _KERNEL: ("counters",)}
@@ -115,7 +115,7 @@ def watch(args: argparse.Namespace) -> int:
 
 def _collect(args: argparse.Namespace) -> Collector | KernelCounters:
     host = Host()
-    directory = Directory(host)
+    directory = VmRegistry(host)
     wanted = exits.threads_wanted(args, host, directory)
     target = Target.find(host, probe=args.probe)
     if target.source.isa not in target.arch.kvmstat:

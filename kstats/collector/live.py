@@ -14,7 +14,7 @@ from kstats.errors import UnsupportedHostError, UsageError
 from kstats.host import Host
 from kstats.loader import c_text, program
 from kstats.model import Place, Sample
-from kstats.vms.registry import Directory
+from kstats.vms.registry import VmRegistry
 
 
 def find_arch(host: Host) -> Arch:
@@ -229,7 +229,7 @@ class Collector:
         self,
         target: Target,
         counting: Counting | None = None,
-        directory: Directory | None = None,
+        directory: VmRegistry | None = None,
         pids: Collection[int] = (),
     ) -> None:
         """Loads and attaches; counting begins here.
@@ -281,7 +281,7 @@ class Collector:
 
 
 def _identified(
-    sample: Sample, directory: Directory | None, pids: Collection[int]
+    sample: Sample, directory: VmRegistry | None, pids: Collection[int]
 ) -> dict[str, Any]:
     """Who the threads of a sample are, and which of them have ended, as fields of it."""
     if directory is None:

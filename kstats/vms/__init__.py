@@ -1,8 +1,8 @@
 """Who is this VM: names for processes, and vCPU numbers for threads.
 
-    from kstats.vms.registry import Directory
+    from kstats.vms.registry import VmRegistry
 
-    directory = Directory(Host())
+    directory = VmRegistry(Host())
     directory.refresh()                        # once a sample, after the counters were read
     directory.thread(pid=4821, tid=4830)       # Thread(…, vcpu=1, vm=Vm(…, name="web"))
     directory.vms()                            # all of them, idle ones too

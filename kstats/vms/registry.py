@@ -32,7 +32,7 @@ class ForeignPidsError(UnsupportedHostError):
         super().__init__("threads and VMs cannot be told apart in a PID namespace of one's own")
 
 
-class Directory:
+class VmRegistry:
     """Who is who among the VMs of ``host``. Looks once when it is made, then when told to.
 
     Take a snapshot of the counters, :meth:`refresh`, then ask for the threads that have

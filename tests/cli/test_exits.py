@@ -11,7 +11,7 @@ from kstats.collector.threads import Filter
 from kstats.errors import KstatsError
 from kstats.host import Host
 from kstats.views.exits import AXES
-from kstats.vms.registry import Directory
+from kstats.vms.registry import VmRegistry
 from tests import trees
 from tests.vms.trees import Tree
 
@@ -31,7 +31,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 
 def wanted(host: Host, words: str) -> Filter:
     """The threads that the words choose."""
-    return exits.threads_wanted(exits.parser().parse(words.split()), host, Directory(host))
+    return exits.threads_wanted(exits.parser().parse(words.split()), host, VmRegistry(host))
 
 
 def complaint(capsys: pytest.CaptureFixture[str]) -> list[str]:

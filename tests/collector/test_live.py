@@ -11,7 +11,7 @@ from kstats import arch as arches
 from kstats.collector.live import Target, _identified, choose_probes, find_arch, find_source
 from kstats.errors import KstatsError, UnsupportedHostError, UsageError
 from kstats.host import Host
-from kstats.vms.registry import Directory
+from kstats.vms.registry import VmRegistry
 from tests import trees
 from tests.samples import sample
 from tests.vms.trees import Tree
@@ -153,7 +153,7 @@ def test_idle_vcpus_are_those_of_the_wanted_processes(tmp_path: Path) -> None:
     for pid in (100, 200):
         tree.process(pid, "qemu-kvm", "-name", "web", threads={str(pid + 1): "CPU 0/KVM"})
         tree.vm(pid, 9, {0: pid + 1})
-    directory = Directory(tree.host)
+    directory = VmRegistry(tree.host)
     both, one = (_identified(sample(), directory, pids)["threads"] for pids in ((), (200,)))
     assert {thread.pid for thread in both.values()} == {100, 200}
     assert {thread.pid for thread in one.values()} == {200}
@@ -163,7 +163,7 @@ def test_who_counted_and_is_gone_has_ended(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
     tree.process(100, "qemu-kvm", "-name", "web", threads={"101": "CPU 0/KVM"})
     tree.vm(100, 9, {0: 101})
-    directory = Directory(tree.host)
+    directory = VmRegistry(tree.host)
     tree.end(100)
     number = 100 << 32 | 101
     counted = attrs.evolve(sample(), events={"kvm_mmio": {(0, number): 3}})

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from kstats.vms.identity import Thread, Vm
-from kstats.vms.registry import Directory
+from kstats.vms.registry import VmRegistry
 from tests.vms import trees
 
 
 @pytest.mark.parametrize("name", trees.RECORDINGS)
 def test_the_vms_of_a_recorded_host(tmp_path: Path, name: str) -> None:
     tree, expected = trees.recorded(tmp_path, name)
-    directory = Directory(tree.host)
+    directory = VmRegistry(tree.host)
     assert directory.vms() == expected
     for threads in expected.values():
         assert [directory.thread(thread.pid, thread.tid) for thread in threads] == threads
@@ -23,7 +23,7 @@ def test_the_vms_of_a_recorded_host(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", trees.RECORDINGS)
 def test_the_answer_is_the_same_at_the_next_samples(tmp_path: Path, name: str) -> None:
     tree, expected = trees.recorded(tmp_path, name)
-    directory = Directory(tree.host)
+    directory = VmRegistry(tree.host)
     for _ in range(3):
         directory.refresh()
         assert directory.vms() == expected
@@ -34,5 +34,5 @@ def test_all_recorded_vms_are_found_on_one_host(tmp_path: Path) -> None:
     for name in trees.RECORDINGS:
         tree, vms = trees.recorded(tmp_path, name)
         expected |= {vm: threads for vm, threads in vms.items() if vm.fd is not None}
-    found = Directory(tree.host).vms()
+    found = VmRegistry(tree.host).vms()
     assert {vm: threads for vm, threads in found.items() if vm.fd is not None} == expected

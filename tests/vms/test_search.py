@@ -8,7 +8,7 @@ import pytest
 
 from kstats.vms.identity import Kind, Vm
 from kstats.vms.proc import Proc
-from kstats.vms.registry import Directory
+from kstats.vms.registry import VmRegistry
 from kstats.vms.search import Search
 from tests.vms.trees import START, Tree
 
@@ -27,7 +27,7 @@ def tree(tmp_path: Path) -> Tree:
 def test_a_vm_is_what_has_one_open(tree: Tree) -> None:
     tree.process(100, "some-vmm", fds=VM)
     assert Search(Proc(tree.root)).refresh() == {100}
-    assert Directory(tree.host).vms() == {Vm(100, START, Kind.OTHER, "vmm"): []}
+    assert VmRegistry(tree.host).vms() == {Vm(100, START, Kind.OTHER, "vmm"): []}
 
 
 def test_without_privileges_a_vm_is_a_vmm_with_a_vcpus_thread(tree: Tree) -> None:
@@ -70,7 +70,7 @@ def test_a_process_that_went_and_came_again_is_looked_at_again(tree: Tree) -> No
 
 def test_vms_that_end_are_not_listed_any_more(tree: Tree) -> None:
     tree.process(100, "crosvm", "run", threads={"101": "crosvm_vcpu0"}, fds=VM)
-    directory = Directory(tree.host)
+    directory = VmRegistry(tree.host)
     assert len(directory.vms()) == 1
     tree.end(100)
     directory.refresh()
@@ -79,7 +79,7 @@ def test_vms_that_end_are_not_listed_any_more(tree: Tree) -> None:
 
 def test_debugfs_that_comes_later_tells_vms_apart(tree: Tree) -> None:
     tree.process(100, "crosvm", "run", threads={"101": "crosvm_vcpu0"}, fds=VM)
-    directory = Directory(tree.host)
+    directory = VmRegistry(tree.host)
     assert [vm.fd for vm in directory.vms()] == [None]
     tree.vm(100, 7, {0: 101})
     directory.refresh()
