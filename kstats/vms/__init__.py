@@ -1,34 +1,34 @@
-"""Who is this VM: names for processes, and vCPU numbers for threads.
+"""Names of VMs and numbers of vCPUs, for processes and threads.
 
     from kstats.vms.registry import VmRegistry
 
-    directory = VmRegistry(Host())
-    directory.refresh()                        # once a sample, after the counters were read
-    directory.thread(pid=4821, tid=4830)       # Thread(…, vcpu=1, vm=Vm(…, name="web"))
-    directory.vms()                            # all of them, idle ones too
+    registry = VmRegistry(Host())
+    registry.refresh()                         # for each sample, after the counters were read
+    registry.thread(pid=4821, tid=4830)        # Thread(…, vcpu=1, vm=Vm(…, name="web"))
+    registry.vms()                             # all VMs, idle ones included
 
 =================  ==============================================  =================
-kind               the VM's name                                   a vCPU's thread
+kind               name of the VM                                  thread of a vCPU
 =================  ==============================================  =================
-libvirt            ``-name guest=``; else that of its cgroup       as the VMM's
+libvirt            ``-name guest=``, else that of its cgroup       as its VMM's
 qemu               ``-name [guest=]NAME``                          ``CPU N/KVM``
-firecracker        ``--id`` (the jailer's, too); else its socket   ``fc_vcpu N``
+firecracker        ``--id`` (also the jailer's), else its socket   ``fc_vcpu N``
 cloud-hypervisor   its API socket: ``/run/vms/web.sock`` is web    ``vcpuN``
-crosvm             ``--name``; else its control socket             ``crosvm_vcpuN``
-kvmtool            ``--name``; else ``guest-PID``, as it says      ``kvm-vcpu-N``
-other              the command's                                   any of these
+crosvm             ``--name``, else its control socket             ``crosvm_vcpuN``
+kvmtool            ``--name``, else its default, ``guest-PID``     ``kvm-vcpu-N``
+other              the command's name                              any of these
 =================  ==============================================  =================
 
-Where a kind has no name, it is the command's. Which vCPU a thread runs, the kernel tells on
-x86 since Linux 6.0 (:mod:`kstats.vms.debugfs`); elsewhere it goes by the thread's name, which
-QEMU sets only with ``debug-threads=on`` (libvirt says so).
+A VM without such a name is called by its command. On x86 the kernel reports which thread runs a
+vCPU since Linux 6.0 (:mod:`kstats.vms.debugfs`); elsewhere the thread's name does, which QEMU
+sets only with ``debug-threads=on`` (libvirt does).
 
-Several VMs in one process have one name, and are told apart by the descriptor (``Vm.fd``) if
-the kernel tells of vCPUs. If it does not, nothing does: the descriptors of a process show how
-many VMs it has open, but not which vCPU is whose. A thread that runs vCPUs of several VMs, or
-several vCPUs, has no number: its exits cannot be told apart by thread.
+Several VMs of one process have the same name. Where the kernel reports vCPUs, the VM's descriptor
+(``Vm.fd``) tells them apart; elsewhere nothing does: the process's descriptors show how many VMs
+it has, but not which vCPU belongs to which. A thread that runs vCPUs of several VMs, or several
+vCPUs, has no number, because its exits cannot be told apart.
 
-All pids are those of the initial pid namespace, as the kernel counts exits by them; so this
-must run where /proc shows those, which :meth:`kstats.vms.proc.Proc.has_host_pids` tells. VMs in
-containers are seen with their numbers on the host.
+All pids are those of the initial PID namespace, by which BPF counts exits, so this must run where
+/proc shows them (:meth:`kstats.vms.proc.Proc.has_host_pids`). VMs in containers have the numbers
+that they have on the host.
 """

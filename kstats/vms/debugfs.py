@@ -1,19 +1,19 @@
-"""What KVM tells of its VMs in debugfs.
+"""KVM's VMs in debugfs.
 
-``/sys/kernel/debug/kvm/<tid>-<fd>`` is a VM: made by thread ``tid`` (of a VMM like Cloud
-Hypervisor not its first, so the number is no pid), whose process had it open as ``fd``. On x86
-it holds ``vcpuN/pid`` since Linux 6.0 ("KVM: debugfs: expose pid of vcpu threads"): the thread
-that ran vCPU N last, 0 before the first. It keeps its number when that thread has ended. All
-numbers are those of the initial pid namespace (``task_pid_nr``), whoever reads.
+``/sys/kernel/debug/kvm/<tid>-<fd>`` is a VM that thread ``tid`` created, which need not be the
+first thread of its process (it is not in Cloud Hypervisor); ``fd`` is the descriptor it got. On
+x86 the folder holds ``vcpuN/pid`` since Linux 6.0 ("KVM: debugfs: expose pid of vcpu threads"):
+the thread that ran vCPU N last, 0 before the first. The file keeps the number of a thread that
+has ended. All numbers are those of the initial PID namespace (``task_pid_nr``), in every reader's.
 
-A VM has no folder if one of the same name was still there when it was made: its descriptor was
-closed, its vCPUs' are open, and the number was used again.
+A VM has no folder if one of the same name still existed when it was created: the descriptor of
+the older VM was closed and its number used again, while those of its vCPUs were open.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import attrs
@@ -26,7 +26,16 @@ _VCPU = re.compile(r"vcpu([0-9]+)")
 
 @attrs.define(eq=False)
 class Folder:
-    """A VM's folder: the thread of each vCPU as it was read last, 0 for none; its process."""
+    """The folder of one VM.
+
+    Attributes:
+        path: Where it is.
+        maker: The thread that created the VM.
+        fd: The VM's descriptor in its process.
+        stamp: Changes when the VM gets a vCPU.
+        vcpus: The thread of each vCPU as last read; 0 for none.
+        pid: The VM's process; None until it is known.
+    """
 
     path: str
     maker: int
@@ -36,11 +45,11 @@ class Folder:
     pid: int | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Finds the vCPUs; their threads are read by who needs them."""
+        """List the vCPUs; :meth:`read_vacant` reads their threads."""
         self.vcpus = dict.fromkeys(_vcpus(self.path), 0)
 
     def read_vacant(self, live: Mapping[str, int]) -> bool:
-        """Reads who runs the vCPUs that none of ``live`` is known to; whether some stay so."""
+        """Read the threads of vCPUs without one in ``live``; return whether any has none still."""
         vacant = [vcpu for vcpu, tid in self.vcpus.items() if str(tid) not in live]
         for vcpu in vacant:
             raw = (read(f"{self.path}/vcpu{vcpu}/pid", 32) or b"").strip()
@@ -48,7 +57,7 @@ class Folder:
         return any(str(self.vcpus[vcpu]) not in live for vcpu in vacant)
 
     def find_process(self, proc: Proc) -> None:
-        """Finds out whose VM this is, if that is not known: whoever runs it, else who made it."""
+        """Set ``pid`` if it is not known: the process of a vCPU's thread, else of the maker."""
         if self.pid is None:
             self.read_vacant({})
             owners = (proc.owner(tid) for tid in (*self.vcpus.values(), self.maker) if tid)
@@ -56,28 +65,25 @@ class Folder:
 
 
 class KvmDebugfs:
-    """The VMs of a host by its debugfs."""
+    """The folders of a host's VMs."""
 
     def __init__(self, root: Path, proc: Proc) -> None:
         self._path = f"{root}/sys/kernel/debug/kvm".replace("//", "/")
         self._proc = proc
         self._folders: dict[str, Folder] = {}
 
-    def refresh(self) -> dict[int, list[Folder]] | None:
-        """The folders of each process's VMs now; None without debugfs.
+    def refresh(self) -> Collection[Folder] | None:
+        """Return the folders that exist now; None without debugfs.
 
-        Costs one stat a VM. A folder whose VM got new vCPUs is a new object.
+        Costs one stat for each VM. A folder that changed is a new object.
         """
         stamps = _stamps(self._path)
         if stamps is None:
             return None
         self._folders = {name: self._folder(name, stamp) for name, stamp in stamps.items()}
-        processes: dict[int, list[Folder]] = {}
         for folder in self._folders.values():
             folder.find_process(self._proc)
-            if folder.pid is not None:
-                processes.setdefault(folder.pid, []).append(folder)
-        return processes
+        return self._folders.values()
 
     def _folder(self, name: str, stamp: Stamp) -> Folder:
         known = self._folders.get(name)

@@ -1,4 +1,8 @@
-"""The values: a VM, and a thread that runs one of its vCPUs."""
+"""VMs, the threads that run their vCPUs, and vCPUs.
+
+A process is identified by its pid and its start time (clock ticks after boot): the kernel uses
+pids again, but never both together.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import attrs
 
 
 class Kind(enum.StrEnum):
-    """What runs a VM. ``LIBVIRT`` manages another of these; its name for the VM is shown."""
+    """The VMM of a VM; ``LIBVIRT`` if libvirt manages it, whatever the VMM is."""
 
     LIBVIRT = "libvirt"
     QEMU = "qemu"
@@ -22,14 +26,16 @@ class Kind(enum.StrEnum):
 
 @attrs.frozen
 class Vm:
-    """A VM: ``name`` is what its manager calls it, else the command name of its process.
+    """A VM.
 
-    ``pid`` and ``start`` (clock ticks after boot; None if the process was gone before it could
-    be asked) identify the process for ever. ``fd`` tells VMs of one process apart: the number
-    of the descriptor that KVM_CREATE_VM returned; None where the kernel does not tell.
-
-    ``name`` is another process's text: print it with :func:`kstats.escape.printable`. It is
-    empty if nothing is known.
+    Attributes:
+        pid: Its process.
+        start: Start time of the process; None if the process had ended before it was read.
+        kind: Its VMM.
+        name: The name that its manager uses, else the process's command name; empty if unknown.
+            It is another process's text: print it with :func:`kstats.escape.printable`.
+        fd: The descriptor that KVM_CREATE_VM returned, which tells apart the VMs of a process;
+            None where the kernel does not report it.
     """
 
     pid: int
@@ -43,9 +49,9 @@ class Vm:
 class Thread:
     """A thread of process ``pid`` that runs a vCPU of ``vm``; ``vcpu`` is None if unknown.
 
-    The number is KVM's (``vcpu_id``), which its tracepoints print, too. On x86 that is the APIC
-    ID: it skips some where a guest's cores are not a power of two, and QEMU's own does not.
-    Where the kernel does not tell, it is the VMM's own (:mod:`kstats.vms`).
+    The number is KVM's (``vcpu_id``), which its tracepoints also print. On x86 that is the APIC
+    ID, which skips numbers where a guest's cores are not a power of two; QEMU's own numbers do
+    not. Where the kernel does not report it, it is the VMM's number (:mod:`kstats.vms`).
     """
 
     tid: int
@@ -55,14 +61,15 @@ class Thread:
 
 
 class Vcpu(NamedTuple):
-    """One vCPU for as long as it lives.
+    """One vCPU for as long as it exists.
 
-    ``start_time`` of the process (clock ticks after the boot) tells it from an earlier process
-    of that number; ``fd``, the VMM's descriptor, tells the VMs of one process apart. A process
-    that ends a VM and makes another may get the same again: counters that shrank began anew.
+    ``pid`` and ``start`` are the process as in :class:`Vm`. ``fd`` is the descriptor of the
+    vCPU's statistics (of the vCPU, if there are none), which tells apart the VMs of a process. A
+    process that closes a VM and creates another may get the same one again: counters that shrank
+    started again.
     """
 
     pid: int
     vcpu: int
-    start_time: int
+    start: int
     fd: int

@@ -1,17 +1,17 @@
-r"""libvirt's mark on a process: the cgroup it made for the VM.
+r"""The cgroup that libvirt creates for a VM, and the VM's name in it.
 
 ====================================================  =============================
 ``/machine.slice/machine-qemu\x2d7\x2dweb.scope/…``   systemd; qemu, domain 7, web
-``/machine.slice/machine-qemu\x2dweb.scope/…``        the same, libvirt before 1.3
+``/machine.slice/machine-qemu\x2dweb.scope/…``        systemd, libvirt before 1.3
 ``/machine/qemu-7-web.libvirt-qemu/…``                without systemd
-``/machine/web.libvirt-qemu/…``                       the same, libvirt before 1.3
+``/machine/web.libvirt-qemu/…``                       no systemd, before 1.3
 ====================================================  =============================
 
-The name in it is libvirt's *machine name*: letters, digits, ``.`` and ``-`` only, the others
-dropped, cut to 64 with what comes before it (virDomainDriverGenerateMachineName). So it is
-the VM's name where nothing better is known, and the command line's ``guest=`` wins.
+The name in it is libvirt's *machine name*: letters, digits, ``.`` and ``-`` only, without the
+other characters, and truncated to 64 together with what precedes it
+(virDomainDriverGenerateMachineName). So ``guest=`` on the command line takes precedence.
 
-VMs of ``qemu:///session`` have no such cgroup: they look like QEMU's own, by the same name.
+VMs of ``qemu:///session`` have no such cgroup: they are shown as QEMU's, under the same name.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _SCOPE = re.compile(r"^machine-(.+)\.scope$", re.DOTALL)
 _FOLDER = re.compile(r"^(.+)\.libvirt-(?:qemu|ch)$", re.DOTALL)
 _ESCAPED = re.compile(rb"\\x([0-9a-fA-F]{2})")
 
-# An embedded driver adds a hash of its folder.
+# An embedded driver (qemu:///embed) adds a hash of its folder.
 _MACHINE = re.compile(r"^(?:qemu|ch)(?:-embed-[0-9a-f]{8})?(?:-[0-9]+)?(?:-(.*))?$", re.DOTALL)
 
 
 def machine_name(cgroups: Iterable[str]) -> str | None:
-    """The VM's name by its cgroup; empty if libvirt could keep none of it.
+    """Return the VM's name in its cgroups; empty if all its characters were dropped.
 
     None without such a cgroup: libvirt did not start this process as a VM.
     """
@@ -57,6 +57,6 @@ def _of_folder(part: str) -> str | None:
 
 
 def _unescape(name: str) -> str:
-    r"""Undoes virSystemdEscapeName: ``-`` was ``/``, ``\xNN`` any other byte."""
+    r"""Undo virSystemdEscapeName: ``-`` was ``/``, ``\xNN`` any other byte."""
     raw = name.replace("-", "/").encode("utf-8", "surrogateescape")
     return text(_ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode()), raw))

@@ -1,4 +1,4 @@
-"""What VMMs are, what each calls its VM, and how it names its vCPU threads."""
+"""Identifies VMMs: the name that each gives its VM, and those of its vCPU threads."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _VCPU_THREADS = re.compile(
     re.VERBOSE | re.ASCII,
 )
 
-# Folders and sockets that many VMs have: they name none.
+# Folders and sockets of this name do not identify a VM.
 _COMMON = re.compile(
     r"(?:api|ch|clh|cloud-hypervisor|control|crosvm|fc|firecracker|root|run|socket|tmp|vm|[-_.])*"
 )
 
 
 def vcpu_number(comm: str) -> int | None:
-    """The vCPU that a thread of this name runs; None if the name does not say."""
+    """Return the vCPU number in a thread's name; None if it has none."""
     match = _VCPU_THREADS.fullmatch(comm)
     return int(match[match.lastindex or 0]) if match else None
 
 
 def option(words: Sequence[str], *names: str) -> str:
-    """The last value given for an option, as ``--name value`` or ``--name=value``."""
+    """Return the last value of an option, as ``--name value`` or ``--name=value``; else empty."""
     value = ""
     for word, following in pairwise([*words, ""]):
         name, equals, rest = word.partition("=")
@@ -47,7 +47,7 @@ def option(words: Sequence[str], *names: str) -> str:
 
 
 def qemu_name(words: Sequence[str]) -> str:
-    """The value of ``-name [guest=]NAME[,process=…]``, where ``,,`` is a comma (qemu(1))."""
+    """Return NAME of ``-name [guest=]NAME[,process=…]``, where ``,,`` is a comma (qemu(1))."""
     name = ""
     for word, following in pairwise(words):
         if word in ("-name", "--name"):
@@ -63,9 +63,9 @@ def _guest(value: str) -> str:
 
 
 def _by_socket(value: str) -> str:
-    """A VM by the socket that it is controlled with: ``/run/vms/web.sock`` is web.
+    """Return a VM's name by its control socket: ``/run/vms/web.sock`` is web.
 
-    A name that every VM's has (Kata's ``clh-api.sock``) gives way to the folder's.
+    If all VMs have sockets of that name (Kata's ``clh-api.sock``), the folder's name is used.
     """
     if value.startswith("fd="):
         return ""
@@ -79,7 +79,7 @@ def _firecracker_name(words: Sequence[str]) -> str:
 
 
 def _cloud_hypervisor_name(words: Sequence[str]) -> str:
-    # It has no option for a name: ch-remote tells VMs apart by their sockets.
+    # It has no option for a name; ch-remote takes the socket, too.
     return _by_socket(option(words, "--api-socket"))
 
 
@@ -93,15 +93,15 @@ def _kvmtool_name(words: Sequence[str]) -> str:
 
 @attrs.frozen
 class Vmm:
-    """A virtual machine monitor: how its program is called, where its command line names the VM."""
+    """A VMM: the names of its program, and how to get the VM's name from its command line."""
 
     kind: Kind
     program: re.Pattern[str]
     name: Callable[[Sequence[str]], str]
 
 
-# Packages call them kvm, qemu-kvm, .qemu-system-x86_64-wrapped, cloud-hypervisor-static, and
-# the jailer keeps whatever its copy of firecracker was called.
+# Packages name them kvm, qemu-kvm, .qemu-system-x86_64-wrapped or cloud-hypervisor-static; the
+# jailer keeps the name that its copy of firecracker has.
 _VMMS = (
     Vmm(Kind.QEMU, re.compile(r"kvm|\.?qemu-(kvm|system-.*)"), qemu_name),
     Vmm(Kind.FIRECRACKER, re.compile(r".*firecracker.*"), _firecracker_name),
@@ -112,7 +112,7 @@ _VMMS = (
 
 
 def find_vmm(proc: Proc, pid: int) -> Vmm | None:
-    """Which VMM a process runs: by its program, its first argument, or its name."""
+    """Return the VMM that a process runs, by its program, its first argument or its name."""
     first = proc.cmdline(pid)[:1]
     called = [proc.program(pid), *(word.rpartition("/")[2] for word in first), proc.comm(pid, pid)]
     found = (vmm for name in called for vmm in _VMMS if vmm.program.fullmatch(name))
@@ -120,11 +120,10 @@ def find_vmm(proc: Proc, pid: int) -> Vmm | None:
 
 
 def identify(proc: Proc, pid: int) -> tuple[Kind, str]:
-    """Kind and name of the VM that a process runs.
+    """Return the kind and the name of the VM that a process runs.
 
-    The command line's name is the one that the VM was given; libvirt's cgroup says that it is
-    libvirt's, and gives the name if the command line has none (:mod:`kstats.vms.libvirt`).
-    What nothing names is called by its command.
+    The name is that on the command line, else that of libvirt's cgroup
+    (:mod:`kstats.vms.libvirt`), else the VMM's default, else the command's.
     """
     vmm = find_vmm(proc, pid)
     machine = machine_name(proc.cgroups(pid))
@@ -134,5 +133,5 @@ def identify(proc: Proc, pid: int) -> tuple[Kind, str]:
 
 
 def _default(proc: Proc, pid: int, kind: Kind) -> str:
-    # kvmtool's own default, which `lkvm list` shows: its pid as it sees it itself.
+    # kvmtool's own default, as `lkvm list` prints it: with the pid in its own namespace.
     return f"guest-{proc.own_pid(pid) or pid}" if kind is Kind.KVMTOOL else ""

@@ -1,26 +1,30 @@
-"""What /proc tells of processes and threads.
+"""Facts about processes and threads, read from /proc.
 
-Processes end while they are being read, and other users' may be closed to us: whatever cannot
-be read is None or empty, never an error. Formats: proc(5).
+Processes end while they are being read, and other users' may be closed to us. Except for
+:meth:`Proc.descriptors`, what cannot be read is None or empty and never an error. Formats: proc(5).
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
 _SHORT, _LONG = 1 << 12, 1 << 18
-"""Bytes read at most: of a line or a few, and of a command line (its name is near the front)."""
+"""Bytes read at most: of short files, and of command lines (the name is near the front)."""
 
 _HOST_PIDS = "pid:[4026531836]"
-"""The initial pid namespace, always: PROC_PID_INIT_INO (include/linux/proc_ns.h)."""
+"""The initial PID namespace, always: PROC_PID_INIT_INO (include/linux/proc_ns.h)."""
+
+_START_TIME = 19
+"""Index of field 22 in what :meth:`Proc._stat` returns."""
 
 Stamp: TypeAlias = tuple[int, int, int]
-"""Inode, links and time of change of a folder.
+"""Inode, links and modification time of a directory.
 
-In procfs and debugfs, a folder made anew has another inode, and every folder in it is a link;
-nothing changes its time, which other file systems (of recordings) have instead.
+In procfs and debugfs a directory that is made anew has another inode, each of its subdirectories
+is a link, and the time never changes. On other file systems (test trees) the time does.
 """
 
 
@@ -31,73 +35,90 @@ class Proc:
         self._root = f"{root}/proc".replace("//", "/")
 
     def comm(self, pid: int, tid: int) -> str:
-        """The name of a thread: at most 15 bytes, any but NUL, chosen by the thread."""
+        """Return the name of a thread: at most 15 bytes, any but NUL, chosen by the thread."""
         raw = read(f"{self._root}/{pid}/task/{tid}/comm", _SHORT) or b""
         return text(raw.removesuffix(b"\n"))
 
     def cmdline(self, pid: int) -> list[str]:
-        """The words of the command line; none for a kernel thread or a zombie."""
+        """Return the words of the command line; none for a kernel thread or a zombie."""
         raw = read(f"{self._root}/{pid}/cmdline", _LONG) or b""
         return [text(word) for word in raw.removesuffix(b"\0").split(b"\0")] if raw else []
 
     def cgroups(self, pid: int) -> list[str]:
-        """Where the process is in each hierarchy of control groups; version 2 has one."""
+        """Return the cgroup of the process in each hierarchy; version 2 has a single one."""
         lines = (read(f"{self._root}/{pid}/cgroup", _LONG) or b"").splitlines()
         return [text(line.split(b":", 2)[2]) for line in lines if line.count(b":") >= 2]
 
     def program(self, pid: int) -> str:
-        """The file name of the program that runs, without its folder."""
+        """Return the file name of the running program, without its directory."""
         link = _link(f"{self._root}/{pid}/exe").removesuffix(" (deleted)")
         return link.rpartition("/")[2]
 
     def start(self, pid: int) -> int | None:
-        """When the process started, in clock ticks after boot: field 22 of its stat."""
-        # Of the thread, not of the process: that would add up all its threads first.
+        """Return when the process started, in clock ticks after boot; None if it has ended.
+
+        A pid and its start time identify a process for as long as the host runs.
+        """
+        # The thread's file, not the process's: reading that adds up all threads first.
         fields = self._stat(pid, pid)
-        return int(fields[19]) if len(fields) > 19 and fields[19].isdigit() else None
+        found = fields[_START_TIME] if len(fields) > _START_TIME else b""
+        return int(found) if found.isdigit() else None
 
     def state(self, pid: int, tid: int) -> str:
-        """What a thread does, in a letter: field 3 of its stat; empty once it has ended."""
+        """Return a thread's state as a letter (field 3 of its stat); empty once it has ended."""
         return text(b"".join(self._stat(pid, tid)[:1]))
 
     def owner(self, tid: int) -> int | None:
-        """The process that a thread belongs to."""
-        # /proc has every thread by its number, though it lists processes only.
+        """Return the process that a thread belongs to."""
+        # /proc/TID exists for every thread, although only processes are listed.
         return next(iter(self._numbers(tid, b"Tgid:")), None)
 
     def own_pid(self, pid: int) -> int | None:
-        """What the process takes for its pid: its number in its own pid namespace."""
+        """Return the pid of the process in its own PID namespace."""
         return next(reversed(self._numbers(pid, b"NSpid:")), None)
 
     def threads(self, pid: int) -> dict[str, int]:
-        """The process's threads: the inode of each by its number; empty once it has ended.
+        """Return the inode of each thread of a process, by thread ID; empty once it has ended.
 
-        Another thread of the same number has another inode. A thread may get a new inode
-        while it lives, if the kernel was short of memory: a difference is a reason to look.
+        Another thread of the same number has another inode. The kernel may also give a running
+        thread a new inode when it is short of memory: a difference is a reason to look again.
         """
         return _inodes(f"{self._root}/{pid}/task")
 
     def stamp(self, pid: int) -> Stamp | None:
-        """Differs if the process is another, or has more or fewer threads; None if it ended."""
+        """Return a stamp that differs for another process and another number of threads.
+
+        None once the process has ended.
+        """
         return stamp(f"{self._root}/{pid}/task")
 
     def has_thread(self, pid: int, tid: int) -> bool:
-        """Whether the process has this thread now."""
+        """Return whether the process has this thread now."""
         return os.access(f"{self._root}/{pid}/task/{tid}", os.F_OK)
 
     def processes(self) -> dict[str, int]:
-        """All processes, as :meth:`threads` has the threads of one."""
+        """Return the inode of each process, by pid; see :meth:`threads`."""
         return _inodes(self._root)
 
-    def holds_vm(self, pid: int) -> bool:
-        """Whether the process has a VM open; False where its descriptors are closed to us."""
+    def descriptors(self, pid: int) -> Iterator[tuple[int, str]]:
+        """Yield the file descriptors of a process and their targets.
+
+        Raises:
+            OSError: FileNotFoundError once the process has ended, PermissionError without the
+                right to look into it.
+        """
         folder = f"{self._root}/{pid}/fd"
-        return any(_link(f"{folder}/{name}") == "anon_inode:kvm-vm" for name in names(folder))
+        with os.scandir(folder) as entries:
+            fds = [entry.name for entry in entries]
+        for fd in fds:
+            target = _link(f"{folder}/{fd}")
+            if target:  # else it was closed in the meantime
+                yield int(fd), target
 
     def has_host_pids(self) -> bool | None:
-        """Whether pids here are those of the host; None if that cannot be known.
+        """Return whether pids here are those of the host; None if that cannot be known.
 
-        The kernel counts VM exits by the host's pids. In a container's /proc others have them.
+        The kernel counts VM exits by the host's pids; a container's /proc shows others.
         """
         # Process 1 lives in the namespace that this /proc shows, but looking takes privileges.
         link = _link(f"{self._root}/1/ns/pid")
@@ -106,9 +127,9 @@ class Proc:
         return True if _link(f"{self._root}/self/ns/pid") == _HOST_PIDS else None
 
     def _stat(self, pid: int, tid: int) -> list[bytes]:
-        """The fields of a thread's stat from the third on."""
+        """Return the fields of a thread's stat from field 3 on."""
         raw = read(f"{self._root}/{pid}/task/{tid}/stat", _SHORT) or b""
-        # Field 2 is the name in parentheses and may hold any byte; nothing after it can be ")".
+        # Field 2 is the name in parentheses and may hold any byte; no later field holds a ")".
         return raw.rpartition(b")")[2].split()
 
     def _numbers(self, pid: int, field: bytes) -> list[int]:
@@ -119,8 +140,8 @@ class Proc:
 
 
 def read(path: str, limit: int) -> bytes | None:
-    """The first ``limit`` bytes of a file of procfs or debugfs; None where it cannot be read."""
-    # Not pathlib: these few calls are most of what a sample costs.
+    """Read the first ``limit`` bytes of a file of procfs or debugfs; None if that fails."""
+    # Not pathlib: these few calls are most of the cost of a sample.
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -134,7 +155,7 @@ def read(path: str, limit: int) -> bytes | None:
 
 
 def stamp(path: str) -> Stamp | None:
-    """The stamp of a folder; None if it is not there."""
+    """Return the stamp of a directory; None if it does not exist."""
     try:
         status = os.stat(path)  # noqa: PTH116 - pathlib takes as long as the call itself
     except OSError:
@@ -143,7 +164,7 @@ def stamp(path: str) -> Stamp | None:
 
 
 def names(folder: str) -> list[str]:
-    """What is in a folder; nothing if it cannot be read."""
+    """Return the names in a directory; empty if it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return [entry.name for entry in entries]
@@ -152,13 +173,13 @@ def names(folder: str) -> list[str]:
 
 
 def text(raw: bytes) -> str:
-    """Bytes of another process as text; see :mod:`kstats.escape`."""
+    """Decode bytes of another process; see :mod:`kstats.escape` for printing them."""
     return raw.decode("utf-8", "surrogateescape")
 
 
 def _link(path: str) -> str:
     try:
-        return text(os.readlink(path.encode()))  # noqa: PTH115 - the bytes, in any locale
+        return text(os.readlink(path.encode()))  # noqa: PTH115 - bytes, in any locale
     except OSError:
         return ""
 

@@ -1,4 +1,4 @@
-"""A process that runs VMs: which thread runs which vCPU of which of them."""
+"""A process that holds VMs: which of its threads runs which vCPU of which VM."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from kstats.vms.identity import Thread, Vm
 from kstats.vms.naming import identify, vcpu_number
 from kstats.vms.proc import Proc, Stamp
 
-_Seats: TypeAlias = dict[int, tuple[int | None, int | None]]
-"""By thread, the descriptor of the VM and the number of the vCPU that it runs."""
+_VcpuByThread: TypeAlias = dict[int, tuple[int | None, int | None]]
+"""The descriptor of the VM and the number of the vCPU that a thread runs, by thread ID."""
 
 
 class Process:
-    """Knows the vCPU threads of one process; :meth:`refresh` reads what can have changed.
+    """The vCPU threads of one process, kept up to date by :meth:`refresh`.
 
-    ``threads`` has them by number. It is replaced and never changed, so whoever keeps one
-    keeps what was known then. ``certain`` says that this is a VM's process even if no thread
-    of it is known to run a vCPU.
+    ``threads`` are by thread ID. The mapping is replaced and never changed, so that a reference
+    to an older one keeps what was known then. ``certain`` is set if the process holds a VM even
+    if none of its threads is known to run a vCPU.
     """
 
     def __init__(self, proc: Proc, pid: int, *, certain: bool) -> None:
@@ -35,14 +35,14 @@ class Process:
         self._tasks: Mapping[str, int] = {}
         self._named: dict[int, int] = {}
         self._young: set[int] = set()
-        self._met: set[int] = set()
+        self._discovered: set[int] = set()
         self._vacant = False
 
     def refresh(self, folders: list[Folder]) -> bool:
-        """Looks at the threads, and at the ``folders`` of the VMs; False if the process is gone.
+        """Update the threads from /proc and the ``folders`` of the VMs; False if it has ended.
 
-        If nothing has changed, that is one stat. It does not notice a thread that comes when
-        another goes, until there are more or fewer of them, or that one counts.
+        If nothing changed this costs one stat. It misses a thread that starts when another ends,
+        until the number of threads changes or :meth:`discover` is called for it.
         """
         stamp = self._proc.stamp(self.pid)
         settled = not self._young and not self._vacant
@@ -52,22 +52,22 @@ class Process:
         if not tasks or self._is_another(tasks):
             return False
         self._stamp = stamp
-        self._look(tasks, folders)
+        self._update(tasks, folders)
         return True
 
-    def meet(self, tid: int) -> Thread:
-        """Adds a thread that ran a vCPU and is not among ``threads``."""
+    def discover(self, tid: int) -> Thread:
+        """Return a thread that ran a vCPU; add it to ``threads`` if it is not among them."""
         if tid in self.threads:
             return self.threads[tid]
-        self._met.add(tid)
-        self._stamp = None  # look again: the kernel may know its number
+        self._discovered.add(tid)
+        self._stamp = None  # look again: the kernel may know its vCPU
         vcpu = vcpu_number(self._proc.comm(self.pid, tid))
         thread = Thread(tid, self.pid, vcpu, self._only_vm())
         self.threads = {**self.threads, tid: thread}
         return thread
 
     def vms(self) -> dict[Vm, list[Thread]]:
-        """The VMs and their vCPU threads, by number."""
+        """Return the VMs by descriptor, and the threads of each by vCPU number, unknown last."""
         fds = sorted(folder.fd for folder in self._folders)
         found: dict[Vm, list[Thread]] = {self._vm(fd): [] for fd in fds}
         if self.certain and not found:
@@ -76,46 +76,47 @@ class Process:
             found.setdefault(thread.vm, []).append(thread)
         return found
 
-    def _look(self, tasks: Mapping[str, int], folders: list[Folder]) -> None:
+    def _update(self, tasks: Mapping[str, int], folders: list[Folder]) -> None:
         vacant = [folder.read_vacant(tasks) for folder in folders]
         self._vacant = any(vacant)
         self._folders = folders
         self.certain |= bool(folders)
-        seats = _seats(folders)
-        self._read_names(tasks, seats)
-        self._place(seats)
+        vcpus = _vcpus_by_thread(folders)
+        self._read_names(tasks, vcpus)
+        self._assign(vcpus)
 
     def _is_another(self, tasks: Mapping[str, int]) -> bool:
-        """Whether the process that was known has ended and its number was used again."""
+        """Return whether the process has ended and another one has its pid."""
         leader = str(self.pid)
         if not self._tasks or tasks.get(leader) == self._tasks.get(leader):
             return False
         return self._proc.start(self.pid) != self._start
 
-    def _read_names(self, tasks: Mapping[str, int], seats: _Seats) -> None:
-        """Reads the names of threads without a seat that are new, or were the last time.
+    def _read_names(self, tasks: Mapping[str, int], vcpus: _VcpuByThread) -> None:
+        """Read the names of threads that are new, or were at the last refresh.
 
-        Once is too soon: a thread begins with its maker's name, and gives itself its own.
+        Once is not enough: a thread starts with its creator's name and then sets its own.
+        Threads in ``vcpus`` need none.
         """
         changed = {int(name) for name, _ in tasks.items() - self._tasks.items()}
         self._tasks = tasks
         live = set(map(int, tasks))
-        self._met &= live - changed
+        self._discovered &= live - changed
         self._named = {tid: self._named[tid] for tid in self._named.keys() & live - changed}
-        for tid in (changed | self._young & live) - seats.keys():
+        for tid in (changed | self._young & live) - vcpus.keys():
             vcpu = vcpu_number(self._proc.comm(self.pid, tid))
             if vcpu is not None:
                 self._named[tid] = vcpu
-        self._young = changed - self._named.keys() - seats.keys()
+        self._young = changed - self._named.keys() - vcpus.keys()
 
-    def _place(self, seats: _Seats) -> None:
-        """Says which thread runs which vCPU: the kernel's word, else the thread's name."""
+    def _assign(self, vcpus: _VcpuByThread) -> None:
+        """Set ``threads``: by what the kernel reports, else by the threads' names."""
         threads = {}
         for tid in map(int, self._tasks):
-            if tid in seats:
-                fd, vcpu = seats[tid]
+            if tid in vcpus:
+                fd, vcpu = vcpus[tid]
                 threads[tid] = Thread(tid, self.pid, vcpu, self._vm(fd))
-            elif tid in self._named or tid in self._met:
+            elif tid in self._named or tid in self._discovered:
                 threads[tid] = Thread(tid, self.pid, self._named.get(tid), self._only_vm())
         self.threads = threads
 
@@ -128,13 +129,13 @@ class Process:
         return self._vms[fd]
 
 
-def _seats(folders: Sequence[Folder]) -> _Seats:
-    """VM and vCPU of each thread; neither of one that ran several: its exits are of them all."""
-    seats: _Seats = {}
+def _vcpus_by_thread(folders: Sequence[Folder]) -> _VcpuByThread:
+    # A thread that ran several vCPUs has no number: its exits cannot be told apart.
+    found: _VcpuByThread = {}
     for folder in folders:
         for vcpu, tid in folder.vcpus.items():
-            seats[tid] = (None, None) if tid in seats else (folder.fd, vcpu)
-    return seats
+            found[tid] = (None, None) if tid in found else (folder.fd, vcpu)
+    return found
 
 
 def _order(thread: Thread) -> tuple[bool, int, int]:

@@ -1,27 +1,24 @@
-"""The directory of a host's VMs, kept from sample to sample."""
+"""The VMs of a host, kept up to date from sample to sample."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import TypeAlias
 
 from kstats.errors import UnsupportedHostError
 from kstats.host import Host
-from kstats.vms.debugfs import Folder, KvmDebugfs
+from kstats.vms.debugfs import Folder
+from kstats.vms.finder import Finder
 from kstats.vms.identity import Kind, Thread, Vm
 from kstats.vms.proc import Proc
 from kstats.vms.process import Process
-from kstats.vms.search import Search
 
-_Known: TypeAlias = dict[int, Mapping[int, Thread]]
-
-_REMEMBERED = 2
-"""For how many refreshes the dead are known: their last counts may be read after the first."""
+_KEPT_REFRESHES = 2
+"""How long threads are known after their end: their last counts may be read that late."""
 
 
 class ForeignPidsError(UnsupportedHostError):
-    """The /proc here numbers processes otherwise than the kernel, which counts by its numbers."""
+    """/proc shows the pids of another PID namespace than the initial one, whose BPF counts."""
 
     hint = (
         "run it in the host's PID namespace: docker run --pid=host,"
@@ -29,18 +26,18 @@ class ForeignPidsError(UnsupportedHostError):
     )
 
     def __init__(self) -> None:
-        super().__init__("threads and VMs cannot be told apart in a PID namespace of one's own")
+        super().__init__("threads and VMs cannot be identified in a separate PID namespace")
 
 
 class VmRegistry:
-    """Who is who among the VMs of ``host``. Looks once when it is made, then when told to.
+    """The VMs of ``host`` and the threads of their vCPUs, as of the last :meth:`refresh`.
 
-    Take a snapshot of the counters, :meth:`refresh`, then ask for the threads that have
-    counts: so whoever is counted has been there to be looked at. A refresh costs two stats for
-    a VM, and reads files only of what is new; asking for a known thread reads nothing.
+    Read the counters, then refresh, then look up the threads that have counts: a thread that
+    counted existed before the refresh. A refresh costs two stats for each VM and reads files of
+    new ones only; looking up a known thread reads nothing.
 
-    Processes are told apart by pid and start time. What cannot be told: counts are kept by
-    number in the kernel, so if one is used again within a sample, they go by its new owner.
+    Processes are identified by pid and start time. The kernel's counts are by thread number: if a
+    number is used again within a sample, all its counts go to the new thread.
 
     Raises:
         ForeignPidsError: /proc shows another PID namespace than the initial one.
@@ -50,77 +47,71 @@ class VmRegistry:
         self._proc = Proc(host.root)
         if self._proc.has_host_pids() is False:
             raise ForeignPidsError
-        self._debugfs = KvmDebugfs(host.root, self._proc)
-        self._search = Search(self._proc)
+        self._finder = Finder(host)
         self._processes: dict[int, Process] = {}
-        self._before: deque[_Known] = deque(maxlen=_REMEMBERED)
+        self._before = deque[dict[int, Mapping[int, Thread]]](maxlen=_KEPT_REFRESHES)
         self.refresh()
 
     def refresh(self) -> None:
-        """Looks for VMs and vCPUs that came or went."""
-        self._before.appendleft({pid: known.threads for pid, known in self._processes.items()})
-        folders = self._debugfs.refresh()
+        """Look for VMs and vCPUs that came or went."""
+        self._before.appendleft({pid: process.threads for pid, process in self._processes.items()})
+        found = self._finder.find()
         for pid, process in list(self._processes.items()):
-            if not self._still_runs(process, folders):
+            closed = process.certain and pid not in found
+            if closed or not process.refresh(found.get(pid, [])):
                 del self._processes[pid]
-        found = self._search.refresh() if folders is None else folders.keys()
-        for pid in found - self._processes.keys():
-            self._adopt(pid, (folders or {}).get(pid, []), certain=True)
+        for pid in found.keys() - self._processes.keys():
+            self._track(pid, found[pid], certain=True)
 
     def thread(self, pid: int, tid: int) -> Thread:
-        """Who thread ``tid`` of process ``pid`` is: now, else of late. Never fails.
+        """Return thread ``tid`` of process ``pid`` as it is now, else as it last was.
 
-        A thread that was never seen alive has no vCPU number, and its VM no name.
+        A thread that was never seen has no vCPU number, and its VM has no name.
         """
         process = self._processes.get(pid)
         known = process.threads.get(tid) if process else None
-        known = known or self._closed(pid, tid) or self._meet(pid, tid)
-        return known or self._remember(pid, tid) or _stranger(pid, tid)
+        known = known or self._recall_ending(pid, tid) or self._discover(pid, tid)
+        return known or self._recall(pid, tid) or _unknown_thread(pid, tid)
 
     def has_ended(self, pid: int, tid: int) -> bool:
-        """Whether a thread that was asked for is not among those that run vCPUs now."""
+        """Return whether a thread, after it was looked up, is not among those of vCPUs now."""
         process = self._processes.get(pid)
         return process is None or tid not in process.threads
 
     def vms(self) -> dict[Vm, list[Thread]]:
-        """The VMs that there are, by pid, and the threads of their vCPUs, by number.
+        """Return the VMs by pid, and the threads of their vCPUs by number.
 
-        Idle ones too; but not a vCPU that has never run, and, where neither the kernel nor its
-        name tells that a thread runs one, not before it was asked for.
+        Idle ones are included, except vCPUs that have never run. A thread that neither the kernel
+        nor its name identifies as a vCPU's is missing until it is looked up.
         """
         listed: dict[Vm, list[Thread]] = {}
         for _, process in sorted(self._processes.items()):
             listed |= process.vms()
         return listed
 
-    def _still_runs(self, process: Process, folders: Mapping[int, list[Folder]] | None) -> bool:
-        here = (folders or {}).get(process.pid, [])
-        closed = folders is not None and process.certain and not here
-        return not closed and process.refresh(here)
-
-    def _adopt(self, pid: int, folders: list[Folder], *, certain: bool) -> Process | None:
+    def _track(self, pid: int, folders: list[Folder], *, certain: bool) -> Process | None:
         process = Process(self._proc, pid, certain=certain)
         if not process.refresh(folders):
             return None
         self._processes[pid] = process
         return process
 
-    def _closed(self, pid: int, tid: int) -> Thread | None:
-        """A thread of a process that closed its VM: one that is ending has lost its name first."""
-        then = None if pid in self._processes else self._remember(pid, tid)
+    def _recall_ending(self, pid: int, tid: int) -> Thread | None:
+        """Return a thread of a process that closed its VM: one that is ending has lost its name."""
+        then = None if pid in self._processes else self._recall(pid, tid)
         return then if then and then.vm.start == self._proc.start(pid) else None
 
-    def _meet(self, pid: int, tid: int) -> Thread | None:
-        """A thread that counts but was not seen to: the kernel lists no vCPUs, or it is new."""
+    def _discover(self, pid: int, tid: int) -> Thread | None:
+        """Return a thread that ran a vCPU unnoticed: the kernel lists none, or it is new."""
         if not self._proc.has_thread(pid, tid):
             return None
-        process = self._processes.get(pid) or self._adopt(pid, [], certain=False)
-        return process.meet(tid) if process else None
+        process = self._processes.get(pid) or self._track(pid, [], certain=False)
+        return process.discover(tid) if process else None
 
-    def _remember(self, pid: int, tid: int) -> Thread | None:
+    def _recall(self, pid: int, tid: int) -> Thread | None:
         then = (known[pid].get(tid) for known in self._before if pid in known)
         return next((thread for thread in then if thread), None)
 
 
-def _stranger(pid: int, tid: int) -> Thread:
+def _unknown_thread(pid: int, tid: int) -> Thread:
     return Thread(tid, pid, None, Vm(pid, None, Kind.OTHER, ""))

@@ -1,4 +1,4 @@
-"""Choosing VMs by name."""
+"""Selects VMs by name, pid or glob."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from kstats.escape import printable
 from kstats.vms.identity import Vm
 
 _SHOWN = 10
-_WHOLE = 1 << 20
-"""No name is longer: the kernel's limit for a word of a command line is 128 KiB."""
+_UNLIMITED = 1 << 20
+"""Longer than any name: the kernel limits an argument to 128 KiB."""
 
 
 class NoSuchVmError(KstatsError, LookupError):
-    """No VM that runs matches ``pattern``; ``known`` are those that do run."""
+    """No running VM matches ``pattern``; ``known`` are the running VMs."""
 
     def __init__(self, pattern: str, known: Iterable[Vm]) -> None:
         self.pattern = pattern
@@ -24,18 +24,19 @@ class NoSuchVmError(KstatsError, LookupError):
 
 
 def matches(vm: Vm, pattern: str) -> bool:
-    """Whether ``pattern`` means ``vm``: its name, its name as it is printed, its pid, or a glob.
+    """Return whether ``pattern`` is the name, the printed name or the pid of ``vm``, or a glob.
 
-    A name that has ``*``, ``?`` or ``[`` in it also means itself. Case matters, as it does to
-    virsh. A number means the VM of that name and the VM of that pid.
+    Case matters, as it does to virsh. A name matches itself even if it has ``*``, ``?`` or ``[``
+    in it, and a number matches both a name and a pid.
     """
-    # What is on the screen can be typed, though the name itself may be unspeakable.
-    means_it = pattern in (vm.name, str(vm.pid)) or pattern == printable(vm.name, _WHOLE)
-    return means_it or fnmatch.fnmatchcase(vm.name, pattern)
+    # The printed name, because users type what they see and a name may hold any byte.
+    return pattern in (vm.name, str(vm.pid), printable(vm.name, _UNLIMITED)) or fnmatch.fnmatchcase(
+        vm.name, pattern
+    )
 
 
 def select(vms: Iterable[Vm], pattern: str) -> tuple[Vm, ...]:
-    """Those of ``vms`` that ``pattern`` means; raises NoSuchVmError if it means none."""
+    """Return the ``vms`` that match ``pattern``; raises NoSuchVmError if none does."""
     known = tuple(vms)
     found = tuple(vm for vm in known if matches(vm, pattern))
     if not found:

@@ -181,7 +181,7 @@ def test_a_vcpu_that_is_not_there_comes_with_those_that_are(host: Host) -> None:
 def test_vcpu_1_is_not_vcpu_10(tmp_path: Path, words: str, tid: int) -> None:
     tree = Tree(tmp_path)
     threads = {str(110 + vcpu): f"CPU {vcpu}/KVM" for vcpu in range(11)}
-    descriptors = {"9": "anon_inode:kvm-vm"}
+    descriptors = {9: "anon_inode:kvm-vm"}
     tree.process(100, "qemu-kvm", "-name", "guest=web", fds=descriptors, threads=threads)
     assert wanted(tree.host, words) == Filter(frozenset({100}), frozenset({tid}))
 

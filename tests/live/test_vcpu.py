@@ -294,5 +294,5 @@ def test_a_vmm_that_opened_no_statistics_has_rows_of_dashes(host: Host) -> None:
     dashes = dict.fromkeys(COLUMNS)
     assert rows_of(first) == rows_of(second) == {(pid, 0): dashes, (pid, 1): dashes}
     (note,) = first["notes"]
-    assert note.startswith(f"process {pid}: opened no statistics")
+    assert note.startswith(f"process {pid}: KVM's counters cannot be read")
     assert second["notes"] == []

@@ -1,4 +1,4 @@
-"""libvirt's names in cgroups, against libvirt's way of writing them."""
+"""libvirt's names in cgroups, escaped as libvirt does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PLAIN = string.digits + string.ascii_letters + ":_."
 
 
 def scope(machine: str) -> str:
-    """The scope of a machine, escaped as virSystemdEscapeName does it."""
+    """Return the scope of a machine, escaped as virSystemdEscapeName does."""
     escaped = ""
     for position, byte in enumerate(machine.encode("utf-8", "surrogateescape")):
         char = chr(byte)
@@ -53,19 +53,19 @@ def test_the_name_in_a_cgroup(path: str, name: str | None) -> None:
     assert machine_name([path]) == name
 
 
-def test_any_hierarchy_will_do() -> None:
+def test_any_hierarchy_may_have_the_name() -> None:
     assert machine_name(["/", "/cpu", rf"/x/{scope('qemu-1-web')}/emulator"]) == "web"
     assert machine_name([]) is None
 
 
 @given(st.text(min_size=1) | st.text("a/-.\\", min_size=1), st.integers(1, 9999))
-def test_whatever_libvirt_escapes_is_had_back(name: str, number: int) -> None:
+def test_escaped_names_are_restored(name: str, number: int) -> None:
     assert machine_name([f"/machine.slice/{scope(f'qemu-{number}-{name}')}/libvirt"]) == name
 
 
 @given(
     st.lists(st.text() | st.sampled_from(["machine-", "qemu-", "/", "\\x2d", "\\xff", ".scope"]))
 )
-def test_no_cgroup_is_too_strange(parts: list[str]) -> None:
+def test_any_cgroup_is_parsed(parts: list[str]) -> None:
     name = machine_name(["".join(parts)])
     assert name is None or isinstance(name, str)

@@ -1,4 +1,4 @@
-"""Command lines, cgroups and thread names of every VMM, and of none."""
+"""Command lines, cgroups and thread names of every VMM, and of other programs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ WORDS = st.lists(
         ("", None),
     ],
 )
-def test_a_vcpu_thread_goes_by_its_whole_name(comm: str, number: int | None) -> None:
+def test_the_vcpu_number_in_a_thread_name(comm: str, number: int | None) -> None:
     assert vcpu_number(comm) == number
 
 
@@ -74,8 +74,8 @@ def test_the_name_on_qemus_command_line(words: list[str], name: str) -> None:
 
 
 @given(st.text(st.characters(exclude_characters="\0"), min_size=1))
-def test_qemu_is_understood_whatever_the_name(name: str) -> None:
-    """Written as QEMU's documentation says: a comma in a value is doubled."""
+def test_any_name_on_qemus_command_line_is_read(name: str) -> None:
+    """As QEMU's documentation has it, a comma in a value is doubled."""
     words = ["qemu", "-name", f"guest={name.replace(',', ',,')},debug-threads=on"]
     assert qemu_name(words) == name
 
@@ -121,7 +121,7 @@ def test_a_vm_by_its_command_line(tmp_path: Path, words: list[str], kind: Kind, 
     assert identify(Proc(tmp_path), 7) == (kind, name)
 
 
-def test_the_program_that_runs_counts_more_than_what_it_is_called(tmp_path: Path) -> None:
+def test_the_program_file_takes_precedence_over_the_command_line(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
     tree.process(7, "kvm", "--id", "x", exe="/opt/firecracker")
     tree.process(8, "kvm", "--name", "x", exe="/usr/bin/lkvm (deleted)")
@@ -129,13 +129,15 @@ def test_the_program_that_runs_counts_more_than_what_it_is_called(tmp_path: Path
     assert identify(Proc(tmp_path), 8) == (Kind.KVMTOOL, "x")
 
 
-def test_without_a_command_line_the_name_of_the_process_says_what_it_is(tmp_path: Path) -> None:
+def test_without_a_command_line_the_process_name_identifies_the_vmm(tmp_path: Path) -> None:
     Tree(tmp_path).process(7, threads={"7": "cloud-hyperviso"})
     assert identify(Proc(tmp_path), 7) == (Kind.CLOUD_HYPERVISOR, "cloud-hyperviso")
 
 
-def test_libvirts_name_is_the_command_lines_before_the_cgroups(tmp_path: Path) -> None:
-    """The cgroup's is cut and has lost every character that a host name cannot have."""
+def test_libvirts_name_on_the_command_line_takes_precedence_over_the_cgroups(
+    tmp_path: Path,
+) -> None:
+    """The cgroup's is truncated and lacks the characters that a host name cannot have."""
     tree = Tree(tmp_path)
     scope = r"0::/machine.slice/machine-qemu\x2d1\x2dwebshop.scope/libvirt"
     tree.process(7, "qemu-kvm", "-name", "guest=web_shop", cgroup=[scope])
@@ -148,6 +150,6 @@ def test_libvirts_name_is_the_command_lines_before_the_cgroups(tmp_path: Path) -
 
 
 @given(WORDS)
-def test_no_command_line_is_too_strange(words: list[str]) -> None:
+def test_any_command_line_is_parsed(words: list[str]) -> None:
     assert isinstance(qemu_name(words), str)
     assert isinstance(option(words, "--name", "-s"), str)

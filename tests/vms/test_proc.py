@@ -1,4 +1,4 @@
-"""/proc: this machine's, against what Python knows of itself; and such as no kernel writes."""
+"""This machine's /proc against what Python knows of itself; and /proc as no kernel writes it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ A_FEW = settings(max_examples=25, suppress_health_check=[HealthCheck.function_sc
 
 @contextmanager
 def thread_called(name: bytes) -> Iterator[int]:
-    """A thread of this process that gave itself a name; its number."""
+    """Run a thread of this process that names itself; yield its thread ID."""
     ready, done = threading.Event(), threading.Event()
     number = []
 
@@ -46,7 +46,7 @@ def thread_called(name: bytes) -> Iterator[int]:
     finally:
         done.set()
         thread.join(timeout=10)
-        # Python has done with it; the kernel takes a moment more.
+        # Python is done with it; the kernel needs a moment more.
         deadline = time.monotonic() + 10
         while PROC.has_thread(os.getpid(), number[0]) and time.monotonic() < deadline:
             time.sleep(0.001)
@@ -79,7 +79,7 @@ def test_a_thread_with_any_name(name: bytes) -> None:
     assert PROC.comm(me, tid) == ""
 
 
-def test_threads_keep_their_inodes_and_the_stamp_tells_of_new_ones() -> None:
+def test_threads_keep_their_inodes_and_the_stamp_changes_with_new_ones() -> None:
     me = os.getpid()
     before, stamp = PROC.threads(me), PROC.stamp(me)
     assert PROC.threads(me) == before
@@ -96,7 +96,13 @@ def test_this_process_as_others_see_it() -> None:
     assert PROC.program(me).startswith("python")
     assert len(PROC.cgroups(me)) >= 1
     assert str(me) in PROC.processes()
-    assert not PROC.holds_vm(me)
+
+
+def test_descriptors_are_those_of_open_files(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w") as file:
+        assert (file.fileno(), str(tmp_path / "file")) in PROC.descriptors(os.getpid())
+    with pytest.raises(FileNotFoundError):
+        list(PROC.descriptors(1 << 30))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +116,7 @@ def test_this_process_as_others_see_it() -> None:
         ({"self": 4026532201}, None),
     ],
 )
-def test_whose_pids_these_are(
+def test_whether_pids_are_the_hosts(
     tmp_path: Path,
     links: dict[str, int],
     are_the_hosts: bool | None,  # noqa: FBT001 - data
@@ -131,7 +137,7 @@ def test_the_start_is_found_whatever_the_name(tmp_path: Path, comm: bytes, start
 @given(st.lists(BYTES, min_size=5, max_size=5))
 @A_FEW
 def test_files_of_any_bytes_are_read_and_shown(tmp_path: Path, raw: list[bytes]) -> None:
-    """Nothing raises, and nothing of it reaches the screen as it is."""
+    """Nothing raises, and nothing is printed unescaped."""
     tree, proc = Tree(tmp_path), Proc(tmp_path)
     tree.write("proc/7/task/7/stat", raw[0])
     tree.write("proc/7/task/7/comm", raw[1])
@@ -150,7 +156,7 @@ def test_a_name_of_four_kibibytes_is_read_whole(tmp_path: Path) -> None:
     assert identify(Proc(tmp_path), 7)[1] == name
 
 
-def test_what_may_not_be_read_is_not_known() -> None:
+def test_what_may_not_be_read_is_unknown() -> None:
     with mock.patch("os.open", side_effect=PermissionError):
         assert PROC.comm(1, 1) == ""
         assert PROC.cmdline(1) == []

@@ -1,4 +1,4 @@
-"""Each recorded host: its VMs, their names, and who runs which vCPU."""
+"""The recorded hosts: VMs, their names, and the threads of their vCPUs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tests.vms import trees
 @pytest.mark.parametrize("name", trees.RECORDINGS)
 def test_the_vms_of_a_recorded_host(tmp_path: Path, name: str) -> None:
     tree, expected = trees.recorded(tmp_path, name)
-    directory = VmRegistry(tree.host)
-    assert directory.vms() == expected
+    registry = VmRegistry(tree.host)
+    assert registry.vms() == expected
     for threads in expected.values():
-        assert [directory.thread(thread.pid, thread.tid) for thread in threads] == threads
+        assert [registry.thread(thread.pid, thread.tid) for thread in threads] == threads
 
 
 @pytest.mark.parametrize("name", trees.RECORDINGS)
-def test_the_answer_is_the_same_at_the_next_samples(tmp_path: Path, name: str) -> None:
+def test_a_refresh_of_an_unchanged_host_changes_nothing(tmp_path: Path, name: str) -> None:
     tree, expected = trees.recorded(tmp_path, name)
-    directory = VmRegistry(tree.host)
+    registry = VmRegistry(tree.host)
     for _ in range(3):
-        directory.refresh()
-        assert directory.vms() == expected
+        registry.refresh()
+        assert registry.vms() == expected
 
 
 def test_all_recorded_vms_are_found_on_one_host(tmp_path: Path) -> None:

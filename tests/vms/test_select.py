@@ -1,4 +1,4 @@
-"""Choosing VMs: by name, by pid, by glob; and the error that says which there are."""
+"""Selecting VMs by name, pid or glob; and the error that lists those that run."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ def vm(name: str, pid: int = 7) -> Vm:
         ("web", "", False),
     ],
 )
-def test_what_a_pattern_means(name: str, pattern: str, does: bool) -> None:  # noqa: FBT001 - data
+def test_which_names_match_a_pattern(name: str, pattern: str, does: bool) -> None:  # noqa: FBT001 - data
     assert matches(vm(name), pattern) is does
 
 
 @given(st.text())
-def test_every_vm_can_be_meant_by_its_name_and_by_what_is_printed(name: str) -> None:
+def test_a_vm_matches_its_name_and_its_printed_name(name: str) -> None:
     assert matches(vm(name), name)
     assert matches(vm(name), printable(name, 1 << 20))
 
 
-def test_those_that_match_in_their_order() -> None:
+def test_matches_keep_their_order() -> None:
     vms = [vm("web-1", 1), vm("db", 2), vm("web-2", 3)]
     assert select(vms, "web-*") == (vms[0], vms[2])
     assert select(vms, "2") == (vms[1],)
 
 
-def test_none_is_an_error_that_names_those_there_are() -> None:
+def test_no_match_is_an_error_that_lists_the_running_vms() -> None:
     with pytest.raises(NoSuchVmError) as caught:
         select([vm("web", 1), vm("\x1b[2J", 2), vm("", 3)], "bd")
     error = caught.value
@@ -64,14 +64,14 @@ def test_none_is_an_error_that_names_those_there_are() -> None:
     assert error.hint == r"known: web (1), \x1b[2J (2), ? (3)"
 
 
-def test_the_error_is_one_short_line_however_many_there_are() -> None:
+def test_the_error_is_one_short_line_with_many_vms() -> None:
     with pytest.raises(NoSuchVmError, match=r"no VM matches 'a\\nb'") as caught:
         select([vm("x" * 4096, pid) for pid in range(1000)], "a\nb")
     assert caught.value.hint.endswith("(9), and 990 more")
     assert len(caught.value.hint) < 500
 
 
-def test_without_any_vm_the_error_says_so() -> None:
+def test_the_error_on_a_host_without_vms() -> None:
     with pytest.raises(NoSuchVmError) as caught:
         select([], "web")
     assert caught.value.hint == "no VM runs on this host"

@@ -1,6 +1,6 @@
 """Trees of /proc and debugfs: built by hand, or from the recordings in tests/data/proc.
 
-Of the recordings, qemu.toml is of a VM that ran; the others are written after the documents and
+The recording qemu.toml is of a VM that ran; the others were written from the documentation and
 the sources of the VMMs.
 """
 
@@ -22,9 +22,24 @@ RECORDINGS = sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 START = 1234
 
+VM, EVENT = "anon_inode:kvm-vm", "anon_inode:[eventfd]"
+
+
+def vcpu(number: int) -> str:
+    """Return the target of a vCPU's descriptor."""
+    return f"anon_inode:kvm-vcpu:{number}"
+
+
+def stats(number: int) -> str:
+    """Return the target of the descriptor of a vCPU's statistics."""
+    return f"anon_inode:kvm-vcpu-stats:{number}"
+
+
+QEMU_FDS = {3: "/dev/kvm", 9: VM, 10: vcpu(0), 11: stats(0), 12: vcpu(1), 13: stats(1), 14: EVENT}
+
 
 def stat(pid: int, comm: str = "vmm", start: int = START) -> str:
-    """A line as in /proc/PID/stat."""
+    """Return a line as in /proc/PID/stat."""
     return f"{pid} ({comm}) S 1 {pid} {pid} 0 -1 4194560 {'0 ' * 8}20 0 1 0 {start} 1 2 3\n"
 
 
@@ -36,18 +51,18 @@ class Tree:
 
     @property
     def host(self) -> Host:
-        """What is to be tested."""
+        """The host to test with."""
         return Host(self.root, "x86_64")
 
     def write(self, path: str, data: str | bytes) -> Path:
-        """Makes a file."""
+        """Write a file."""
         file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data.encode() if isinstance(data, str) else data)
         return file
 
     def link(self, path: str, to: str) -> None:
-        """Makes a symbolic link, as /proc/PID/exe and /proc/PID/fd/N are."""
+        """Create a symbolic link, as /proc/PID/exe and /proc/PID/fd/N are."""
         link = self.root / path
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(to)
@@ -61,10 +76,10 @@ class Tree:
         line: str = "",
         start: int = START,
         ns_pid: Iterable[int] = (),
-        fds: Mapping[str, str] | None = None,
+        fds: Mapping[int, str] | None = None,
         threads: Mapping[str, str | bytes] | None = None,
     ) -> None:
-        """Makes a process; its first thread is called ``vmm`` unless ``threads`` has it."""
+        """Create a process; its first thread is called ``vmm`` unless ``threads`` names it."""
         raw = [word.encode() if isinstance(word, str) else word for word in words]
         self.write(f"proc/{pid}/cmdline", b"".join(word + b"\0" for word in raw))
         self.write(f"proc/{pid}/cgroup", "".join(f"{group}\n" for group in cgroup))
@@ -73,38 +88,39 @@ class Tree:
         self.write(f"proc/{pid}/task/{pid}/stat", line or stat(pid, start=start))
         if exe:
             self.link(f"proc/{pid}/exe", exe)
+        (self.root / f"proc/{pid}/fd").mkdir(parents=True)
         for fd, to in (fds or {}).items():
             self.link(f"proc/{pid}/fd/{fd}", to)
         for tid, comm in ({str(pid): "vmm"} | dict(threads or {})).items():
             self.thread(pid, int(tid), comm)
 
     def thread(self, pid: int, tid: int, comm: str | bytes) -> None:
-        """Makes a thread. Unlike the kernel, this also lists /proc/TID."""
+        """Create a thread. Unlike the kernel's, this /proc also lists /proc/TID."""
         raw = comm.encode() if isinstance(comm, str) else comm
         self.write(f"proc/{pid}/task/{tid}/comm", raw + b"\n")
         if tid != pid:
             self.write(f"proc/{tid}/status", f"Name:\tthread\nTgid:\t{pid}\n")
 
     def vm(self, maker: int, fd: int, vcpus: Mapping[int, int] | None = None) -> None:
-        """Makes the VM's folder in debugfs; without ``vcpus`` as kernels before 6.0 do."""
+        """Create the VM's folder in debugfs; without ``vcpus`` as on kernels before 6.0."""
         folder = f"sys/kernel/debug/kvm/{maker}-{fd}"
         self.write(f"{folder}/exits", "0\n")
         for vcpu, tid in (vcpus or {}).items():
             self.write(f"{folder}/vcpu{vcpu}/pid", f"{tid}\n")
 
     def remove(self, path: str) -> None:
-        """Removes a folder. What is made later must not get its inode, so it is kept aside."""
+        """Move a folder out of the way. Deleting it would let a later one get its inode."""
         aside = self.root / "removed"
         aside.mkdir(exist_ok=True)
         (self.root / path).rename(aside / str(len(list(aside.iterdir()))))
 
     def end_thread(self, pid: int, tid: int) -> None:
-        """Ends a thread; debugfs goes on telling its number."""
+        """End a thread; debugfs keeps reporting its number."""
         self.remove(f"proc/{pid}/task/{tid}")
         self.remove(f"proc/{tid}")
 
     def end(self, pid: int) -> None:
-        """Ends a process with all its threads and VMs."""
+        """End a process with all its threads and VMs."""
         for task in (self.root / f"proc/{pid}/task").iterdir():
             if task.name != str(pid):
                 self.remove(f"proc/{task.name}")
@@ -114,7 +130,7 @@ class Tree:
 
 
 def recorded(root: Path, name: str) -> tuple[Tree, dict[Vm, list[Thread]]]:
-    """A recorded host, and the VMs that are expected on it."""
+    """Build a recorded host; return it and the VMs that it has."""
     data = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     tree = Tree(root)
     for process in data["process"]:
@@ -125,7 +141,7 @@ def recorded(root: Path, name: str) -> tuple[Tree, dict[Vm, list[Thread]]]:
             cgroup=process.get("cgroup", ["0::/"]),
             line=process.get("stat", ""),
             ns_pid=process.get("NSpid", ()),
-            fds=process.get("fds"),
+            fds={int(fd): to for fd, to in process.get("fds", {}).items()},
             threads=process["threads"],
         )
     for folder, vm in data.get("debugfs", {}).items():

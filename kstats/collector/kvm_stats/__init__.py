@@ -1,1 +1,1 @@
-"""Reads KVM's own counters of each vCPU through the VMM's statistics descriptors."""
+"""KVM's own counters of each vCPU, read through the VMM's statistics descriptors."""

@@ -1,8 +1,8 @@
-"""Another process's descriptors, by pidfd_open(2) and pidfd_getfd(2).
+"""Copies of another process's descriptors, by pidfd_open(2) and pidfd_getfd(2).
 
-A pidfd stands for one process, even after its number has been given to another. A copy of a
-descriptor is the same open file; making it needs the right to trace the process (CAP_SYS_PTRACE
-for other users' processes). Errors of the kernel come as OSError with its errno.
+A pidfd refers to one process, even after its pid is used again. A copy of a descriptor is the
+same open file; making one needs the right to trace the process (CAP_SYS_PTRACE for processes of
+other users). Errors of the kernel are raised as OSError with its errno.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Pidfd:
-    """One process. Whoever made it closes it."""
+    """A reference to one process, for the creator to close."""
 
     def __init__(self, pid: int) -> None:
-        """Raises ProcessLookupError if there is no such process."""
+        """Open process ``pid``; raises ProcessLookupError if there is none."""
         self._fd = os.pidfd_open(pid)
 
     def copy(self, fd: int) -> int:
-        """A copy of the process's descriptor ``fd``, for the caller to close.
+        """Return a copy of the process's descriptor ``fd``, for the caller to close.
 
-        Raises ProcessLookupError once the process is gone, PermissionError without the right to
-        trace it, and OSError (EBADF) if it has no such descriptor.
+        Raises:
+            OSError: ProcessLookupError once the process has ended, PermissionError without the
+                right to trace it, EBADF if it has no such descriptor.
         """
         copy = int(_libc.syscall(_GETFD, self._fd, fd, 0))
         if copy < 0:
@@ -35,12 +36,12 @@ class Pidfd:
         return copy
 
     def close(self) -> None:
-        """Closes it; doing it twice is fine."""
+        """Close the reference; may be called twice."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
 
 
 def target(fd: int) -> str:
-    """What one of our own descriptors is, as the kernel names it (``anon_inode:kvm-vm``)."""
+    """Return the kernel's name for one of our descriptors, such as ``anon_inode:kvm-vm``."""
     return os.readlink(f"/proc/self/fd/{fd}")  # noqa: PTH115 - a Path takes longer than the call

@@ -1,4 +1,4 @@
-"""Statistics files as KVM would give them, and as it never would."""
+"""Statistics files as KVM provides them, and invalid ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HISTOGRAM = 32
 
 @attrs.frozen
 class Made:
-    """One statistic to put into a file; ``values`` are its data."""
+    """A statistic to put into a file; ``values`` are its data."""
 
     name: str
     values: Sequence[int] = (0,)
@@ -25,14 +25,14 @@ class Made:
     bucket_size: int = 0
 
     def descriptor(self, offset: int) -> bytes:
-        """Its struct kvm_stats_desc."""
+        """Return its struct kvm_stats_desc."""
         flags = self.kind | self.unit << 4 | self.base << 8
         fields = (flags, self.exponent, len(self.values), offset, self.bucket_size)
         return struct.pack(f"=IhHII{NAME_SIZE}s", *fields, self.name.encode())
 
 
 def blob(*stats: Made, **header: int) -> bytes:
-    """A file with these statistics, one after the other; ``header`` changes fields of its header.
+    """Return a file with these statistics; ``header`` overrides fields of its header.
 
     The fields are name_size, num_desc, id_offset, desc_offset and data_offset.
     """
@@ -63,7 +63,7 @@ X64 = (
     Made("io_exits", [97]),
     Made("guest_mode", [1], kind=INSTANT, unit=4),
 )
-"""Some of what x86's KVM of Linux 6.1 describes."""
+"""Some of the statistics of Linux 6.1 on x86."""
 
 X64_COUNTERS = {
     "halt_wakeup": 3,

@@ -1,4 +1,4 @@
-"""Reading the kernel's counters: on recorded trees, with this process's files as the VMMs'."""
+"""Reading KVM's counters: on made-up trees, with files of this process as the VMMs'."""
 
 from __future__ import annotations
 
@@ -14,18 +14,15 @@ from kstats.collector.kvm_stats import pidfd, reader
 from kstats.collector.kvm_stats.reader import Kernel, VcpuStats
 from kstats.errors import KstatsError, PrivilegeError, UnsupportedHostError
 from kstats.host import Host
-from kstats.vms import kvm_fds
+from kstats.vms.finder import SEARCH_SECONDS
 from kstats.vms.identity import Vcpu
 from tests.collector.kvm_stats.blobs import X64, X64_COUNTERS, Made, blob
-from tests.vms import test_kvm_fds
-from tests.vms.test_kvm_fds import EVENT, VM, stats, vcpu, vm
-
-START = 22
+from tests.vms.trees import EVENT, START, VM, Tree, stats, vcpu
 
 
 @attrs.define
 class Vmm:
-    """A VMM whose descriptors are files of this process; ``error`` is what copying ends in."""
+    """A VMM with files of this process as descriptors; ``error`` makes copying fail."""
 
     links: dict[int, str]
     files: dict[int, int]
@@ -34,20 +31,20 @@ class Vmm:
     copied: list[str] = attrs.field(factory=list)
 
     def copy(self, fd: int) -> int:
-        """What pidfd_getfd gives."""
+        """Return what pidfd_getfd would."""
         if self.error or fd not in self.files:
             raise OSError(self.error or errno.EBADF, "refused")
         self.copied.append(self.links[fd])
         return os.dup(self.files[fd])
 
     def close(self) -> None:
-        """What the reader does when it lets go of it."""
+        """Note that the reader released the process."""
         self.closed = True
 
 
 @attrs.define
 class World:
-    """A host with VMMs, and what is opened while they are read."""
+    """A host with VMMs, and the processes that a reader opened."""
 
     host: Host
     vmms: dict[int, Vmm] = attrs.field(factory=dict)
@@ -56,40 +53,39 @@ class World:
     files: list[int] = attrs.field(factory=list)
 
     def start(self, pid: int, links: Mapping[int, str], *stats: Made) -> Vmm:
-        """Starts a VMM that has a VM; ``stats`` are what each vCPU of it counts."""
-        test_kvm_fds.process(self.host, pid, links)
-        vm(self.host, f"{pid}-9", 2)
+        """Start a VMM that has a VM; ``stats`` are the counters of each vCPU."""
+        tree = Tree(self.host.root)
+        tree.process(pid, fds=links)
+        tree.vm(pid, 9, {0: 0, 1: 0})
         vmm = Vmm(dict(links), {fd: self.file(blob(*(stats or X64))) for fd in links})
         self.vmms[pid] = vmm
         return vmm
 
     def file(self, data: bytes) -> int:
-        """A file of this process, closed when the test is over."""
+        """Open a file with this content, closed when the test is over."""
         fd = os.memfd_create("stats")
         os.write(fd, data)
         self.files.append(fd)
         return fd
 
     def end(self, pid: int) -> None:
-        """Ends a VMM: /proc and debugfs forget it."""
+        """End a VMM: it leaves /proc and debugfs."""
         self.vmms.pop(pid).error = errno.ESRCH
-        for folder in (f"proc/{pid}", f"sys/kernel/debug/kvm/{pid}-9"):
-            path = self.host.root / folder
-            path.rename(path.with_name(f"gone-{pid}"))
+        Tree(self.host.root).end(pid)
 
     def reader(self) -> VcpuStats:
-        """A reader of this host."""
+        """Return a reader of this host."""
         return VcpuStats(self.host, Kernel(self.open_process, self.target))
 
     def open_process(self, pid: int) -> Vmm:
-        """What pidfd_open gives."""
+        """Return what pidfd_open would."""
         if self.refusing or pid not in self.vmms:
             raise OSError(self.refusing or errno.ESRCH, "no")
         self.opened.append(pid)
         return self.vmms[pid]
 
     def target(self, fd: int) -> str:
-        """Which link the file behind ``fd`` has at its VMM."""
+        """Return the target that the file behind ``fd`` has in its VMM."""
         inode = os.fstat(fd).st_ino
         for vmm in self.vmms.values():
             for number, file in vmm.files.items():
@@ -130,7 +126,7 @@ def test_counters_of_every_vcpu(world: World) -> None:
     assert found.notes == ()
 
 
-def test_the_later_reading_has_later_counters(world: World) -> None:
+def test_a_later_reading_has_later_counters(world: World) -> None:
     vmm = world.start(100, QEMU, Made("exits", [5]))
     with world.reader() as reader:
         before = reader.read()
@@ -161,7 +157,7 @@ def test_the_vm_is_kept_while_it_is_read(world: World) -> None:
     assert set(others) == {stats(0), stats(1)}
 
 
-def test_vms_whose_own_descriptor_is_closed_are_kept_by_their_vcpus(world: World) -> None:
+def test_a_vm_with_its_descriptor_closed_is_kept_by_those_of_its_vcpus(world: World) -> None:
     links = {10: vcpu(0), 11: stats(0)}
     vmm = world.start(100, links)
     del vmm.files[10]
@@ -193,7 +189,7 @@ def test_a_vmm_that_dies_while_it_is_read_is_dropped(world: World) -> None:
 
 
 def test_a_descriptor_that_became_another_file_is_not_read(world: World) -> None:
-    """Its reading could block, or take away what is another's."""
+    """Reading it could block, or take data from another reader."""
     vmm = world.start(100, QEMU)
     with world.reader() as reader:
         reader.read()
@@ -213,20 +209,21 @@ def test_a_vmm_without_statistics_is_noted(world: World) -> None:
         found = reader.read()
     assert {key.pid for key in found.vcpus} == {100}
     (note,) = found.notes
-    assert note.startswith("processes 200, 201, 202, 203, 204 and 3 more: opened no statistics")
+    assert note.startswith("processes 200, 201, 202, 203, 204 and 3 more: KVM's counters cannot be")
+    assert "the VMM opened no statistics" in note
     assert {key for key in found.silent if key.pid == 200} == keys(200, (0, 10), (1, 11))
     assert {key.pid for key in found.silent} == set(range(200, 208))
 
 
 def test_statistics_that_come_late_are_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A VMM makes its vCPUs first and opens their statistics later."""
+    """A VMM creates its vCPUs first and opens their statistics later."""
     vmm = world.start(100, {9: VM, 10: vcpu(0)})
     with world.reader() as reader:
         assert reader.read().vcpus == {}
         (world.host.root / "proc/100/fd/11").symlink_to(stats(0))
         vmm.links[11], vmm.files[11] = stats(0), world.file(blob(*X64))
         assert reader.read().vcpus == {}
-        monkeypatch.setattr("time.monotonic", lambda: kvm_fds.WALK_SECONDS + 1e9)
+        monkeypatch.setattr("time.monotonic", lambda: SEARCH_SECONDS + 1e9)
         found = reader.read()
     assert found.vcpus.keys() == keys(100, (0, 11))
     assert found.notes == ()
@@ -238,10 +235,10 @@ def test_one_vmm_that_refuses_is_noted(world: World) -> None:
     with world.reader() as reader:
         found = reader.read()
     assert {key.pid for key in found.vcpus} == {100}
-    assert found.notes == ("process 200: counters cannot be read: refused",)
+    assert found.notes == ("process 200: KVM's counters cannot be read: refused",)
 
 
-def test_statistics_of_an_unknown_form_are_noted(world: World) -> None:
+def test_statistics_in_an_unknown_format_are_noted(world: World) -> None:
     world.start(100, QEMU)
     vmm = world.start(200, QEMU)
     os.ftruncate(vmm.files[11], 10)
@@ -249,7 +246,8 @@ def test_statistics_of_an_unknown_form_are_noted(world: World) -> None:
         found = reader.read()
     assert {key.pid for key in found.vcpus} == {100}
     (note,) = found.notes
-    assert note.startswith("process 200: counters cannot be read: 24 bytes at 0")
+    assert note.endswith("truncated: no 24 bytes at 0")
+    assert note.startswith("process 200: KVM's counters cannot be read")
 
 
 @pytest.mark.parametrize(
@@ -260,7 +258,7 @@ def test_statistics_of_an_unknown_form_are_noted(world: World) -> None:
         (errno.ENOSYS, UnsupportedHostError),
     ],
 )
-def test_what_every_vmm_refuses_is_the_hosts_matter(
+def test_a_refusal_by_every_vmm_is_an_error(
     world: World, number: int, kind: type[KstatsError]
 ) -> None:
     world.start(100, QEMU)
@@ -279,7 +277,7 @@ def test_a_host_without_vms_has_no_counters(world: World) -> None:
 def test_a_kernel_without_statistics(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     (world.host.root / "dev").mkdir()
     (world.host.root / "dev/kvm").write_text("")
-    assert reader.offered(world.host) is None  # no device: it answers nothing
+    assert reader.offered(world.host) is None  # not a device: ioctl fails
     monkeypatch.setattr("fcntl.ioctl", lambda *_: 0)
     assert reader.offered(world.host) is False
     with pytest.raises(UnsupportedHostError, match="KVM_CAP_BINARY_STATS_FD"):
@@ -289,7 +287,7 @@ def test_a_kernel_without_statistics(world: World, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_real_copy() -> None:
-    """By the system calls that VMMs are read with, of this process's own file."""
+    """The system calls that read VMMs, on a file of this process."""
     fd = os.memfd_create("stats")
     os.write(fd, b"counters")
     process = pidfd.Pidfd(os.getpid())

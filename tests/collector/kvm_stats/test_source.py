@@ -1,4 +1,4 @@
-"""By how much KVM's counters grew, whatever VMs do between two readings."""
+"""Samples of KVM's counters, whatever VMs do between two readings."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from kstats.model import Sample
 from kstats.vms.identity import Vcpu
 from tests import trees
 from tests.collector.kvm_stats.blobs import Made, blob
-from tests.collector.kvm_stats.test_reader import QEMU, SILENT, START, Vmm, World, world
-from tests.vms.test_kvm_fds import VM, stats, vcpu
+from tests.collector.kvm_stats.test_reader import QEMU, SILENT, Vmm, World, world
+from tests.vms.trees import START, VM, stats, vcpu
 
 __all__ = ["world"]
 
@@ -30,14 +30,14 @@ def counters(world: World) -> Iterator[KernelCounters]:
 
 
 def reading(world: World, *pids: int) -> KernelCounters:
-    """Counters of this world, which is an Intel host of two CPUs."""
+    """Read the counters of this world, as an Intel host of two CPUs."""
     trees.recorded(world.host.root, trees.cpus("0-1") | trees.modules(["kvm_intel"]))
     x64 = arches.find("x64")
     return KernelCounters(Target(world.host, x64, x64.sources[0], ()), pids, world.reader())
 
 
 def count(vmm: Vmm, fd: int, **counted: int) -> None:
-    """Sets the counters behind a descriptor of a VMM."""
+    """Set the counters behind a descriptor of a VMM."""
     data = blob(*(Made(name, [n]) for name, n in counted.items()))
     os.pwrite(vmm.files[fd], data, 0)
 
@@ -47,7 +47,7 @@ def grown(sample: Sample) -> dict[Vcpu, dict[str, int]]:
     return {vcpu: dict(counters) for vcpu, counters in sample.counters.items()}
 
 
-def test_what_was_there_before_is_not_counted(world: World) -> None:
+def test_counts_from_before_are_left_out(world: World) -> None:
     vmm = world.start(100, QEMU, Made("exits", [5000]))
     with reading(world) as counters:
         assert grown(counters.sample()) == {ONE: {"exits": 0}, TWO: {"exits": 0}}
@@ -65,7 +65,7 @@ def test_a_new_vm_is_counted_from_its_beginning(world: World, counters: KernelCo
     assert grown(counters.sample()) == {ONE: {"exits": 7}, TWO: {"exits": 7}}
 
 
-def test_a_vm_that_ends_leaves_and_takes_its_last_counts_along(
+def test_the_last_counts_of_a_vm_that_ended_are_unknown(
     world: World, counters: KernelCounters
 ) -> None:
     world.start(100, QEMU)
@@ -73,21 +73,19 @@ def test_a_vm_that_ends_leaves_and_takes_its_last_counts_along(
     world.end(100)
     gone = counters.sample()
     assert grown(gone) == {}
-    assert gone.notes == (
-        "process 100 ended: what its vCPUs did since the last report is not known",
-    )
+    assert gone.notes == ("process 100 ended: its counts since the last report are unknown",)
     assert counters.sample().notes == ()
 
 
-def test_a_descriptor_of_another_vm_begins_anew(world: World, counters: KernelCounters) -> None:
-    """The VMM made another VM, and the kernel gave the same number."""
+def test_a_descriptor_of_another_vm_starts_at_zero(world: World, counters: KernelCounters) -> None:
+    """The VMM created another VM, which got the same number."""
     vmm = world.start(100, {9: VM, 10: vcpu(0), 11: stats(0)}, Made("exits", [500]))
     counters.sample()
     count(vmm, 11, exits=20)
     assert grown(counters.sample()) == {ONE: {"exits": 20}}
 
 
-def test_a_vmm_that_keeps_its_counters_is_told_once(world: World, counters: KernelCounters) -> None:
+def test_a_vmm_without_statistics_is_noted_once(world: World, counters: KernelCounters) -> None:
     world.start(100, SILENT)
     first, second = counters.sample(), counters.sample()
     assert (
@@ -98,11 +96,13 @@ def test_a_vmm_that_keeps_its_counters_is_told_once(world: World, counters: Kern
             Vcpu(100, 1, START, 11): {},
         }
     )
-    assert [note.partition(",")[0] for note in first.notes] == ["process 100: opened no statistics"]
+    assert [note.partition(" (")[0] for note in first.notes] == [
+        "process 100: KVM's counters cannot be read: the VMM opened no statistics"
+    ]
     assert second.notes == ()
 
 
-def test_counters_that_are_opened_late_are_not_counted_from_before(
+def test_counters_opened_late_are_counted_from_there(
     world: World, counters: KernelCounters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vmm = world.start(100, {9: VM, 10: vcpu(0)})
@@ -115,9 +115,11 @@ def test_counters_that_are_opened_late_are_not_counted_from_before(
     assert grown(counters.sample()) == {ONE: {"exits": 9}}
 
 
-def test_who_may_look_at_no_process_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_right_to_look_into_processes_there_is_an_error(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (world.host.root / "proc/100").mkdir()
-    monkeypatch.setattr("kstats.vms.kvm_fds._links", refused)
+    monkeypatch.setattr("kstats.vms.proc.Proc.descriptors", refused)
     with pytest.raises(PrivilegeError) as caught:
         reading(world)
     assert caught.value.hint.startswith("run as root")
@@ -137,7 +139,7 @@ def test_only_the_wanted_processes_are_shown(world: World) -> None:
         assert counters.sample().notes == ()
 
 
-def test_it_says_what_it_reads(world: World) -> None:
+def test_the_description(world: World) -> None:
     world.start(100, QEMU)
     with reading(world) as counters:
         assert list(counters.description()) == [
