@@ -1,4 +1,4 @@
-"""What hatchling does beside packing files: the wheel gets man pages that are made for it."""
+"""Build hook of hatchling: generates the man pages that the wheel installs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ ROOT = Path(__file__).parent
 
 
 class ManPages(BuildHookInterface[Any]):
-    """Writes the pages, and tells where in share/man each belongs."""
+    """Adds the man pages to ``share/man`` of a wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Called by hatchling before it packs; an editable install gets no man pages."""
+        """Generate the pages before hatchling packs; an editable install gets none."""
         if version == "editable":
             return
         self._folder = tempfile.TemporaryDirectory()
@@ -26,6 +26,6 @@ class ManPages(BuildHookInterface[Any]):
             build_data["shared_data"][str(page)] = f"share/man/man{section}/{page.name}"
 
     def finalize(self, version: str, _: dict[str, Any], __: str) -> None:
-        """Called by hatchling when it has packed."""
+        """Remove the generated pages after hatchling has packed them."""
         if version != "editable":
             self._folder.cleanup()
