@@ -1,6 +1,6 @@
-"""Write the output of commands in documents anew.
+"""Update the output of commands in README and docs/: .venv/bin/python -m tools.gen_output.
 
-Run it when examples/recordings or what is printed changed: .venv/bin/python -m tools.gen_output
+Run it when examples/recordings or the output of a command changes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from tests.documented import BLOCK, DOCUMENTS, output
 
 
 def main() -> None:
-    """Writes the documents whose output changed."""
+    """Rewrite the documents whose commands print something else."""
     for document in DOCUMENTS:
         before = document.read_text(encoding="utf-8")
         after = BLOCK.sub(lambda m: f"```\n$ {m['command']}\n{output(m['command'])}```", before)

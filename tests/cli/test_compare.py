@@ -14,7 +14,7 @@ from kstats.cli import main
 from kstats.cli.compare import CROSSED
 from kstats.compare.render import FORMATS
 from kstats.model import Sample
-from tests import documented, trees
+from tests import trees
 from tests.views.hosts import steady
 
 HLT, IO, WFX = ("vmx", 12), ("vmx", 30), ("arm64", 1)
@@ -249,12 +249,3 @@ def test_help_mentions_every_option_and_category(capsys: pytest.CaptureFixture[s
     for category in Category:
         assert category in text
     assert f"exit status: {CROSSED}" in text
-
-
-@pytest.mark.parametrize("document", documented.DOCUMENTS, ids=lambda path: path.name)
-def test_documented_output_is_real(document: Path) -> None:
-    """It is of the recordings in examples/; python -m tools.gen_output writes it anew."""
-    blocks = list(documented.blocks(document))
-    assert blocks
-    for command, shown in blocks:
-        assert documented.output(command) == shown
