@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = tuple(sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]))
+_PATTERNS = ("*.md", "docs/*.md", "lab/*.md", "examples/*/*.md", "tests/data/*/*.md")
+DOCUMENTS = tuple(sorted(document for p in _PATTERNS for document in ROOT.glob(p)))
 
 # A block with a command after "$ " and its output: anyone can run it in the checkout. Commands that
 # need root or a KVM host stand after "# ".

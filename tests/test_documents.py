@@ -23,7 +23,9 @@ TO_DO = {
     "recording.md",
 }
 
-every_document = pytest.mark.parametrize("document", documented.DOCUMENTS, ids=lambda p: p.name)
+every_document = pytest.mark.parametrize(
+    "document", documented.DOCUMENTS, ids=lambda p: str(p.relative_to(documented.ROOT))
+)
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _TABLE = re.compile(r"\s*\|")
