@@ -165,7 +165,7 @@ def _start(channel: socket.socket, headers: Path, log: Any) -> subprocess.Popen[
     # finds kstats and yet takes everything else from its own places.
     parent = str(Path(kstats.__file__).parent.parent)
     start = (
-        f"import sys; sys.path.append({parent!r}); from kstats.collector import child; child.main()"
+        f"import sys; sys.path.append({parent!r}); from kstats.loader import worker; worker.main()"
     )
     return subprocess.Popen(
         [python_with_bcc(), "-P", "-c", start, str(channel.fileno())],
