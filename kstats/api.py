@@ -17,7 +17,7 @@ from kstats.errors import KstatsError, RecordingError, UnknownNameError
 from kstats.escape import printable
 from kstats.histogram import Histogram
 from kstats.importers import decode
-from kstats.model import Code, Place, Sample, Spent
+from kstats.model import Code, Place, Sample, VcpuTime
 from kstats.recording import (
     Clock,
     Header,
@@ -68,10 +68,10 @@ __all__ = [
     "Rotation",
     "Row",
     "Sample",
-    "Spent",
     "Table",
     "Thread",
     "UnknownNameError",
+    "VcpuTime",
     "Vm",
     "Writer",
     "as_object",

@@ -36,7 +36,7 @@ class Only:
                 latency=None if sample.latency is None else self._of(sample.latency),
                 detail_latency={kind: self._of(at) for kind, at in sample.detail_latency.items()},
                 slow=tuple(exit_ for exit_ in sample.slow if exit_.code in self._codes),
-                lost={},
+                code_dropped={},
             )
         )
 

@@ -47,7 +47,7 @@ class SlowExit:
 
 
 @attrs.frozen
-class Spent:
+class VcpuTime:
     """Where the time of a thread that runs a vCPU went within a sample, in nanoseconds.
 
     Attributes:
@@ -67,30 +67,31 @@ class Spent:
 
 
 @attrs.frozen
-class Fill:
-    """How full a map is: places taken and places; of tables for each CPU, the fullest."""
+class MapUsage:
+    """How full a BPF map is, in entries; of tables that every CPU has, the fullest."""
 
-    taken: int
-    places: int
+    used: int
+    size: int
 
 
 @attrs.frozen(eq=False)
-class Cost:
-    """What counting took.
+class Overhead:
+    """What kstats itself costs the host.
 
     Attributes:
-        ns_per_exit: Nanoseconds of all our programs for each exit; None if none was timed.
+        ns_per_exit: Nanoseconds that all our programs take for each exit; None if no exit was
+            timed.
         timed: Exits that were timed.
-        cpu_share: Per cent of the time of all CPUs that our programs took.
-        process_share: Per cent of one CPU that this process took since the last report.
-        maps: How full each of our maps is.
+        cpu_share: Time that our programs take, in per cent of all CPUs.
+        process_share: Time that this process took since the last report, in per cent of one CPU.
+        maps: How full each map is, by its name.
     """
 
     ns_per_exit: float | None
     timed: int
     cpu_share: float
     process_share: float
-    maps: Mapping[str, Fill]
+    maps: Mapping[str, MapUsage]
 
 
 @attrs.frozen(eq=False)
@@ -104,8 +105,9 @@ class Sample:
         cpus: The CPUs online at the end, ascending.
         entries: VM entries by CPU; a CPU without any may be missing.
         exits: VM exits by :data:`Code`, then by :data:`Place`; zero counts may be missing.
-        lost: Exits by CPU that were counted but whose code found no room.
-        foreign: Exits of an ISA that was not decoded; they are in no other figure.
+        code_dropped: Exits by CPU without their code: it could not be read, or the table of
+            unusual codes was full. They are not in ``exits``.
+        unsupported_isa: Exits of an ISA that the program does not decode; in no other field.
         missed: Times the kernel skipped the program; each is an entry or exit not counted.
         threads: Who each thread of a :data:`Place` is; also vCPUs that did not exit.
         ended: Those of ``threads`` that had ended when the sample did.
@@ -117,11 +119,14 @@ class Sample:
         latency: How long exits took until the next entry of their thread, by :data:`Code`, then
             by :data:`Place` (CPU -1 where CPUs were not told apart): of those that ended within
             the sample. None if it was not measured.
-        untimed: Exits whose end was not seen, or found no room: in ``exits`` only.
+        latency_dropped: Exits that were counted but not timed: the next entry was not seen, or
+            the latency tables were full.
         slow: Single exits that took longer than was asked for, in the order of their ends.
-        untold: Exits that took so long, beside those: there were more than can be told.
-        spent: Where the time went, by thread, of all that were seen to run a vCPU. None if it
+        slow_dropped: Slow exits dropped by the rate limit; not in ``slow``.
+        vcpu_time: Where the time went, by thread, of all that were seen to run a vCPU. None if it
             was not measured.
+        time_dropped: Scheduling events dropped because the vCPU time table was full; the time
+            of their threads is not in ``vcpu_time``.
         details: Those of ``exits`` that told more, by the name of the
             :class:`kstats.arch.details.Detail`, :data:`Code`, then :data:`DetailPlace`. A kind
             without a key was not asked for; what ``exits`` has more had no room.
@@ -136,8 +141,8 @@ class Sample:
     cpus: tuple[int, ...]
     entries: Mapping[int, int]
     exits: Mapping[Code, Mapping[Place, int]]
-    lost: Mapping[int, int] = attrs.field(factory=dict)
-    foreign: int = 0
+    code_dropped: Mapping[int, int] = attrs.field(factory=dict)
+    unsupported_isa: int = 0
     missed: int = 0
     threads: Mapping[int, Thread] = attrs.field(factory=dict)
     ended: frozenset[int] = frozenset()
@@ -145,10 +150,11 @@ class Sample:
     events: Mapping[str, Mapping[Place, int]] = attrs.field(factory=dict)
     counters: Mapping[Vcpu, Mapping[str, int]] | None = None
     latency: Mapping[Code, Mapping[Place, Histogram]] | None = None
-    untimed: int = 0
+    latency_dropped: int = 0
     slow: tuple[SlowExit, ...] = ()
-    untold: int = 0
-    spent: Mapping[int, Spent] | None = None
+    slow_dropped: int = 0
+    vcpu_time: Mapping[int, VcpuTime] | None = None
+    time_dropped: int = 0
     details: Mapping[str, Mapping[Code, Mapping[DetailPlace, int]]] = attrs.field(factory=dict)
     detail_latency: Mapping[str, Mapping[Code, Mapping[DetailPlace, Histogram]]] = attrs.field(
         factory=dict

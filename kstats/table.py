@@ -70,9 +70,9 @@ class Table:
         names: How many cells, from the first on, say whose row it is.
         total: The sum of the rows, where it was asked for.
         by_reason: Whether rows are sums over reasons, which ``Row.exits`` can hold.
-        gaps: What was not counted as it should, by name: ``lost``, ``foreign``, ``missed``.
+        losses: Exits that are not counted completely: (JSON key, count) of each kind of loss.
         notes: What people should know about this report, a line each.
-        cost: What counting itself took, where it was asked for: as JSON has it.
+        overhead: What kstats itself costs the host, as in JSON; None unless it was asked for.
     """
 
     timestamp: str
@@ -84,6 +84,6 @@ class Table:
     names: int = 1
     total: Row | None = None
     by_reason: bool = False
-    gaps: tuple[tuple[str, int], ...] = ()
+    losses: tuple[tuple[str, int], ...] = ()
     notes: tuple[str, ...] = ()
-    cost: Mapping[str, Any] | None = None
+    overhead: Mapping[str, Any] | None = None

@@ -19,8 +19,8 @@ def sample(  # noqa: PLR0913 - the fields of a sample, most left alone
     cpus: tuple[int, ...] = (0, 1),
     entries: Mapping[int, int] | None = None,
     elapsed: float = 1.0,
-    lost: Mapping[int, int] | None = None,
-    foreign: int = 0,
+    code_dropped: Mapping[int, int] | None = None,
+    unsupported_isa: int = 0,
     missed: int = 0,
     notes: tuple[str, ...] = (),
 ) -> Sample:
@@ -33,8 +33,8 @@ def sample(  # noqa: PLR0913 - the fields of a sample, most left alone
         cpus=cpus,
         entries=entries or {},
         exits=placed,
-        lost=lost or {},
-        foreign=foreign,
+        code_dropped=code_dropped or {},
+        unsupported_isa=unsupported_isa,
         missed=missed,
         notes=notes,
     )
@@ -64,8 +64,8 @@ SAMPLES = st.builds(
         st.dictionaries(st.tuples(_CPUS, _numbers(2)), _COUNTS, max_size=4),
         max_size=6,
     ),
-    lost=st.dictionaries(_CPUS, _COUNTS, max_size=3),
-    foreign=_COUNTS,
+    code_dropped=st.dictionaries(_CPUS, _COUNTS, max_size=3),
+    unsupported_isa=_COUNTS,
     missed=_COUNTS,
     notes=st.lists(_LINES, max_size=2).map(tuple),
 )

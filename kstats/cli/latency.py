@@ -21,8 +21,8 @@ from kstats.recording.choose import Choice
 from kstats.views import ExactingView, View
 from kstats.views.exits import THREAD_AXES, parse_axes
 from kstats.views.latency import SORTS, HistogramView, LatencyView, Options
-from kstats.views.slow_exits import SlowView
-from kstats.views.vcpu_time import SpentView
+from kstats.views.slow_exits import SlowExitsView
+from kstats.views.vcpu_time import VcpuTimeView
 
 _BARS = (10, 60)
 """A histogram's bars are at least and at most so wide."""
@@ -83,11 +83,11 @@ def _view_without_order(args: argparse.Namespace) -> ExactingView:
     by = None if args.by is None else parse_axes(args.by)
     if not args.time:
         _threshold(args)
-        return SlowView(by) if by else SlowView()
+        return SlowExitsView(by) if by else SlowExitsView()
     unfit = [axis for axis in by or () if axis not in THREAD_AXES]
     if unfit:
         raise UsageError(f"--time is not told by {unfit[0]}", f"axes: {', '.join(THREAD_AXES)}")
-    return SpentView(by) if by else SpentView()
+    return VcpuTimeView(by) if by else VcpuTimeView()
 
 
 def _threshold(args: argparse.Namespace) -> int:
@@ -146,7 +146,7 @@ def show_slow(  # noqa: PLR0913 - as reporting.show
             session.report(samples, view, session.renderer(args, None))
         return
     with session.counted(args, collect, step, steps) as (samples, meter):
-        shown = session.with_cost(view, meter)
+        shown = session.with_overhead(view, meter)
         session.report(_worth_showing(samples), shown, session.renderer(args, None))
 
 
@@ -154,5 +154,5 @@ def _worth_showing(samples: Generator[Sample, None, None]) -> Generator[Sample, 
     """The first, which brings the headings, and those in which something was slow."""
     with closing(samples):
         for number, sample in enumerate(samples):
-            if not number or sample.slow or sample.untold:
+            if not number or sample.slow or sample.slow_dropped:
                 yield sample

@@ -23,7 +23,7 @@ _RECORDED: Mapping[str, tuple[str, str]] = {
     "counters": ("KVM's own counters of vCPUs", "kstats vcpu --source kernel --record FILE"),
     "latency": ("durations of exits", "kstats exits --latency --record FILE"),
     "slow": ("slow exits, one by one,", "kstats exits --slower-than TIME --record FILE"),
-    "spent": ("times of vCPUs", "kstats exits --time --record FILE"),
+    "vcpu_time": ("times of vCPUs", "kstats exits --time --record FILE"),
 }
 """What views need, for people, and the command that records it."""
 

@@ -19,7 +19,7 @@ from kstats.recording.choose import Choice
 from kstats.render import FORMATS, Renderer
 from kstats.render.text import TextRenderer
 from kstats.views import ExactingView, View
-from kstats.views.overhead import CostView
+from kstats.views.overhead import OverheadView
 
 FOREVER = 1e9
 """Seconds until a report that only ^C asks for: three decades."""
@@ -107,7 +107,7 @@ def show(  # noqa: PLR0913 - what views have in common, and in what they differ
         return
     seconds = EVERY_SECOND if interval is None else interval
     with counted(args, collect, seconds, count) as (samples, meter):
-        report(samples, with_cost(view, meter), renderer(args, seconds))
+        report(samples, with_overhead(view, meter), renderer(args, seconds))
 
 
 @contextmanager
@@ -125,9 +125,9 @@ def replayed(
         print_errors(recorded.notes())
 
 
-def with_cost(view: View, meter: Meter | None) -> View:
+def with_overhead(view: View, meter: Meter | None) -> View:
     """The view, with what a meter measured before each sample if there is one."""
-    return CostView(view, lambda: meter.cost) if meter else view
+    return OverheadView(view, lambda: meter.overhead) if meter else view
 
 
 @contextmanager

@@ -157,7 +157,7 @@ class Latencies:
     def sample(self, before: Snapshot, now: Snapshot, online: tuple[int, ...]) -> Sample:
         """What was counted and measured between two snapshots."""
         sample = self.base.sample(before.base, now.base, online)
-        sample = attrs.evolve(sample, untimed=now.untimed - before.untimed)
+        sample = attrs.evolve(sample, latency_dropped=now.untimed - before.untimed)
         latency = self._latency(before.values, now.values)
         if kind := self.base.detail:
             return attrs.evolve(sample, detail_latency={kind: latency})

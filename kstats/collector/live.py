@@ -307,7 +307,7 @@ def _counted(sample: Sample) -> set[int]:
     )
     at.append([exit_.place for exit_ in sample.slow])
     counted = {thread for places in at for _, thread in places if thread}
-    return counted | (sample.spent or {}).keys()
+    return counted | (sample.vcpu_time or {}).keys()
 
 
 def _whose(number: int) -> tuple[int, int]:

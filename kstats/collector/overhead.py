@@ -12,7 +12,7 @@ from kstats.errors import PrivilegeError
 from kstats.host import Host
 from kstats.loader import syscall
 from kstats.loader.program import Loaded
-from kstats.model import Cost, Fill
+from kstats.model import MapUsage, Overhead
 
 MOMENT = 0.05
 """Seconds that the kernel times programs before each report. That makes every BPF program on the
@@ -31,9 +31,9 @@ class _Ran(NamedTuple):
 
 
 class Meter:
-    """Finds out what a loaded program costs. ``cost`` is what it found last."""
+    """Finds out what a loaded program costs. ``overhead`` is what it found last."""
 
-    cost: Cost
+    overhead: Overhead
 
     def __init__(self, loaded: Loaded, host: Host) -> None:
         """``loaded`` runs on ``host``, which is this one.
@@ -56,7 +56,7 @@ class Meter:
             os.close(switch)
         passed, now = time.monotonic() - begun, self._ran()
         spent, exits = now.nanoseconds - before.nanoseconds, now.exits - before.exits
-        self.cost = Cost(
+        self.overhead = Overhead(
             ns_per_exit=spent / exits if exits else None,
             timed=exits,
             cpu_share=spent / (passed * 1e9 * len(self._host.online_cpus())) * 100,
@@ -85,7 +85,7 @@ def _switch() -> int:
         ) from error
 
 
-def fill(loaded: Loaded, cpus: int) -> dict[str, Fill]:
+def fill(loaded: Loaded, cpus: int) -> dict[str, MapUsage]:
     """How full each map is that can be, on a host of so many possible CPUs."""
     found = {}
     for name, one in loaded.maps.items():
@@ -93,11 +93,11 @@ def fill(loaded: Loaded, cpus: int) -> dict[str, Fill]:
             values = one.read_cpus(struct.pack("=I", 0), cpus)
             found[name] = _fullest(values, one.value_size, *_TABLES[name])
         elif one.is_hash:
-            found[name] = Fill(len(one.items()), one.max_entries)
+            found[name] = MapUsage(len(one.items()), one.max_entries)
     return found
 
 
-def _fullest(values: bytes, size: int, words: int, used: int) -> Fill:
+def _fullest(values: bytes, size: int, words: int, used: int) -> MapUsage:
     tables = (array("Q", values[i : i + size]) for i in range(0, len(values), size))
     taken = max(sum(map(bool, table[used::words])) for table in tables)
-    return Fill(taken, size // (words * 8))
+    return MapUsage(taken, size // (words * 8))

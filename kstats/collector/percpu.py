@@ -22,7 +22,7 @@ ODD_CODES = 1024
 ON_ENTRY = Attachment("kvm_entry", "on_entry", "raw")
 """What counts entries: bpf/entries.c."""
 
-_ENTRIES, _FOREIGN, _LOST, _EXITS = range(4)
+_ENTRIES, _UNSUPPORTED_ISA, _CODE_DROPPED, _EXITS = range(4)
 _KEY = struct.pack("=I", 0)
 _WORD = 8
 
@@ -96,8 +96,8 @@ class Layout:
             cpus=online,
             entries=_grown(before, now, _ENTRIES, self.cpus),
             exits=self._exits(before, now),
-            lost=_grown(before, now, _LOST, self.cpus),
-            foreign=sum(_grown(before, now, _FOREIGN, self.cpus).values()),
+            code_dropped=_grown(before, now, _CODE_DROPPED, self.cpus),
+            unsupported_isa=sum(_grown(before, now, _UNSUPPORTED_ISA, self.cpus).values()),
             missed=now.misses - before.misses,
             isa=self.isa,
         )

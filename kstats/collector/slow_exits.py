@@ -124,5 +124,5 @@ class SlowExits:
                 SlowExit(now.epoch + ended / 1e9, (isa, code), (cpu, thread), ns)
                 for thread, code, ended, ns, cpu in told
             ),
-            untold=now.dropped - before.dropped,
+            slow_dropped=now.dropped - before.dropped,
         )

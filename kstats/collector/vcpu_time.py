@@ -15,7 +15,7 @@ from kstats.arch.base import BtfField, Category
 from kstats.collector.latency import ENDS, ON_END, Exits, Latencies, per_cpu_sum
 from kstats.host import Host
 from kstats.loader.program import Attachment, Loaded
-from kstats.model import Sample, Spent
+from kstats.model import Sample, VcpuTime
 from kstats.vms.identity import Thread
 from kstats.vms.proc import Proc
 
@@ -227,7 +227,7 @@ class Spending:
     @property
     def counted(self) -> tuple[str, ...]:
         """Which fields of its samples are counted, and whether by thread."""
-        return (*self.base.counted, "spent")
+        return (*self.base.counted, "vcpu_time")
 
     @property
     def defines(self) -> dict[str, int]:
@@ -246,21 +246,21 @@ class Spending:
     def sample(self, before: Snapshot, now: Snapshot, online: tuple[int, ...]) -> Sample:
         """What was counted between two snapshots, and where the time between them went."""
         sample = self.base.sample(before.base, now.base, online)
-        notes = sample.notes
-        if more := now.unseen - before.unseen:
-            notes = (*notes, f"{more} events of threads that found no room: their time is unknown")
         # The moments between which the time went, so that it sums to what passed.
         elapsed = (now.now - before.now) / 1e9
-        return attrs.evolve(sample, elapsed=elapsed, spent=_spent(before, now), notes=notes)
+        dropped = now.unseen - before.unseen
+        return attrs.evolve(
+            sample, elapsed=elapsed, vcpu_time=_spent(before, now), time_dropped=dropped
+        )
 
 
-def _spent(before: Snapshot, now: Snapshot) -> dict[int, Spent]:
+def _spent(before: Snapshot, now: Snapshot) -> dict[int, VcpuTime]:
     spent = {}
     for thread, totals in now.totals.items():
         then = before.totals.get(thread) or _before(now.first[thread], before.now)
         grown = [n - o for n, o in zip(totals, then, strict=True)]
         if any(grown):
-            spent[thread] = Spent(*_settled(grown))
+            spent[thread] = VcpuTime(*_settled(grown))
     return spent
 
 

@@ -16,8 +16,8 @@ from kstats.errors import UnknownNameError
 from kstats.model import Code, Sample
 from kstats.views import losses
 
-LOST: Code = ("", 0)
-"""Stands for every exit whose code was lost: in no ISA, under ``other``."""
+DROPPED_CODE: Code = ("", 0)
+"""Stands for every exit with a dropped code: in no ISA, under ``other``."""
 
 PartKey: TypeAlias = Hashable
 """Which part of a host: a CPU's number, a VM, None for all of it or for a VM that is unknown."""
@@ -71,10 +71,10 @@ class Tally:
         self.begin: float | None = None
         self.end: float | None = None
         self.cpus = 0
-        self.gaps: Counter[str] = Counter()
+        self.losses: Counter[str] = Counter()
         self._reasons = reasons
         self._told: set[str] = set()
-        self._category: dict[Code, Category] = {LOST: Category.OTHER}
+        self._category: dict[Code, Category] = {DROPPED_CODE: Category.OTHER}
         self._split: Callable[[Sample], Exits] = _SPLITS[by]
 
     def add(self, sample: Sample) -> None:
@@ -84,7 +84,7 @@ class Tally:
         self.arch, self.end = sample.arch, sample.time
         self._told.add(sample.isa)
         self.cpus = max(self.cpus, len(sample.cpus))
-        self.gaps.update(dict(losses.figures(sample)))
+        self.losses.update(dict(losses.counts(sample)))
         vcpus = self._vcpus(sample)
         for key, exits in self._split(sample).items():
             part = self.parts.setdefault(key, Part())
@@ -142,7 +142,7 @@ class Tally:
 def _whole(sample: Sample) -> Exits:
     sums = {code: sum(places.values()) for code, places in sample.exits.items()}
     exits = {code: n for code, n in sums.items() if n}
-    return _with_lost({None: exits}, None, sum(sample.lost.values()))
+    return _with_dropped({None: exits}, None, sum(sample.code_dropped.values()))
 
 
 def _by_cpu(sample: Sample) -> Exits:
@@ -153,8 +153,8 @@ def _by_cpu(sample: Sample) -> Exits:
             if exits is None:
                 exits = parts[cpu] = {}
             exits[code] = exits.get(code, 0) + n
-    for cpu, n in sample.lost.items():
-        _with_lost(parts, cpu, n)
+    for cpu, n in sample.code_dropped.items():
+        _with_dropped(parts, cpu, n)
     return parts
 
 
@@ -169,13 +169,13 @@ def _by_vm(sample: Sample) -> Exits:
             exits[code] = exits.get(code, 0) + n
     if unknown:
         parts[None] = unknown
-    return _with_lost(parts, None, sum(sample.lost.values()))
+    return _with_dropped(parts, None, sum(sample.code_dropped.values()))
 
 
-def _with_lost(parts: Exits, key: PartKey, n: int) -> Exits:
+def _with_dropped(parts: Exits, key: PartKey, n: int) -> Exits:
     if n:
         exits = parts.setdefault(key, {})
-        exits[LOST] = exits.get(LOST, 0) + n
+        exits[DROPPED_CODE] = exits.get(DROPPED_CODE, 0) + n
     return parts
 
 

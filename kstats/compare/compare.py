@@ -10,7 +10,7 @@ import attrs
 
 from kstats import arch as arches
 from kstats.arch.base import Category
-from kstats.compare.aggregate import LOST, Key, Part, PartKey, Tally
+from kstats.compare.aggregate import DROPPED_CODE, Key, Part, PartKey, Tally
 from kstats.compare.quantiles import ENOUGH, Spread
 from kstats.compare.result import NEW, TOTAL, Comparison, Figures, Line, Per, Ratio, Subject
 from kstats.errors import KstatsError
@@ -20,7 +20,7 @@ from kstats.views import losses
 from kstats.views.exits import UNKNOWN, names_of
 from kstats.vms.identity import Vm
 
-LOST_REASON = "(number lost)"
+DROPPED_CODE_NAME = "(dropped code)"
 
 
 @attrs.frozen
@@ -86,7 +86,7 @@ def _sides(label: str, tally: Tally) -> Iterator[_Side]:
             cpus=1 if isinstance(key, int) else tally.cpus,
             vcpus=vcpus / part.seconds if vcpus and part.seconds else None,
             exits=part.exits.total(),
-            gaps=dict(tally.gaps),
+            losses=dict(tally.losses),
         )
         yield _Side(subject, tally, part, possible)
 
@@ -184,7 +184,7 @@ def _count(side: _Side, key: Key) -> int | None:
         if key not in side.possible:
             return None
         return sum(n for code, n in exits.items() if side.tally.category(code) is key)
-    return exits[key] if key == LOST or key[0] in side.subject.isas else None
+    return exits[key] if key == DROPPED_CODE or key[0] in side.subject.isas else None
 
 
 def _ratio(own: Figures, base: Figures, per: Per) -> Ratio:
@@ -197,7 +197,7 @@ def _ratio(own: Figures, base: Figures, per: Per) -> Ratio:
 
 
 def _reason(code: Code) -> str:
-    return LOST_REASON if code == LOST else arches.reason(*code).name
+    return DROPPED_CODE_NAME if code == DROPPED_CODE else arches.reason(*code).name
 
 
 def _notes(tallies: Mapping[str, Tally], sides: Sequence[_Side], per: Per) -> Iterator[str]:
@@ -224,7 +224,7 @@ def _recording_notes(tally: Tally, sides: Sequence[_Side]) -> Iterator[str]:
     absent = [str(category) for category in Category if category not in tally.possible()]
     if absent:
         yield f"no exits of {' '.join(tally.isas)} are in {' or '.join(absent)}: see --explain"
-    yield from losses.sentences(tally.gaps)
+    yield from losses.sentences(tally.losses)
 
 
 def _iso(moment: float | None) -> str | None:

@@ -26,7 +26,7 @@ class Subject:
     """What is compared: a recording, or a part of one.
 
     ``vcpus`` is the mean number over time, None where it is not known; ``begin`` and ``end`` are
-    UTC ISO 8601, None without samples; ``gaps`` is what was not counted as it should (of the
+    UTC ISO 8601, None without samples; ``losses`` is what was not counted as it should (of the
     whole recording).
     """
 
@@ -41,7 +41,7 @@ class Subject:
     cpus: int
     vcpus: float | None
     exits: int
-    gaps: Mapping[str, int]
+    losses: Mapping[str, int]
 
     @property
     def name(self) -> str:

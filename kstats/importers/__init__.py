@@ -126,7 +126,7 @@ class Decoded:
             if held:
                 yield held
             held = sample
-            told = told or bool(sample.exits or sample.lost)
+            told = told or bool(sample.exits or sample.code_dropped)
         if held is None or (self.problems.count and not told):
             raise UnrecognizedError(
                 f"no exits in it: it was taken for {self.format} of {self.isa}",

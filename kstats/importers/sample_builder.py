@@ -34,7 +34,7 @@ class Tally:
     def _clear(self) -> None:
         self._exits: defaultdict[Code, Counter[Place]] = defaultdict(Counter)
         self._entries: Counter[int] = Counter()
-        self._lost: Counter[int] = Counter()
+        self._code_dropped: Counter[int] = Counter()
         self._places: set[Place] = set()
 
     def exits(self, code: int, n: int = 1, cpu: int = NO_CPU, thread: int = NO_THREAD) -> None:
@@ -69,7 +69,7 @@ class Tally:
 
     def nameless(self, n: int) -> None:
         """Adds exits whose code the file does not tell."""
-        self._lost[NO_CPU] += n
+        self._code_dropped[NO_CPU] += n
 
     def thread(self, pid: int, tid: int, comm: str = "", vcpu: int | None = None) -> int:
         """The number of a thread; ``pid`` is 0 where the file does not tell the process.
@@ -94,7 +94,7 @@ class Tally:
     @property
     def is_empty(self) -> bool:
         """Nothing was added since the last sample."""
-        return not (self._exits or self._entries or self._lost)
+        return not (self._exits or self._entries or self._code_dropped)
 
     def sample(self, time: float, elapsed: float) -> Sample:
         """What was added since the last sample, which ended ``elapsed`` seconds before."""
@@ -106,7 +106,7 @@ class Tally:
             cpus=tuple(sorted(self._cpus)),
             entries=dict(self._entries),
             exits={code: dict(counts) for code, counts in self._exits.items()},
-            lost=dict(self._lost),
+            code_dropped=dict(self._code_dropped),
             threads={number: t for number, t in self._threads.items() if number in places},
             isa=self._isa.name,
         )

@@ -81,12 +81,12 @@ def _vcpu(sample: Sample, number: int) -> int | None:
 def _only(sample: Sample, numbers: set[int]) -> Sample:
     threads = {number: t for number, t in sample.threads.items() if number in numbers}
     vcpus = {(thread.pid, thread.vcpu) for thread in threads.values()}
-    counters, latency, spent = sample.counters, sample.latency, sample.spent
+    counters, latency, spent = sample.counters, sample.latency, sample.vcpu_time
     return attrs.evolve(
         sample,
         entries={},
         exits={code: at for code, at in _at(sample.exits, numbers).items() if at},
-        lost={},
+        code_dropped={},
         threads=threads,
         ended=sample.ended & numbers,
         events=_at(sample.events, numbers),
@@ -96,7 +96,7 @@ def _only(sample: Sample, numbers: set[int]) -> Sample:
         slow=tuple(exit_ for exit_ in sample.slow if exit_.place[1] in numbers),
         details={kind: _at(at, numbers) for kind, at in sample.details.items()},
         detail_latency={kind: _at(at, numbers) for kind, at in sample.detail_latency.items()},
-        spent=spent and {number: s for number, s in spent.items() if number in numbers},
+        vcpu_time=spent and {number: s for number, s in spent.items() if number in numbers},
     )
 
 

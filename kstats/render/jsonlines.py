@@ -39,8 +39,8 @@ def as_object(table: Table) -> dict[str, Any]:
         for heading in table.headings[: table.names]:  # what its rows are sums over
             del total[heading.key]
         report["total"] = total
-    cost = {} if table.cost is None else {"cost": dict(table.cost)}
-    return report | dict(table.gaps) | cost | {"notes": list(table.notes)}
+    overhead = {} if table.overhead is None else {"overhead": dict(table.overhead)}
+    return report | dict(table.losses) | overhead | {"notes": list(table.notes)}
 
 
 def _row(table: Table, row: Row) -> dict[str, Any]:

@@ -210,7 +210,10 @@ class Chapter:
         rest = [f"and {more} more notes"] if more > 0 else []
         late = duration(self.timeline.set_back)
         clock = [f"the clock was set back: what came after is drawn {late} later"]
-        told = [*losses.sentences(self._of.tally.gaps), *(clock if self.timeline.set_back else [])]
+        told = [
+            *losses.sentences(self._of.tally.losses),
+            *(clock if self.timeline.set_back else []),
+        ]
         return [*told, *said, *rest]
 
     def _heat(self, name: str, meaning: str, place: int | None) -> Heat:

@@ -9,8 +9,8 @@ import attrs
 
 from kstats import arch as arches
 from kstats.arch.base import Category
-from kstats.compare.aggregate import LOST, Tally
-from kstats.compare.compare import LOST_REASON
+from kstats.compare.aggregate import DROPPED_CODE, Tally
+from kstats.compare.compare import DROPPED_CODE_NAME
 from kstats.model import Code, Sample
 from kstats.report.timeline import Timeline
 from kstats.views.exits import UNKNOWN, names_of
@@ -67,7 +67,7 @@ class Gathered:
         ranks = []
         for code, n in self.exits.most_common():
             reason = arches.reason(*code)
-            name = LOST_REASON if code == LOST else reason.name
+            name = DROPPED_CODE_NAME if code == DROPPED_CODE else reason.name
             ranks.append(Rank(name, reason.meaning, n, ((self.tally.category(code), n),)))
         return _cut(ranks)
 

@@ -13,7 +13,7 @@ from kstats.model import Code, DetailPlace, Place, Sample
 from kstats.table import Cell
 
 AXIS = "detail"
-UNKEPT = "?"
+UNKNOWN_CELL = "?"
 """The cell of an exit whose detail was not told, or had no room."""
 
 
@@ -36,7 +36,7 @@ def exits(sample: Sample, kind: str) -> Iterator[tuple[Code, Mapping[tuple[Place
         for (cpu, thread, number), n in _counts(sample, kind, code).items():
             counts[(cpu, thread), _text(detail, number)] += n
             rest[cpu, thread] -= n
-        counts.update({(place, UNKEPT): n for place, n in rest.items()})
+        counts.update({(place, UNKNOWN_CELL): n for place, n in rest.items()})
         yield code, +counts  # without zeros
 
 
@@ -54,7 +54,7 @@ def latencies(
 
 
 def _text(detail: Detail, number: int) -> str:
-    return UNKEPT if number == UNTOLD else detail.text(number)
+    return UNKNOWN_CELL if number == UNTOLD else detail.text(number)
 
 
 def _telling(code: Code, kind: str) -> Detail | None:
@@ -67,23 +67,20 @@ def _counts(sample: Sample, kind: str, code: Code) -> Mapping[DetailPlace, int]:
     return sample.details.get(kind, {}).get(code, {})
 
 
-def unkept(sample: Sample, kind: str) -> int:
-    """Exits that would have told ``kind``, but there was no room for it."""
+def losses(sample: Sample, kind: str | None) -> dict[str, int]:
+    """Return ``detail_dropped`` of a view that shows details of ``kind``; empty without one."""
+    if kind is None:
+        return {}
+    if kind not in sample.details:  # not measured: notes() says so
+        return {"detail_dropped": 0}
     codes = [code for code in sample.exits if _telling(code, kind)]
     counted = sum(sum(sample.exits[code].values()) for code in codes)
-    return counted - sum(sum(_counts(sample, kind, code).values()) for code in codes)
+    kept = sum(sum(_counts(sample, kind, code).values()) for code in codes)
+    return {"detail_dropped": counted - kept}
 
 
-def figures(sample: Sample, kind: str | None) -> tuple[tuple[str, int], ...]:
-    """The gap of a view that shows ``kind``; of one that shows none, none."""
-    return (("unkept", unkept(sample, kind)),) if kind else ()
-
-
-def notes(sample: Sample, kind: str) -> tuple[str, ...]:
-    """What people should know about the details of this sample, a line each."""
-    if kind not in sample.details:
-        return (f"this sample was taken without --detail {kind}: what exits told is not in it",)
-    if not (n := unkept(sample, kind)):
+def notes(sample: Sample, kind: str | None) -> tuple[str, ...]:
+    """Return a line if the view shows details of ``kind`` and the sample has none of that kind."""
+    if kind is None or kind in sample.details:
         return ()
-    text = f"{n} exits had no room: counted, {AXIS} not kept"
-    return (f"{text} (kstats exits --map-entries makes room)",)
+    return (f"this sample was taken without --detail {kind}: its details are unknown",)

@@ -107,6 +107,7 @@ class ExitsView:
         if rest:
             shown.append((("(others)", *[None] * (len(by) - 1)), rest))
         scale = 1 / sample.elapsed if self._options.rate and sample.elapsed else 1
+        lost = losses.counts(sample, **details.losses(sample, detail))
         return Table(
             timestamp=sample.timestamp,
             elapsed=sample.elapsed,
@@ -114,11 +115,11 @@ class ExitsView:
             unit="per_second" if self._options.rate else "count",
             headings=(*headings(by), COUNT, SHARE),
             rows=tuple(Row((*key, n * scale, 100 * n / total)) for key, n in shown),
-            gaps=(*losses.figures(sample), *details.figures(sample, detail)),
+            losses=lost,
             notes=(
-                *losses.notes(sample),
+                *losses.notes(sample, lost),
                 *(losses.unattributed(sample) if "threads" in self.needs else ()),
-                *(details.notes(sample, detail) if detail else ()),
+                *details.notes(sample, detail),
             ),
         )
 
@@ -133,7 +134,7 @@ def count_by(sample: Sample, by: Sequence[str], detail: str | None = None) -> Co
     for code, exits in told_exits(sample, detail):
         for (place, told), n in exits.items():
             counts[keys.of(code, place, told)] += n
-    for cpu, n in {}.items() if detail else sample.lost.items():
+    for cpu, n in {}.items() if detail else sample.code_dropped.items():
         counts[keys.of_cpu(cpu)] += n
     return +counts  # without zeros: they did not occur
 

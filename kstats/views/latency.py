@@ -109,7 +109,7 @@ class Measured:
             else:
                 key = keys.of(code, place, told)
                 busy[key] = busy.get(key, Exits()) + exits
-        for cpu, n in {}.items() if detail else sample.lost.items():
+        for cpu, n in {}.items() if detail else sample.code_dropped.items():
             key = keys.of_cpu(cpu)
             busy[key] = busy.get(key, Exits()) + Exits(n)
         return cls(busy, idle)
@@ -164,6 +164,7 @@ class LatencyView:
         ]
         if measured.idle.count or measured.idle.latency.count:
             rows.append(Row((*_named(IDLE, by), *measured.idle.cells(None, scale))))
+        lost = _losses(sample, self._options.detail)
         return Table(
             timestamp=sample.timestamp,
             elapsed=sample.elapsed,
@@ -172,8 +173,8 @@ class LatencyView:
             headings=(*headings(by), COUNT, *TIMES),
             rows=tuple(rows),
             names=len(by),
-            gaps=_figures(sample, self._options.detail),
-            notes=_notes(sample, self._options.detail),
+            losses=lost,
+            notes=(*losses.notes(sample, lost), *details.notes(sample, self._options.detail)),
         )
 
 
@@ -206,16 +207,9 @@ def _ordered(busy: Mapping[Key, Exits], options: Options) -> list[tuple[Key, Exi
     return sorted(busy.items(), key=rank)
 
 
-def _figures(sample: Sample, detail: str | None) -> tuple[tuple[str, int], ...]:
-    return (*losses.figures(sample), *details.figures(sample, detail), ("untimed", sample.untimed))
-
-
-def _notes(sample: Sample, detail: str | None) -> tuple[str, ...]:
-    notes = (*losses.notes(sample), *(details.notes(sample, detail) if detail else ()))
-    if sample.untimed:
-        said = "exits whose end was not seen, or found no room: counted, but not timed"
-        notes = (*notes, f"{sample.untimed} {said}")
-    return notes
+def _losses(sample: Sample, detail: str | None) -> losses.Losses:
+    more = details.losses(sample, detail)
+    return losses.counts(sample, **more, latency_dropped=sample.latency_dropped)
 
 
 class HistogramView:
@@ -238,6 +232,7 @@ class HistogramView:
         shown = _shown(measured.busy, self._options)
         shown.append((_named(IDLE, by), measured.idle))
         scale = 1 / sample.elapsed if self._options.rate and sample.elapsed else 1
+        lost = _losses(sample, self._options.detail)
         return Table(
             timestamp=sample.timestamp,
             elapsed=sample.elapsed,
@@ -248,8 +243,8 @@ class HistogramView:
                 Row((*key, *cells)) for key, exits in shown for cells in self._cells(exits, scale)
             ),
             names=len(by),
-            gaps=_figures(sample, self._options.detail),
-            notes=_notes(sample, self._options.detail),
+            losses=lost,
+            notes=(*losses.notes(sample, lost), *details.notes(sample, self._options.detail)),
         )
 
     def _headings(self) -> tuple[Heading, ...]:

@@ -1,58 +1,60 @@
-"""What a sample could not count as it should: figures for programs, sentences for people."""
+"""Exits that a sample does not count completely: numbers for programs, sentences for people.
+
+The words are those of docs/glossary.md.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
-import attrs
+from collections.abc import Mapping
 
 from kstats.model import Sample
 
+Losses = tuple[tuple[str, int], ...]
+"""(JSON key, count) of each kind of loss that a view can have, including those that are zero."""
 
-@attrs.frozen
-class _Gap:
-    figure: Callable[[Sample], int]
-    meaning: str
-
-
-_GAPS: Mapping[str, _Gap] = {
-    "lost": _Gap(
-        lambda sample: sum(sample.lost.values()),
-        "exits had codes that found no room or are not told: counted under vm_exit and other,"
-        " number not kept",
-    ),
-    "foreign": _Gap(
-        lambda sample: sample.foreign,
-        "exits came from an ISA that is not decoded here: not counted",
-    ),
-    "missed": _Gap(
-        lambda sample: sample.missed,
-        "times the kernel skipped counting, another BPF program was running: not counted",
-    ),
+_SENTENCES: Mapping[str, str] = {
+    "code_dropped": "exits with a dropped code: counted under vm_exit and other, without their"
+    " number; please report this kernel's version as a bug",
+    "unsupported_isa": "exits of an unsupported ISA: not counted; the vendor module changed,"
+    " restart kstats",
+    "missed": "events missed while another BPF program was running on the CPU: not counted;"
+    " find it with: bpftool prog",
+    "detail_dropped": "exits with a dropped detail: counted with the detail ?; raise --map-entries"
+    " or select threads",
+    "latency_dropped": "exits with a dropped latency: counted, but not timed; select threads",
+    "slow_dropped": "slow exits dropped by the rate limit: counted and timed, but not listed;"
+    " raise the threshold",
+    "time_dropped": "scheduling events dropped: exits are counted, but the time of these threads"
+    " is not known; select threads",
 }
 
 
-def figures(sample: Sample) -> tuple[tuple[str, int], ...]:
-    """Every gap by name, also those that are zero."""
-    return tuple((name, gap.figure(sample)) for name, gap in _GAPS.items())
+def counts(sample: Sample, **more: int) -> Losses:
+    """Return the losses that every view has, then those that only this view has."""
+    return (
+        ("code_dropped", sum(sample.code_dropped.values())),
+        ("unsupported_isa", sample.unsupported_isa),
+        ("missed", sample.missed),
+        *more.items(),
+    )
 
 
-def notes(sample: Sample) -> tuple[str, ...]:
-    """The sample's own notes, and a line for each gap that is not zero."""
-    return (*sample.notes, *sentences(dict(figures(sample))))
+def notes(sample: Sample, losses: Losses | None = None) -> tuple[str, ...]:
+    """Return the sample's own notes, then a sentence for each loss that is not zero."""
+    return (*sample.notes, *sentences(dict(counts(sample) if losses is None else losses)))
 
 
-def sentences(figures: Mapping[str, int]) -> tuple[str, ...]:
-    """A line for each gap that is not zero."""
-    return tuple(f"{n} {_GAPS[name].meaning}" for name, n in figures.items() if n)
+def sentences(losses: Mapping[str, int]) -> tuple[str, ...]:
+    """Return a sentence for each loss that is not zero."""
+    return tuple(f"{n} {_SENTENCES[name]}" for name, n in losses.items() if n)
 
 
 def unattributed(sample: Sample) -> tuple[str, ...]:
-    """A line if exits lost their threads, in a view that tells threads apart."""
+    """Return a sentence if exits are unattributed; empty if the sample has no threads at all."""
     n = sum(
         n for places in sample.exits.values() for (_, thread), n in places.items() if not thread
     )
-    if not n or not sample.threads:  # without any, nobody told threads apart
+    if not n or not sample.threads:
         return ()
-    lost = f"{n} exits found no room with their threads: counted, but not whose they are"
-    return (f"{lost} (kstats exits --map-entries makes room)",)
+    sentence = "unattributed exits: counted without their thread; raise --map-entries or select"
+    return (f"{n} {sentence} threads with --vm or --pid",)

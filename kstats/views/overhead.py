@@ -1,4 +1,4 @@
-"""What counting itself took, behind the report of any view."""
+"""Adds to any view's tables what kstats itself costs the host."""
 
 from __future__ import annotations
 
@@ -7,45 +7,46 @@ from typing import Any
 
 import attrs
 
-from kstats.model import Cost, Sample
+from kstats.model import Overhead, Sample
 from kstats.table import Table
-from kstats.views import View, losses
+from kstats.views import View
 
 
-class CostView:
-    """Adds to the tables of ``view`` what counting took: a note for people, figures for JSON."""
+class OverheadView:
+    """Adds the overhead to the tables of ``view``: a note for people, an object for JSON."""
 
-    def __init__(self, view: View, latest: Callable[[], Cost]) -> None:
-        """``latest`` tells the cost of counting in the sample that is turned next."""
+    def __init__(self, view: View, latest: Callable[[], Overhead]) -> None:
+        """``latest`` returns the overhead measured for the sample that comes next."""
         self._view = view
         self._latest = latest
 
     def table(self, sample: Sample) -> Table:
-        """The report on one sample."""
-        table, cost = self._view.table(sample), self._latest()
-        lost = dict(losses.figures(sample))
-        notes = (*table.notes, note(cost, lost["lost"], lost["missed"]))
-        return attrs.evolve(table, notes=notes, cost=figures(cost))
+        """Return the view's table of one sample with the overhead added."""
+        table, overhead = self._view.table(sample), self._latest()
+        losses = dict(table.losses)
+        notes = (*table.notes, note(overhead, losses["code_dropped"], losses["missed"]))
+        return attrs.evolve(table, notes=notes, overhead=as_object(overhead))
 
 
-def note(cost: Cost, lost: int, missed: int) -> str:
-    """A line for people."""
-    maps = ", ".join(f"{name} {fill.taken}/{fill.places}" for name, fill in cost.maps.items())
+def note(overhead: Overhead, code_dropped: int, missed: int) -> str:
+    """Return the overhead as one line."""
+    maps = ", ".join(f"{name} {map_.used}/{map_.size}" for name, map_ in overhead.maps.items())
     exits = "no exit was timed"
-    if cost.ns_per_exit is not None:
-        exits = f"{cost.ns_per_exit:.0f} ns an exit ({cost.timed} timed)"
+    if overhead.ns_per_exit is not None:
+        exits = f"{overhead.ns_per_exit:.0f} ns per exit ({overhead.timed} timed)"
     return (
-        f"cost: {exits}, {cost.cpu_share:.3f} % of all CPUs; kstats itself"
-        f" {cost.process_share:.1f} % of one; places {maps}; lost {lost}, missed {missed}"
+        f"overhead: {exits}, {overhead.cpu_share:.3f} % of all CPUs; kstats process"
+        f" {overhead.process_share:.1f} % of one CPU; maps used: {maps};"
+        f" code_dropped {code_dropped}, missed {missed}"
     )
 
 
-def figures(cost: Cost) -> dict[str, Any]:
-    """The same for programs; what was lost has its own place in a report."""
+def as_object(overhead: Overhead) -> dict[str, Any]:
+    """Return the overhead as the JSON schema describes it; losses have their own keys."""
     return {
-        "ns_per_exit": None if cost.ns_per_exit is None else round(cost.ns_per_exit, 1),
-        "timed": cost.timed,
-        "cpu_share": round(cost.cpu_share, 6),
-        "process_share": round(cost.process_share, 3),
-        "maps": {name: attrs.asdict(fill) for name, fill in cost.maps.items()},
+        "ns_per_exit": None if overhead.ns_per_exit is None else round(overhead.ns_per_exit, 1),
+        "timed": overhead.timed,
+        "cpu_share": round(overhead.cpu_share, 6),
+        "process_share": round(overhead.process_share, 3),
+        "maps": {name: attrs.asdict(map_) for name, map_ in overhead.maps.items()},
     }

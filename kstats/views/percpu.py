@@ -62,7 +62,7 @@ class PerCpuView:
             rows=tuple(rows),
             total=self._total(cells, behind, len(headings), scale),
             by_reason=True,
-            gaps=losses.figures(sample),
+            losses=losses.counts(sample),
             notes=losses.notes(sample),
         )
 
@@ -91,7 +91,7 @@ class PerCpuView:
             for (cpu, _), n in places.items():
                 cells[cpu][i] += n
         for cpu, counts in cells.items():
-            counts[-1] += sample.lost.get(cpu, 0)
+            counts[-1] += sample.code_dropped.get(cpu, 0)
             counts[0] = sample.entries.get(cpu, 0)
             counts[1] = sum(counts[len(_COUNTS) :])
         return {cpu: counts for cpu, counts in cells.items() if self._shows(cpu, counts)}
@@ -129,7 +129,7 @@ class PerCpuView:
 def _all_cpus(sample: Sample) -> list[int]:
     """The CPUs online at the end, and those that went away but counted before."""
     counted = {cpu for places in sample.exits.values() for cpu, _ in places}
-    return sorted(counted.union(sample.cpus, sample.entries, sample.lost))
+    return sorted(counted.union(sample.cpus, sample.entries, sample.code_dropped))
 
 
 def _row(name: int | str, counts: list[int], behind: Mapping[Code, int], scale: float) -> Row:

@@ -14,7 +14,7 @@ TIME = Heading("ended", "ended", left=True)
 DURATION = Heading("duration_ns", "duration", unit=Unit.DURATION)
 
 
-class SlowView:
+class SlowExitsView:
     """Turns samples into tables with a row for each exit that took long."""
 
     def __init__(self, by: Sequence[str] = ("vm", "vcpu", "cpu", "reason")) -> None:
@@ -29,6 +29,7 @@ class SlowView:
     def table(self, sample: Sample) -> Table:
         """The exits of one sample, in the order of their ends."""
         keys = Keys(sample, self._by)
+        lost = losses.counts(sample, slow_dropped=sample.slow_dropped)
         return Table(
             timestamp=sample.timestamp,
             elapsed=sample.elapsed,
@@ -40,16 +41,10 @@ class SlowView:
                 for exit_ in sample.slow
             ),
             names=1 + len(self._by),
-            gaps=(*losses.figures(sample), ("untold", sample.untold)),
-            notes=(*losses.notes(sample), *_untold(sample)),
+            losses=lost,
+            notes=losses.notes(sample, lost),
         )
 
 
 def _moment(exit_: SlowExit) -> str:
     return datetime.fromtimestamp(exit_.time, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _untold(sample: Sample) -> tuple[str, ...]:
-    if not sample.untold:
-        return ()
-    return (f"{sample.untold} more exits took so long: too many in a second to tell each",)

@@ -100,7 +100,7 @@ class VcpuView:
             rows=tuple(_row(w.names, rows[w], scale) for w in sorted(rows, key=_Whose.order)),
             names=len(_NAMES),
             total=_row(["total", None], _sums(rows), scale) if self._options.total else None,
-            gaps=losses.figures(sample),
+            losses=losses.counts(sample),
             notes=(
                 *losses.notes(sample),
                 *losses.unattributed(sample),
@@ -149,8 +149,8 @@ def _tallies(sample: Sample, isa: str) -> defaultdict[_Whose, _Tally]:
     for label, places in sample.events.items():
         for (_, thread), n in places.items():
             did[_whose(sample, thread)].events[label] += n
-    if sample.lost:
-        did[_NOBODY].exits[_NUMBERLESS] += sum(sample.lost.values())
+    if sample.code_dropped:
+        did[_NOBODY].exits[_NUMBERLESS] += sum(sample.code_dropped.values())
     return did
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from kstats.model import Sample, Spent
+from kstats.model import Sample, VcpuTime
 from kstats.table import Cell, Heading, Row, Table, Unit
 from kstats.views import losses
 from kstats.views.exits import Key, Keys, comparable, headings, threads_needed
@@ -14,12 +14,13 @@ from kstats.views.exits import Key, Keys, comparable, headings, threads_needed
 _NOBODY = ("", 0)
 
 STATES = tuple(
-    Heading(f"{field.name}_ns", f"{field.name}%", unit=Unit.PART) for field in attrs.fields(Spent)
+    Heading(f"{field.name}_ns", f"{field.name}%", unit=Unit.PART)
+    for field in attrs.fields(VcpuTime)
 )
 """A column for each thing that a vCPU's thread does with its time."""
 
 
-class SpentView:
+class VcpuTimeView:
     """Where the time of each vCPU went: a row for each that is there."""
 
     def __init__(self, by: Sequence[str] = ("vm", "vcpu")) -> None:
@@ -29,13 +30,14 @@ class SpentView:
     @property
     def needs(self) -> tuple[str, ...]:
         """What samples must have been made of, besides exits."""
-        return ("spent", *threads_needed(self._by))
+        return ("vcpu_time", *threads_needed(self._by))
 
     def table(self, sample: Sample) -> Table:
         """The report on one sample; rows of several vCPUs are sums."""
-        spent = sample.spent or {}
+        spent = sample.vcpu_time or {}
         keys = Keys(sample, self._by)
-        rows: dict[Key, list[Spent | None]] = {}
+        lost = losses.counts(sample, time_dropped=sample.time_dropped)
+        rows: dict[Key, list[VcpuTime | None]] = {}
         for thread in sample.threads.keys() | spent.keys():
             key = keys.of(_NOBODY, (-1, thread))
             rows.setdefault(key, []).append(spent.get(thread))
@@ -48,12 +50,12 @@ class SpentView:
             headings=(*headings(self._by), *STATES),
             rows=tuple(Row((*key, *_sums(threads))) for key, threads in ordered),
             names=len(self._by),
-            gaps=losses.figures(sample),
-            notes=(*losses.notes(sample), *_unseen(sample)),
+            losses=lost,
+            notes=(*losses.notes(sample, lost), *_unknown(sample)),
         )
 
 
-def _sums(threads: Sequence[Spent | None]) -> tuple[Cell, ...]:
+def _sums(threads: Sequence[VcpuTime | None]) -> tuple[Cell, ...]:
     known = [attrs.astuple(spent) for spent in threads if spent]
     if not known:
         return (None,) * len(STATES)
@@ -65,10 +67,6 @@ def _sum(column: Sequence[int | None]) -> int | None:
     return sum(known) if known else None
 
 
-def _unseen(sample: Sample) -> tuple[str, ...]:
-    unseen = len(sample.threads.keys() - (sample.spent or {}).keys())
-    if not unseen:
-        return ()
-    return (
-        f"vCPUs without any event since kstats began, of whose time nothing is known: {unseen}",
-    )
+def _unknown(sample: Sample) -> tuple[str, ...]:
+    n = len(sample.threads.keys() - (sample.vcpu_time or {}).keys())
+    return (f"{n} vCPUs had no event since kstats started: their time is unknown",) if n else ()

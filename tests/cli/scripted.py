@@ -54,7 +54,14 @@ class Collector:
         elapsed, self._last = now - self._last, now
         exits = {("vmx", 48): {(0, 0): COUNT}}
         return Sample(
-            "x64", time.time(), elapsed, (0, 1), {0: COUNT}, exits, lost={1: 1}, notes=("scripted",)
+            "x64",
+            time.time(),
+            elapsed,
+            (0, 1),
+            {0: COUNT},
+            exits,
+            code_dropped={1: 1},
+            notes=("scripted",),
         )
 
     def __enter__(self) -> Self:

@@ -54,7 +54,7 @@ def test_exits_are_counted_and_shown() -> None:
 def test_json_has_the_codes_behind_the_columns() -> None:
     status, out, _ = finish(start("-v", "0.1", "1", "-f", "json", via=LOADED))
     report = json.loads(out)
-    assert (status, report["lost"], report["missed"], report["notes"]) == (0, 0, 0, [])
+    assert (status, report["code_dropped"], report["missed"], report["notes"]) == (0, 0, 0, [])
     assert [(e["code"], e["reason"], e["count"]) for e in report["rows"][0]["exits"]] == [
         (1, "ONE", ONES),
         (ODD_CODE, f"native:{ODD_CODE:#x}", ODD),
@@ -134,9 +134,9 @@ def test_what_it_costs_comes_with_each_report() -> None:
     reports = [json.loads(line) for line in out.splitlines()]
     assert status == 0
     for report in reports:
-        assert report["cost"]["timed"] == 0
-        assert report["cost"]["maps"] == {"odd_codes": {"taken": 1, "places": 1024}}
-        assert report["notes"][-1].startswith("cost: no exit was timed, ")
+        assert report["overhead"]["timed"] == 0
+        assert report["overhead"]["maps"] == {"odd_codes": {"used": 1, "size": 1024}}
+        assert report["notes"][-1].startswith("overhead: no exit was timed, ")
 
 
 def bcc_that(folder: Path, text: str) -> dict[str, str]:

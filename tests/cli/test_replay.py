@@ -13,7 +13,7 @@ import pytest
 from kstats import recording
 from kstats.cli import cpu, exits, main, session, vcpu
 from kstats.histogram import Histogram
-from kstats.model import Sample, SlowExit, Spent
+from kstats.model import Sample, SlowExit, VcpuTime
 from kstats.vms.identity import Kind, Thread, Vcpu, Vm
 from tests.cli import scripted
 from tests.recording.samples import HEADER
@@ -25,7 +25,7 @@ LENGTHS = (1.73, 0.27, 1.0, 0.4)
 WEB = Vm(5, 3, Kind.QEMU, "web")
 THREAD = 5 << 32 | 6
 IO, MSR = ("svm", 0x7B), ("svm", 1 << 32 | 0x7C)
-COUNTED = ("entries", "exits", "threads", "events", "counters", "latency", "slow", "spent")
+COUNTED = ("entries", "exits", "threads", "events", "counters", "latency", "slow", "vcpu_time")
 
 
 def made(number: int, elapsed: float) -> Sample:
@@ -41,7 +41,7 @@ def made(number: int, elapsed: float) -> Sample:
         counters={Vcpu(5, 6, 1, 3): {"exits": 10 + number, "halt_exits": 2}},
         latency={IO: {(0, THREAD): Histogram.of([1000 + number, 9000])}},
         slow=(slow,) if number % 2 else (),
-        spent={THREAD: Spent(10**8, 10**7, 10**6, 10**8, None)},
+        vcpu_time={THREAD: VcpuTime(10**8, 10**7, 10**6, 10**8, None)},
         details={"msr": {MSR: {(1, THREAD, 0x10): 3}}, "io": {IO: {(0, THREAD, 0x3F8): 7}}},
         detail_latency={"msr": {MSR: {(-1, THREAD, 0x10): Histogram.of([500 + number])}}},
         notes=("odd",) if number == 1 else (),

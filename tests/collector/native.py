@@ -84,8 +84,8 @@ class Bench:
     def decode(self, *args: int) -> int | None:
         """The code that one call is counted as; None if it is foreign."""
         sample = self.sample([args])
-        if sample.foreign:
-            assert (sample.foreign, sample.exits) == (1, {})
+        if sample.unsupported_isa:
+            assert (sample.unsupported_isa, sample.exits) == (1, {})
             return None
         ((_, code),) = sample.exits
         return code

@@ -77,7 +77,7 @@ def test_real_events_are_counted_to_the_unit_and_on_their_cpu(
         sample = collector.sample()
     assert sample.exits["native", NOBODYS_CALL] == {(cpu, 0): 1009}
     assert sample.entries[cpu] >= 1009
-    assert sample.lost == {}
+    assert sample.code_dropped == {}
 
 
 def test_a_sample_is_what_happened_since_the_one_before(collector: Collector) -> None:

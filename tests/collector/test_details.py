@@ -242,7 +242,7 @@ def test_exits_take_as_long_as_they_take_by_what_they_tell(
     assert slow.total >= 50_000_000
     assert slow.minimum >= 20_000_000
     assert 1_000_000 <= quick.total < slow.total
-    assert (got.latency, got.untimed) == (None, 0)
+    assert (got.latency, got.latency_dropped) == (None, 0)
     assert got.details["tone"]["native", 1][0, me(), read(660)] == 1
 
 
@@ -255,4 +255,4 @@ def test_an_entry_does_not_end_an_exit_before_the_last(
     exit_(collector, 1, 440)
     lasting(collector, 99, 0, 0.001)
     got = collector.sample()
-    assert (got.detail_latency["tone"], got.untimed) == ({}, 1)
+    assert (got.detail_latency["tone"], got.latency_dropped) == ({}, 1)

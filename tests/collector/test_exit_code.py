@@ -144,7 +144,7 @@ def test_vmx_reasons_are_the_argument(vmx: Bench) -> None:
 
 def test_exits_of_another_isa_are_foreign_and_nothing_else(vmx: Bench) -> None:
     sample = vmx.sample((reason, POINTER, SVM) for reason in range(128))
-    assert (sample.foreign, sample.exits, sample.lost) == (128, {}, {})
+    assert (sample.unsupported_isa, sample.exits, sample.code_dropped) == (128, {}, {})
     assert kernel.fire(vmx.loaded.programs["on_exit"], 1, POINTER, SVM) == 1
 
 
@@ -231,8 +231,8 @@ def test_codes_that_find_no_room_are_counted_without_their_number() -> None:
         sample = made.sample((TRAP, code) for code in range(1000, 1000 + percpu.ODD_CODES + 6))
         again = made.sample([(TRAP, 1000)] * 5)
     assert len(sample.exits) == percpu.ODD_CODES
-    assert sample.lost == {0: 6}
+    assert sample.code_dropped == {0: 6}
     table = PerCpuView().table(sample)
     assert table.rows[0].cells[2] == table.rows[0].cells[-1] == percpu.ODD_CODES + 6
-    assert table.notes[0].startswith("6 exits had codes that found no room")
+    assert table.notes[0].startswith("6 exits with a dropped code")
     assert again.exits == {("arm64", 1000): {(0, 0): 5}}

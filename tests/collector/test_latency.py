@@ -125,7 +125,7 @@ def test_exits_take_as_long_as_they_take(measure: Callable[..., Collector]) -> N
     other = round_trip(collector, 99)
     sample = collector.sample()
     latency = timed(sample)
-    assert (exits(sample), latency.count, sample.untimed) == (7, 7, 0)
+    assert (exits(sample), latency.count, sample.latency_dropped) == (7, 7, 0)
     assert sum(r.start for r in ranges) <= latency.total <= sum(r.stop for r in ranges)
     assert min(r.start for r in ranges) <= latency.minimum
     assert latency.maximum <= max(r.stop for r in ranges)
@@ -178,7 +178,7 @@ def test_an_exit_whose_end_is_not_seen_is_counted_and_said(
     enter(collector)
     enter(collector)
     sample = collector.sample()
-    assert (exits(sample), timed(sample).count, sample.untimed) == (2, 1, 1)
+    assert (exits(sample), timed(sample).count, sample.latency_dropped) == (2, 1, 1)
 
 
 @pytest.mark.root
@@ -189,8 +189,8 @@ def test_what_finds_no_room_is_counted_and_said(measure: Callable[..., Collector
         enter(collector)
     sample = collector.sample()
     assert sum(exits(sample, code) for code in range(5)) == 5
-    assert sum(timed(sample, code).count for code in range(5)) + sample.untimed == 5
-    assert sample.untimed >= 1
+    assert sum(timed(sample, code).count for code in range(5)) + sample.latency_dropped == 5
+    assert sample.latency_dropped >= 1
 
 
 @pytest.mark.root
@@ -212,6 +212,6 @@ def test_a_thread_that_ends_makes_room_once_it_was_told(measure: Callable[..., C
             time.sleep(0.001)
         sample = collector.sample()
         counted += timed(sample).count
-        assert sample.untimed == 0
+        assert sample.latency_dropped == 0
     assert counted == 20
     assert [m for m in ("latencies", "open_exits") if collector.loaded.maps[m].items()] == []

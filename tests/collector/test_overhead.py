@@ -14,7 +14,7 @@ from kstats.collector.live import Collector
 from kstats.collector.overhead import MOMENT, Meter, fill
 from kstats.host import Host
 from kstats.loader import syscall
-from kstats.model import Fill
+from kstats.model import MapUsage
 from tests.collector import kernel
 from tests.collector.native import target
 from tests.collector.test_attach import Calls
@@ -45,17 +45,17 @@ def test_programs_are_timed_for_a_moment_and_not_longer() -> None:
     with Collector(machine, Calls(machine.layout())) as collector, busy():
         meter = Meter(collector.loaded, machine.host)
         meter.measure()
-        cost = meter.cost
+        overhead = meter.overhead
         infos = collector.loaded.program_infos()
         exits = sum(at for code in collector.sample().exits.values() for at in code.values())
         assert collector.loaded.program_infos() == infos
-    assert 100 < cost.timed <= exits
-    assert cost.ns_per_exit is not None
-    assert 10 < cost.ns_per_exit < 100_000
-    spent = cost.ns_per_exit * cost.timed / 1e9
+    assert 100 < overhead.timed <= exits
+    assert overhead.ns_per_exit is not None
+    assert 10 < overhead.ns_per_exit < 100_000
+    spent = overhead.ns_per_exit * overhead.timed / 1e9
     share = spent / (MOMENT * len(Host().online_cpus())) * 100
-    assert 0.1 * share < cost.cpu_share <= share * 1.01
-    assert cost.process_share > 0
+    assert 0.1 * share < overhead.cpu_share <= share * 1.01
+    assert overhead.process_share > 0
 
 
 def test_without_exits_nothing_is_said_of_one() -> None:
@@ -63,7 +63,11 @@ def test_without_exits_nothing_is_said_of_one() -> None:
         meter = Meter(collector.loaded, collector.target.host)
         kernel.fire(collector.loaded.programs["on_exit"], 0, 1)
         meter.measure()
-    assert (meter.cost.ns_per_exit, meter.cost.timed, meter.cost.cpu_share) == (None, 0, 0.0)
+    assert (meter.overhead.ns_per_exit, meter.overhead.timed, meter.overhead.cpu_share) == (
+        None,
+        0,
+        0.0,
+    )
 
 
 def test_places_that_are_taken_are_counted() -> None:
@@ -72,9 +76,9 @@ def test_places_that_are_taken_are_counted() -> None:
     cpus = len(machine.host.possible_cpus())
     with Collector(machine, machine.per_thread(entries=16)) as collector:
         assert fill(collector.loaded, cpus) == {
-            "odd_codes": Fill(0, 1024),
-            "threads": Fill(0, 16),
-            "more_threads": Fill(0, 16),
+            "odd_codes": MapUsage(0, 1024),
+            "threads": MapUsage(0, 16),
+            "more_threads": MapUsage(0, 16),
         }
         # In this thread: amid the idle one it would count for 0, which means an unused place.
         allowed = os.sched_getaffinity(0)
@@ -85,9 +89,9 @@ def test_places_that_are_taken_are_counted() -> None:
         finally:
             os.sched_setaffinity(0, allowed)
         assert fill(collector.loaded, cpus) == {
-            "odd_codes": Fill(40 - 16 - 16, 1024),
-            "threads": Fill(16, 16),
-            "more_threads": Fill(16, 16),
+            "odd_codes": MapUsage(40 - 16 - 16, 1024),
+            "threads": MapUsage(16, 16),
+            "more_threads": MapUsage(16, 16),
         }
 
 

@@ -16,10 +16,12 @@ LAYOUT = Layout("arm64", "arm64", (0, 1, 4), CODES)
 """Three CPUs with a gap in their numbers, as on a host whose sockets leave room."""
 
 
-def counters(entries: int = 0, foreign: int = 0, lost: int = 0, exits: Sequence[int] = ()) -> bytes:
+def counters(
+    entries: int = 0, unsupported_isa: int = 0, code_dropped: int = 0, exits: Sequence[int] = ()
+) -> bytes:
     """One CPU's struct percpu_counts of bpf/percpu.c."""
     padded = [*exits, 0, 0, 0][: len(CODES)]
-    return struct.pack("=3Q3Q", entries, foreign, lost, *padded)
+    return struct.pack("=3Q3Q", entries, unsupported_isa, code_dropped, *padded)
 
 
 def snapshot(
@@ -52,7 +54,7 @@ def test_a_sample_is_the_difference_of_two_snapshots() -> None:
     got = sample(before, now)
     assert got.entries == {0: 3}
     assert got.exits == {("arm64", 1 << 32): {(0, 0): 2}, ("arm64", 0): {(1, 0): 1}}
-    assert (got.lost, got.foreign, got.missed) == ({}, 0, 0)
+    assert (got.code_dropped, got.unsupported_isa, got.missed) == ({}, 0, 0)
 
 
 def test_a_sample_says_when_it_ended_and_how_long_it_really_was() -> None:
@@ -85,10 +87,20 @@ def test_odd_codes_keep_their_number_and_cpu() -> None:
 
 
 def test_what_was_not_counted_as_it_should_is_said() -> None:
-    before = snapshot(counters(foreign=1, lost=2), counters(), counters(foreign=9), misses=3)
-    now = snapshot(counters(foreign=4, lost=2), counters(lost=8), counters(foreign=10), misses=7)
+    before = snapshot(
+        counters(unsupported_isa=1, code_dropped=2),
+        counters(),
+        counters(unsupported_isa=9),
+        misses=3,
+    )
+    now = snapshot(
+        counters(unsupported_isa=4, code_dropped=2),
+        counters(code_dropped=8),
+        counters(unsupported_isa=10),
+        misses=7,
+    )
     got = sample(before, now)
-    assert (got.lost, got.foreign, got.missed) == ({1: 8}, 4, 4)
+    assert (got.code_dropped, got.unsupported_isa, got.missed) == ({1: 8}, 4, 4)
 
 
 def test_a_quiet_interval_has_nothing_in_it() -> None:

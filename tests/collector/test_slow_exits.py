@@ -58,7 +58,7 @@ def test_exits_beyond_the_threshold_are_told_one_by_one(tell: Callable[..., Coll
     assert told[3].duration >= 8 * MS
     assert began <= told[1].time <= told[3].time <= time.time()
     assert {exit_.place[0] for exit_ in sample.slow} == {0}
-    assert sample.untold == 0
+    assert sample.slow_dropped == 0
     assert collector.sample().slow == ()
 
 
@@ -81,5 +81,5 @@ def test_too_many_are_counted_instead(tell: Callable[..., Collector], rate: int,
     for code in range(500):
         exit_of(collector, code)
     sample = collector.sample()
-    assert len(sample.slow) + sample.untold == 500
+    assert len(sample.slow) + sample.slow_dropped == 500
     assert 0 < len(sample.slow) <= most * (1 + time.monotonic() - began)

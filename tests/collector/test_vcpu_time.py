@@ -17,7 +17,7 @@ from kstats.collector import vcpu_time
 from kstats.collector.live import Collector
 from kstats.collector.threads import PerThread
 from kstats.collector.vcpu_time import Record, Snapshot, Spending
-from kstats.model import Sample, Spent
+from kstats.model import Sample, VcpuTime
 from kstats.vms.identity import Kind, Thread, Vm
 from tests import trees
 from tests.collector import kernel
@@ -33,30 +33,30 @@ def snapshot(now: int, totals: tuple[int, ...] | None, first: int = 255) -> Snap
     return Snapshot(None, now, {ME: totals} if totals else {}, {ME: first}, 0)
 
 
-def between(before: Snapshot, now: Snapshot) -> Spent | None:
+def between(before: Snapshot, now: Snapshot) -> VcpuTime | None:
     """Where the time of the thread went between two snapshots."""
     return vcpu_time._spent(before, now).get(ME)
 
 
 def test_a_sample_is_the_difference() -> None:
     got = between(snapshot(100, (10, 20, 30, 40, 0)), snapshot(150, (20, 30, 40, 50, 10)))
-    assert got == Spent(10, 10, 10, 10, 10)
+    assert got == VcpuTime(10, 10, 10, 10, 10)
 
 
 def test_a_thread_was_in_its_first_state_before_its_first_event() -> None:
     """It is followed from its first event on; what that ends has lasted since before we looked."""
     got = between(snapshot(1000, None), snapshot(1500, (1300, 200, 0, 0, 0), first=GUEST))
-    assert got == Spent(300, 200, 0, 0, 0)
+    assert got == VcpuTime(300, 200, 0, 0, 0)
 
 
 def test_a_new_thread_has_no_time_before_its_first_entry() -> None:
     got = between(snapshot(1000, None), snapshot(1500, (300, 50, 0, 0, 0)))
-    assert got == Spent(300, 50, 0, 0, 0)
+    assert got == VcpuTime(300, 50, 0, 0, 0)
 
 
 def test_what_seemed_halted_and_was_not_is_taken_back_from_what_it_was() -> None:
     got = between(snapshot(100, (0, 50, 0, 50, 0)), snapshot(200, (0, 155, 0, 45, 0)))
-    assert got == Spent(0, 100, 0, 0, 0)
+    assert got == VcpuTime(0, 100, 0, 0, 0)
 
 
 def test_a_thread_that_has_ended_has_no_time_any_more() -> None:
@@ -100,13 +100,13 @@ def me() -> int:
     return os.getpid() << 32 | threading.get_native_id()
 
 
-def mine(sample: Sample) -> Spent:
+def mine(sample: Sample) -> VcpuTime:
     """Where this thread's time went."""
-    assert sample.spent is not None
-    return sample.spent[me()]
+    assert sample.vcpu_time is not None
+    return sample.vcpu_time[me()]
 
 
-def seconds(spent: Spent) -> dict[str, float]:
+def seconds(spent: VcpuTime) -> dict[str, float]:
     """By state, in seconds."""
     return {name: ns / 1e9 for name, ns in attrs.asdict(spent).items()}
 
@@ -191,9 +191,9 @@ def test_a_thread_that_ends_is_forgotten_once_it_was_told(collector: Collector) 
     task = Path(f"/proc/self/task/{others[0] & 0xFFFF_FFFF}")
     while task.exists():  # the kernel needs a moment longer
         time.sleep(0.001)
-    first = collector.sample().spent or {}
+    first = collector.sample().vcpu_time or {}
     time.sleep(SHORT)
-    second = collector.sample().spent or {}
+    second = collector.sample().vcpu_time or {}
     assert first[others[0]].guest / 1e9 > SHORT * 0.5
     assert others[0] not in second
 
@@ -262,6 +262,6 @@ def test_who_sleeps_from_the_beginning_has_its_time_without_any_event(
     with Collector(machine, Spending(exits, exits, lambda: {sleeper: halted})) as collector:
         time.sleep(SHORT)
         sample = collector.sample()
-    assert sample.spent is not None
+    assert sample.vcpu_time is not None
     # The ISA that loads everywhere has no idle exits: else it would be halted.
-    assert seconds(sample.spent[sleeper])[state] == pytest.approx(sample.elapsed, rel=0.05)
+    assert seconds(sample.vcpu_time[sleeper])[state] == pytest.approx(sample.elapsed, rel=0.05)

@@ -181,10 +181,12 @@ def test_only_the_busiest_parts() -> None:
 
 
 def test_what_was_not_counted_is_said() -> None:
-    lossy = compared([sample({HLT: {0: 1}}, lost={0: 2}, foreign=3)], reasons=True)
-    assert lines(lossy, "other", "(number lost)")[0].figures.count == 2
+    lossy = compared([sample({HLT: {0: 1}}, code_dropped={0: 2}, unsupported_isa=3)], reasons=True)
+    assert lines(lossy, "other", "(dropped code)")[0].figures.count == 2
     assert lines(lossy, "total")[0].figures.count == 3
-    assert "a: 3 exits came from an ISA that is not decoded here: not counted" in lossy.notes
+    assert (
+        "a: 3 exits of an unsupported ISA: not counted; the vendor module changed, restart kstats"
+    ) in lossy.notes
 
 
 def test_recordings_without_samples_are_no_division_by_zero() -> None:
@@ -207,7 +209,7 @@ def test_every_exit_is_in_one_category_and_one_reason(
         assert sum(whole) == subject.exits
         assert sum(line.figures.count or 0 for line in own if line.code) == subject.exits
     everything = sum(
-        sum(sum(places.values()) for places in one.exits.values()) + sum(one.lost.values())
+        sum(sum(places.values()) for places in one.exits.values()) + sum(one.code_dropped.values())
         for samples in hosts
         for one in samples
     )

@@ -144,7 +144,7 @@ def test_kvmexit_with_fewer_columns() -> None:
     (sample,) = samples(data)
     assert sample.elapsed == 5
     assert sample.exits["vmx", 48] == {(-1, 0): 6}
-    assert sample.lost == {-1: 3}
+    assert sample.code_dropped == {-1: 3}
     assert sample.notes == (
         "N/A: kvmexit has no name for them, and does not tell their codes",
         "TDCALL: some versions of kvmexit are off by one there; not told which",
@@ -157,7 +157,7 @@ def test_kvm_stat_without_a_second_line() -> None:
     data = b"timestamp,kvm_exit,kvm_exit(EPT_VIOLATION),kvm_entry\n2026-01-31 12:00:01,9,7,8\n"
     (sample,) = samples(data)
     assert sample.timestamp == "2026-01-31T12:00:01.000Z"
-    assert (sample.elapsed, sample.entries, sample.lost) == (1, {-1: 8}, {-1: 2})
+    assert (sample.elapsed, sample.entries, sample.code_dropped) == (1, {-1: 8}, {-1: 2})
     torn = decode(io.BytesIO(data + b"2026-13-31 12:00:02,9,7,8\n2026-01-31 12:00:02,9\nx\n"))
     assert len(list(torn)) == 1
     assert torn.problems.count == 3

@@ -160,5 +160,5 @@ def test_perf_beside_kstats_counts_every_exit(observed: Observed) -> None:
 
 
 def test_nothing_was_lost(observed: Observed) -> None:
-    gaps = [(r["lost"], r["foreign"], r["missed"]) for r in observed.watch.reports]
+    gaps = [(r["code_dropped"], r["unsupported_isa"], r["missed"]) for r in observed.watch.reports]
     assert gaps == [(0, 0, 0)] * len(gaps)

@@ -75,7 +75,7 @@ def _sum(cells: list[int | None]) -> int | None:
 
 
 def rows_of(report: Mapping[str, Any]) -> dict[Who, Columns]:
-    assert report["lost"] == report["foreign"] == report["missed"] == 0
+    assert report["code_dropped"] == report["unsupported_isa"] == report["missed"] == 0
     rows = {}
     for row in report["rows"]:
         assert (row["pid"], row["vcpu"]) not in rows

@@ -8,7 +8,7 @@ import attrs
 from hypothesis import strategies as st
 
 from kstats.histogram import Histogram
-from kstats.model import Sample, SlowExit, Spent
+from kstats.model import Sample, SlowExit, VcpuTime
 from kstats.recording import Clock, Header, Machine
 from kstats.vms.identity import Kind, Thread, Vcpu, Vm
 from tests.samples import SAMPLES
@@ -26,7 +26,7 @@ _THREADS = st.builds(Thread, _NUMBERS, _NUMBERS, st.none() | _NUMBERS, _VMS)
 _CODES = st.tuples(st.sampled_from(("vmx", "arm64")), st.integers(0, 2))
 _TOLD = st.tuples(st.integers(0, 2), st.sampled_from((0, 5 << 32 | 6)), _NUMBERS)
 _HISTOGRAMS = st.lists(st.integers(0, 1 << 40), max_size=4).map(Histogram.of)
-_SPENT = st.builds(Spent, *[_NUMBERS] * 4, st.none() | _NUMBERS)
+_SPENT = st.builds(VcpuTime, *[_NUMBERS] * 4, st.none() | _NUMBERS)
 
 _SLOW = st.builds(SlowExit, st.floats(0, 4e9), _CODES, _PLACES, _NUMBERS)
 
@@ -44,14 +44,15 @@ EXTRAS = st.fixed_dictionaries(
         "counters": st.none()
         | _few(st.builds(Vcpu, *[_NUMBERS] * 4), _few(st.text(max_size=3), _NUMBERS)),
         "latency": st.none() | _few(_CODES, _few(_PLACES, _HISTOGRAMS)),
-        "untimed": _NUMBERS,
+        "latency_dropped": _NUMBERS,
         "slow": st.lists(_SLOW, max_size=2).map(tuple),
-        "untold": _NUMBERS,
+        "slow_dropped": _NUMBERS,
         "details": _few(st.sampled_from(("msr", "io")), _few(_CODES, _few(_TOLD, _NUMBERS))),
         "detail_latency": _few(
             st.sampled_from(("msr", "io")), _few(_CODES, _few(_TOLD, _HISTOGRAMS))
         ),
-        "spent": st.none() | _few(_NUMBERS, _SPENT),
+        "time_dropped": _NUMBERS,
+        "vcpu_time": st.none() | _few(_NUMBERS, _SPENT),
     }
 )
 

@@ -59,7 +59,7 @@ def test_rates_have_three_digits_after_the_point() -> None:
 
 
 def test_notes_are_not_among_the_data() -> None:
-    text = written(sample(lost={0: 1}, notes=("a note",)))
+    text = written(sample(code_dropped={0: 1}, notes=("a note",)))
     assert not CsvRenderer.carries_notes
     assert "note" not in text
     assert len(read(text)) == 3

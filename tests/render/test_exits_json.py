@@ -15,8 +15,8 @@ from kstats.views import View
 from kstats.views.exits import AXES, THREAD_AXES, ExitsView
 from kstats.views.exits import Options as ExitsOptions
 from kstats.views.latency import HistogramView, LatencyView, Options
-from kstats.views.slow_exits import SlowView
-from kstats.views.vcpu_time import SpentView
+from kstats.views.slow_exits import SlowExitsView
+from kstats.views.vcpu_time import VcpuTimeView
 from tests.recording.samples import ANY
 
 SCHEMA = json.loads((files("kstats.render") / "exits.schema.json").read_text(encoding="utf-8"))
@@ -31,8 +31,8 @@ VIEWS: list[View] = [
     LatencyView(Options(("reason", "detail"), detail="io")),
     HistogramView(Options(("vm", "reason"))),
     HistogramView(Options(("detail",), detail="msr")),
-    SlowView(AXES),
-    SpentView(THREAD_AXES),
+    SlowExitsView(AXES),
+    VcpuTimeView(THREAD_AXES),
 ]
 
 
@@ -58,5 +58,7 @@ def test_every_report_fits_the_schema(view: View, sample: Sample) -> None:
     ],
 )
 def test_what_is_none_of_ours_does_not(row: dict[str, object]) -> None:
-    report = as_object(SlowView().table(Sample("x64", 0.0, 1.0, (0,), {}, {}))) | {"rows": [row]}
+    report = as_object(SlowExitsView().table(Sample("x64", 0.0, 1.0, (0,), {}, {}))) | {
+        "rows": [row]
+    }
     assert not VALIDATOR.is_valid(report)

@@ -167,16 +167,21 @@ def test_a_pipe_gets_no_colour_whatever_the_terminal_can(monkeypatch: pytest.Mon
 
 
 def test_what_was_not_counted_is_said_below_the_rows() -> None:
-    lines = written(sample(lost={0: 2}, foreign=3, missed=1, notes=("the sky is falling",)))
+    lines = written(
+        sample(code_dropped={0: 2}, unsupported_isa=3, missed=1, notes=("the sky is falling",))
+    )
     assert [line for line in lines if line.startswith("#")] == lines[3:]
     assert lines[3:] == [
         "# the sky is falling",
         (
-            "# 2 exits had codes that found no room or are not told: "
-            "counted under vm_exit and other, number not kept"
+            "# 2 exits with a dropped code: counted under vm_exit and other, without their "
+            "number; please report this kernel's version as a bug"
         ),
-        "# 3 exits came from an ISA that is not decoded here: not counted",
-        "# 1 times the kernel skipped counting, another BPF program was running: not counted",
+        ("# 3 exits of an unsupported ISA: not counted; the vendor module changed, restart kstats"),
+        (
+            "# 1 events missed while another BPF program was running on the CPU: not counted; "
+            "find it with: bpftool prog"
+        ),
     ]
 
 

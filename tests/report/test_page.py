@@ -157,9 +157,9 @@ def test_a_silent_host_has_a_page() -> None:
 
 
 def test_what_was_not_counted_is_said() -> None:
-    one = made.gathered("x", iter([sample(lost={0: 2}, notes=("n",))] * 3))
+    one = made.gathered("x", iter([sample(code_dropped={0: 2}, notes=("n",))] * 3))
     text = Reader(html([one])).text
-    assert "6 exits had codes that found no room" in text
+    assert "6 exits with a dropped code" in text
     assert "n (3 times)" in text
 
 

@@ -34,7 +34,7 @@ EFER, DEADLINE = of(Access.READ, 0xC0000080), of(Access.WRITE, 0x6E0)
 def happened(counts: Mapping[Code, Mapping[DetailPlace, int]], kind: str = "msr") -> Sample:
     """Ten reads and five writes of MSRs by me on CPU 0, two reads by her, and seven halts."""
     exits = {READ: {(0, ME): 10, (1, HER): 2}, WRITE: {(0, ME): 5}, HLT: {(0, ME): 7}}
-    return attrs.evolve(sample(lost={0: 3}), exits=exits, details={kind: counts})
+    return attrs.evolve(sample(code_dropped={0: 3}), exits=exits, details={kind: counts})
 
 
 ALL = {READ: {(0, ME, EFER): 10, (1, HER, EFER): 2}, WRITE: {(0, ME, DEADLINE): 5}}
@@ -54,7 +54,7 @@ def test_only_exits_of_the_kind_are_there_and_shares_are_of_them() -> None:
         ("read MSR_EFER(0xc0000080)", 12, 100 * 12 / 17),
         ("write MSR_IA32_TSC_DEADLINE(0x6e0)", 5, 100 * 5 / 17),
     ]
-    assert table(happened(ALL), "detail").notes[-1].startswith("3 exits had codes")
+    assert table(happened(ALL), "detail").notes[-1].startswith("3 exits with a dropped code")
 
 
 def test_detail_is_an_axis_like_the_others() -> None:
@@ -81,9 +81,10 @@ def test_exits_without_room_for_their_detail_are_in_the_sum_and_said() -> None:
         (8, "MSR_WRITE", "write MSR_IA32_TSC_DEADLINE(0x6e0)", 5),
         (9, "MSR_READ", "read MSR_EFER(0xc0000080)", 2),
     }
-    assert dict(shown.gaps)["unkept"] == 6
+    assert dict(shown.losses)["detail_dropped"] == 6
     assert shown.notes[-1] == (
-        "6 exits had no room: counted, detail not kept (kstats exits --map-entries makes room)"
+        "6 exits with a dropped detail: counted with the detail ?; raise --map-entries or select"
+        " threads"
     )
 
 
@@ -91,8 +92,8 @@ def test_exits_that_did_not_tell_are_there_and_had_room() -> None:
     untold = happened(ALL | {WRITE: {(0, ME, UNTOLD): 5}})
     shown = table(untold, "detail")
     assert ("?", 5) in [row.cells[:-1] for row in shown.rows]
-    assert dict(shown.gaps)["unkept"] == 0
-    assert not any("had no room" in note for note in shown.notes)
+    assert dict(shown.losses)["detail_dropped"] == 0
+    assert not any("dropped detail" in note for note in shown.notes)
 
 
 @pytest.mark.parametrize("missing", [{}, {"io": {}}])
@@ -130,7 +131,7 @@ LATENCY = {
 
 
 def timed() -> Sample:
-    return attrs.evolve(happened(ALL), detail_latency={"msr": LATENCY}, untimed=2)
+    return attrs.evolve(happened(ALL), detail_latency={"msr": LATENCY}, latency_dropped=2)
 
 
 def test_how_long_they_take_is_told_by_detail() -> None:
@@ -143,7 +144,7 @@ def test_how_long_they_take_is_told_by_detail() -> None:
         (("MSR_WRITE", "write MSR_IA32_TSC_DEADLINE(0x6e0)"), 5, 6000, 48.0, 6000, 6000, 6000),
         (("MSR_READ", "?"), 0, 500, 4.0, 500, 500, 500),
     ]
-    assert dict(shown.gaps) | {"unkept": 0, "untimed": 2} == dict(shown.gaps)
+    assert dict(shown.losses) | {"detail_dropped": 0, "latency_dropped": 2} == dict(shown.losses)
     assert view.needs == ("msr details", "msr latency")
 
 

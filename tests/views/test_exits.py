@@ -101,11 +101,11 @@ def test_exits_without_a_thread_are_counted_and_noted() -> None:
     of = happened({HLT: {(0, 0): 3, (0, number(101, 100)): 2}})
     assert rows(of, "vm,tid") == [("?", "?", 3), ("web", 101, 2)]
     (note,) = table(of, "vm").notes
-    assert note.startswith("3 exits found no room with their threads")
+    assert note.startswith("3 unattributed exits: ")
 
 
 def test_exits_without_a_code_keep_their_cpu() -> None:
-    of = happened({}, lost={1: 6})
+    of = happened({}, code_dropped={1: 6})
     assert rows(of, "cpu,reason,vm") == [(1, "?", "?", 6)]
 
 
@@ -160,7 +160,9 @@ def test_every_exit_is_in_one_row(
 ) -> None:
     sort = by[0] if by_axis else "count"
     got = ExitsView(Options(by, top=top, sort=sort)).table(of)
-    everything = sum(sum(places.values()) for places in of.exits.values()) + sum(of.lost.values())
+    everything = sum(sum(places.values()) for places in of.exits.values()) + sum(
+        of.code_dropped.values()
+    )
     counts = [row.cells[len(by)] for row in got.rows]
     assert sum(n for n in counts if isinstance(n, int)) == everything
     assert len(got.rows) <= (len(got.rows) if top is None else top + 1)

@@ -68,7 +68,7 @@ def test_idle_is_one_line_and_shares_are_of_the_rest(by: str) -> None:
 
 
 def test_rows_sum_to_all_exits_also_those_that_lost_their_code() -> None:
-    rows = columns(table(measured(lost={1: 7}), "cpu,reason"))
+    rows = columns(table(measured(code_dropped={1: 7}), "cpu,reason"))
     assert sum(row["count"] for row in rows if isinstance(row["count"], int)) == 13
     (lost,) = [row for row in rows if row["reason"] == "?"]
     assert (lost["cpu"], lost["count"], lost["mean_ns"]) == (1, 7, None)
@@ -101,9 +101,9 @@ def test_a_sample_without_exits_has_no_rows() -> None:
 
 
 def test_exits_without_a_known_end_are_said() -> None:
-    of = table(measured(untimed=3), "reason")
-    assert dict(of.gaps)["untimed"] == 3
-    assert of.notes[-1].startswith("3 exits whose end was not seen")
+    of = table(measured(latency_dropped=3), "reason")
+    assert dict(of.losses)["latency_dropped"] == 3
+    assert of.notes[-1].startswith("3 exits with a dropped latency: ")
 
 
 def test_only_some_reasons_can_be_shown() -> None:

@@ -8,55 +8,55 @@ from importlib.resources import files
 
 import jsonschema
 
-from kstats.model import Cost, Fill
+from kstats.model import MapUsage, Overhead
 from kstats.render.jsonlines import JsonRenderer
-from kstats.views.overhead import CostView, note
+from kstats.views.overhead import OverheadView, note
 from kstats.views.percpu import Options, PerCpuView
 from tests.samples import sample
 
-MAPS = {"odd_codes": Fill(3, 1024), "threads": Fill(700, 1024)}
-COST = Cost(210.26, 1234, 0.0421, 0.62, MAPS)
-IDLE = Cost(None, 0, 0.0, 0.5, MAPS)
+MAPS = {"odd_codes": MapUsage(3, 1024), "threads": MapUsage(700, 1024)}
+BUSY = Overhead(210.26, 1234, 0.0421, 0.62, MAPS)
+IDLE = Overhead(None, 0, 0.0, 0.5, MAPS)
 
 
 def test_the_note_has_all_that_decides_whether_to_go_on() -> None:
-    assert note(COST, 2, 1) == (
-        "cost: 210 ns an exit (1234 timed), 0.042 % of all CPUs; kstats itself 0.6 % of one; "
-        "places odd_codes 3/1024, threads 700/1024; lost 2, missed 1"
+    assert note(BUSY, 2, 1) == (
+        "overhead: 210 ns per exit (1234 timed), 0.042 % of all CPUs; kstats process 0.6 % of one"
+        " CPU; maps used: odd_codes 3/1024, threads 700/1024; code_dropped 2, missed 1"
     )
-    assert note(IDLE, 0, 0).startswith("cost: no exit was timed, 0.000 % of all CPUs; ")
+    assert note(IDLE, 0, 0).startswith("overhead: no exit was timed, 0.000 % of all CPUs; ")
 
 
 def test_each_report_has_the_cost_of_its_own_sample() -> None:
-    costs = iter((COST, IDLE))
-    view = CostView(PerCpuView(), lambda: next(costs))
-    first, second = (view.table(sample(lost={0: 2}, notes=("n",))) for _ in range(2))
+    overheads = iter((BUSY, IDLE))
+    view = OverheadView(PerCpuView(), lambda: next(overheads))
+    first, second = (view.table(sample(code_dropped={0: 2}, notes=("n",))) for _ in range(2))
     assert first.notes[0] == "n"
-    assert first.notes[-1] == note(COST, 2, 0)
-    assert second.cost == {
+    assert first.notes[-1] == note(BUSY, 2, 0)
+    assert second.overhead == {
         "ns_per_exit": None,
         "timed": 0,
         "cpu_share": 0.0,
         "process_share": 0.5,
         "maps": {
-            "odd_codes": {"taken": 3, "places": 1024},
-            "threads": {"taken": 700, "places": 1024},
+            "odd_codes": {"used": 3, "size": 1024},
+            "threads": {"used": 700, "size": 1024},
         },
     }
 
 
 def test_json_has_it_as_the_schema_says() -> None:
     schema = (files("kstats.render") / "report.schema.json").read_text(encoding="utf-8")
-    for cost in (COST, IDLE):
+    for overhead in (BUSY, IDLE):
         stream = io.StringIO()
-        view = CostView(PerCpuView(Options(detail=True)), lambda cost=cost: cost)  # type: ignore[misc]
+        view = OverheadView(PerCpuView(Options(detail=True)), lambda overhead=overhead: overhead)  # type: ignore[misc]
         JsonRenderer(stream).write(view.table(sample()))
         report = json.loads(stream.getvalue())
         jsonschema.validate(report, json.loads(schema))
-        assert report["cost"]["ns_per_exit"] == (None if cost is IDLE else 210.3)
+        assert report["overhead"]["ns_per_exit"] == (None if overhead is IDLE else 210.3)
 
 
 def test_nobody_else_gets_it() -> None:
     stream = io.StringIO()
     JsonRenderer(stream).write(PerCpuView(Options(detail=True)).table(sample()))
-    assert "cost" not in json.loads(stream.getvalue())
+    assert "overhead" not in json.loads(stream.getvalue())

@@ -80,7 +80,7 @@ def test_what_has_no_column_is_other() -> None:
         ("riscv", 3): {0: 100},
         ("vmx", 1 << 31 | 48): {0: 1000},
     }
-    (row,) = rows(sample(strange, cpus=(0,), lost={0: 10000}))
+    (row,) = rows(sample(strange, cpus=(0,), code_dropped={0: 10000}))
     assert (row["other"], row["vm_exit"], row["ept"]) == (11111, 11111, 0)
 
 
@@ -95,12 +95,12 @@ def test_idle_cpus_are_shown_and_left_out_on_request() -> None:
     of = sample({EPT: {2: 1}}, cpus=(0, 1, 2, 3), entries={1: 1})
     assert cpus(of) == [0, 1, 2, 3]
     assert cpus(of, nonzero=True) == [1, 2]
-    assert cpus(sample(lost={1: 1}), nonzero=True) == [1]
+    assert cpus(sample(code_dropped={1: 1}), nonzero=True) == [1]
     assert cpus(sample({EPT: {0: 0}}, entries={1: 0}), nonzero=True) == []
 
 
 def test_a_cpu_that_went_offline_still_shows_its_last_counts() -> None:
-    of = sample({EPT: {5: 1}}, cpus=(0, 1), entries={6: 1}, lost={7: 1})
+    of = sample({EPT: {5: 1}}, cpus=(0, 1), entries={6: 1}, code_dropped={7: 1})
     assert cpus(of) == [0, 1, 5, 6, 7]
     assert cpus(sample(cpus=(0, 1))) == [0, 1]
 
@@ -161,7 +161,7 @@ def test_a_reason_once_seen_keeps_its_column() -> None:
 
 
 def test_lost_codes_are_other_among_reasons_too() -> None:
-    (row,) = rows(sample({EPT: {0: 1}}, cpus=(0,), lost={0: 4}), reasons=True)
+    (row,) = rows(sample({EPT: {0: 1}}, cpus=(0,), code_dropped={0: 4}), reasons=True)
     assert (row["vm_exit"], row["EPT_VIOLATION"], row["other"]) == (5, 1, 4)
 
 
@@ -186,10 +186,10 @@ def test_without_detail_rows_carry_none() -> None:
 
 
 def test_gaps_are_figures_always_and_notes_when_there_are_some() -> None:
-    assert table(sample()).gaps == (("lost", 0), ("foreign", 0), ("missed", 0))
+    assert table(sample()).losses == (("code_dropped", 0), ("unsupported_isa", 0), ("missed", 0))
     assert table(sample()).notes == ()
-    got = table(sample(lost={0: 2, 1: 3}, foreign=7, missed=1, notes=("a word",)))
-    assert got.gaps == (("lost", 5), ("foreign", 7), ("missed", 1))
+    got = table(sample(code_dropped={0: 2, 1: 3}, unsupported_isa=7, missed=1, notes=("a word",)))
+    assert got.losses == (("code_dropped", 5), ("unsupported_isa", 7), ("missed", 1))
     assert [note.split(" ")[0] for note in got.notes] == ["a", "5", "7", "1"]
 
 
@@ -218,11 +218,13 @@ def test_the_columns_sum_to_vm_exit_in_every_row(of: Sample, options: Options) -
 @given(SAMPLES, st.booleans())
 def test_every_exit_of_a_sample_is_in_one_row(of: Sample, reasons: bool) -> None:  # noqa: FBT001
     got = table(of, reasons=reasons, detail=True)
-    everything = sum(sum(places.values()) for places in of.exits.values()) + sum(of.lost.values())
+    everything = sum(sum(places.values()) for places in of.exits.values()) + sum(
+        of.code_dropped.values()
+    )
     assert sum(_number(row, 2) for row in got.rows) == everything
     assert sum(_number(row, 1) for row in got.rows) == sum(of.entries.values())
     behind = sum(reason.count for row in got.rows for reason in row.exits)
-    assert behind == everything - sum(of.lost.values())
+    assert behind == everything - sum(of.code_dropped.values())
 
 
 @given(SAMPLES, OPTIONS)

@@ -170,14 +170,14 @@ def test_a_vm_that_came_and_went_within_a_report_is_in_it_alone() -> None:
 def test_what_cannot_be_attributed_has_rows_of_its_own() -> None:
     threads = {ONE: Thread(101, 100, None, WEB), TWO: Thread(102, 100, None, WEB)}
     places = {(0, ONE): 1, (0, TWO): 2, (0, 0): 4, (0, OTHER): 8}
-    table = VcpuView().table(happened({HLT: places}, threads=threads, lost={1: 16}))
+    table = VcpuView().table(happened({HLT: places}, threads=threads, code_dropped={1: 16}))
     assert {whose: cells[:2] for whose, cells in rows(table).items()} == {
         (100, "?"): [3, 3],
         (200, "?"): [8, 8],
         ("?", "?"): [20, 4],
     }
     assert list(rows(table))[-1] == ("?", "?")
-    assert any(note.startswith("4 exits found no room with their threads") for note in table.notes)
+    assert any(note.startswith("4 unattributed exits: ") for note in table.notes)
 
 
 def test_vms_of_one_process_do_not_share_rows() -> None:
@@ -276,4 +276,4 @@ def test_every_exit_is_in_one_row(of: Sample) -> None:
     table = VcpuView().table(attrs.evolve(of, counters=None))
     exits = sum(n for places in of.exits.values() for n in places.values())
     shown = sum(n for row in table.rows if isinstance(n := row.cells[2], int))
-    assert shown == exits + sum(of.lost.values())
+    assert shown == exits + sum(of.code_dropped.values())

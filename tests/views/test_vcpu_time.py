@@ -6,11 +6,11 @@ import io
 
 import attrs
 
-from kstats.model import Sample, SlowExit, Spent
+from kstats.model import Sample, SlowExit, VcpuTime
 from kstats.render.text import TextRenderer
 from kstats.table import Table
-from kstats.views.slow_exits import SlowView
-from kstats.views.vcpu_time import SpentView
+from kstats.views.slow_exits import SlowExitsView
+from kstats.views.vcpu_time import VcpuTimeView
 from kstats.vms.identity import Kind, Thread, Vm
 from tests.samples import MOMENT, sample
 
@@ -24,8 +24,11 @@ MS = 10**6
 
 def happened(elapsed: float = 1.0) -> Sample:
     """Two vCPUs that were seen, and one that was not."""
-    spent = {ME: Spent(600 * MS, 100 * MS, 50 * MS, 250 * MS, 0), HER: Spent(halted=1000 * MS)}
-    return attrs.evolve(sample(elapsed=elapsed), spent=spent, threads=THREADS)
+    spent = {
+        ME: VcpuTime(600 * MS, 100 * MS, 50 * MS, 250 * MS, 0),
+        HER: VcpuTime(halted=1000 * MS),
+    }
+    return attrs.evolve(sample(elapsed=elapsed), vcpu_time=spent, threads=THREADS)
 
 
 def cells(table: Table) -> list[tuple[object, ...]]:
@@ -40,7 +43,7 @@ def text(table: Table) -> list[list[str]]:
 
 
 def test_each_vcpu_has_a_row_in_nanoseconds() -> None:
-    assert cells(SpentView().table(happened())) == [
+    assert cells(VcpuTimeView().table(happened())) == [
         ("web", 0, 600 * MS, 100 * MS, 50 * MS, 250 * MS, 0),
         ("web", 1, 0, 0, 0, 1000 * MS, None),
         ("web", 2, None, None, None, None, None),
@@ -48,23 +51,23 @@ def test_each_vcpu_has_a_row_in_nanoseconds() -> None:
 
 
 def test_people_see_per_cent_of_the_time_that_passed() -> None:
-    header, first, second, third, *notes = text(SpentView().table(happened(2.0)))
+    header, first, second, third, *notes = text(VcpuTimeView().table(happened(2.0)))
     assert header == ["vm", "vcpu", "guest%", "kernel%", "vmm%", "halted%", "waiting%"]
     assert first == ["web", "0", "30.0", "5.0", "2.5", "12.5", "0.0"]
     assert second == ["web", "1", "0.0", "0.0", "0.0", "50.0", "-"]
     assert third == ["web", "2", "-", "-", "-", "-", "-"]
-    assert notes[0][:4] == ["#", "vCPUs", "without", "any"]
+    assert notes[0][:4] == ["#", "1", "vCPUs", "had"]
 
 
 def test_rows_of_several_vcpus_are_sums() -> None:
-    (row,) = cells(SpentView(("vm",)).table(happened()))
+    (row,) = cells(VcpuTimeView(("vm",)).table(happened()))
     assert row == ("web", 600 * MS, 100 * MS, 50 * MS, 1250 * MS, 0)
 
 
-def slow(untold: int = 0) -> Table:
+def slow(slow_dropped: int = 0) -> Table:
     """A table of one slow exit."""
     exits = (SlowExit(MOMENT, ("vmx", 30), (1, ME), 1_234_567),)
-    return SlowView().table(attrs.evolve(happened(), slow=exits, untold=untold))
+    return SlowExitsView().table(attrs.evolve(happened(), slow=exits, slow_dropped=slow_dropped))
 
 
 def test_a_slow_exit_is_told_with_time_vm_vcpu_cpu_reason_and_duration() -> None:
@@ -75,6 +78,10 @@ def test_a_slow_exit_is_told_with_time_vm_vcpu_cpu_reason_and_duration() -> None
 
 
 def test_slow_exits_that_are_not_told_are_counted() -> None:
-    assert dict(slow(5).gaps)["untold"] == 5
-    assert slow(5).notes == ("5 more exits took so long: too many in a second to tell each",)
+    assert dict(slow(5).losses)["slow_dropped"] == 5
+    (note,) = slow(5).notes
+    assert note == (
+        "5 slow exits dropped by the rate limit: counted and timed, but not listed; raise the"
+        " threshold"
+    )
     assert slow().notes == ()
