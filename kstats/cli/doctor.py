@@ -23,7 +23,7 @@ def parser() -> options.Parser:
     """The command line of ``kstats doctor``."""
     p = options.Parser.of("doctor", "", _DESCRIPTION, _EPILOG)
     p.add_format(("table", "json"))
-    p.add_argument("--probe", metavar="NAME", help="try only this way to read exits")
+    p.add_argument("--probe", metavar="PROBE", help="try only this way to read exits")
     p.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
     return p
 

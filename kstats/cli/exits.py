@@ -32,6 +32,7 @@ axes: {" ".join(AXES)}
 kstats exits --by cpu,vm,reason 5       what happens on each CPU
 kstats exits --by vm --top 5 10         the five VMs with most exits in 10 seconds
 kstats exits --detail msr --top 10 5    the ten hottest model-specific registers
+kstats exits --tree --top 3 5           each VM with its three hottest vCPUs and reasons
 kstats exits -p 4321 --vcpu 0 5         the reasons of vCPU 0 of process 4321
 kstats exits --latency --by reason 5    how long exits take, by reason
 kstats exits --slower-than 5ms          exits that take longer, one by one
@@ -47,9 +48,9 @@ def parser() -> options.Parser:
     """The command line of ``kstats exits``."""
     p = options.Parser.of("exits", "[duration | interval count]", _DESCRIPTION, _EPILOG)
     add_thread_arguments(p)
-    p.add_argument("--vm", metavar="NAME", help="only this VM, by name or pid")
+    p.add_argument("--vm", metavar="VM", help="only this VM, by name or pid")
     text = "only exits for these: names, codes, columns or categories, like npf,0x7b,idle"
-    p.add_argument("--reason", metavar="NAMES", help=text)
+    p.add_argument("--reason", metavar="REASONS", help=text)
     p.add_argument("--by", metavar="AXES", help="axes, like cpu,vm,reason (default vm,vcpu,reason)")
     p.add_argument(
         "--detail",
@@ -57,7 +58,9 @@ def parser() -> options.Parser:
         help="only exits that tell it, and one more axis, detail, with which MSR, port, address: "
         "msr io mmio page hypercall cr sysreg, as far as the host has it",
     )
-    p.add_argument("--top", metavar="N", help="only the N first rows, and the sum of the others")
+    p.add_argument("--top", metavar="N", help="only the first N rows, and the sum of the others")
+    text = "group rows by the first axis, with sums; --top then counts rows of a group"
+    p.add_argument("--tree", action="store_true", help=text)
     p.add_argument("--sort", metavar="KEY", help="a column of numbers (default count), or an axis")
     p.add_argument(
         "--map-entries",
@@ -159,7 +162,7 @@ def _view_options(args: argparse.Namespace, by: tuple[str, ...], top: int | None
     sort = COUNT.key if args.sort is None else args.sort
     if sort not in (COUNT.key, *by):
         raise UsageError(f"cannot sort by {sort!r}", f"sort by {', '.join((COUNT.key, *by))}")
-    return Options(by=by, top=top, sort=sort, rate=args.rate, detail=args.detail)
+    return Options(by=by, top=top, sort=sort, rate=args.rate, tree=args.tree, detail=args.detail)
 
 
 def _axes(args: argparse.Namespace) -> tuple[str, ...]:

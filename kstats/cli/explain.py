@@ -1,4 +1,4 @@
-"""``kstats explain``: what an exit is, why there may be many of it, and what helps."""
+"""``kstats explain``: what an exit is, why there may be many of it, and what to do."""
 
 from __future__ import annotations
 
@@ -6,21 +6,27 @@ import argparse
 import json
 import textwrap
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from tabulate import tabulate
 
 from kstats import arch as arches
-from kstats.arch import lookup, shapes
+from kstats.arch import categories, lookup, shapes
 from kstats.arch.base import NUMBER_BITS, NUMBER_MASK, Category, Isa, Reason
 from kstats.arch.lookup import Found, UnknownReasonError
 from kstats.cli import options, streams
+from kstats.errors import UsageError
 
 _DESCRIPTION = """\
-Name a reason as any tool writes it, in upper or lower case:
+Without a REASON, list the categories and the reasons that have advice. Name a reason as any tool
+writes it, in upper or lower case:
 
-  kstats explain EPT_VIOLATION        a name; SVM_EXIT_NPF and vmmcall will do, too
+  kstats explain EPT_VIOLATION        a name; SVM_EXIT_NPF and vmmcall work, too
   kstats explain 48 0x7c              a code, of every ISA that has it
-  kstats explain vmx:48 svm:msr:wr    of one ISA; or --isa
-  kstats explain ept idle             a column of kstats cpu, or a category: its reasons
+  kstats explain vmx:48 svm:msr:wr    a code or name of one ISA; or use --isa
+  kstats explain ept idle             the reasons of a column of kstats cpu, or of a category
   kstats explain "msr(wr)" svm:ept    a column as it is shown; of one ISA
+  kstats explain --search timer       reasons whose name, meaning or advice has these words
 """
 
 _EPILOG = f"""\
@@ -33,31 +39,65 @@ _WIDTH = 96
 
 
 def parser() -> options.Parser:
-    """The command line of ``kstats explain``."""
-    p = options.Parser.of("explain", "REASON…", _DESCRIPTION, _EPILOG)
-    p.add_argument("reasons", nargs="+", metavar="REASON", help="a code or a name")
-    p.add_argument("--isa", metavar="ISA", help="only this ISA, or architecture")
+    """Return the command line of ``kstats explain``."""
+    p = options.Parser.of("explain", "[REASON…]", _DESCRIPTION, _EPILOG)
+    p.add_argument("reasons", nargs="*", metavar="REASON", help="a code, name, column or category")
+    p.add_argument("--search", metavar="TEXT", help="list reasons that have every word of TEXT")
+    p.add_argument("--isa", metavar="ISA", help="only this ISA or architecture")
     p.add_format(("table", "json"))
     p.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
     return p
 
 
 def run(words: list[str]) -> int:
-    """Runs ``kstats explain``; returns the exit status."""
-    args = parser().parse(words or ["--help"])
-    wanted = None if args.isa is None else lookup.isas(args.isa)
-    found = [found for text in args.reasons for found in _find(text, wanted)]
+    """Run ``kstats explain``; return the exit status."""
+    args = parser().parse(words)
+    isas = None if args.isa is None else lookup.isas(args.isa)
+    found: list[Found] = []
+    if args.search is not None:
+        if args.reasons:
+            raise UsageError("--search cannot be combined with REASON", "use one of them")
+        found = _search(args.search, isas)
+        text = tabulate(map(_row, found), tablefmt="plain", disable_numparse=True)
+    elif args.reasons:
+        found = [found for text in args.reasons for found in _find(text, isas)]
+        text = "\n\n".join("\n".join(_lines(isa, reason)) for isa, reason in found)
+    else:
+        advised = lookup.with_advice(isas)
+        found = [one for group in advised.values() for one in group]
+        text = "\n".join(line for one in advised.items() for line in _category(*one))
+    if args.format == "json":
+        text = "\n".join(json.dumps(shapes.reason_object(*one)) for one in found)
     with streams.writing():
-        if args.format == "json":
-            for isa, reason in found:
-                print(json.dumps(shapes.reason_object(isa, reason)))
-        else:
-            print("\n\n".join("\n".join(_lines(isa, reason)) for isa, reason in found))
+        print(text)
     return 0
 
 
+def _search(text: str, wanted: tuple[Isa, ...] | None) -> list[Found]:
+    found = lookup.search(text, wanted)
+    if not found:
+        raise UsageError(f"no reason has {text!r}", "use fewer words; kstats arch lists every name")
+    return found
+
+
+def _row(found: Found) -> tuple[str, str, str, str]:
+    isa, reason = found
+    return isa.name, reason.name, str(reason.category), reason.meaning
+
+
+def _category(category: Category, found: list[Found]) -> Iterator[str]:
+    """Yield a category's meaning, and below it the reasons that have advice, by ISA."""
+    yield from textwrap.wrap(f"{category}: {categories.MEANINGS[category].summary}", _WIDTH)
+    for isa, group in groupby(found, key=lambda one: one[0]):
+        names = " ".join(reason.name for _, reason in group)
+        indent = f"  {isa.name:<7}"
+        yield from textwrap.wrap(
+            names, _WIDTH, initial_indent=indent, subsequent_indent=" " * len(indent)
+        )
+
+
 def _find(text: str, wanted: tuple[Isa, ...] | None) -> list[Found]:
-    """What is named so, then what else is in the column or category of that name."""
+    """Return the reasons of that name, then the rest of the column or category of that name."""
     group = list(lookup.group(text, wanted))
     try:
         named = lookup.find(text, wanted)

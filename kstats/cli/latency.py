@@ -61,10 +61,12 @@ def view(args: argparse.Namespace, by: tuple[str, ...], top: int | None) -> Exac
     Raises:
         UsageError: a column to sort by that there is not, an axis that time has not.
     """
+    if not (args.latency or args.histogram or args.time or args.slower_than is not None):
+        return None
+    if args.tree:
+        raise UsageError("--tree cannot be combined with latencies or times", "leave out --tree")
     if args.time or args.slower_than is not None:
         return _view_without_order(args)
-    if not (args.latency or args.histogram):
-        return None
     sort = args.sort or "total"
     if sort not in (*SORTS, *by):
         raise UsageError(f"cannot sort by {sort!r}", f"sort by {', '.join((*SORTS, *by))}")

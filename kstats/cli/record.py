@@ -58,7 +58,7 @@ def parser() -> options.Parser:
     add("--rotate-time", metavar="TIME", help="begin a new file every so often, like 1h or 1d")
     add("--keep", metavar="N", help="leave only the N last files of those before")
     add("-q", "--quiet", action="store_true", help="say nothing but errors")
-    add("--probe", metavar="NAME", help="force one way of reading exits; see doctor")
+    add("--probe", metavar="PROBE", help="force one way of reading exits; see doctor")
     add("--debug", action="store_true", help="say what is loaded, and how")
     add("interval", nargs="?", help="seconds between samples (default 1)")
     add("count", nargs="?", help="number of samples (default: until ^C)")

@@ -62,7 +62,7 @@ def add_arguments(parser: options.Parser, *timestamps: str) -> None:
     add("--input", metavar="FILE", help="show a recording; - is standard input")
     add("--record", metavar="FILE", help="also write the samples to a recording")
     add("--overhead", action="store_true", help="report what counting costs the host")
-    add("--probe", metavar="NAME", help="use this way to read exits; see kstats doctor")
+    add("--probe", metavar="PROBE", help="use this way to read exits; see kstats doctor")
     add("--debug", action="store_true", help="print what is loaded, and how")
 
 

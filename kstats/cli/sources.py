@@ -42,7 +42,7 @@ def add_live_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--interval", metavar="SECONDS", help="of live: between samples (default 1)")
     add("--count", metavar="N", help=f"of live: samples (default {COUNT})")
-    add("--probe", metavar="NAME", help="of live: force one way of reading exits; see doctor")
+    add("--probe", metavar="PROBE", help="of live: force one way of reading exits; see doctor")
     add("--debug", action="store_true", help="of live: say what is loaded, and how")
 
 

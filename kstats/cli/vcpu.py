@@ -69,7 +69,7 @@ def parser() -> options.Parser:
     p = Parser.of("vcpu", "[interval [count]]", _DESCRIPTION, EPILOG)
     add_arguments(p)
     p.add_argument("-p", "--pid", metavar="PID", help="only this process")
-    p.add_argument("--vm", metavar="NAME", help="only this VM, by name or pid")
+    p.add_argument("--vm", metavar="VM", help="only this VM, by name or pid")
     p.add_argument("--nonzero", action="store_true", help="only vCPUs that did something")
     p.add_argument("--total", action="store_true", help="a last row with the sums")
     session.add_arguments(p)

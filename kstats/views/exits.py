@@ -45,6 +45,8 @@ class Options:
         top: At most this many rows; one more has the sum of the others.
         sort: ``count`` (most first), or one of ``by`` (ascending).
         rate: Per second of time that really passed, instead of counts.
+        tree: Group rows by the first axis: before each group a row with its sum, the other axes
+            None. ``top`` then limits the rows of each group, and ``sort`` orders them.
         detail: Only exits that can tell this kind of detail, and one more axis: ``detail``.
     """
 
@@ -52,6 +54,7 @@ class Options:
     top: int | None = None
     sort: str = COUNT.key
     rate: bool = False
+    tree: bool = False
     detail: str | None = None
 
 
@@ -102,10 +105,7 @@ class ExitsView:
         detail = self._options.detail
         counts = count_by(sample, by, detail)
         total = sum(counts.values())
-        shown = _ordered(counts, by, self._options.sort)[: self._options.top]
-        rest = total - sum(n for _, n in shown)
-        if rest:
-            shown.append((("(others)", *[None] * (len(by) - 1)), rest))
+        shown = self._shown(_ordered(counts, by, self._options.sort))
         scale = 1 / sample.elapsed if self._options.rate and sample.elapsed else 1
         lost = losses.counts(sample, **details.losses(sample, detail))
         return Table(
@@ -122,6 +122,16 @@ class ExitsView:
                 *details.notes(sample, detail),
             ),
         )
+
+    def _shown(self, rows: list[tuple[Key, int]]) -> list[tuple[Key, int]]:
+        """Return the rows to show of all ``rows``, which are in their order."""
+        top = self._options.top
+        if self._options.tree:
+            return list(_grouped(rows, top, by_size=self._options.sort == COUNT.key))
+        shown, rest = rows[:top], sum(n for _, n in rows[len(rows[:top]) :])
+        if rest:
+            shown.append((_sum_key("(others)", rows), rest))
+        return shown
 
 
 def count_by(sample: Sample, by: Sequence[str], detail: str | None = None) -> Counter[Key]:
@@ -229,6 +239,26 @@ def _ordered(counts: Counter[Key], by: Sequence[str], sort: str) -> list[tuple[K
     if sort in by:
         rows.sort(key=lambda row: comparable(row[0][by.index(sort)]))
     return rows
+
+
+def _grouped(
+    rows: list[tuple[Key, int]], top: int | None, *, by_size: bool
+) -> Iterator[tuple[Key, int]]:
+    """Yield each group of rows with the same first cell after its sum, the largest group first.
+
+    Without ``by_size`` groups come in the order of their first rows.
+    """
+    groups: dict[Cell, list[tuple[Key, int]]] = {}
+    for row in rows:
+        groups.setdefault(row[0][0], []).append(row)
+    sums = {cell: sum(n for _, n in group) for cell, group in groups.items()}
+    for cell in sorted(groups, key=lambda cell: -sums[cell]) if by_size else groups:
+        yield _sum_key(cell, rows), sums[cell]
+        yield from groups[cell][:top]
+
+
+def _sum_key(cell: Cell, rows: list[tuple[Key, int]]) -> Key:
+    return (cell, *[None] * (len(rows[0][0]) - 1))
 
 
 def comparable(cell: Cell) -> tuple[bool, float, str]:

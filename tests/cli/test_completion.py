@@ -7,6 +7,7 @@ import importlib
 import os
 import pty
 import select
+import shlex
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from kstats.cli import COMMANDS, PROGRAMS, completion, main
+from tests.vms.trees import Tree
 
 # What bash does at TAB: it sets these and calls the function that was registered.
 ASK = """
@@ -78,6 +80,79 @@ def test_values(scripts: dict[str, Path]) -> None:
     assert offered(scripts, "kstats", "exits", "-f", "") == {"table", "json", "csv"}
     assert offered(scripts, "kstats", "cpu", "-f", "j") == {"json"}
     assert offered(scripts, "kstats", "completion", "") == set(completion.SHELLS)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("exits --by ", {"cpu", "vm", "reason", "detail"}),
+        ("exits --by cpu,vm", {"cpu,vm"}),
+        ("exits --by cpu,re", {"cpu,reason"}),
+        ("decode --by ti", {"tid"}),
+        ("exits --detail m", {"msr", "mmio"}),
+        ("exits --sort p9", {"p90", "p99"}),
+        ("exits --reason npf,EPT_MIS", {"npf,EPT_MISCONFIG"}),
+        ("exits --reason EPT_V", {"EPT_VIOLATION"}),
+        ("cpu --probe raw-b", {"raw-btf"}),
+        ("explain hyp", {"hypercall"}),
+        ("explain --isa a", {"arm64"}),
+        ("compare --explain sp", {"spin"}),
+    ],
+)
+def test_values_that_are_words(words: str, expected: set[str], scripts: dict[str, Path]) -> None:
+    got = offered(scripts, "kstats", *words.split(" "))
+    assert got >= expected
+    assert words.endswith(" ") or got <= expected
+
+
+VMS = ("web", "web db", "$(touch owned)", "`touch owned`", "db")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_names_of_vms_are_asked_for_and_never_evaluated(
+    shell: str, scripts: dict[str, Path], tmp_path: Path
+) -> None:
+    assert "kstats completion --vms" in script(shell)
+    if shell != "bash":
+        return
+    fake = tmp_path / "kstats"
+    fake.write_text("#!/bin/sh\ncat <<'END'\n" + "\n".join(VMS) + "\nEND\n", encoding="utf-8")
+    fake.chmod(0o755)
+    words = ["bash", "--norc", "-c", ASK, "bash", str(scripts["kstats"]), "kstats", "exits", "--vm"]
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    for word, names in {"": VMS, "we": VMS[:2], "$": VMS[2:3]}.items():
+        done = subprocess.run(
+            [*words, word],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=20,
+            env=environment,
+            cwd=tmp_path,
+        )
+        assert [shlex.split(line) for line in done.stdout.splitlines()] == [[n] for n in names]
+    assert not (tmp_path / "owned").exists()
+
+
+def test_the_names_of_vms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = Tree(tmp_path)
+    for pid, name in ((100, "web"), (200, "a\nb")):
+        tree.process(pid, "qemu-kvm", "-name", f"guest={name}", fds={9: "anon_inode:kvm-vm"})
+    monkeypatch.setattr(completion, "Host", lambda: tree.host)
+    assert main(["completion", "--vms"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["a\\nb", "web"]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *PROGRAMS])
+def test_a_value_with_a_name_in_capitals_means_one_thing(command: str) -> None:
+    """Values complete by this name."""
+    free = {"PID", "VCPU", "TID", "TIDS", "N", "SECONDS", "TIMES", "LIST", "TIME", "SIZE", "RATE"}
+    free |= {"TEXT", "SHELL", "PROGRAM", "[CATEGORY=]RATIO"}
+    parser = importlib.import_module(f"kstats.cli.{command}").parser()
+    names = {action.metavar for action in parser._actions if action.metavar}
+    assert names <= free | {"FILE", "SOURCE"} | completion._values().keys()
 
 
 def test_at_a_terminal(scripts: dict[str, Path]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from kstats.arch import lookup
+from kstats.arch.base import Category
 from kstats.cli import main
 
 
@@ -81,6 +83,9 @@ def test_an_unknown_code_is_said_to_be_unknown(capsys: pytest.CaptureFixture[str
     [
         (["EPT_VIOLATON"], "no exit is called 'EPT_VIOLATON'", "did you mean EPT_VIOLATION"),
         (["999999"], "no exit is called '999999'", "kstats arch lists every name"),
+        (["--search", "zebra"], "no reason has 'zebra'", "use fewer words"),
+        (["--search", ""], "no reason has ''", "use fewer words"),
+        (["48", "--search", "x"], "--search cannot be combined with REASON", "use one of them"),
         (["48", "--isa", "z80"], "unknown ISA 'z80'", "known: vmx, svm, arm64"),
     ],
 )
@@ -95,12 +100,22 @@ def test_what_is_not_there(
     assert hint in hint_line
 
 
-def test_without_words_it_says_how_and_lists_the_categories(
+def test_without_a_reason_it_lists_the_categories_and_the_reasons_that_have_advice(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(["explain"])
-    assert not caught.value.code
-    out = capsys.readouterr().out
-    assert "usage: kstats explain" in out
-    assert "hypercall exception other" in out
+    text = explain(capsys)
+    assert [head.rstrip(":") for head in heads(text) if head.endswith(":")] == list(Category)
+    assert re.search(r"^  svm +hlt idle-halt$", text, re.MULTILINE)
+    assert max(map(len, text.splitlines())) <= 100
+    objects = [json.loads(line) for line in explain(capsys, "-f", "json").splitlines()]
+    assert all(o["causes"] for o in objects)
+    assert {o["category"] for o in objects} == set(Category)
+    assert "vmx" not in explain(capsys, "--isa", "svm")
+
+
+def test_search_lists_reasons_that_have_every_word(capsys: pytest.CaptureFixture[str]) -> None:
+    first = explain(capsys, "--search", "timer").splitlines()[0]
+    assert first.split()[:3] == ["vmx", "PREEMPTION_TIMER", "interrupt"]
+    assert explain(capsys, "--search", "npf page", "--isa", "svm").split()[:2] == ["svm", "npf"]
+    (line,) = explain(capsys, "--search", "npf", "--isa", "svm", "-f", "json").splitlines()
+    assert json.loads(line)["reason"] == "npf"

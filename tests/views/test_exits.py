@@ -91,6 +91,36 @@ def test_rows_are_sorted_by_count_or_by_an_axis() -> None:
     assert rows(BUSY, "reason", sort="reason") == [("EPT_VIOLATION", 4), ("HLT", 16)]
 
 
+def test_a_tree_has_the_sum_of_each_group_before_it() -> None:
+    web, db = BUSY.threads[number(101, 100)].vm.name, BUSY.threads[number(201, 200)].vm.name
+    of = happened(
+        {
+            HLT: {(0, number(101, 100)): 3, (1, number(102, 100)): 5},
+            EPT: {(0, number(201, 200)): 6, (0, number(101, 100)): 2},
+        }
+    )
+    assert rows(of, "vm,vcpu", tree=True) == [
+        (web, None, 10),
+        (web, 0, 5),
+        (web, 1, 5),
+        (db, None, 6),
+        (db, "?", 6),
+    ]
+    assert rows(of, "vm,vcpu,reason", tree=True, top=1) == [
+        (web, None, None, 10),
+        (web, 1, "HLT", 5),
+        (db, None, None, 6),
+        (db, "?", "EPT_VIOLATION", 6),
+    ]
+    by_name = rows(of, "vm,reason", tree=True, sort="vm")
+    assert [row[0] for row in by_name if row[1] is None] == sorted([web, db])
+    assert [row.cells[-1] for row in table(of, "vm,vcpu", tree=True).rows][:2] == [62.5, 31.25]
+
+
+def test_a_tree_of_nothing_is_empty() -> None:
+    assert rows(happened({}), "vm,vcpu", tree=True) == []
+
+
 def test_numbers_are_sorted_as_numbers_before_words() -> None:
     threads = {number(i, 100): Thread(i, 100, vcpu, WEB) for i, vcpu in enumerate((10, 9, None), 1)}
     of = attrs.evolve(BUSY, threads=threads, exits={HLT: {(0, thread): 1 for thread in threads}})
