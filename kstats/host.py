@@ -1,88 +1,97 @@
-"""Facts about a host, read from /proc and /sys under a root that may be a recorded tree."""
+"""Facts about a host, from /proc and /sys below a root that tests replace by a recorded tree."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import attrs
 
 from kstats import cpulist
 from kstats.errors import UnsupportedHostError
+from kstats.topology import UNKNOWN, CpuTopology
 
 
 @attrs.frozen
 class Host:
-    """The host whose /proc and /sys lie under ``root``; ``machine`` is its ``uname -m``."""
+    """The host with its /proc and /sys below ``root``; ``machine`` is its ``uname -m``."""
 
     root: Path = Path("/")
     machine: str = attrs.field(factory=platform.machine)
 
     def read(self, path: str) -> str | None:
-        """The text of a file below the root, stripped; None where it is missing or unreadable."""
+        """Return the text of a file below the root, stripped; None if it cannot be read."""
         return _read(self.root / path)
 
     def exists(self, path: str) -> bool:
-        """Whether a path below the root exists; False where that may not be known."""
+        """Return whether a path below the root exists; False without the right to know."""
         try:
             return (self.root / path).exists()
         except OSError:
             return False
 
     def online_cpus(self) -> tuple[int, ...]:
-        """The CPUs that are online now, ascending; raises UnsupportedHostError without /sys."""
+        """Return the CPUs that are online, ascending; raises UnsupportedHostError without /sys."""
         return self._cpus("online")
 
     def possible_cpus(self) -> tuple[int, ...]:
-        """The CPUs that could ever be online: those that a per-CPU map has values for.
+        """Return the CPUs that could ever be online: those that a per-CPU map has values for.
 
-        Raises UnsupportedHostError without /sys. There must be no guessing here: the kernel fills
-        a buffer of this many values.
+        Never guessed, because the kernel fills a buffer of this many values.
+
+        Raises:
+            UnsupportedHostError: there is no /sys.
         """
         return self._cpus("possible")
 
+    def topology(self, cpus: tuple[int, ...]) -> Mapping[int, CpuTopology]:
+        """Return where each of ``cpus`` is. Reads sysfs only if they are others than last time."""
+        return _topology(self, cpus)
+
     def has_module(self, name: str) -> bool:
-        """Whether a kernel module is loaded, or built in with parameters."""
+        """Return whether a kernel module is loaded, or built in with parameters."""
         return self.exists(f"sys/module/{name}")
 
     def has_kvm(self) -> bool:
-        """Whether KVM initialised. Its device in sysfs also shows where /dev is a container's."""
+        """Return whether KVM initialised. A container may have a /dev without its device."""
         return self.exists("sys/devices/virtual/misc/kvm") or self.exists("dev/kvm")
 
     def name(self) -> str:
-        """The host's name; empty without /proc."""
+        """Return the host's name; empty without /proc."""
         return self.read("proc/sys/kernel/hostname") or ""
 
     def kernel(self) -> str:
-        """The kernel's release, as ``uname -r`` has it."""
+        """Return the kernel's release, as ``uname -r`` prints it."""
         return self.read("proc/sys/kernel/osrelease") or platform.release()
 
     def cpu_model(self) -> str:
-        """The first CPU's name; on ARM64 implementer and part, which are all that it tells."""
+        """Return the first CPU's name; on ARM64, which has none, its implementer and part."""
         known = dict(_cpuinfo(self.read("proc/cpuinfo") or ""))
         part = [known.get(name, "") for name in ("CPU implementer", "CPU part")]
         return known.get("model name") or " ".join(filter(None, part))
 
     def cpu_flags(self) -> frozenset[str]:
-        """The first CPU's feature flags (``flags`` on x86, ``Features`` on ARM64)."""
+        """Return the first CPU's feature flags (``flags`` on x86, ``Features`` on ARM64)."""
         known = dict(_cpuinfo(self.read("proc/cpuinfo") or ""))
         return frozenset((known.get("flags") or known.get("Features") or "").split())
 
     def tracefs(self) -> Path | None:
-        """Where tracefs is mounted, if it is and may be read."""
+        """Return where tracefs is mounted; None if it is not, or may not be read."""
         for path in ("sys/kernel/tracing", "sys/kernel/debug/tracing"):
             if self.exists(f"{path}/events"):
                 return self.root / path
         return None
 
     def event_format(self, event: str) -> str | None:
-        """The format file of a tracepoint, ``group/name``; None without tracefs or the event."""
+        """Return the format file of a tracepoint, ``group/name``; None if there is none."""
         tracefs = self.tracefs()
         return _read(tracefs / "events" / event / "format") if tracefs else None
 
     def lockdown(self) -> str:
-        """The kernel's lockdown mode: ``none``, ``integrity``, ``confidentiality``."""
+        """Return the kernel's lockdown mode: ``none``, ``integrity`` or ``confidentiality``."""
         text = self.read("sys/kernel/security/lockdown") or "[none]"
         return next((word.strip("[]") for word in text.split() if word.startswith("[")), "none")
 
@@ -91,14 +100,43 @@ class Host:
         text = self.read(path)
         if not text:
             raise UnsupportedHostError(
-                f"which CPUs this host has is not known: /{path} cannot be read",
+                f"cannot read /{path}, which lists the CPUs",
                 "mount sysfs: mount -t sysfs nodev /sys",
             )
         return cpulist.parse(text)
 
 
+@lru_cache(maxsize=4)
+def _topology(host: Host, cpus: tuple[int, ...]) -> Mapping[int, CpuTopology]:
+    nodes = dict(_nodes(host))
+    return {cpu: _cpu_topology(host, cpu, nodes) for cpu in cpus}
+
+
+def _nodes(host: Host) -> Iterator[tuple[int, int]]:
+    """Yield each CPU with its NUMA node."""
+    for folder in (host.root / "sys/devices/system/node").glob("node[0-9]*"):
+        # A node of memory alone has no CPUs.
+        for cpu in cpulist.parse(text) if (text := _read(folder / "cpulist")) else ():
+            yield cpu, int(folder.name.removeprefix("node"))
+
+
+def _cpu_topology(host: Host, cpu: int, nodes: Mapping[int, int]) -> CpuTopology:
+    folder = f"sys/devices/system/cpu/cpu{cpu}/topology"
+    socket, die, core = (
+        _number(host.read(f"{folder}/{name}"))
+        for name in ("physical_package_id", "die_id", "core_id")
+    )
+    # A kernel without NUMA has one node, and lists none.
+    return CpuTopology(nodes.get(cpu, UNKNOWN) if nodes else 0, socket, die, core)
+
+
+def _number(text: str | None) -> int:
+    """Return a number of sysfs; the kernel, too, has -1 for those that it does not know."""
+    return int(text) if text and re.fullmatch(r"\d{1,9}", text, re.ASCII) else UNKNOWN
+
+
 def _cpuinfo(text: str) -> Iterator[tuple[str, str]]:
-    """What /proc/cpuinfo says of the first CPU."""
+    """Yield the fields of the first CPU in /proc/cpuinfo."""
     for line in text.partition("\n\n")[0].splitlines():
         name, _, value = line.partition(":")
         yield name.strip(), value.strip()

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import attrs
 
 from kstats.histogram import Histogram
+from kstats.topology import CpuTopology
 from kstats.vms.identity import Thread, Vcpu
 
 Code: TypeAlias = tuple[str, int]
@@ -103,6 +104,7 @@ class Sample:
         time: End of the sample, seconds since the epoch (UTC).
         elapsed: Seconds that really passed.
         cpus: The CPUs online at the end, ascending.
+        topology: Where each of ``cpus`` is; empty if it was not read.
         entries: VM entries by CPU; a CPU without any may be missing.
         exits: VM exits by :data:`Code`, then by :data:`Place`; zero counts may be missing.
         code_dropped: Exits by CPU without their code: it could not be read, or the table of
@@ -159,6 +161,7 @@ class Sample:
     detail_latency: Mapping[str, Mapping[Code, Mapping[DetailPlace, Histogram]]] = attrs.field(
         factory=dict
     )
+    topology: Mapping[int, CpuTopology] = attrs.field(factory=dict)
     notes: tuple[str, ...] = ()
 
     @property

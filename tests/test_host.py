@@ -1,15 +1,17 @@
-"""Facts about recorded hosts; about this one where the kernel or Python can be asked as well."""
+"""Facts about recorded hosts, and about this one where another source can confirm them."""
 
 from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from kstats.errors import UnsupportedHostError
 from kstats.host import Host
+from kstats.topology import CpuTopology
 from tests import trees
 
 LOCKDOWN = "sys/kernel/security/lockdown"
@@ -29,15 +31,55 @@ def test_cpu_numbers_may_have_gaps(tmp_path: Path) -> None:
 def test_without_sysfs_the_cpus_are_not_guessed(tmp_path: Path) -> None:
     """The kernel fills a buffer of as many values as there are possible CPUs."""
     for ask in (Host(tmp_path).possible_cpus, Host(tmp_path).online_cpus):
-        with pytest.raises(UnsupportedHostError, match="which CPUs this host has") as caught:
+        with pytest.raises(
+            UnsupportedHostError, match="cannot read /sys/devices/system/cpu"
+        ) as caught:
             ask()
         assert "mount -t sysfs" in caught.value.hint
 
 
-def test_this_hosts_cpus_are_those_that_the_system_tells() -> None:
+def test_this_hosts_cpus_are_those_of_sysconf() -> None:
     assert len(Host().online_cpus()) == os.sysconf("SC_NPROCESSORS_ONLN")
     assert os.sched_getaffinity(0) <= set(Host().online_cpus()) <= set(Host().possible_cpus())
     assert Host().machine == platform.machine() == os.uname().machine
+
+
+def test_topology_of_two_sockets(tmp_path: Path) -> None:
+    """Cores have the same numbers in each socket; a node of memory alone has no CPUs."""
+    files = trees.nodes("0,2", "", "1,3") | trees.topology(0, 0, 5, die=0)
+    files |= trees.topology(1, 1, 5, die=1) | trees.topology(2, 0, 6, die=0)
+    host = trees.recorded(tmp_path, files)
+    assert host.topology((0, 1, 2, 3)) == {
+        0: CpuTopology(node=0, socket=0, die=0, core=5),
+        1: CpuTopology(node=2, socket=1, die=1, core=5),
+        2: CpuTopology(node=0, socket=0, die=0, core=6),
+        3: CpuTopology(node=2),
+    }
+
+
+@pytest.mark.parametrize("number", ["-1", "", "x", "9" * 40])
+def test_unknown_numbers_of_sysfs(tmp_path: Path, number: str) -> None:
+    files = {"sys/devices/system/cpu/cpu0/topology/physical_package_id": number}
+    assert trees.recorded(tmp_path, files).topology((0,)) == {0: CpuTopology(node=0)}
+
+
+def test_topology_is_read_again_when_other_cpus_are_online(tmp_path: Path) -> None:
+    host = trees.recorded(tmp_path, trees.topology(0, 0, 0))
+    first = host.topology((0,))
+    assert host.topology((0,)) is first
+    trees.recorded(tmp_path, trees.topology(1, 0, 1))
+    assert host.topology((0, 1))[1].core == 1
+
+
+def test_this_hosts_topology_is_that_of_lscpu() -> None:
+    """A number that lscpu does not know is an empty field."""
+    words = ["lscpu", "-p=CPU,NODE,SOCKET", "--physical"]
+    listed = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+    rows = [line.split(",") for line in listed if not line.startswith("#")]
+    found = Host().topology(Host().online_cpus())
+    assert {cpu: (str(place.node), str(place.socket)) for cpu, place in found.items()} == {
+        int(cpu): (node or "0", socket or "-1") for cpu, node, socket in rows
+    }
 
 
 @pytest.mark.parametrize(
@@ -81,21 +123,21 @@ def test_without_cpuinfo_there_are_no_flags(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["sys/kernel/tracing", "sys/kernel/debug/tracing"])
-def test_tracefs_may_be_mounted_at_either_place(tmp_path: Path, path: str) -> None:
+def test_tracefs_may_be_mounted_in_two_folders(tmp_path: Path, path: str) -> None:
     host = trees.recorded(tmp_path, {f"{path}/events/kvm/kvm_exit/format": "name: kvm_exit\n"})
     assert host.tracefs() == tmp_path / path
     assert host.event_format("kvm/kvm_exit") == "name: kvm_exit"
     assert host.event_format("kvm/kvm_entry") is None
 
 
-def test_an_empty_mount_point_is_no_tracefs(tmp_path: Path) -> None:
+def test_an_empty_mount_point_is_not_tracefs(tmp_path: Path) -> None:
     (tmp_path / "sys/kernel/tracing").mkdir(parents=True)
     assert Host(tmp_path).tracefs() is None
     assert Host(tmp_path).event_format("kvm/kvm_exit") is None
 
 
-def test_what_may_not_be_looked_at_is_not_there(tmp_path: Path) -> None:
-    """Tracefs is closed to normal users: that is an answer, not a crash."""
+def test_a_path_that_may_not_be_looked_up_does_not_exist(tmp_path: Path) -> None:
+    """As tracefs is for normal users."""
     unanswerable = "n" * 300  # stat(2) says ENAMETOOLONG, to root as well
     assert not Host(tmp_path).exists(unanswerable)
     assert Host(tmp_path).read(unanswerable) is None

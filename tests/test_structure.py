@@ -90,11 +90,11 @@ def test_views_and_renderers_do_not_know_where_samples_come_from(room: str) -> N
             assert module.split(".")[0] not in {"ctypes", "subprocess", "socket"}
 
 
-VALUES = ("model.py", "histogram.py", "vms/identity.py", "table.py", "errors.py")
+VALUES = ("model.py", "histogram.py", "topology.py", "vms/identity.py", "table.py", "errors.py")
 
 
 @pytest.mark.parametrize("file", VALUES)
 def test_values_depend_on_nothing_but_values(file: str) -> None:
     ours = {module for module in imported(PACKAGE / file) if module.startswith("kstats")}
-    values = ("kstats.vms.identity", "kstats.histogram")
+    values = ("kstats.vms.identity", "kstats.histogram", "kstats.topology")
     assert all(module.startswith(values) for module in ours)

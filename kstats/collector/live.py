@@ -255,7 +255,9 @@ class Collector:
         now = self._reader.snapshot()
         before, self._last = self._last, now
         sample = self._counting.sample(before, now, self.target.host.online_cpus())
-        sample = attrs.evolve(sample, notes=(*sample.notes, *self.target.notes()))
+        notes = (*sample.notes, *self.target.notes())
+        topology = self.target.host.topology(sample.cpus)
+        sample = attrs.evolve(sample, notes=notes, topology=topology)
         return attrs.evolve(sample, **_identified(sample, self._directory, self._pids))
 
     def description(self) -> Iterator[str]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from kstats.histogram import Histogram
 from kstats.model import Sample, SlowExit, VcpuTime
 from kstats.recording import Clock, Header, Machine
+from kstats.topology import CpuTopology
 from kstats.vms.identity import Kind, Thread, Vcpu, Vm
 from tests.samples import SAMPLES
 
@@ -37,6 +38,7 @@ def _few(keys: st.SearchStrategy[Any], values: st.SearchStrategy[Any]) -> st.Sea
 
 EXTRAS = st.fixed_dictionaries(
     {
+        "topology": _few(_NUMBERS, st.builds(CpuTopology, *[st.integers(-1, 300)] * 4)),
         "threads": _few(_NUMBERS, _THREADS),
         "ended": st.frozensets(_NUMBERS, max_size=2),
         "isa": st.sampled_from(("", "vmx")),

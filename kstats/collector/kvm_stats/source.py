@@ -85,7 +85,7 @@ class KernelCounters:
         return self._proc.start(vcpu.pid) != vcpu.start
 
     def description(self) -> Iterator[str]:
-        """Yield one line on what is read, for --verbose."""
+        """Yield one line on what is read, for --debug."""
         known = len(self._last.vcpus)
         yield f"{self.target.source.isa} counters of {known} vCPUs through their VMMs' descriptors"
 
