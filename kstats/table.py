@@ -13,9 +13,11 @@ Cell: TypeAlias = int | float | str | None
 
 
 class Unit(enum.StrEnum):
-    """What the numbers of a column are, where people are shown something else than programs."""
+    """How text for people shows the numbers of a column; JSON and CSV always have them in full."""
 
     PLAIN = ""
+    COUNT = "count"
+    """Counts: ``12.3M`` where a number would outgrow its column."""
     DURATION = "duration"
     """Nanoseconds: ``1.25ms`` on the screen."""
     PART = "part"
@@ -28,6 +30,7 @@ class Heading:
 
     Columns of words are ``left``-aligned. ``after`` is a sign that the screen has between this
     column and the one before, in every line: ``|``. ``unit`` says how the screen writes numbers.
+    A count may be as wide as the label, and as ``width``.
     """
 
     key: str
@@ -36,6 +39,7 @@ class Heading:
     left: bool = False
     after: str = ""
     unit: Unit = Unit.PLAIN
+    width: int = 4
 
 
 @attrs.frozen

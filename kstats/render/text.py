@@ -11,6 +11,7 @@ from typing import ClassVar, TextIO
 from kstats.durations import duration
 from kstats.escape import printable
 from kstats.table import Cell, Heading, Table, Unit
+from kstats.units import figure
 
 _TOLERANCE, _SLACK = 0.2, 0.1
 """Part of the interval, and seconds, by which a report may be off without a word."""
@@ -46,24 +47,29 @@ class TextRenderer:
     def write(self, table: Table) -> None:
         """Writes one report."""
         rows = [*table.rows, *((table.total,) if table.total else ())]
-        writers = [_writer(heading, table.elapsed) for heading in table.headings]
+        names = heading_texts(table.headings)
+        writers = [
+            _writer(*column, table.elapsed) for column in zip(table.headings, names, strict=True)
+        ]
         cells = [
             [write(cell) for write, cell in zip(writers, row.cells, strict=True)] for row in rows
         ]
-        header_line, *lines = self._lines(table.headings, cells)
+        header_line, *lines = self._lines(table.headings, names, cells)
+        header = [*(["per second"] if table.unit == "per_second" else []), header_line]
         out = [table.timestamp] if self._timestamps else []
         notes = [*table.notes, *self._odd_length(table)]
-        if self._header_is_due(len(lines) + len(out) + len(notes)):
-            out.append(f"{_BOLD}{header_line}{_RESET}" if self._colour else header_line)
+        if self._header_is_due(len(header), len(lines) + len(out) + len(notes)):
+            out += [f"{_BOLD}{line}{_RESET}" if self._colour else line for line in header]
         amounts = [row.cells[table.names :] for row in rows]
         out += [self._dimmed(*line) for line in zip(lines, amounts, strict=True)]
         out += [f"# {note}" for note in notes]
         self._stream.write("".join(f"{line}\n" for line in out))
         self._stream.flush()
 
-    def _lines(self, headings: Sequence[Heading], cells: list[list[str]]) -> list[str]:
-        """The header and a line for each row, aligned with the widest cells so far."""
-        names = heading_texts(headings)
+    def _lines(
+        self, headings: Sequence[Heading], names: list[str], cells: list[list[str]]
+    ) -> list[str]:
+        """Return the header and a line for each row, aligned with the widest cells so far."""
         if names != self._names:
             self._names, self._widths, self._lines_left = names, [len(n) for n in names], 0
         if cells:
@@ -78,13 +84,13 @@ class TextRenderer:
             return []
         return [f"this report is of {table.elapsed:.3g} seconds, not {wanted:g}"]
 
-    def _header_is_due(self, lines: int) -> bool:
-        """Whether the header must come now; off a terminal, it comes once."""
+    def _header_is_due(self, height: int, lines: int) -> bool:
+        """Return whether a header must come before these lines; off a terminal, it comes once."""
         if self._lines_left > lines or (self._lines_left and not self._terminal):
             self._lines_left -= lines if self._terminal else 0
             return False
         screen = shutil.get_terminal_size().lines if self._terminal else 1
-        self._lines_left = max(screen - 1 - lines, 1)
+        self._lines_left = max(screen - height - lines, 1)
         return True
 
     def _dimmed(self, line: str, amounts: Sequence[Cell]) -> str:
@@ -110,8 +116,11 @@ def heading_texts(headings: Iterable[Heading]) -> list[str]:
     return texts
 
 
-def _writer(heading: Heading, elapsed: float) -> Callable[[Cell], str]:
-    """What writes the cells of a column."""
+def _writer(heading: Heading, name: str, elapsed: float) -> Callable[[Cell], str]:
+    """Return what writes the cells of the column with the heading text ``name``."""
+    if heading.unit is Unit.COUNT:
+        width = max(heading.width, len(name))
+        return lambda cell: figure(cell, width) if isinstance(cell, int | float) else _text(cell)
     if heading.unit is Unit.DURATION:
         return lambda cell: duration(cell) if isinstance(cell, int | float) else _text(cell)
     if heading.unit is Unit.PART:

@@ -10,14 +10,14 @@ import attrs
 from kstats import arch as arches
 from kstats.errors import UsageError
 from kstats.model import Code, Place, Sample
-from kstats.table import Cell, Heading, Row, Table
+from kstats.table import Cell, Heading, Row, Table, Unit
 from kstats.views import details, losses
 from kstats.vms.identity import Thread, Vm
 
 UNKNOWN = "?"
 """A cell of an axis on which exits could not be attributed."""
 
-COUNT = Heading("count", "count")
+COUNT = Heading("count", "count", unit=Unit.COUNT, width=9)
 SHARE = Heading("share", "share%")
 
 _CODE_AXES: Mapping[str, Callable[[Code], Cell]] = {

@@ -1,20 +1,36 @@
-"""``kstats -v``: a row for each physical CPU, a column for each class of exits."""
+"""``kstats cpu``: a row for each physical CPU, a column for each class of exits."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TypeAlias
 
 import attrs
 
 from kstats import arch as arches
-from kstats.arch.base import OTHER, Reason
+from kstats.arch.base import OTHER, Arch, Reason
+from kstats.errors import UsageError
 from kstats.model import Code, Sample
-from kstats.table import Heading, ReasonCount, Row, Table
+from kstats.table import Cell, Heading, ReasonCount, Row, Table, Unit
+from kstats.topology import CpuTopology
 from kstats.views import losses
 
-_COUNTS = (Heading("vm_entry", "vm_entry"), Heading("vm_exit", "vm_exit"))
-_LEADING = (Heading("cpu", "cpu"), *_COUNTS)
+_Group: TypeAlias = tuple[int, ...]
+"""What a row is about: a CPU, or the numbers of a node, a socket or a core."""
+
+_GROUPS: Mapping[str, Callable[[int, CpuTopology], _Group]] = {
+    "cpu": lambda cpu, _: (cpu,),
+    "node": lambda _, at: (at.node,),
+    "socket": lambda _, at: (at.socket,),
+    # As perf stat --per-core: the number of a core is unique in its die only.
+    "core": lambda _, at: (at.socket, at.die, at.core),
+}
+
+BY = tuple(_GROUPS)
+"""What can have a row of its own."""
+
+_COUNTS = ("vm_entry", "vm_exit")
 
 
 @attrs.frozen
@@ -23,118 +39,174 @@ class Options:
 
     Attributes:
         cpus: Only these CPUs; None for all.
-        nonzero: Leave out CPUs without entries and exits.
-        total: Add the sum of the rows shown.
-        rate: Per second of time that really passed, instead of counts.
-        reasons: Every reason that occurred so far, instead of the columns.
-        detail: Put the reasons behind each row, for formats that can hold them.
+        by: One of :data:`BY`; anything but ``cpu`` sums the CPUs that are in it.
+        nonzero: Leave out rows without entries and exits.
+        sort: The key of a column to order the rows by, most first; ``by`` for ascending order.
+        top: At most this many rows; one more has the sum of the others, if there is any.
+        total: Add the sum of the rows.
+        rate: Counts per second of elapsed time.
+        reasons: A column for each reason that occurred so far, instead of those of the host's
+            architecture.
+        detail: Keep the reasons of each row, for formats that can hold them.
     """
 
     cpus: Collection[int] | None = None
+    by: str = "cpu"
     nonzero: bool = False
+    sort: str = ""
+    top: int | None = None
     total: bool = False
     rate: bool = False
     reasons: bool = False
     detail: bool = False
 
 
+@attrs.frozen(eq=False)
+class _Counts:
+    """The cells of a row after its name, and the counts of the codes that they are made of."""
+
+    cells: list[int]
+    codes: Counter[Code] = attrs.field(factory=Counter)
+
+    @classmethod
+    def sum(cls, rows: Iterable[_Counts], width: int) -> _Counts:
+        """Add up rows of ``width`` cells."""
+        total = cls([0] * width)
+        for row in rows:
+            total.cells[:] = map(sum, zip(total.cells, row.cells, strict=True))
+            total.codes.update(row.codes)
+        return total
+
+
 class PerCpuView:
-    """Turns samples of one host into tables. With ``reasons`` it remembers those that occurred."""
+    """Turns samples of one host into tables. With ``reasons`` it keeps the columns it had."""
 
     def __init__(self, options: Options | None = None) -> None:
-        """The default options show what ``kstats -v`` shows."""
+        """By default, show what Fuchsia's ``kstats -v`` shows."""
         self._options = options or Options()
         self._seen: dict[Code, Reason] = {}
 
     def table(self, sample: Sample) -> Table:
-        """The report on one sample. Its columns and ``other`` sum to ``vm_exit`` in every row."""
-        headings, column = self._headings(sample)
-        cells = self._cells(sample, column, len(headings))
-        scale = 1 / sample.elapsed if self._options.rate and sample.elapsed else 1
-        behind = self._reasons_by_cpu(sample)
-        rows = [_row(cpu, counts, behind.get(cpu, {}), scale) for cpu, counts in cells.items()]
+        """Return the report on a sample. In every row the columns after vm_exit sum to it.
+
+        Raises:
+            UsageError: the sample has no topology, or there is no column to sort by.
+        """
+        options = self._options
+        columns, index = self._columns(sample)
+        headings = (
+            Heading(options.by, options.by, left=options.by == "core"),
+            *(_heading(name) for name in _COUNTS),
+            *columns,
+        )
+        width = len(headings) - 1
+        rows = self._rows(sample, index, width)
+        ordered = self._ordered(
+            rows, [heading.key for heading in headings], arches.find(sample.arch)
+        )
+        shown = [(_name(group), counts) for group, counts in ordered[: options.top]]
+        others = _Counts.sum((counts for _, counts in ordered[len(shown) :]), width)
+        if any(others.cells):
+            shown.append(("(others)", others))
+        scale = 1 / sample.elapsed if options.rate and sample.elapsed else 1
         return Table(
             timestamp=sample.timestamp,
             elapsed=sample.elapsed,
             arch=sample.arch,
-            unit="per_second" if self._options.rate else "count",
-            headings=(*_LEADING, *headings),
-            rows=tuple(rows),
-            total=self._total(cells, behind, len(headings), scale),
+            unit="per_second" if options.rate else "count",
+            headings=headings,
+            rows=tuple(_row(name, counts, scale) for name, counts in shown),
+            total=(
+                _row("total", _Counts.sum(rows.values(), width), scale) if options.total else None
+            ),
             by_reason=True,
             losses=losses.counts(sample),
             notes=losses.notes(sample),
         )
 
-    def _headings(self, sample: Sample) -> tuple[list[Heading], dict[Code, int]]:
-        """The headings after the leading ones, and which of them each code counts under."""
+    def _columns(self, sample: Sample) -> tuple[list[Heading], dict[Code, int]]:
+        """Return the headings after vm_exit, and which of them each code counts under."""
         reasons = {code: arches.reason(*code) for code in sample.exits}
         if not self._options.reasons:
             columns = arches.find(sample.arch).columns
             index = {column.key: i for i, column in enumerate(columns)}
             place = {code: index.get(r.column, index[OTHER]) for code, r in reasons.items()}
-            return [Heading(c.key, c.label, c.group) for c in columns], place
+            return [_heading(c.key, c.label, c.group) for c in columns], place
         self._seen |= reasons
         order = sorted(self._seen)
-        names = [self._seen[code].name for code in order]
-        # Exits whose code was lost have no reason; a last column keeps the sum right.
-        headings = [Heading(name, name) for name in (*names, OTHER)]
+        # Exits with a dropped code have no reason; a last column keeps the sum right.
+        headings = [_heading(name) for name in (*(self._seen[code].name for code in order), OTHER)]
         return headings, {code: i for i, code in enumerate(order)}
 
-    def _cells(
-        self, sample: Sample, column: Mapping[Code, int], width: int
-    ) -> dict[int, list[int]]:
-        """Entries, exits and the columns' counts of each CPU to show, ascending."""
-        cells = {cpu: [0] * (len(_COUNTS) + width) for cpu in _all_cpus(sample)}
-        for code, places in sample.exits.items():
-            i = len(_COUNTS) + column[code]
-            for (cpu, _), n in places.items():
-                cells[cpu][i] += n
-        for cpu, counts in cells.items():
-            counts[-1] += sample.code_dropped.get(cpu, 0)
-            counts[0] = sample.entries.get(cpu, 0)
-            counts[1] = sum(counts[len(_COUNTS) :])
-        return {cpu: counts for cpu, counts in cells.items() if self._shows(cpu, counts)}
-
-    def _shows(self, cpu: int, counts: list[int]) -> bool:
-        wanted = self._options.cpus is None or cpu in self._options.cpus
-        return wanted and (any(counts[: len(_COUNTS)]) or not self._options.nonzero)
-
-    def _reasons_by_cpu(self, sample: Sample) -> dict[int, dict[Code, int]]:
-        """The counts behind each row, where they are asked for."""
-        behind: dict[int, dict[Code, int]] = {}
-        for code in sorted(sample.exits) if self._options.detail else ():
+    def _rows(self, sample: Sample, index: Mapping[Code, int], width: int) -> dict[_Group, _Counts]:
+        """Return the rows to show, ascending, before ``top`` limits them."""
+        groups = self._groups(sample)
+        rows = {group: _Counts([0] * width) for group in sorted(set(groups.values()))}
+        for code in sorted(sample.exits):
+            column = len(_COUNTS) + index[code]
             for (cpu, _), n in sample.exits[code].items():
-                counts = behind.setdefault(cpu, {})
-                counts[code] = counts.get(code, 0) + n
-        return behind
+                if cpu in groups:
+                    row = rows[groups[cpu]]
+                    row.cells[column] += n
+                    if self._options.detail:
+                        row.codes[code] += n
+        for cpu, group in groups.items():
+            cells = rows[group].cells
+            cells[-1] += sample.code_dropped.get(cpu, 0)
+            cells[0] += sample.entries.get(cpu, 0)
+        for row in rows.values():
+            row.cells[1] = sum(row.cells[len(_COUNTS) :])
+        if self._options.nonzero:
+            return {group: row for group, row in rows.items() if any(row.cells[: len(_COUNTS)])}
+        return rows
 
-    def _total(
-        self,
-        cells: Mapping[int, list[int]],
-        behind: Mapping[int, Mapping[Code, int]],
-        width: int,
-        scale: float,
-    ) -> Row | None:
-        if not self._options.total:
-            return None
-        sums = [sum(column) for column in zip(*cells.values(), strict=True)]
-        codes: Counter[Code] = Counter()
-        for cpu in cells:
-            codes.update(behind.get(cpu, {}))
-        empty = [0] * (len(_COUNTS) + width)
-        return _row("total", sums or empty, dict(sorted(codes.items())), scale)
+    def _groups(self, sample: Sample) -> dict[int, _Group]:
+        """Return the group of each CPU to show: online at the end, or counted before that."""
+        counted = {cpu for places in sample.exits.values() for cpu, _ in places}
+        cpus = counted.union(sample.cpus, sample.entries, sample.code_dropped)
+        if self._options.cpus is not None:
+            cpus &= set(self._options.cpus)
+        if self._options.by != "cpu" and not sample.topology:
+            raise UsageError(
+                "the recording has no CPU topology", f"leave out --by {self._options.by}"
+            )
+        group = _GROUPS[self._options.by]
+        return {cpu: group(cpu, sample.topology.get(cpu, CpuTopology())) for cpu in cpus}
+
+    def _ordered(
+        self, rows: Mapping[_Group, _Counts], keys: list[str], arch: Arch
+    ) -> list[tuple[_Group, _Counts]]:
+        ascending = list(rows.items())
+        sort = self._options.sort or keys[0]
+        if sort == keys[0]:
+            return ascending
+        if sort in keys:
+            column = keys.index(sort) - 1
+            return sorted(ascending, key=lambda row: -row[1].cells[column])
+        if self._options.reasons and any(
+            sort == reason.name for isa in arch.isas for reason in isa.reasons.values()
+        ):
+            return ascending  # it has not occurred yet
+        raise UsageError(f"there is no column {sort!r} to sort by", f"columns: {', '.join(keys)}")
 
 
-def _all_cpus(sample: Sample) -> list[int]:
-    """The CPUs online at the end, and those that went away but counted before."""
-    counted = {cpu for places in sample.exits.values() for cpu, _ in places}
-    return sorted(counted.union(sample.cpus, sample.entries, sample.code_dropped))
+def _heading(key: str, label: str = "", group: str = "") -> Heading:
+    return Heading(key, label or key, group, unit=Unit.COUNT)
 
 
-def _row(name: int | str, counts: list[int], behind: Mapping[Code, int], scale: float) -> Row:
+def _name(group: _Group) -> Cell:
+    numbers = ["?" if number < 0 else number for number in group]
+    if len(numbers) == 1:
+        return numbers[0]
+    # Hosts without dies do not number them; perf calls theirs 0.
+    socket, die, core = numbers
+    return f"S{socket}-D{0 if die == '?' else die}-C{core}"
+
+
+def _row(name: Cell, counts: _Counts, scale: float) -> Row:
     # Multiplying by the integer 1 leaves counts integers.
     reasons = tuple(
-        ReasonCount(*code, arches.reason(*code).name, n * scale) for code, n in behind.items()
+        ReasonCount(*code, arches.reason(*code).name, n * scale)
+        for code, n in sorted(counts.codes.items())
     )
-    return Row((name, *[n * scale for n in counts]), reasons)
+    return Row((name, *[n * scale for n in counts.cells]), reasons)

@@ -13,7 +13,7 @@ from kstats.arch.base import NUMBER_BITS
 from kstats.arch.kvmstat import COLUMNS, Rule
 from kstats.errors import UnsupportedHostError
 from kstats.model import Sample
-from kstats.table import Cell, Heading, Row, Table
+from kstats.table import Cell, Heading, Row, Table, Unit
 from kstats.views import losses
 from kstats.views.exits import UNKNOWN
 from kstats.vms.identity import Thread
@@ -21,7 +21,13 @@ from kstats.vms.identity import Thread
 _NAMES = (Heading("pid", "pid"), Heading("vcpu", "vcpu"))
 _SIGNS = {"exits": "|", "haltx": ":", "irqs": "|"}
 
-HEADINGS = (*_NAMES, *(Heading(name, name, after=_SIGNS.get(name, "")) for name in COLUMNS))
+HEADINGS = (
+    *_NAMES,
+    *(
+        Heading(name, name, after=_SIGNS.get(name, ""), unit=Unit.COUNT, width=5)
+        for name in COLUMNS
+    ),
+)
 """``pid vcpu | exits : haltx irqx irqwx iox mmiox | irqs emul eptv``."""
 
 _NUMBERLESS = -1

@@ -15,7 +15,8 @@ from hypothesis import given
 from kstats.arch.kvmstat import COLUMNS
 from kstats.model import Sample
 from kstats.render.jsonlines import JsonRenderer
-from kstats.views.percpu import Options, PerCpuView
+from kstats.topology import CpuTopology
+from kstats.views.percpu import BY, Options, PerCpuView
 from kstats.views.vcpu import Options as VcpuOptions
 from kstats.views.vcpu import VcpuView
 from kstats.vms.identity import Kind, Thread, Vcpu, Vm
@@ -102,6 +103,16 @@ def test_a_row_has_the_columns_in_the_order_of_the_table(arch: str, columns: str
 def test_what_is_written_is_valid(options: dict[str, bool]) -> None:
     for of in (BUSY, sample(arch="arm64"), sample({("arm64", 1 << 32): {0: 1}}, arch="arm64")):
         VALIDATOR.validate(report(of, **options))
+
+
+@pytest.mark.parametrize("by", BY)
+@pytest.mark.parametrize("topology", [{7: CpuTopology()}, {n: CpuTopology(0, n) for n in (0, 1)}])
+def test_sums_of_cpus_are_valid(by: str, topology: dict[int, CpuTopology]) -> None:
+    of = attrs.evolve(BUSY, cpus=(0, 1, 2), topology=topology)
+    written = report(of, by=by, top=1, sort="vm_exit", total=True)
+    assert written["rows"][0].keys() >= {by, "vm_exit"}
+    assert by not in written["total"]
+    VALIDATOR.validate(written)
 
 
 @given(SAMPLES)

@@ -87,22 +87,47 @@ def test_x64_looks_as_fuchsia_prints_it() -> None:
 
 
 def test_cells_stand_right_aligned_under_their_headings() -> None:
-    header, row, _ = written(sample({EPT: {0: 7}}, entries={0: 123456789}))
+    header, row, _ = written(sample({EPT: {0: 7}}, entries={0: 12345678}))
     assert len(header) == len(row)
     for name in ("ept", "other"):
         assert row[header.index(name) + len(name) - 1] in "70"
-    assert header.startswith("cpu  vm_entry vm_exit")
-    assert row.startswith("  0 123456789       7")
+    assert header.startswith("cpu vm_entry vm_exit")
+    assert row.startswith("  0 12345678       7")
 
 
 def test_columns_only_ever_get_wider() -> None:
     """A report of small numbers stays below one of large ones."""
     lines = written(
-        sample(entries={0: 1}, cpus=(0,)),
-        sample(entries={0: 10**12}, cpus=(0,)),
-        sample(entries={0: 1}, cpus=(0,)),
+        sample({EPT: {0: 1}}, cpus=(0,)),
+        sample({EPT: {0: 1234}}, cpus=(0,)),
+        sample({EPT: {0: 1}}, cpus=(0,)),
     )
-    assert [len(line) for line in lines[2:]] == [len(lines[1]) + 5] * 2
+    assert [len(line) for line in lines[2:]] == [len(lines[1]) + 1] * 2
+
+
+def test_counts_that_outgrow_their_column_are_abbreviated() -> None:
+    """Other numbers never are: a CPU's number is its name."""
+    of = sample({EPT: {12345: 123456}}, cpus=(12345,), entries={12345: 123456789})
+    header, row = written(of)
+    assert row.split()[:3] == ["12345", "123M", "123456"]
+    assert row.split()[5] == "123K"
+    assert len(row) == len(header) == len(X64_HEADER) + 3
+
+
+@pytest.mark.parametrize("per_second", [False, True])
+@pytest.mark.parametrize("busy", [10**4, 10**6, 10**10, 1 << 63])
+def test_a_row_of_large_counts_fits_a_screen(busy: int, per_second: bool) -> None:  # noqa: FBT001
+    """Of 256 CPUs; the headings of x64 alone take 101 columns."""
+    counts = {("vmx", code): {255: busy + code} for code in range(70)}
+    of = sample(counts, cpus=(255,), entries={255: 70 * busy}, elapsed=1.3)
+    lines = written(of, rate=per_second, total=True)
+    assert max(map(len, lines)) <= len(X64_HEADER) + 7
+
+
+def test_rates_are_announced_above_the_columns(terminal: Terminal) -> None:
+    lines = written(*[sample(cpus=(0, 1, 2))] * 3, rate=True, stream=terminal)
+    assert [plain(line) for line in lines[:2]] == ["per second", X64_HEADER]
+    assert [plain(line).split()[0] for line in lines[2:]] == [*"012", *"012", "per", "cpu", *"012"]
 
 
 def test_the_header_comes_once_where_nobody_scrolls() -> None:
@@ -191,7 +216,7 @@ def test_the_total_is_the_last_row() -> None:
 
 
 def test_rates_have_one_digit_after_the_point() -> None:
-    row = written(sample(entries={0: 1}, elapsed=3.0), rate=True)[1]
+    row = written(sample(entries={0: 1}, elapsed=3.0), rate=True)[2]
     assert row.split()[1] == "0.3"
 
 

@@ -1,16 +1,19 @@
-"""The table of kstats -v, by numbers worked out by hand and by properties of any sample."""
+"""The table of kstats cpu, by numbers worked out by hand and by properties of any sample."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import attrs
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kstats.errors import UsageError
 from kstats.model import Code, Sample
 from kstats.table import Row, Table
-from kstats.views.percpu import Options, PerCpuView
+from kstats.topology import CpuTopology
+from kstats.views.percpu import BY, Options, PerCpuView
 from tests.samples import SAMPLES, sample
 
 EPT, CPUID, IO, UNKNOWN = ("vmx", 48), ("vmx", 10), ("vmx", 30), ("vmx", 0x99)
@@ -160,7 +163,7 @@ def test_a_reason_once_seen_keeps_its_column() -> None:
     assert set(third.rows[0].cells) == {0}
 
 
-def test_lost_codes_are_other_among_reasons_too() -> None:
+def test_dropped_codes_are_other_among_reasons_too() -> None:
     (row,) = rows(sample({EPT: {0: 1}}, cpus=(0,), code_dropped={0: 4}), reasons=True)
     assert (row["vm_exit"], row["EPT_VIOLATION"], row["other"]) == (5, 1, 4)
 
@@ -198,9 +201,94 @@ def test_a_report_carries_the_samples_time() -> None:
     assert (got.timestamp, got.elapsed, got.arch) == ("2026-01-31T12:00:00.250Z", 0.9, "x64")
 
 
+TOPOLOGY = {
+    0: CpuTopology(node=0, socket=0, die=0, core=4),
+    1: CpuTopology(node=1, socket=1, die=0, core=4),
+    2: CpuTopology(node=0, socket=0, die=0, core=4),
+    3: CpuTopology(node=1, socket=1, die=1, core=4),
+}
+
+
+def on_two_sockets(of: Sample) -> Sample:
+    """The sample with a topology of its CPUs 0 to 3."""
+    return attrs.evolve(of, topology=TOPOLOGY)
+
+
+@pytest.mark.parametrize(
+    ("by", "expected"),
+    [
+        ("node", [(0, 2, 101), (1, 0, 1010), ("?", 5, 10000)]),
+        ("socket", [(0, 2, 101), (1, 0, 1010), ("?", 5, 10000)]),
+        (
+            "core",
+            [
+                ("S0-D0-C4", 2, 101),
+                ("S1-D0-C4", 0, 10),
+                ("S1-D1-C4", 0, 1000),
+                ("S?-D0-C?", 5, 10000),
+            ],
+        ),
+    ],
+)
+def test_cpus_of_a_node_a_socket_or_a_core_are_summed(by: str, expected: list[Any]) -> None:
+    """Cores have the same number in each die; CPU 4 went offline, and is somewhere unknown."""
+    counts = {0: 1, 1: 10, 2: 100, 3: 1000, 4: 10000}
+    of = on_two_sockets(sample({EPT: counts}, cpus=(0, 1, 2, 3), entries={2: 2, 4: 5}))
+    got = table(of, by=by, total=True)
+    rows = sorted([row.cells[:3] for row in got.rows], key=str)
+    assert rows == sorted(expected, key=str)
+    assert (got.headings[0].key, got.headings[0].label) == (by, by)
+    assert got.total
+    assert got.total.cells[:3] == ("total", 7, 11111)
+
+
+def test_only_the_cpus_asked_for_are_summed() -> None:
+    of = on_two_sockets(sample({EPT: {0: 1, 1: 10, 2: 100}}, cpus=(0, 1, 2, 3)))
+    got = table(of, by="socket", cpus=(1, 2), detail=True)
+    assert [row.cells[::2][:2] for row in got.rows] == [(0, 100), (1, 10)]
+    assert [[r.count for r in row.exits] for row in got.rows] == [[100], [10]]
+
+
+def test_a_sample_without_topology_cannot_be_summed_by_it() -> None:
+    for by in ("node", "socket", "core"):
+        with pytest.raises(UsageError, match="the recording has no CPU topology") as caught:
+            table(ARM64, by=by)
+        assert caught.value.hint == f"leave out --by {by}"
+
+
+def test_rows_are_sorted_by_a_column_most_first() -> None:
+    of = sample({EPT: {0: 1, 1: 5, 2: 5, 3: 9}}, cpus=(0, 1, 2, 3), entries={0: 7})
+    assert cpus(of, sort="ept") == [3, 1, 2, 0]
+    assert cpus(of, sort="vm_entry") == [0, 1, 2, 3]
+    assert cpus(of, sort="cpu") == cpus(of) == [0, 1, 2, 3]
+    assert cpus(of, sort="EPT_VIOLATION", reasons=True) == [3, 1, 2, 0]
+    assert cpus(of, sort="CPUID", reasons=True) == [0, 1, 2, 3], "a reason that may still occur"
+
+
+@pytest.mark.parametrize("options", [{}, {"reasons": True}])
+def test_an_unknown_column_cannot_be_sorted_by(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="there is no column 'cpuids' to sort by") as caught:
+        table(sample({EPT: {0: 1}}), sort="cpuids", **options)
+    assert caught.value.hint.startswith("columns: cpu, vm_entry, vm_exit, ")
+
+
+def test_the_rows_after_the_top_are_summed() -> None:
+    of = sample({EPT: {0: 1, 1: 5, 2: 3}, CPUID: {0: 1}}, cpus=(0, 1, 2, 3), entries={0: 7})
+    got = table(of, top=1, sort="vm_exit", total=True, detail=True)
+    assert [row.cells[:3] for row in got.rows] == [(1, 0, 5), ("(others)", 7, 5)]
+    assert [(r.reason, r.count) for r in got.rows[1].exits] == [("CPUID", 1), ("EPT_VIOLATION", 4)]
+    assert got.total
+    assert got.total.cells[:3] == ("total", 7, 10)
+    assert cpus(of, top=3, sort="vm_exit") == [1, 2, 0], "the fourth did nothing"
+    assert cpus(of, top=9) == [0, 1, 2, 3]
+
+
 OPTIONS = st.builds(
     Options,
     cpus=st.none() | st.sets(st.integers(0, 5)),
+    by=st.sampled_from(BY),
+    sort=st.sampled_from(("", "vm_entry", "vm_exit", "other")),
+    top=st.none() | st.integers(1, 3),
     nonzero=st.booleans(),
     total=st.booleans(),
     reasons=st.booleans(),
@@ -208,7 +296,7 @@ OPTIONS = st.builds(
 )
 
 
-@given(SAMPLES, OPTIONS)
+@given(SAMPLES.map(on_two_sockets), OPTIONS)
 def test_the_columns_sum_to_vm_exit_in_every_row(of: Sample, options: Options) -> None:
     got = PerCpuView(options).table(of)
     for row in (*got.rows, *([got.total] if got.total else [])):
@@ -227,7 +315,7 @@ def test_every_exit_of_a_sample_is_in_one_row(of: Sample, reasons: bool) -> None
     assert behind == everything - sum(of.code_dropped.values())
 
 
-@given(SAMPLES, OPTIONS)
+@given(SAMPLES.map(on_two_sockets), OPTIONS)
 def test_the_total_is_the_sum_of_the_rows_shown(of: Sample, options: Options) -> None:
     got = PerCpuView(attrs.evolve(options, total=True, detail=True)).table(of)
     assert got.total
@@ -239,7 +327,7 @@ def test_the_total_is_the_sum_of_the_rows_shown(of: Sample, options: Options) ->
     assert {(r.isa, r.code): r.count for r in got.total.exits} == codes
 
 
-@given(SAMPLES, OPTIONS)
+@given(SAMPLES.map(on_two_sockets), OPTIONS)
 def test_rates_are_the_counts_divided(of: Sample, options: Options) -> None:
     counts = PerCpuView(options).table(of)
     rates = PerCpuView(attrs.evolve(options, rate=True)).table(of)

@@ -1,0 +1,25 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+_PREFIXES = "KMGTPE"
+_DIGITS = 3
+
+
+def figure(amount: float, width: int) -> str:
+    """Return a count or a rate in at most ``width`` characters, four or more.
+
+    It is written in full if it fits, a rate with one decimal if that fits, too; else as ``1.23K``,
+    ``12.3M`` or ``123G``, with two digits if three do not fit. Prefixes are powers of 1000.
+    """
+    full = f"{amount:.1f}" if isinstance(amount, float) else str(amount)
+    for text in (full, f"{amount:.0f}"):
+        if len(text) <= width:
+            return text
+    for power, prefix in enumerate(_PREFIXES, 1):
+        for places in range(_DIGITS - 1, -1, -1):
+            text = f"{amount / 1000**power:.{places}f}"
+            fits = len(text) < min(width, _DIGITS + 2)
+            if fits and float(text) < 10**_DIGITS:
+                return text + prefix
+    return full
