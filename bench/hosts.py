@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 
 from bench.table import Cell, Table
-from lab.hosts import CommandFailed, CommandTimeout, Host, HostLost, Recipe, boot
+from lab.hosts import CommandError, CommandTimeoutError, Host, HostLostError, Recipe, boot
 from lab.hosts.progress import say
 from lab.hosts.recipes import BENCHES
 from lab.payload import payload
@@ -78,9 +78,9 @@ def measure(recipe: Recipe) -> Figures:
                     say(f"{recipe.name}: {tool}")
                     try:
                         found[tool] = _measure(host, tool)
-                    except (CommandFailed, CommandTimeout) as error:
+                    except (CommandError, CommandTimeoutError) as error:
                         failures[tool] = str(error)
-        except HostLost as error:
+        except HostLostError as error:
             failures["the host"] = str(error)
     return Figures(found, failures)
 

@@ -30,7 +30,7 @@ def main() -> int:
 
 def _in_emulated_host() -> int:
     # Everything below needs packages that only the emulated hosts need.
-    needed = [f"@{_ROOT}/tests/hosts/packages.txt", *_assemblers()]
+    needed = [f"@{_ROOT}/lab/hosts/packages.txt", *_assemblers()]
     subprocess.run([_ROOT / "tools" / "need", *needed], check=True)
     from lab.hosts import boot, find  # noqa: PLC0415
     from lab.payload import payload  # noqa: PLC0415

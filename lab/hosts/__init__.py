@@ -1,4 +1,4 @@
-"""Emulated hosts: real KVM hosts on emulated hardware, for running kstats in.
+"""Emulated hosts: real KVM hosts on emulated hardware, to run kstats in.
 
     from lab.hosts import boot, find
 
@@ -6,43 +6,43 @@
         result = host.run(["kstats", "-v", "1", "3"], timeout=60)
         assert result.status == 0, result.stderr
 
-Distribution kernels and packages are put into images once and kept (`images`, `cache`); an emulator
-boots them (`machines`); an agent inside answers over a channel of its own (`guest`, `channel`). A
-command that fails is a result, one that takes too long raises `CommandTimeout`, and a host that is
-gone raises `HostLost`, with the end of its console log: so a lost host is never taken for a failed
-test. `python -m lab.hosts` does the same by hand.
+Distribution kernels and packages are built into images once and cached (`images`, `cache`). An
+emulator boots them (`machines`). An agent in the host answers over its own channel (`guest`,
+`channel`). A command that fails is a result; one that takes too long raises `CommandTimeoutError`;
+a host that crashes or hangs raises `HostLostError` with the end of its console log, so that a lost
+host cannot be mistaken for a failed test. `python -m lab.hosts` does the same by hand.
 """
 
 from lab.hosts.boot import boot
 from lab.hosts.command import Command, Result
 from lab.hosts.errors import (
-    BuildFailed,
-    CommandFailed,
-    CommandTimeout,
+    BuildError,
+    CommandError,
+    CommandTimeoutError,
     HostError,
-    HostLost,
-    MissingPackages,
-    RequestFailed,
-    UnknownHost,
+    HostLostError,
+    MissingPackagesError,
+    RequestError,
+    UnknownHostError,
 )
 from lab.hosts.host import Host
 from lab.hosts.recipes import RECIPES, Kernel, Recipe, Userland, find
 
 __all__ = [
     "RECIPES",
-    "BuildFailed",
+    "BuildError",
     "Command",
-    "CommandFailed",
-    "CommandTimeout",
+    "CommandError",
+    "CommandTimeoutError",
     "Host",
     "HostError",
-    "HostLost",
+    "HostLostError",
     "Kernel",
-    "MissingPackages",
+    "MissingPackagesError",
     "Recipe",
-    "RequestFailed",
+    "RequestError",
     "Result",
-    "UnknownHost",
+    "UnknownHostError",
     "Userland",
     "boot",
     "find",

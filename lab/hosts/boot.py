@@ -1,4 +1,4 @@
-"""Booting a recipe."""
+"""Boot a recipe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lab.hosts import cache, images, needs, process
 from lab.hosts.build.image import make_image
 from lab.hosts.channel import Channel
-from lab.hosts.errors import HostLost
+from lab.hosts.errors import HostLostError
 from lab.hosts.host import Host, tail
 from lab.hosts.initrd import write_initrd
 from lab.hosts.machines import Boot, Running
@@ -27,20 +27,22 @@ PREFIX = "kstats-host-"
 
 
 def boot(recipe: Recipe, payload: Path | None = None) -> Host:
-    """Boot a host, building its images where they are missing.
+    """Boot a host; build its images if they are missing.
+
+    The emulator is killed when the calling thread ends.
 
     Args:
         recipe: See `recipes.find`.
-        payload: A directory the host sees, as it is now and read-only, as /payload; its `bin` is on
-            PATH there, its `site` on PYTHONPATH.
+        payload: A directory to copy into the host as /payload, read-only. Its `bin` is added to
+            PATH there, its `site` to PYTHONPATH.
 
     Returns:
-        The host; use it in a `with` statement. It is killed with the thread that called this.
+        The host; use it in a `with` statement.
 
     Raises:
-        MissingPackages: This machine lacks a program.
-        BuildFailed: The images could not be built.
-        HostLost: The host did not come up.
+        MissingPackagesError: A program is not installed on this machine.
+        BuildError: An image could not be built.
+        HostLostError: The host did not start.
     """
     needs.check(recipe.machine)
     parts = images.build(recipe)
@@ -51,11 +53,11 @@ def boot(recipe: Recipe, payload: Path | None = None) -> Host:
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
         raise
-    return _greet(recipe, running, directory)
+    return _wait_ready(recipe, running, directory)
 
 
 def _directory(name: str) -> Path:
-    """Make a directory for one start, and remove those of processes that were killed."""
+    """Create a directory for one start; remove those left by processes that were killed."""
     for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         pid = old.name.removeprefix(PREFIX).partition("-")[0]
         if pid.isdigit() and not Path("/proc", pid).exists():
@@ -73,11 +75,11 @@ def _prepare(recipe: Recipe, parts: images.Images, payload: Path | None, directo
     return Boot(parts, initrd, image, recipe.cpus, recipe.memory, directory)
 
 
-def _greet(recipe: Recipe, running: Running, directory: Path) -> Host:
-    """Wait for the agent's first word."""
+def _wait_ready(recipe: Recipe, running: Running, directory: Path) -> Host:
+    """Wait until the agent answers."""
 
-    def end(reason: str) -> HostLost:
-        return _end(recipe.name, reason, running, directory)
+    def end(reason: str) -> HostLostError:
+        return _shut_down(recipe.name, reason, running, directory)
 
     until = time.monotonic() + recipe.deadline
     pidfd = os.pidfd_open(running.process.pid)
@@ -90,17 +92,17 @@ def _greet(recipe: Recipe, running: Running, directory: Path) -> Host:
             command_deadline=recipe.command_deadline,
         )
     except BaseException:
-        channel.abandon("booting it was interrupted")
+        channel.abandon("its boot was interrupted")
         raise
     say(f"{recipe.name} is up after {host.boot_seconds:.1f} s: Linux {host.kernel}")
     return host
 
 
-def _end(name: str, reason: str, running: Running, directory: Path) -> HostLost:
-    """End the emulator, keep the console log, clear away the rest; return what is to be raised."""
+def _shut_down(name: str, reason: str, running: Running, directory: Path) -> HostLostError:
+    """Kill the emulator, keep the console log, remove other files; return the error to raise."""
     status = running.process.poll()
     if status is not None:
-        reason += f" (its emulator's status was {status})"
+        reason += f" (the emulator exited with status {status})"
     process.kill(running.process)
     for fd in running.held:
         os.close(fd)
@@ -110,4 +112,4 @@ def _end(name: str, reason: str, running: Running, directory: Path) -> HostLost:
         shutil.copy(directory / CONSOLE_LOG, logs / f"{name}.log")
     log = f"{tail(directory / MACHINE_LOG, 10)}\n{tail(directory / CONSOLE_LOG, 40)}"
     shutil.rmtree(directory, ignore_errors=True)
-    return HostLost(name, reason, log.strip())
+    return HostLostError(name, reason, log.strip())

@@ -1,7 +1,7 @@
-"""What was built is kept, under a name that says what went into it.
+"""A cache of built directories; the name of an entry is a hash of everything that it depends on.
 
-An entry is a directory `LABEL-KEY`. It is built beside its place and renamed into it, so that it is
-whole or not there; a lock makes a second builder wait for the first instead of building it again.
+An entry is a directory `LABEL-KEY`. It is built under a temporary name and then renamed, so that it
+is complete or does not exist. A lock makes a second builder wait for the first.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def directory() -> Path:
 
 
 def builder_hash() -> str:
-    """Return a hash of the builder's source: whatever changes in it, images are built anew."""
+    """Return a hash of the builder's source: when it changes, images are built again."""
     digest = hashlib.sha256()
     for path in sorted(BUILDER.glob("*.py")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -40,16 +40,16 @@ def builder_hash() -> str:
 
 
 def key(*parts: object) -> str:
-    """Return 12 hex digits that stand for these values and for the builder's source.
+    """Return a hash of these values and of the builder's source, as 12 hex digits.
 
-    The values' `repr` is hashed: they must be plain data, such as frozen attrs values.
+    The `repr` of each value is hashed: they must be plain data, such as frozen attrs values.
     """
     text = "\0".join([builder_hash(), *map(repr, parts)])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def size(path: Path) -> int:
-    """Return the bytes a file or the files of a directory take on disk (images are sparse)."""
+    """Return the bytes that a file or a directory takes on disk (images are sparse)."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.lstat().st_blocks * 512 for file in files if not file.is_dir())
 
@@ -60,23 +60,23 @@ def _locked(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"waiting for another builder, which holds {path}")
+            say(f"waiting for another build, which holds {path}")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def entry(label: str, entry_key: str, build: Callable[[Path], None]) -> Path:
-    """Return the directory of a cache entry, building it where it is missing.
+    """Return the directory of a cache entry; build it if it is missing.
 
     Args:
-        label: What it is, for people.
+        label: A readable prefix of its name.
         entry_key: From `key`.
         build: Called with an empty directory to fill.
     """
     place = directory() / f"{label}-{entry_key}"
     place.parent.mkdir(parents=True, exist_ok=True)
     if not place.exists():
-        # One lock for all: builders share the package downloads, too.
+        # One lock for all entries, because builders share the downloaded packages.
         with _locked(place.parent / "lock"):
             if not place.exists():
                 _build(label, place, build)
@@ -95,7 +95,7 @@ def _build(label: str, place: Path, build: Callable[[Path], None]) -> None:
 
 
 def _forget_old(label: str, parent: Path) -> None:
-    """Remove entries of this label that nobody used for two weeks."""
+    """Remove entries of this label that were not used for two weeks."""
     for old in parent.glob(f"{label}-????????????"):
         if time.time() - old.stat().st_mtime > KEPT_SECONDS:
             shutil.rmtree(old, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""Our end of the agent's channel: sends requests, and sorts the events by conversation.
+"""The harness's end of the agent's channel: sends requests and sorts events by conversation.
 
-A thread reads all the time, whether anybody waits or not: a serial line that is not emptied loses
-bytes, and a dead emulator is to be noticed at once.
+A thread reads all the time, even if nobody waits: a serial line that is not read loses bytes, and
+the end of the emulator must be noticed at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from lab.hosts.errors import HostLost
+from lab.hosts.errors import HostLostError
 from lab.hosts.guest.agent import CHUNK, Lines, encode, seal
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from lab.hosts.guest.agent import Message
 
-READY = 0  # conversation of the events that answer no request
+READY = 0  # conversation of events that do not answer a request
 STOPPED = "the machine stopped"
-PATIENCE = 1.0  # seconds to look again after
-REPEAT_SECONDS = 15.0  # until a request that was not confirmed is sent again
+POLL_SECONDS = 1.0
+REPEAT_SECONDS = 15.0  # after which an unconfirmed request is sent again
 
 
 class Conversation:
@@ -38,7 +38,7 @@ class Conversation:
         self.events: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
 
     def send(self, op: str, **fields: Any) -> None:
-        """Send a request of this conversation; raise `HostLost` when nobody is there."""
+        """Send a request of this conversation; raise `HostLostError` if the host is lost."""
         self._channel.send({"op": op, "id": self.number, **fields})
 
     def next(self, until: float) -> Message:
@@ -48,8 +48,8 @@ class Conversation:
             until: Value of `time.monotonic()` until which to wait.
 
         Raises:
-            TimeoutError: No event came until then.
-            HostLost: No event will come any more.
+            TimeoutError: There was no event until then.
+            HostLostError: The host is lost, and all earlier events were returned.
         """
         try:
             event = self.events.get(timeout=max(0.0, until - time.monotonic()))
@@ -61,11 +61,11 @@ class Conversation:
         return event
 
     def close(self) -> None:
-        """Drop whatever events may still come."""
+        """Drop all further events."""
         self._channel.forget(self)
 
-    def abandon(self, reason: str) -> HostLost:
-        """Give the host up, and return what to raise; see `Channel.abandon`."""
+    def abandon(self, reason: str) -> HostLostError:
+        """Give the host up and return the error to raise; see `Channel.abandon`."""
         return self._channel.abandon(reason)
 
 
@@ -74,38 +74,38 @@ class Channel:
 
     Args:
         fd: Stream socket or terminal; owned and closed by the channel.
-        process: A pidfd that becomes readable when the emulator ends; owned, too.
-        until: Value of `time.monotonic()` at which the channel is given up, whatever goes on.
-        on_end: Called once, in the reading thread, with the reason why the channel is lost; has to
-            end the emulator, and returns what every later use is to raise.
+        process: A pidfd that becomes readable when the emulator ends; owned and closed, too.
+        until: Value of `time.monotonic()` at which the channel is given up in any case.
+        on_end: Called once, in the reading thread, with the reason why the channel is lost. Must
+            end the emulator and return the error that every later use raises.
     """
 
     def __init__(
-        self, fd: int, process: int, until: float, on_end: Callable[[str], HostLost]
+        self, fd: int, process: int, until: float, on_end: Callable[[str], HostLostError]
     ) -> None:
         self._fd = fd
-        # A sender must never be stuck in the kernel: a terminal whose other end is dead stays full.
+        # A sender must never block in the kernel: a terminal stays full if its reader has died.
         os.set_blocking(fd, False)
         self._process = process
         self._until = until
         self._on_end = on_end
         self._given_up = ""
         self._wake = os.eventfd(0)
-        # Two, for the reading thread must not wait for a sender whom the agent keeps waiting.
+        # Two locks: the reading thread must not wait for a sender that waits for the agent.
         self._lock = threading.Lock()
         self._sending = threading.Lock()
         self._numbers = itertools.count(READY + 1)
         self._sequence = itertools.count()
-        self._unheard: dict[int, tuple[float, bytes]] = {}  # when it was sent last, and the line
+        self._unconfirmed: dict[int, tuple[float, bytes]] = {}  # time of the last sending, line
         self._open: dict[int, Conversation] = {READY: Conversation(self, READY)}
         self._ending = False
-        self._lost: HostLost | None = None
+        self._lost: HostLostError | None = None
         self._thread = threading.Thread(target=self._read, name="host channel", daemon=True)
         self._thread.start()
 
     @property
     def ready(self) -> Conversation:
-        """The conversation of the events that answer no request."""
+        """The conversation of events that do not answer a request."""
         return self._open[READY]
 
     def converse(self) -> Conversation:
@@ -118,35 +118,35 @@ class Channel:
         return conversation
 
     def forget(self, conversation: Conversation) -> None:
-        """Close a conversation; what still comes for it is dropped."""
+        """Close a conversation; drop its further events."""
         with self._lock:
             self._open.pop(conversation.number, None)
 
     def send(self, request: Message) -> None:
-        """Send a request; raise `HostLost` when the host is lost."""
+        """Send a request; raise `HostLostError` when the host is lost."""
         number = next(self._sequence)
         sealed = seal(encode({**request, "seq": number}))
         line = memoryview(sealed)
         with self._sending:
             if self._lost:
                 raise self.loss()
-            self._unheard[number] = (time.monotonic(), sealed)
-            # When writing fails the emulator is dead, which the reading thread tells better.
+            self._unconfirmed[number] = (time.monotonic(), sealed)
+            # A failed write means that the emulator has ended; the reading thread reports why.
             with contextlib.suppress(OSError):
                 while line and not self._ending:
-                    if select.select([], [self._fd], [], PATIENCE)[1]:
+                    if select.select([], [self._fd], [], POLL_SECONDS)[1]:
                         line = line[os.write(self._fd, line) :]
 
-    def loss(self) -> HostLost:
-        """Return why the host is lost, as an exception of its own for each who raises it."""
+    def loss(self) -> HostLostError:
+        """Return why the host is lost: a new exception for each caller, which may raise it."""
         lost = self._lost
         assert lost is not None
-        return HostLost(lost.name, lost.reason, lost.log)
+        return HostLostError(lost.name, lost.reason, lost.log)
 
-    def abandon(self, reason: str) -> HostLost:
-        """End the emulator and with it all conversations; return what they raise from now on.
+    def abandon(self, reason: str) -> HostLostError:
+        """End the emulator and all conversations; return the error that they raise from now on.
 
-        A host that was lost before keeps its own reason.
+        If the host was lost before, the first reason is kept.
         """
         self._given_up = reason
         with self._lock:
@@ -175,7 +175,7 @@ class Channel:
             poll.register(fd, select.POLLIN)
         lines = Lines()
         while (left := self._until - time.monotonic()) > 0:
-            ready = {fd for fd, _ in poll.poll(min(left, PATIENCE) * 1000)}
+            ready = {fd for fd, _ in poll.poll(min(left, POLL_SECONDS) * 1000)}
             if self._wake in ready:
                 return self._given_up
             self._repeat()
@@ -187,12 +187,12 @@ class Channel:
         return "its deadline passed"
 
     def _take(self, lines: Lines) -> str | None:
-        """Read what is there; return why nothing more is to be expected, if so."""
+        """Read what is available; return the reason if the channel has ended."""
         piece = b""
         with contextlib.suppress(OSError):
             piece = os.read(self._fd, CHUNK)
         if not piece:
-            gone = select.select([self._process], [], [], PATIENCE)[0]
+            gone = select.select([self._process], [], [], POLL_SECONDS)[0]
             return STOPPED if gone else "its agent closed the channel"
         try:
             self._sort(lines.feed(piece))
@@ -201,15 +201,15 @@ class Channel:
         return None
 
     def _repeat(self) -> None:
-        """Send again what was not confirmed for long, unless somebody is sending right now."""
+        """Send old unconfirmed requests again, unless another thread is sending right now."""
         if not self._sending.acquire(blocking=False):
             return
         try:
             now = time.monotonic()
-            for number, (sent, line) in list(self._unheard.items()):
+            for number, (sent, line) in list(self._unconfirmed.items()):
                 if now - sent > REPEAT_SECONDS:
-                    self._unheard[number] = (now, line)
-                    # The line feed ends what may have arrived of it, or of the last repetition.
+                    self._unconfirmed[number] = (now, line)
+                    # The line feed ends a line of which only a part has arrived before.
                     with contextlib.suppress(OSError):
                         os.write(self._fd, b"\n" + line)
         finally:
@@ -217,8 +217,8 @@ class Channel:
 
     def _sort(self, events: list[Message]) -> None:
         for event in events:
-            if event["event"] == "heard":
-                self._unheard.pop(event["seq"], None)
+            if event["event"] == "received":
+                self._unconfirmed.pop(event["seq"], None)
                 continue
             with self._lock:
                 conversation = self._open.get(event.get("id") or READY)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from lab.hosts import cache, images, needs
 from lab.hosts.boot import boot
-from lab.hosts.errors import BuildFailed, CommandTimeout, HostError
+from lab.hosts.errors import BuildError, CommandTimeoutError, HostError
 from lab.hosts.recipes import BY_NAME, RECIPES, find
 from lab.hosts.terminal import interact
 
@@ -138,14 +138,14 @@ def main(words: Sequence[str] | None = None) -> int:
         status: int = arguments.function(arguments)
     except HostError as error:
         _complain(error)
-        return TIMEOUT if isinstance(error, CommandTimeout) else NO_HOST
+        return TIMEOUT if isinstance(error, CommandTimeoutError) else NO_HOST
     except KeyboardInterrupt:
         return SIGNALLED + signal.SIGINT
     return status
 
 
 def _complain(error: HostError) -> None:
-    if isinstance(error, BuildFailed) and error.output.count("\n") > 1:
+    if isinstance(error, BuildError) and error.output.count("\n") > 1:
         print(error.output.rstrip(), file=sys.stderr)
     print(f"error: {error}", file=sys.stderr)
     if error.hint:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
-from lab.hosts.errors import CommandFailed, CommandTimeout, HostError, RequestFailed
+from lab.hosts.errors import CommandError, CommandTimeoutError, HostError, RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,16 +43,16 @@ class Result:
     seconds: float
 
     def check(self) -> Self:
-        """Return the result itself; raise `CommandFailed` unless the status is 0."""
+        """Return the result itself; raise `CommandError` unless the status is 0."""
         if self.status:
-            raise CommandFailed(self.command, self.status, self.stdout, self.stderr)
+            raise CommandError(self.command, self.status, self.stdout, self.stderr)
         return self
 
 
 class Command:
     """A command that was started; as a context manager, killed at the end if it still runs.
 
-    Every method that waits raises `HostLost` when the host is lost meanwhile.
+    Every method that waits raises `HostLostError` when the host is lost meanwhile.
 
     Attributes:
         pid: Of the process in the host, which leads a process group of its own.
@@ -97,7 +97,7 @@ class Command:
             timeout: Seconds from now; without it, those given at the start, from the start.
 
         Raises:
-            CommandTimeout: It did not end in time, and was killed.
+            CommandTimeoutError: It did not end in time, and was killed.
         """
         until = self._until(timeout)
         while self.status is None:
@@ -109,8 +109,8 @@ class Command:
         """Wait until stdout or stderr contains `text`.
 
         Raises:
-            CommandTimeout: It did not in time; the command was killed.
-            CommandFailed: The command ended without having said it.
+            CommandTimeoutError: It did not in time; the command was killed.
+            CommandError: The command ended without having said it.
         """
         self.wait_until(lambda: text in self.stdout or text in self.stderr, timeout)
 
@@ -119,7 +119,7 @@ class Command:
         until = self._until(timeout)
         while not condition():
             if self.status is not None:
-                raise CommandFailed(self._text, self.status, self.stdout, self.stderr)
+                raise CommandError(self._text, self.status, self.stdout, self.stderr)
             self._step(until)
 
     def stop(self, number: int = signals.SIGINT, timeout: float | None = None) -> Result:
@@ -168,7 +168,7 @@ class Command:
         except TimeoutError:
             seconds = time.monotonic() - self._begun
             self.kill()
-            raise CommandTimeout(self._text, seconds, self.stdout, self.stderr) from None
+            raise CommandTimeoutError(self._text, seconds, self.stdout, self.stderr) from None
 
     def _take(self, event: Message) -> None:
         kind = event["event"]
@@ -183,4 +183,4 @@ class Command:
             self._conversation.close()
         elif kind == "error":
             self.status = -1
-            raise RequestFailed(self._text, event["text"])
+            raise RequestError(self._text, event["text"])

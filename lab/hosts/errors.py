@@ -14,7 +14,7 @@ class HostError(Exception):
     hint = ""
 
 
-class UnknownHost(HostError):  # noqa: N818
+class UnknownHostError(HostError):
     """No recipe has this name."""
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
@@ -23,7 +23,7 @@ class UnknownHost(HostError):  # noqa: N818
         self.hint = f"known hosts: {', '.join(known)}"
 
 
-class MissingPackages(HostError):  # noqa: N818
+class MissingPackagesError(HostError):
     """Programs or files the harness needs are not installed on this machine."""
 
     def __init__(self, packages: Sequence[str]) -> None:
@@ -32,7 +32,7 @@ class MissingPackages(HostError):  # noqa: N818
         self.hint = f"apt-get install --no-install-recommends {' '.join(packages)}"
 
 
-class BuildFailed(HostError):  # noqa: N818
+class BuildError(HostError):
     """A step of building an image failed; `output` is what the failing program wrote."""
 
     def __init__(self, step: str, output: str = "", hint: str = "") -> None:
@@ -43,7 +43,7 @@ class BuildFailed(HostError):  # noqa: N818
         self.hint = hint
 
 
-class HostLost(HostError):  # noqa: N818
+class HostLostError(HostError):
     """The host is gone: it crashed, froze, or outlived its deadline. Says nothing about the test.
 
     `log` holds the last lines of the console.
@@ -57,7 +57,7 @@ class HostLost(HostError):  # noqa: N818
         super().__init__(f"host {name} lost: {reason}; end of its console log:{tail}")
 
 
-class CommandTimeout(HostError):  # noqa: N818
+class CommandTimeoutError(HostError):
     """A command did not end within its time and was killed; the host itself lives on."""
 
     def __init__(self, command: str, seconds: float, stdout: str, stderr: str) -> None:
@@ -68,7 +68,7 @@ class CommandTimeout(HostError):  # noqa: N818
         super().__init__(f"no end after {seconds:.1f} s: {command}{_outputs(stdout, stderr)}")
 
 
-class RequestFailed(HostError):  # noqa: N818
+class RequestError(HostError):
     """The agent could not do what it was asked for, such as reading a file; `text` is its error."""
 
     def __init__(self, request: str, text: str) -> None:
@@ -77,7 +77,7 @@ class RequestFailed(HostError):  # noqa: N818
         super().__init__(f"{request}: {text}")
 
 
-class CommandFailed(HostError):  # noqa: N818
+class CommandError(HostError):
     """A command ended with a status other than 0; raised only where the caller asked for it."""
 
     def __init__(self, command: str, status: int, stdout: str, stderr: str) -> None:

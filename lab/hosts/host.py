@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from lab.hosts.channel import Channel
 from lab.hosts.command import Command, Result
-from lab.hosts.errors import HostLost, RequestFailed
+from lab.hosts.errors import HostLostError, RequestError
 from lab.hosts.guest.agent import CHUNK
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ TRANSFER_SECONDS = 300
 class Host:
     """A host that answers; as a context manager, powered off at the end.
 
-    Every method raises `HostLost` once the host crashed, froze, or outlived its deadline. One host
+    Every method raises `HostLostError` once the host crashed, froze, or outlived its deadline. One host
     serves one thread; but any number of commands may run in it at once.
 
     Attributes:
@@ -66,7 +66,7 @@ class Host:
 
         Args:
             command: Its words, or a line for /bin/sh.
-            timeout: Seconds until waiting for it raises `CommandTimeout`, counted from now.
+            timeout: Seconds until waiting for it raises `CommandTimeoutError`, counted from now.
             env: Added to the host's environment.
             cwd: Working directory; the root directory unless given.
             stdin: What it reads; nothing unless given.
@@ -94,7 +94,7 @@ class Host:
         """Run a command to its end; the arguments are those of `start`.
 
         Raises:
-            CommandTimeout: It did not end in time and was killed; the host is as good as before.
+            CommandTimeoutError: It did not end in time and was killed; the host is as good as before.
         """
         with self.start(
             command, timeout=timeout, env=env, cwd=cwd, stdin=stdin, sink=sink
@@ -105,7 +105,7 @@ class Host:
         """Write a file in the host, and make the directories it needs; /tmp and /run are writable.
 
         Raises:
-            RequestFailed: The host cannot write it.
+            RequestError: The host cannot write it.
         """
         for start in range(0, len(data) or 1, CHUNK):
             conversation = self._channel.converse()
@@ -117,7 +117,7 @@ class Host:
         """Return the contents of a file in the host.
 
         Raises:
-            RequestFailed: The host cannot read it.
+            RequestError: The host cannot read it.
         """
         conversation = self._channel.converse()
         conversation.send("get", path=path)
@@ -131,7 +131,7 @@ class Host:
             except TimeoutError:
                 raise conversation.abandon(f"{text}: no end") from None
             if event["event"] == "error":
-                raise RequestFailed(text, event["text"])
+                raise RequestError(text, event["text"])
             if event["event"] == "done":
                 conversation.close()
                 return
@@ -143,7 +143,7 @@ class Host:
         until = time.monotonic() + self.command_deadline
         try:
             self._channel.ready.next(until)
-        except (HostLost, TimeoutError):
+        except (HostLostError, TimeoutError):
             self.close()
 
     def close(self) -> None:

@@ -60,7 +60,7 @@ def build(recipe: Recipe) -> Images:
     """Return the recipe's images, building what is missing.
 
     Raises:
-        BuildFailed: A step of building failed.
+        BuildError: A step of building failed.
     """
 
     def userland(target: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lab.hosts.build.apt import KEYRING
 from lab.hosts.build.run import which
-from lab.hosts.errors import MissingPackages
+from lab.hosts.errors import MissingPackagesError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +45,6 @@ def missing(needs: Mapping[str, str]) -> list[str]:
 
 
 def check(machine: Machine) -> None:
-    """Raise `MissingPackages` unless this machine has all that building and booting take."""
+    """Raise `MissingPackagesError` unless this machine has all that building and booting take."""
     if packages := missing({**ALWAYS, **machine.needs}):
-        raise MissingPackages(packages)
+        raise MissingPackagesError(packages)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from lab.hosts.errors import UnknownHost
+from lab.hosts.errors import UnknownHostError
 from lab.hosts.machines import ARM64_EL2, RISCV64_H, X64_SVM, X64_VMX, Machine, Qemu
 
 if TYPE_CHECKING:
@@ -205,8 +205,8 @@ BY_NAME: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (*RECIPES, *B
 
 
 def find(name: str) -> Recipe:
-    """Return the recipe called `name`; raise `UnknownHost` when there is none."""
+    """Return the recipe called `name`; raise `UnknownHostError` when there is none."""
     try:
         return BY_NAME[name]
     except KeyError:
-        raise UnknownHost(name, tuple(BY_NAME)) from None
+        raise UnknownHostError(name, tuple(BY_NAME)) from None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lab.hosts.build import kernel as kernels
 from lab.hosts.build.unpack import unpack
-from lab.hosts.errors import BuildFailed
+from lab.hosts.errors import BuildError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def build_kernel(kernel: Kernel, apt: Apt, target: Path) -> None:
     """Fill the directory `target` with a kernel image and the tree of its modules.
 
     Raises:
-        BuildFailed: Fetching or unpacking failed, or the packages hold no kernel.
+        BuildError: Fetching or unpacking failed, or the packages hold no kernel.
     """
     unpacked = target / "unpacked"
     unpacked.mkdir()
@@ -33,7 +33,7 @@ def build_kernel(kernel: Kernel, apt: Apt, target: Path) -> None:
     unpack(archives, unpacked, without=kernels.WITHOUT)
     images = list((unpacked / "usr/lib/modules").glob("*/vmlinuz"))
     if len(images) != 1:
-        raise BuildFailed(f"looking for a kernel in {kernel.package} of {kernel.suite}")
+        raise BuildError(f"looking for a kernel in {kernel.package} of {kernel.suite}")
     (target / kernels.IMAGE).write_bytes(images[0].read_bytes())
     modules = images[0].parent
     kernels.pick_modules(modules, target / kernels.MODULES, modules.name, tools=TOOLS)

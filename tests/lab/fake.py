@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from lab.hosts.channel import Channel
-from lab.hosts.errors import HostLost
+from lab.hosts.errors import HostLostError
 from lab.hosts.guest import agent
 from lab.hosts.host import Host
 
@@ -46,10 +46,10 @@ class FakeHost:
         until = time.monotonic() + deadline
         self.channel = Channel(ours.detach(), pidfd, until, self._end)
 
-    def _end(self, reason: str) -> HostLost:
+    def _end(self, reason: str) -> HostLostError:
         self.process.kill()
         self.process.wait()
-        return HostLost("fake", reason, LOG)
+        return HostLostError("fake", reason, LOG)
 
     def host(self, boot_deadline: float = 10) -> Host:
         """Return the host when the agent has answered, as `boot` does."""

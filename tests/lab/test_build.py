@@ -12,7 +12,7 @@ import pytest
 
 from lab.hosts.build import apt, compression, image, kernel
 from lab.hosts.build.run import which
-from lab.hosts.errors import BuildFailed
+from lab.hosts.errors import BuildError
 
 PLAN = """\
 Reading package lists...
@@ -43,7 +43,7 @@ def test_a_plan_names_the_archives_to_unpack(tmp_path: Path) -> None:
 
 
 def test_an_archive_that_did_not_arrive_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(BuildFailed, match="libc6_2"):
+    with pytest.raises(BuildError, match="libc6_2"):
         list(apt.Apt(tmp_path, "bookworm", "arm64")._planned(PLAN))
 
 
@@ -56,7 +56,7 @@ def test_the_mirror_is_the_machines_official_one(monkeypatch: pytest.MonkeyPatch
 def test_without_an_official_mirror_one_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KSTATS_HOSTS_MIRROR", raising=False)
     monkeypatch.setattr(apt, "run", lambda *_args, **_options: TARGETS.splitlines()[0])
-    with pytest.raises(BuildFailed) as caught:
+    with pytest.raises(BuildError) as caught:
         apt.mirror()
     assert "KSTATS_HOSTS_MIRROR" in caught.value.hint
     monkeypatch.setenv("KSTATS_HOSTS_MIRROR", "http://mirror.example/named/")
@@ -69,7 +69,7 @@ def test_packed_data_is_unpacked_and_other_data_kept(pack: type[bytes]) -> None:
 
 
 def test_damaged_data_is_an_error() -> None:
-    with pytest.raises(BuildFailed):
+    with pytest.raises(BuildError):
         compression.decompress(lzma.compress(bytes(1000))[:-20])
 
 

@@ -64,7 +64,7 @@ def test_a_second_builder_waits_for_the_first(capsys: pytest.CaptureFixture[str]
     for thread in threads:
         thread.join()
     assert len(built) == 1
-    assert "waiting for another builder" in capsys.readouterr().err
+    assert "waiting for another build" in capsys.readouterr().err
 
 
 def test_entries_nobody_used_for_long_go_when_their_like_is_built(directory: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.hosts import Host, HostLost, MissingPackages, cli, find, images, needs
+from lab.hosts import Host, HostLostError, MissingPackagesError, cli, find, images, needs
 from lab.hosts.recipes import BY_NAME
 from tests.lab.fake import FakeHost
 
@@ -86,7 +86,7 @@ def test_a_lost_host_is_125(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def boot(*_: object) -> Host:
-        raise HostLost("svm", "the machine stopped", "Kernel panic\nend")
+        raise HostLostError("svm", "the machine stopped", "Kernel panic\nend")
 
     monkeypatch.setattr(cli, "boot", boot)
     assert cli.main(["run", "svm", "--", "true"]) == 125
@@ -98,7 +98,7 @@ def test_missing_packages_come_with_the_command_that_installs_them(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def check(_: object) -> None:
-        raise MissingPackages(["bochs", "kmod"])
+        raise MissingPackagesError(["bochs", "kmod"])
 
     monkeypatch.setattr(needs, "check", check)
     assert cli.main(["build", "vmx"]) == 125

@@ -11,7 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from lab.hosts import CommandFailed, CommandTimeout, Host, HostLost, RequestFailed, channel, command
+from lab.hosts import (
+    CommandError,
+    CommandTimeoutError,
+    Host,
+    HostLostError,
+    RequestError,
+    channel,
+    command,
+)
 from tests.lab.fake import FakeHost
 
 FOREVER = "echo going; exec sleep 100"
@@ -75,7 +83,7 @@ def test_a_pipe_that_nobody_reads_ends_its_writer(host: Host) -> None:
 
 def test_check_raises_what_went_wrong(host: Host) -> None:
     assert host.run("true").check().status == 0
-    with pytest.raises(CommandFailed, match="status 4: echo why >&2; exit 4") as caught:
+    with pytest.raises(CommandError, match="status 4: echo why >&2; exit 4") as caught:
         host.run("echo why >&2; exit 4").check()
     assert caught.value.stderr == "why\n"
 
@@ -143,7 +151,7 @@ def test_leaving_a_command_kills_it(host: Host) -> None:
 
 
 def test_waiting_for_words_that_never_come_is_a_failure(host: Host) -> None:
-    with host.start("echo other") as running, pytest.raises(CommandFailed, match="other"):
+    with host.start("echo other") as running, pytest.raises(CommandError, match="other"):
         running.wait_output("word")
 
 
@@ -173,15 +181,15 @@ def test_an_empty_file_is_one(host: Host, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_or_written_is_said(host: Host, tmp_path: Path) -> None:
-    with pytest.raises(RequestFailed, match=r"get .*/absent: .*No such file"):
+    with pytest.raises(RequestError, match=r"get .*/absent: .*No such file"):
         host.get(str(tmp_path / "absent"))
-    with pytest.raises(RequestFailed, match=r"put .*: .*Is a directory"):
+    with pytest.raises(RequestError, match=r"put .*: .*Is a directory"):
         host.put(str(tmp_path), b"")
     assert host.run("true").status == 0
 
 
 def test_a_slow_command_is_killed_and_the_host_lives_on(host: Host) -> None:
-    with pytest.raises(CommandTimeout) as caught:
+    with pytest.raises(CommandTimeoutError) as caught:
         host.run(FOREVER, timeout=0.3)
     assert caught.value.stdout == "going\n"
     assert caught.value.command == FOREVER
@@ -190,7 +198,7 @@ def test_a_slow_command_is_killed_and_the_host_lives_on(host: Host) -> None:
 
 
 def test_what_ignores_signals_is_killed_too(host: Host) -> None:
-    with pytest.raises(CommandTimeout):
+    with pytest.raises(CommandTimeoutError):
         host.run("trap '' INT TERM; while :; do sleep 0.01; done", timeout=0.2)
 
 
@@ -218,7 +226,7 @@ def test_a_host_that_ends_is_lost_not_slow(fake: FakeHost) -> None:
     running.wait_output("going")
     fake.signal(signal.SIGKILL)
     begun = time.monotonic()
-    with pytest.raises(HostLost) as caught:
+    with pytest.raises(HostLostError) as caught:
         running.wait(timeout=20)
     assert time.monotonic() - begun < 10
     assert caught.value.reason == "the machine stopped"
@@ -231,7 +239,7 @@ def test_a_lost_host_stays_lost(fake: FakeHost) -> None:
     host = fake.host()
     fake.signal(signal.SIGKILL)
     for _ in range(2):
-        with pytest.raises(HostLost, match="the machine stopped"):
+        with pytest.raises(HostLostError, match="the machine stopped"):
             host.run("true")
     host.close()
 
@@ -243,7 +251,7 @@ def test_a_frozen_host_is_lost_when_it_cannot_even_kill(
     running = fake.host().start(FOREVER)
     running.wait_output("going")
     fake.signal(signal.SIGSTOP)
-    with pytest.raises(HostLost, match="could not kill"):
+    with pytest.raises(HostLostError, match="could not kill"):
         running.wait(timeout=0.2)
     assert fake.process.poll() == -signal.SIGKILL
 
@@ -251,13 +259,13 @@ def test_a_frozen_host_is_lost_when_it_cannot_even_kill(
 def test_a_host_that_outlives_its_deadline_is_lost_whatever_goes_on() -> None:
     with FakeHost(deadline=0.5) as fake:
         host = fake.host()
-        with pytest.raises(HostLost, match="its deadline passed"):
+        with pytest.raises(HostLostError, match="its deadline passed"):
             host.run(FOREVER, timeout=20)
 
 
 def test_a_host_that_does_not_answer_is_lost() -> None:
     silent = [sys.executable, "-c", "import time; time.sleep(100)"]
-    with FakeHost(silent) as fake, pytest.raises(HostLost, match=r"no answer within 0\.2 s"):
+    with FakeHost(silent) as fake, pytest.raises(HostLostError, match=r"no answer within 0\.2 s"):
         fake.host(boot_deadline=0.2)
 
 
@@ -265,7 +273,7 @@ def test_a_host_that_talks_nonsense_is_lost() -> None:
     babble = "import os, sys, time; os.write(int(sys.argv[1][3:]), b'?\\n'); time.sleep(100)"
     with (
         FakeHost([sys.executable, "-c", babble]) as fake,
-        pytest.raises(HostLost, match="garbage on the channel"),
+        pytest.raises(HostLostError, match="garbage on the channel"),
     ):
         fake.host()
 
@@ -273,7 +281,7 @@ def test_a_host_that_talks_nonsense_is_lost() -> None:
 def test_a_closed_host_says_so(fake: FakeHost) -> None:
     host = fake.host()
     host.close()
-    with pytest.raises(HostLost, match="it was closed"):
+    with pytest.raises(HostLostError, match="it was closed"):
         host.run("true")
     assert fake.process.poll() is not None
 

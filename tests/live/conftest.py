@@ -1,30 +1,34 @@
-"""One emulated host after the other; every test of a host runs while it is up."""
+"""Fixtures of the tests in emulated hosts: each host is booted once for all of its tests."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import attrs
 import pytest
 from _pytest.mark import ParameterSet
 
-from lab.hosts import Host, HostLost, boot, find
+from lab.hosts import Host, boot, find
 from lab.payload import payload
 
 _X64 = (
     "cpuid=1009,io=211,in=19,rdmsr=307,wrmsr=151,hypercall=53,page=43,mmio=41,hlt=59,cr0=29,"
     "ud=7,wbinvd=13,irqwin=31,spin=3000"
 )
-_VMX = f"{_X64},xsetbv=23"  # QEMU 7.2 does not check for SVM's intercept of it
+_VMX = f"{_X64},xsetbv=23"  # QEMU 7.2 does not implement SVM's intercept of it
 _ARM64 = "hypercall=1009,smc=53,sys64=307,page=43,exec=29,mmio=211,wfi=61,spin=3000"
 
 
 @attrs.frozen
 class Bed:
-    """A kind of host to test in: which exits it makes, and how kstats should read them.
+    """A host to test in.
 
-    Guests are pinned to its last CPU.
+    Attributes:
+        recipe: Name of its recipe.
+        isa: Of its KVM.
+        probe: The probe that kstats chooses there.
+        workload: What its guests do; see `lab.vmm`.
     """
 
     recipe: str
@@ -34,7 +38,7 @@ class Bed:
 
     @property
     def pinned(self) -> int:
-        """The CPU that guests are pinned to."""
+        """The CPU that guests are pinned to: the last one."""
         return find(self.recipe).cpus - 1
 
 
@@ -53,33 +57,48 @@ ASIDE = (
     Bed("arm64-qemu", "arm64", "raw", _ARM64),
     Bed("vmx-up", "vmx", "raw-btf", _VMX),
 )
-"""Hosts that have a QEMU, and one for many compilations: only tests that name them run there."""
+"""Hosts with QEMU, and one for many compilations: only tests that name them run there."""
+
+SLOWEST = ("vmx-up", "vmx", "vmx-5.10", "svm", "arm64")
+"""Hosts to start with, so that no worker is left alone with one of them at the end."""
 
 
 def beds(*recipes: str) -> list[ParameterSet]:
-    """Parameters for ``bed``: those of the recipes named, or :data:`BEDS`."""
+    """Return parameters for ``bed``: the hosts named, or those of `BEDS`."""
     chosen = [bed for bed in BEDS + ASIDE if bed.recipe in recipes] if recipes else BEDS
     return [pytest.param(bed, id=bed.recipe) for bed in chosen]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each host's tests to one worker of pytest-xdist, those of the slowest hosts first."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group(_host_name(item)))
+    items.sort(key=_rank)
+
+
+def _host_name(item: pytest.Item) -> str:
+    callspec = getattr(item, "callspec", None)
+    bed = callspec.params.get("bed") if callspec else None
+    return bed.recipe if bed else item.nodeid
+
+
+def _rank(item: pytest.Item) -> int:
+    name = _host_name(item)
+    return SLOWEST.index(name) if name in SLOWEST else len(SLOWEST)
+
+
 @pytest.fixture(scope="session", params=beds())
 def bed(request: pytest.FixtureRequest) -> Bed:
-    """The kind of host."""
+    """Return the host to test in."""
     found: Bed = request.param
     return found
 
 
 @pytest.fixture(scope="session")
 def host(bed: Bed) -> Iterator[Host]:
-    """The host, booted; powered off before the next one is."""
-    with booted(bed) as host:
+    """Boot the host; end it before the next one is booted."""
+    with boot(find(bed.recipe), payload=payload()) as host:
         yield host
-
-
-def booted(bed: Bed) -> Host:
-    """Boots once more if the host is lost on its way up: an emulator's hiccup is no result."""
-    try:
-        return boot(find(bed.recipe), payload=payload())
-    except HostLost as lost:
-        print(f"{lost}\nbooting {bed.recipe} once more", file=sys.stderr)
-    return boot(find(bed.recipe), payload=payload())

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import attrs
 
 from lab.hosts.build.run import run
-from lab.hosts.errors import BuildFailed
+from lab.hosts.errors import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ def mirror() -> str:
     """Return the URI of the Debian archive: KSTATS_HOSTS_MIRROR, or the one this machine uses.
 
     Raises:
-        BuildFailed: Neither is there (on another distribution, or before `apt-get update`).
+        BuildError: Neither is there (on another distribution, or before `apt-get update`).
     """
     if uri := os.environ.get("KSTATS_HOSTS_MIRROR"):
         return uri
@@ -46,7 +46,7 @@ def mirror() -> str:
         origin, label, component, uri = line.split("|", 3)
         if (origin, label, component) == ("Debian", "Debian", "main"):
             return uri
-    raise BuildFailed(
+    raise BuildError(
         "looking up the Debian mirror of this machine",
         "apt knows no official Debian archive",
         hint="run apt-get update, or set KSTATS_HOSTS_MIRROR to the URI of a Debian mirror",
@@ -94,7 +94,7 @@ class Apt:
                 depend on is fetched.
 
         Raises:
-            BuildFailed: A package is unknown, or the network failed.
+            BuildError: A package is unknown, or the network failed.
         """
         self._prepare(without)
         self._apt("update", timeout=UPDATE_SECONDS)
@@ -106,7 +106,7 @@ class Apt:
         for match in _PLANNED.finditer(plan):
             path = self._archives / _archive_name(*match.groups())
             if not path.exists():
-                raise BuildFailed("downloading packages", f"{path.name} is not there")
+                raise BuildError("downloading packages", f"{path.name} is not there")
             yield path
 
     def _apt(self, *words: str, timeout: float) -> str:

@@ -8,7 +8,7 @@ import struct
 import subprocess
 
 from lab.hosts.build.run import which
-from lab.hosts.errors import BuildFailed
+from lab.hosts.errors import BuildError
 
 # Offsets in Documentation/arch/x86/boot.rst of the kernel, "The Real-Mode Kernel Header".
 _SETUP_SECTORS = 0x1F1
@@ -20,7 +20,7 @@ def decompress(data: bytes) -> bytes:
     """Return what `data` unpacks to; data without a known magic number as it is.
 
     Raises:
-        BuildFailed: It is damaged.
+        BuildError: It is damaged.
     """
     try:
         if data.startswith(b"\xfd7zXZ\0"):
@@ -31,7 +31,7 @@ def decompress(data: bytes) -> bytes:
             zstd = [which("zstd") or "zstd", "-dc"]
             return subprocess.run(zstd, input=data, capture_output=True, check=True).stdout
     except (lzma.LZMAError, OSError, EOFError, subprocess.CalledProcessError) as error:
-        raise BuildFailed("unpacking", str(error)) from error
+        raise BuildError("unpacking", str(error)) from error
     return data
 
 
@@ -39,7 +39,7 @@ def unwrap(image: bytes) -> bytes:
     """Return the ELF file in a self-extracting kernel (bzImage); another image only decompressed.
 
     Raises:
-        BuildFailed: It is damaged.
+        BuildError: It is damaged.
     """
     if image[_MAGIC : _MAGIC + 4] != b"HdrS":
         return decompress(image)

@@ -39,7 +39,7 @@ def make_image(directory: Path, image: Path, *, label: str, minimum: int = 0) ->
         minimum: Size in bytes the image has at least.
 
     Raises:
-        BuildFailed: mke2fs failed; the disk may be full.
+        BuildError: mke2fs failed; the disk may be full.
     """
     size, count = _size(directory)
     inodes = count + 64

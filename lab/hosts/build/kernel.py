@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lab.hosts.build.compression import decompress, unwrap
 from lab.hosts.build.run import run
 from lab.hosts.build.unpack import unpack
-from lab.hosts.errors import BuildFailed
+from lab.hosts.errors import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,14 +49,14 @@ def build_kernel(kernel: Kernel, apt: Apt, target: Path) -> None:
     """Fill the directory `target` with a kernel image and the tree of its modules.
 
     Raises:
-        BuildFailed: Fetching or unpacking failed, or the packages hold no kernel.
+        BuildError: Fetching or unpacking failed, or the packages hold no kernel.
     """
     unpacked = target / "unpacked"
     unpacked.mkdir()
     unpack(apt.fetch([kernel.package], without=UNWANTED), unpacked, without=WITHOUT)
     images = list((unpacked / "boot").glob("vmlinu[xz]-*"))
     if len(images) != 1:
-        raise BuildFailed(f"looking for a kernel in {kernel.package} of {kernel.suite}")
+        raise BuildError(f"looking for a kernel in {kernel.package} of {kernel.suite}")
     version = images[0].name.partition("-")[2]
     (target / IMAGE).write_bytes(unwrap(images[0].read_bytes()))
     source = _module_directory(unpacked, version)
@@ -69,7 +69,7 @@ def _module_directory(unpacked: Path, version: str) -> Path:
     for prefix in ("usr/lib", "lib"):
         if (unpacked / prefix / "modules" / version).is_dir():
             return unpacked / prefix / "modules" / version
-    raise BuildFailed(f"looking for the modules of kernel {version}")
+    raise BuildError(f"looking for the modules of kernel {version}")
 
 
 def pick_modules(source: Path, target: Path, version: str, *, tools: str) -> None:

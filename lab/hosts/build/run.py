@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-from lab.hosts.errors import BuildFailed
+from lab.hosts.errors import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ def run(
     """Run a program to its end and return its stdout.
 
     Raises:
-        BuildFailed: It is missing, failed, or took more than `timeout` seconds.
+        BuildError: It is missing, failed, or took more than `timeout` seconds.
     """
     command = [str(word) for word in words]
     try:
@@ -42,9 +42,9 @@ def run(
             check=True,
         )
     except subprocess.CalledProcessError as error:
-        raise BuildFailed(command[0], error.stderr or error.stdout) from error
+        raise BuildError(command[0], error.stderr or error.stdout) from error
     except subprocess.TimeoutExpired as error:
-        raise BuildFailed(command[0], f"no end after {timeout:g} s") from error
+        raise BuildError(command[0], f"no end after {timeout:g} s") from error
     except OSError as error:
-        raise BuildFailed(command[0], str(error)) from error
+        raise BuildError(command[0], str(error)) from error
     return done.stdout

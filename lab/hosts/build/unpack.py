@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from lab.hosts.errors import BuildFailed
+from lab.hosts.errors import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ def unpack(archives: Sequence[Path], root: Path, *, without: Sequence[str] = ())
         without: Patterns of paths to leave out, as `tar --exclude` takes them (`./usr/share/doc`).
 
     Raises:
-        BuildFailed: A package is damaged, or the disk is full.
+        BuildError: A package is damaged, or the disk is full.
     """
     excludes = [f"--exclude={pattern}" for pattern in without]
     for archive in archives:
@@ -39,6 +39,6 @@ def _unpack(archive: Path, tar: list[str]) -> None:
                 tar, stdin=deb.stdout, capture_output=True, text=True, timeout=SECONDS, check=False
             )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise BuildFailed(f"unpacking {archive.name}", str(error)) from error
+        raise BuildError(f"unpacking {archive.name}", str(error)) from error
     if deb.returncode or done.returncode:
-        raise BuildFailed(f"unpacking {archive.name}", done.stderr)
+        raise BuildError(f"unpacking {archive.name}", done.stderr)

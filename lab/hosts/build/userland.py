@@ -77,7 +77,7 @@ def build_userland(userland: Userland, apt: Apt, target: Path) -> None:
     """Fill the directory `target` with a root image and, beside it, a busybox for booting.
 
     Raises:
-        BuildFailed: Fetching, unpacking or writing failed.
+        BuildError: Fetching, unpacking or writing failed.
     """
     archives = apt.fetch(userland.packages, without=UNWANTED)
     root = target / "root"

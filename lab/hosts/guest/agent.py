@@ -1,30 +1,30 @@
-"""The agent: first process of an emulated host; runs commands and moves files for the harness.
+"""The agent: the first process of an emulated host, which runs commands and copies files.
 
-Speaks JSON, one object a line, both ways, over a channel of its own; nothing is ever read off the
-console. Bytes travel as base64 under `data`. Uses the standard library only, and few modules of it,
+Both sides send JSON, one object a line, over a channel of their own; the console is never parsed.
+Bytes are sent in base64, as `data`. The agent imports only a few modules of the standard library,
 because importing is slow on an emulated CPU.
 
-A serial line that a busy emulator feeds may lose or change bytes. So a request begins with a
-checksum of the rest and has a number, `seq`: one that does not arrive whole is dropped, one that
-does is confirmed, and the harness repeats what was not confirmed; what comes twice is done once.
+A serial line of a busy emulator may lose or change bytes. Therefore each request starts with a
+checksum and has a sequence number, `seq`. The agent drops damaged requests and confirms the others;
+the harness repeats unconfirmed requests; the agent ignores a request that it has received before.
 
-Requests (harness to host), `id` names the conversation they open or belong to:
+Requests (harness to host); `id` is the conversation that they open or belong to:
     {"op": "start", "id", "argv", "env", "cwd", "data": stdin or null, "size": [rows, columns]
      of a terminal to run it at, or null for pipes}
     {"op": "signal", "id", "signal"}      to the process group of a running command
-    {"op": "input", "id", "data"}         typed at the terminal of a command that has one
+    {"op": "input", "id", "data"}         input for a command that runs at a terminal
     {"op": "put", "id", "path", "data", "append", "mode"}
     {"op": "get", "id", "path"}
     {"op": "poweroff"}
 
 Events (host to harness):
     {"event": "ready", "kernel", "uptime"}
-    {"event": "heard", "seq"}             a request has arrived
+    {"event": "received", "seq"}          confirms a request
     {"event": "started", "id", "pid"}
     {"event": "stdout" or "stderr", "id", "data"}
-    {"event": "data", "id", "data"}       a piece of the file asked for
+    {"event": "data", "id", "data"}       a piece of the requested file
     {"event": "done", "id", "status"}     of a command: exit status, or minus the signal's number
-    {"event": "error", "id", "text"}      the request could not be carried out
+    {"event": "error", "id", "text"}      the request failed
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ import termios
 import tty
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # typing itself is slow to import
+if TYPE_CHECKING:  # importing typing is slow
     from typing import Any
 
     Message = dict[str, Any]
@@ -53,7 +53,7 @@ PORTS = "/sys/class/virtio-ports"
 
 
 def encode(message: Message) -> bytes:
-    """Return a message as a line; a value of type bytes is turned into base64."""
+    """Return a message as a line; values of type bytes become base64."""
     plain = {
         name: binascii.b2a_base64(value, newline=False).decode()
         if isinstance(value, bytes)
@@ -64,14 +64,14 @@ def encode(message: Message) -> bytes:
 
 
 def seal(line: bytes) -> bytes:
-    """Return a line with its checksum before it."""
+    """Return a line with its checksum in front."""
     return b"%08x %b" % (binascii.crc32(line), line)
 
 
 class Lines:
-    """Cuts a stream of bytes into messages, wherever the pieces were cut before.
+    """Splits a stream of bytes into messages; pieces of it may end anywhere.
 
-    With `sealed`, lines whose checksum is wrong are dropped.
+    With `sealed`, lines with a wrong checksum are dropped.
     """
 
     def __init__(self, *, sealed: bool = False) -> None:
@@ -79,10 +79,10 @@ class Lines:
         self._sealed = sealed
 
     def feed(self, piece: bytes) -> list[Message]:
-        """Return the messages completed by this piece, `data` turned into bytes.
+        """Return the messages that this piece completes, with `data` as bytes.
 
         Raises:
-            ValueError: A line is no message.
+            ValueError: A line is not a message.
         """
         *lines, self._rest = (self._rest + piece).split(b"\n")
         if self._sealed:
@@ -93,26 +93,26 @@ class Lines:
     def _decode(line: bytes) -> Message:
         message = json.loads(line)
         if not isinstance(message, dict):
-            raise ValueError(f"not a message: {line[:80]!r}")  # noqa: TRY004 - the line's, too
+            raise ValueError(f"not a message: {line[:80]!r}")  # noqa: TRY004 - as json.loads does
         if isinstance(message.get("data"), str):
             message["data"] = binascii.a2b_base64(message["data"])
         return message
 
 
 class Job:
-    """A running command: its process and the ends of its outputs that are ours."""
+    """A running command: its process, and our ends of its output pipes."""
 
     def __init__(
         self, number: int, pid: int, outputs: dict[int, str], terminal: int | None
     ) -> None:
         self.number = number
         self.pid = pid
-        self.outputs = outputs  # file descriptor: name of the event
+        self.outputs = outputs  # file descriptor -> name of the event
         self.terminal = terminal
 
 
 def _prepare(fds: tuple[int, ...], say_prepared: int) -> None:
-    """Make the child what a command expects to be; from then on it can be signalled as one."""
+    """Set up the child for its command, then report that it can be signalled as one."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # which Python handles
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # which Python ignores
@@ -124,11 +124,11 @@ def _prepare(fds: tuple[int, ...], say_prepared: int) -> None:
 
 
 def _execute(argv: list[str], env: dict[str, str], cwd: str | None) -> None:
-    """Become the command; called in the child, and never returns."""
+    """Become the command; called in the child, never returns."""
     status = 127
     try:
         os.chdir(cwd or "/")
-        os.execvpe(argv[0], argv, {**os.environ, **env})  # noqa: S606 - that is its job
+        os.execvpe(argv[0], argv, {**os.environ, **env})  # noqa: S606 - the purpose of the agent
     except OSError as error:
         status = 126 if isinstance(error, PermissionError) else 127
         os.write(2, f"{argv[0]}: {error.strerror}\n".encode())
@@ -142,7 +142,7 @@ class Agent:
     def __init__(self, channel: int) -> None:
         self._channel = channel
         self._jobs: dict[int, Job] = {}
-        self._heard: set[int] = set()
+        self._received: set[int] = set()
         self._poll = select.poll()
         self._poll.register(channel, select.POLLIN)
         self._woken, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -163,23 +163,23 @@ class Agent:
                     if not piece:
                         return
                     for message in lines.feed(piece):
-                        self._hear(message)
+                        self._receive(message)
                 elif fd == self._woken:
                     os.read(fd, CHUNK)
                     self._reap()
                 else:
-                    self._pass_on(fd)
+                    self._forward(fd)
 
     def _send(self, **message: Any) -> None:
         line = memoryview(encode(message))
         while line:
             line = line[os.write(self._channel, line) :]
 
-    def _hear(self, request: Message) -> None:
+    def _receive(self, request: Message) -> None:
         number = request["seq"]
-        self._send(event="heard", seq=number)
-        if number not in self._heard:
-            self._heard.add(number)
+        self._send(event="received", seq=number)
+        if number not in self._received:
+            self._received.add(number)
             self._answer(request)
 
     def _answer(self, request: Message) -> None:
@@ -217,7 +217,7 @@ class Agent:
 
     def _op_signal(self, request: Message) -> None:
         job = self._jobs.get(request["id"])
-        if job:  # it may just have ended by itself
+        if job:  # it may have ended meanwhile
             os.killpg(job.pid, request["signal"])
 
     def _op_input(self, request: Message) -> None:
@@ -245,16 +245,16 @@ class Agent:
     def _op_poweroff(self, _request: Message) -> None:
         os.execv("/bin/busybox", ["busybox", "poweroff", "-f"])  # noqa: S606 - no shell needed
 
-    def _pass_on(self, fd: int) -> None:
-        """Send what a command has written, as far as it is there."""
+    def _forward(self, fd: int) -> None:
+        """Send available output of a command."""
         job = next((job for job in self._jobs.values() if fd in job.outputs), None)
-        if job is None:  # it ended in this very round
+        if job is None:  # it ended in the same round of poll
             return
         try:
             piece = os.read(fd, CHUNK)
         except BlockingIOError:
             return
-        except OSError:  # a terminal says so, rather than giving an end of file
+        except OSError:  # a terminal fails with EIO at the end of file
             piece = b""
         if piece:
             self._send(event=job.outputs[fd], id=job.number, data=piece)
@@ -267,7 +267,7 @@ class Agent:
         del job.outputs[fd]
 
     def _reap(self) -> None:
-        """Bury the dead: commands of ours, and as first process those that nobody else mourns."""
+        """Collect ended processes: our commands and, as the first process, all orphans."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -279,11 +279,11 @@ class Agent:
                 self._end(job, os.waitstatus_to_exitcode(status))
 
     def _end(self, job: Job, status: int) -> None:
-        # What it left in the pipes is sent; what its children still write is not waited for.
+        # Send what is left in the pipes; do not wait for children that hold them open.
         for fd in list(job.outputs):
             for _ in range(PIPE_SIZE // CHUNK):
                 if fd in job.outputs:
-                    self._pass_on(fd)
+                    self._forward(fd)
             if fd in job.outputs:
                 self._close(job, fd)
         del self._jobs[job.number]
@@ -322,19 +322,19 @@ def open_channel(name: str) -> int:
 
 
 def _disable_buffer(name: str) -> None:
-    """Make the driver take a serial port for a 16450, which has no buffer that could overflow.
+    """Make the driver treat a serial port as a 16450, which has no FIFO.
 
-    An emulated port without one takes the next byte only when the last was fetched; with one it
-    takes whatever comes, and a busy host loses bytes.
+    An emulated port without a FIFO accepts a byte only after the previous one was read; with a
+    FIFO it accepts all bytes, and a busy host loses some.
     """
     fd = os.open(name, os.O_RDWR | os.O_NOCTTY)
-    # struct serial_struct, of which the first is the type and the sixth the buffer's size.
+    # struct serial_struct: the first field is the type, the sixth the size of the FIFO.
     settings = bytearray(72)
     fcntl.ioctl(fd, termios.TIOCGSERIAL, settings)
     struct.pack_into("i", settings, 0, PORT_16450)
     struct.pack_into("i", settings, 20, 1)
     fcntl.ioctl(fd, termios.TIOCSSERIAL, bytes(settings))
-    os.close(fd)  # only to those who open it anew is the port of the new type
+    os.close(fd)  # the new type takes effect at the next open
 
 
 if __name__ == "__main__":

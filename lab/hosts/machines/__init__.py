@@ -22,6 +22,9 @@ X64_SVM = Qemu(
     options=("-machine", "q35", "-cpu", "max,+svm"),
     console="ttyS0",
     kvm="kvm_amd",
+    # With a thread for each CPU, TCG now and then misses that another CPU has patched the code
+    # that it runs or sent it an interrupt, and the host crashes or hangs: see lab/README.md.
+    threads="single",
 )
 RISCV64_H = Qemu(
     program="qemu-system-riscv64",

@@ -134,7 +134,7 @@ def option_rom(directory: Path, address: int, symbols: Mapping[str, int]) -> byt
         symbols: Values of the symbols the source wants defined.
 
     Raises:
-        BuildFailed: Assembling failed.
+        BuildError: Assembling failed.
     """
     objects, binary = directory / "loader.o", directory / "loader.bin"
     defined = [word for name, value in symbols.items() for word in ("--defsym", f"{name}={value}")]

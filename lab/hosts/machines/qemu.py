@@ -18,9 +18,16 @@ if TYPE_CHECKING:
 class Qemu:
     """A QEMU system emulator with its machine and CPU; see `Machine` for the contract.
 
-    With `counts_instructions` the host's clocks count the instructions it executes, and jump while
-    it has nothing to do: what takes how long is the same each time, on whatever machine. That takes
-    a single CPU.
+    Attributes:
+        program: Name of the emulator.
+        package: The Debian package that contains it.
+        options: Its machine and CPU options.
+        console: Device of the console, in the host.
+        threads: How TCG runs the host's CPUs: `multi`, each in a thread of its own, or `single`,
+            in turn in one thread.
+        counts_instructions: Let the host's clocks count executed instructions, and jump while it
+            is idle, so that durations are the same on every machine. Needs a host with one CPU.
+        beside: Other programs and files that such hosts need, with their packages.
     """
 
     program: str
@@ -33,9 +40,9 @@ class Qemu:
         *("crc32c_generic", "ext4"),
     )
     channel: str = "virtio:kstats"
+    threads: str = "multi"
     counts_instructions: bool = False
     beside: Mapping[str, str] = attrs.field(factory=dict)
-    """Other programs and files that such hosts need, and their packages."""
 
     @property
     def needs(self) -> Mapping[str, str]:
@@ -72,7 +79,7 @@ class Qemu:
     def _time(self) -> tuple[str, ...]:
         if self.counts_instructions:
             return "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"
-        return "-accel", "tcg,thread=multi"
+        return "-accel", f"tcg,thread={self.threads}"
 
 
 def _disk(name: str, path: str) -> tuple[str, ...]:
