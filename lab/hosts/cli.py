@@ -1,7 +1,7 @@
-"""Command line of the harness: list, build, shell and run.
+"""The command line of the emulated hosts: list, build, shell and run.
 
-Exit statuses of `run` and `shell`: the command's own; 128 plus the number of the signal that ended
-it; 124 when it took too long; 125 when there was no host to run it in, or the host was lost.
+`run` and `shell` exit with the status of the command; with 128 plus the signal's number if a signal
+ended it; with 124 if it timed out; with 125 if the host could not be booted or was lost.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ HEADINGS: tuple[str, ...] = ("HOST", "MACHINE", "KERNEL", "CPUS", "MEMORY", "IMA
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lab.hosts",
-        description="Emulated KVM hosts: real kernels on emulated hardware, for running kstats in.",
-        epilog="Images are kept in .cache/hosts, or where KSTATS_HOSTS_CACHE says. Packages come "
-        "from the Debian mirror this machine uses, or the one KSTATS_HOSTS_MIRROR names.",
+        description="Emulated KVM hosts: real kernels on emulated hardware, to run kstats in.",
+        epilog="Images are cached in .cache/hosts, or in the directory KSTATS_HOSTS_CACHE. "
+        "Packages come from this machine's Debian mirror, or from KSTATS_HOSTS_MIRROR.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    listing = commands.add_parser("list", help="show the hosts and what is built of them")
+    listing = commands.add_parser("list", help="list the hosts and the state of their images")
     listing.set_defaults(function=_list)
-    build = commands.add_parser("build", help="build images that are missing")
-    build.add_argument("host", nargs="*", help="hosts to build; all, unless given")
+    build = commands.add_parser("build", help="build missing images")
+    build.add_argument("host", nargs="*", help="hosts to build (default: those of make test)")
     build.set_defaults(function=_build)
     shell = commands.add_parser("shell", help="boot a host and open a shell in it")
     _add_host(shell)
@@ -49,15 +49,13 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser(
         "run",
         help="boot a host and run one command in it",
-        epilog=f"Exits with the command's status, with {SIGNALLED} plus the signal's number if a "
-        f"signal ended it, with {TIMEOUT} if it took too long, and with {NO_HOST} if the host "
-        "could not be built or booted or was lost.",
+        epilog=f"Exits with the status of the command; with {SIGNALLED} plus the signal's number "
+        f"if a signal ended it; with {TIMEOUT} if it timed out; with {NO_HOST} if the host could "
+        "not be built or booted, or was lost.",
     )
     _add_host(run)
-    run.add_argument(
-        "--timeout", type=float, metavar="S", help="seconds the command may take once booted"
-    )
-    run.add_argument("command", nargs="+", metavar="COMMAND", help="its words; after --")
+    run.add_argument("--timeout", type=float, metavar="S", help="seconds that the command may take")
+    run.add_argument("command", nargs="+", metavar="COMMAND", help="the command's words, after --")
     run.set_defaults(function=_run)
     return parser
 
@@ -65,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_host(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("host", metavar="HOST", help=f"one of: {', '.join(BY_NAME)}")
     parser.add_argument(
-        "--payload", type=_directory, metavar="DIR", help="directory to be seen as /payload"
+        "--payload", type=_directory, metavar="DIR", help="directory to copy in as /payload"
     )
 
 
@@ -86,9 +84,9 @@ def _list(_arguments: argparse.Namespace) -> int:
 
 def _row(recipe: Recipe) -> tuple[str, ...]:
     entries = images.entries(recipe)
-    there = [path for path in entries if path.exists()]
-    state = "built" if there == entries else "partly" if there else "not built"
-    size = sum(map(cache.size, there))
+    built = [path for path in entries if path.exists()]
+    state = "built" if built == entries else "partly" if built else "not built"
+    size = sum(map(cache.size, built))
     return (
         recipe.name,
         str(recipe.machine),
@@ -130,9 +128,9 @@ def _status(status: int) -> int:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the command line (sys.argv's, unless given) and return the exit status."""
+    """Run the command line, by default that of sys.argv, and return the exit status."""
     arguments = _parser().parse_args(words)
-    # Being asked to end is no reason to leave files behind; a host would not outlive us anyway.
+    # Exit through the finally clauses, which remove temporary files.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(SIGNALLED + number))
     try:
         status: int = arguments.function(arguments)

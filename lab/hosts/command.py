@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Sink = Callable[[str, bytes], object]
 
-# Real seconds a killed command gets to be gone; a host that cannot even kill is lost.
+# Seconds until a killed command must have ended; a host that cannot kill a process is lost.
 KILL_SECONDS = 60
 
 
@@ -28,12 +28,12 @@ class Result:
     """How a command ended.
 
     Attributes:
-        command: As it was given, for people.
-        status: Exit status; 127 or 126 where it could not be run; minus the signal's number where
-            one ended it.
-        stdout: Decoded as UTF-8; bytes that are none survive as surrogates.
+        command: The command line, for messages.
+        status: Exit status; 127 or 126 if it could not be run; minus the signal's number if a
+            signal ended it.
+        stdout: Decoded as UTF-8; other bytes become surrogates.
         stderr: Likewise.
-        seconds: Of real time.
+        seconds: Real time.
     """
 
     command: str
@@ -43,20 +43,20 @@ class Result:
     seconds: float
 
     def check(self) -> Self:
-        """Return the result itself; raise `CommandError` unless the status is 0."""
+        """Return the result; raise `CommandError` if the status is not 0."""
         if self.status:
             raise CommandError(self.command, self.status, self.stdout, self.stderr)
         return self
 
 
 class Command:
-    """A command that was started; as a context manager, killed at the end if it still runs.
+    """A started command; as a context manager, it is killed when the block is left.
 
-    Every method that waits raises `HostLostError` when the host is lost meanwhile.
+    Every method that waits raises `HostLostError` if the host is lost meanwhile.
 
     Attributes:
-        pid: Of the process in the host, which leads a process group of its own.
-        status: As in `Result`; None while it is not known to have ended.
+        pid: Process ID in the host; also that of its process group.
+        status: As in `Result`; None before its end was noticed.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Command:
 
     @property
     def stdout(self) -> str:
-        """What it has written so far, as far as a waiting method has seen it."""
+        """Its output, as far as a method that waits has received it."""
         return self._output["stdout"].decode(errors="surrogateescape")
 
     @property
@@ -82,22 +82,22 @@ class Command:
         return self._output["stderr"].decode(errors="surrogateescape")
 
     def signal(self, number: int = signals.SIGINT) -> None:
-        """Send a signal to the command's process group, as the keys of a terminal do."""
+        """Send a signal to the command's process group, as a terminal does."""
         if self.status is None:
             self._conversation.send("signal", signal=int(number))
 
     def enter(self, data: bytes) -> None:
-        """Type at the terminal of a command that was started at a terminal."""
+        """Send input to a command that was started at a terminal."""
         self._conversation.send("input", data=data)
 
     def wait(self, timeout: float | None = None) -> Result:
         """Wait for the end.
 
         Args:
-            timeout: Seconds from now; without it, those given at the start, from the start.
+            timeout: Seconds from now; by default the timeout of the start, from the start.
 
         Raises:
-            CommandTimeoutError: It did not end in time, and was killed.
+            CommandTimeoutError: It did not end in time and was killed.
         """
         until = self._until(timeout)
         while self.status is None:
@@ -110,12 +110,12 @@ class Command:
 
         Raises:
             CommandTimeoutError: It did not in time; the command was killed.
-            CommandError: The command ended without having said it.
+            CommandError: The command ended before that.
         """
         self.wait_until(lambda: text in self.stdout or text in self.stderr, timeout)
 
     def wait_until(self, condition: Callable[[], bool], timeout: float | None = None) -> None:
-        """Wait until something holds of what it has written; raises as `wait_output` does."""
+        """Wait until a condition on its output holds; raise as `wait_output` does."""
         until = self._until(timeout)
         while not condition():
             if self.status is not None:
@@ -128,7 +128,7 @@ class Command:
         return self.wait(timeout)
 
     def kill(self) -> None:
-        """Kill the command, if it still runs, and see it end."""
+        """Kill the command if it still runs, and wait for its end."""
         self.signal(signals.SIGKILL)
         until = time.monotonic() + KILL_SECONDS
         while self.status is None:
@@ -139,7 +139,7 @@ class Command:
                 raise self._conversation.abandon(reason) from None
 
     def started(self) -> Self:
-        """Wait for the command's start, which does not mean that its program was found."""
+        """Wait until its process exists; its program may still prove missing."""
         until = self._until(None)
         while not self.pid and self.status is None:
             self._step(until)

@@ -1,4 +1,4 @@
-"""What can go wrong with an emulated host, one class per fact; they are named after the fact."""
+"""Errors of the emulated hosts."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ if TYPE_CHECKING:
 
 
 class HostError(Exception):
-    """Base of everything the harness raises on purpose; `hint` says what to do, or is empty."""
+    """Base of all errors of the harness; `hint` says what to do, or is empty."""
 
     hint = ""
 
 
 class UnknownHostError(HostError):
-    """No recipe has this name."""
+    """There is no recipe with this name."""
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
         self.name = name
-        super().__init__(f"no host is called {name!r}")
+        super().__init__(f"unknown host {name!r}")
         self.hint = f"known hosts: {', '.join(known)}"
 
 
 class MissingPackagesError(HostError):
-    """Programs or files the harness needs are not installed on this machine."""
+    """Programs or files that the harness needs are not installed."""
 
     def __init__(self, packages: Sequence[str]) -> None:
         self.packages = tuple(packages)
@@ -33,7 +33,7 @@ class MissingPackagesError(HostError):
 
 
 class BuildError(HostError):
-    """A step of building an image failed; `output` is what the failing program wrote."""
+    """A build step failed; `output` is that of the failed program."""
 
     def __init__(self, step: str, output: str = "", hint: str = "") -> None:
         self.step = step
@@ -44,10 +44,7 @@ class BuildError(HostError):
 
 
 class HostLostError(HostError):
-    """The host is gone: it crashed, froze, or outlived its deadline. Says nothing about the test.
-
-    `log` holds the last lines of the console.
-    """
+    """The host crashed, hung, or passed its deadline; `log` is the end of its console log."""
 
     def __init__(self, name: str, reason: str, log: str) -> None:
         self.name = name
@@ -58,18 +55,18 @@ class HostLostError(HostError):
 
 
 class CommandTimeoutError(HostError):
-    """A command did not end within its time and was killed; the host itself lives on."""
+    """A command did not end in time and was killed; the host still works."""
 
     def __init__(self, command: str, seconds: float, stdout: str, stderr: str) -> None:
         self.command = command
         self.seconds = seconds
         self.stdout = stdout
         self.stderr = stderr
-        super().__init__(f"no end after {seconds:.1f} s: {command}{_outputs(stdout, stderr)}")
+        super().__init__(f"timed out after {seconds:.1f} s: {command}{_outputs(stdout, stderr)}")
 
 
 class RequestError(HostError):
-    """The agent could not do what it was asked for, such as reading a file; `text` is its error."""
+    """The agent could not read or write a file; `text` is its error."""
 
     def __init__(self, request: str, text: str) -> None:
         self.request = request
@@ -78,14 +75,14 @@ class RequestError(HostError):
 
 
 class CommandError(HostError):
-    """A command ended with a status other than 0; raised only where the caller asked for it."""
+    """A command ended with a status other than 0; raised only by `check` and `wait_…`."""
 
     def __init__(self, command: str, status: int, stdout: str, stderr: str) -> None:
         self.command = command
         self.status = status
         self.stdout = stdout
         self.stderr = stderr
-        super().__init__(f"status {status}: {command}{_outputs(stdout, stderr)}")
+        super().__init__(f"exit status {status}: {command}{_outputs(stdout, stderr)}")
 
 
 def _outputs(stdout: str, stderr: str) -> str:

@@ -1,4 +1,4 @@
-"""A booted host: commands and files."""
+"""A booted host: run commands in it, and copy files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from lab.hosts.channel import Channel
 from lab.hosts.command import Command, Result
-from lab.hosts.errors import HostLostError, RequestError
+from lab.hosts.errors import RequestError
 from lab.hosts.guest.agent import CHUNK
 
 if TYPE_CHECKING:
@@ -23,17 +23,17 @@ TRANSFER_SECONDS = 300
 
 
 class Host:
-    """A host that answers; as a context manager, powered off at the end.
+    """A running host; as a context manager, it is ended when the block is left.
 
-    Every method raises `HostLostError` once the host crashed, froze, or outlived its deadline. One host
-    serves one thread; but any number of commands may run in it at once.
+    Every method raises `HostLostError` once the host has crashed, hung, or passed its deadline.
+    Any number of commands may run at the same time, but only one thread may use a host.
 
     Attributes:
         name: Of the recipe.
         kernel: Release of the running kernel, as `uname -r` prints it.
-        uptime: Seconds of the host's own time from the kernel's start to the agent's.
-        boot_seconds: Of real time, from the emulator's start to the agent's answer.
-        command_deadline: Seconds a command may take unless its caller says otherwise.
+        uptime: Seconds of the host's own time from the start of the kernel to that of the agent.
+        boot_seconds: Real time from the start of the emulator to the agent's answer.
+        command_deadline: Seconds that a command may take by default.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class Host:
         try:
             ready = channel.ready.next(begun + boot_deadline)
         except TimeoutError:
-            raise channel.abandon(f"no answer within {boot_deadline:g} s of its start") from None
+            raise channel.abandon(f"no answer within {boot_deadline:g} s after the start") from None
         self.boot_seconds = time.monotonic() - begun
         self.kernel: str = ready["kernel"]
         self.uptime: float = ready["uptime"]
 
-    def start(  # noqa: PLR0913 - all but the command are rarely given
+    def start(  # noqa: PLR0913 - all but the command are optional and by keyword
         self,
         command: Sequence[str] | str,
         *,
@@ -62,15 +62,15 @@ class Host:
         terminal: tuple[int, int] | None = None,
         sink: Sink | None = None,
     ) -> Command:
-        """Start a command and return at once; it runs in a session of its own.
+        """Start a command in a session of its own and return at once.
 
         Args:
             command: Its words, or a line for /bin/sh.
-            timeout: Seconds until waiting for it raises `CommandTimeoutError`, counted from now.
+            timeout: Seconds from now until waiting for it raises `CommandTimeoutError`.
             env: Added to the host's environment.
-            cwd: Working directory; the root directory unless given.
-            stdin: What it reads; nothing unless given.
-            terminal: Rows and columns of a terminal to run it at; its output is all stdout then.
+            cwd: Working directory; by default the root directory.
+            stdin: Its input; empty by default.
+            terminal: Rows and columns of a terminal to run it at. All of its output is stdout then.
             sink: Called with `stdout` or `stderr` and each piece of output, while waiting.
         """
         words = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
@@ -94,7 +94,7 @@ class Host:
         """Run a command to its end; the arguments are those of `start`.
 
         Raises:
-            CommandTimeoutError: It did not end in time and was killed; the host is as good as before.
+            CommandTimeoutError: It did not end in time and was killed; the host still works.
         """
         with self.start(
             command, timeout=timeout, env=env, cwd=cwd, stdin=stdin, sink=sink
@@ -102,7 +102,7 @@ class Host:
             return running.wait()
 
     def put(self, path: str, data: bytes, *, mode: int = 0o644) -> None:
-        """Write a file in the host, and make the directories it needs; /tmp and /run are writable.
+        """Write a file in the host and create its directories; /tmp and /run are writable.
 
         Raises:
             RequestError: The host cannot write it.
@@ -129,7 +129,7 @@ class Host:
             try:
                 event = conversation.next(until)
             except TimeoutError:
-                raise conversation.abandon(f"{text}: no end") from None
+                raise conversation.abandon(f"{text} did not finish") from None
             if event["event"] == "error":
                 raise RequestError(text, event["text"])
             if event["event"] == "done":
@@ -137,17 +137,8 @@ class Host:
                 return
             yield event["data"]
 
-    def power_off(self) -> None:
-        """Let the host end itself, in order, and wait for it; then it is lost to all callers."""
-        self._channel.ready.send("poweroff")
-        until = time.monotonic() + self.command_deadline
-        try:
-            self._channel.ready.next(until)
-        except (HostLostError, TimeoutError):
-            self.close()
-
     def close(self) -> None:
-        """End the host at once: it has nothing to save."""
+        """Kill the host."""
         self._channel.abandon("it was closed")
 
     def __enter__(self) -> Self:
@@ -163,7 +154,7 @@ class Host:
 
 
 def tail(path: Path, lines: int) -> str:
-    """Return the last lines of a log; nothing when there is no log."""
+    """Return the last lines of a log; empty if there is none."""
     try:
         text = path.read_bytes().decode(errors="replace")
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The parts of a host that are built ahead and kept: a userland and a kernel."""
+"""The cached parts of a host: a userland and a kernel."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from lab.hosts.recipes import Recipe
 
 KERNEL_BUILDERS = {"riscv64": riscv64.build_kernel}
-"""Builders beside the one for most architectures."""
+"""Builders for architectures that `build.kernel` does not support."""
 
 
 @attrs.frozen
 class Images:
-    """Paths of what a host boots from; all are only ever read.
+    """Paths of the parts that a host boots from; all are read-only.
 
     Attributes:
         root: Disk image of the root file system.
@@ -38,12 +38,12 @@ class Images:
 
 
 def userland_entry(recipe: Recipe) -> tuple[str, str]:
-    """Return label and key of the recipe's userland in the cache; recipes may share one."""
+    """Return label and key of the recipe's userland in the cache; recipes may share it."""
     return f"userland-{recipe.arch}", cache.key(recipe.arch, recipe.userland)
 
 
 def kernel_entry(recipe: Recipe) -> tuple[str, str]:
-    """Return label and key of the recipe's kernel in the cache; recipes may share one."""
+    """Return label and key of the recipe's kernel in the cache; recipes may share it."""
     label = f"kernel-{recipe.kernel.suite}-{recipe.arch}"
     return label, cache.key(recipe.arch, recipe.kernel)
 
@@ -57,10 +57,10 @@ def entries(recipe: Recipe) -> list[Path]:
 
 
 def build(recipe: Recipe) -> Images:
-    """Return the recipe's images, building what is missing.
+    """Return the recipe's images; build those that are missing.
 
     Raises:
-        BuildError: A step of building failed.
+        BuildError: A build step failed.
     """
 
     def userland(target: Path) -> None:

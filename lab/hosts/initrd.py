@@ -1,4 +1,4 @@
-"""The initial file system, written anew for each start: a few megabytes, a few milliseconds."""
+"""The initial file system, written for each start: a few megabytes, a few milliseconds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DIRECTORY, _FILE, _LINK = 0o040755, 0o100755, 0o120777
 
 
 class _Archive:
-    """A cpio archive in the only format the kernel takes, "newc"."""
+    """A cpio archive in the kernel's format, "newc"."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -61,7 +61,7 @@ def _tree(top: Path) -> Iterator[tuple[str, int, bytes]]:
 
 
 def write_initrd(target: Path, recipe: Recipe, images: Images, *, payload: bool) -> None:
-    """Write the initial file system: busybox, kernel modules, the first script and the agent."""
+    """Write the initial file system: busybox, kernel modules, the init script and the agent."""
     with target.open("wb") as file:
         archive = _Archive(file)
         for name in DIRECTORIES:

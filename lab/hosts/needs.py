@@ -1,4 +1,4 @@
-"""What the harness needs on this machine; `packages.txt` lists the packages for installing."""
+"""Check for the programs that the harness needs; `packages.txt` lists their packages."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ ALWAYS = {
 
 
 def packages() -> list[str]:
-    """Return the packages all hosts together need, as `packages.txt` has them."""
+    """Return the packages in `packages.txt`: those that all hosts together need."""
     return Path(__file__).with_name("packages.txt").read_text().split()
 
 
 def missing(needs: Mapping[str, str]) -> list[str]:
-    """Return the packages of those programs and files that are not there, sorted."""
+    """Return the packages of missing programs and files, sorted."""
     absent = {
         package
         for name, package in needs.items()
@@ -45,6 +45,6 @@ def missing(needs: Mapping[str, str]) -> list[str]:
 
 
 def check(machine: Machine) -> None:
-    """Raise `MissingPackagesError` unless this machine has all that building and booting take."""
+    """Raise `MissingPackagesError` if a program for building or booting is missing."""
     if packages := missing({**ALWAYS, **machine.needs}):
         raise MissingPackagesError(packages)

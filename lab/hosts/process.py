@@ -1,4 +1,4 @@
-"""Starting emulators so that they never outlive us."""
+"""Start emulators so that they never outlive this process."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own, with both outputs in `log`.
 
-    The kernel kills it when the thread that called this ends, however that comes about; so call it
-    from a thread that lives as long as the program is wanted.
+    The kernel kills it when the calling thread ends, for whatever reason.
     """
     with log.open("wb") as output:
         return subprocess.Popen(
-            # A preexec_fn would do the same, but is not safe in a program with threads.
+            # A preexec_fn could set this, too, but is not safe in a process with threads.
             ["setpriv", "--pdeathsig", "KILL", "--", *map(str, words)],
             stdin=subprocess.DEVNULL,
             stdout=output,

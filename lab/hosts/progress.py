@@ -14,13 +14,13 @@ _started = time.monotonic()
 
 
 def say(text: str) -> None:
-    """Print one progress line to stderr, at once."""
+    """Print one progress line to stderr."""
     print(f"[{time.monotonic() - _started:7.1f} s] {text}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def step(text: str) -> Iterator[None]:
-    """Announce a long step, and when it succeeded say how long it took."""
+    """Print the start of a long step, and how long it took if it succeeded."""
     say(f"{text} ...")
     begun = time.monotonic()
     yield

@@ -1,8 +1,8 @@
-"""The emulated hosts there are. Adding one: append a `Recipe` to `RECIPES`, nothing else.
+"""The emulated hosts. To add one, append a `Recipe` to `RECIPES`.
 
-A recipe names a machine (what emulates it, see `machines`), a kernel and a userland. Kernel and
-userland need not be of one suite: the userland is fixed to the Python and bcc we test with, and
-shared by all hosts of an architecture; the kernels are what we want to see kstats on.
+A recipe names a machine (the emulator, see `machines`), a kernel and a userland. Kernel and
+userland may come from different suites: all hosts of an architecture share the userland, which has
+the Python and bcc that we test with; the kernels are those that kstats is tested on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Kernel:
-    """A distribution's kernel: the suite and the (meta) package that carries it."""
+    """A distribution's kernel: a suite and its (meta) package."""
 
     suite: str
     package: str
@@ -28,7 +28,7 @@ class Kernel:
 
 @attrs.frozen
 class Userland:
-    """What the host's root file system holds: packages of one suite, with what they depend on."""
+    """A root file system: packages of one suite, with their dependencies."""
 
     suite: str
     packages: tuple[str, ...]
@@ -39,16 +39,16 @@ class Recipe:
     """One emulated KVM host.
 
     Attributes:
-        name: Also the host name inside.
-        arch: Debian's name of the architecture, `amd64` or `arm64`.
-        machine: What emulates the hardware.
-        kernel: Where the kernel comes from.
-        userland: What is installed.
-        cpus: Physical CPUs the host sees.
+        name: Also its host name.
+        arch: Debian's name of the architecture.
+        machine: The emulator.
+        kernel: The package of the kernel.
+        userland: The packages of the root file system.
+        cpus: Number of physical CPUs.
         memory: In MiB.
         boot_deadline: Seconds of real time until the agent must have answered.
-        command_deadline: Seconds a command may take unless its caller says otherwise.
-        deadline: Seconds the host may live in all; then it is killed, whoever still wants it.
+        command_deadline: Seconds that a command may take by default.
+        deadline: Seconds after which the host is killed in any case.
     """
 
     name: str
@@ -80,7 +80,7 @@ BOOKWORM = Userland(
 
 
 def with_qemu(package: str) -> Userland:
-    """Return the same userland with a QEMU in it: to run VMs in the host that are not ours."""
+    """Return the userland with QEMU added, to run VMs of another VMM in the host."""
     return attrs.evolve(BOOKWORM, packages=(*BOOKWORM.packages, package))
 
 
@@ -106,7 +106,7 @@ VMX = Recipe(
     machine=X64_VMX,
     kernel=Kernel("bookworm", "linux-image-amd64"),
     userland=BOOKWORM,
-    # Compilers side by side; what does not fit is read again from a very slow disk.
+    # For several compilers at once: pages that do not fit are read again from a very slow disk.
     memory=2048,
     boot_deadline=600,
     command_deadline=300,
@@ -123,7 +123,7 @@ RECIPES: tuple[Recipe, ...] = (
         userland=BOOKWORM,
     ),
     SVM,
-    # Before 5.16 kvm_exit has the reason as an argument, and before 5.11 modules have no BTF.
+    # Before 5.16 the reason is an argument of kvm_exit; before 5.11 modules have no BTF.
     Recipe(
         name="svm-5.10",
         arch="amd64",
@@ -141,14 +141,14 @@ RECIPES: tuple[Recipe, ...] = (
     attrs.evolve(SVM, name="svm-qemu", userland=with_qemu("qemu-system-x86")),
     attrs.evolve(ARM64, name="arm64-qemu", userland=with_qemu("qemu-system-arm")),
     VMX,
-    # A Bochs with one CPU runs twice as fast; for what needs many compilations, and no second CPU.
+    # Bochs with one CPU is twice as fast: for tests with many compilations on one CPU.
     attrs.evolve(VMX, name="vmx-up", cpus=1),
-    # On Intel the reason as an argument is all there is to know. With one CPU, because this kernel
-    # takes Bochs' second one for a sibling thread, and leaves it off.
+    # The reason is an argument of kvm_exit. One CPU, because this kernel takes the second CPU of
+    # Bochs for a sibling thread and leaves it offline.
     attrs.evolve(VMX, name="vmx-5.10", cpus=1, kernel=Kernel("bullseye", "linux-image-amd64")),
 )
 
-# What the benchmark's peers need beside that.
+# For the tools that the benchmark compares kstats with.
 BENCH_USERLAND = attrs.evolve(BOOKWORM, packages=("bpftrace", *BOOKWORM.packages))
 
 
@@ -169,9 +169,9 @@ BENCHES: tuple[Recipe, ...] = (
     _bench("bench-svm-6.12", "amd64", X64_SVM, Kernel("trixie", "linux-image-amd64")),
     _bench("bench-arm64", "arm64", ARM64_EL2, Kernel("bookworm", "linux-image-arm64")),
 )
-"""Hosts whose clocks count instructions; the benchmark boots them, the tests do not."""
+"""Hosts with clocks that count instructions, for the benchmark."""
 
-# For the example of a backend in examples/. Before trixie there is no riscv64.
+# For the backend in examples/. Debian has riscv64 since trixie.
 RISCV64 = Recipe(
     name="riscv64",
     arch="riscv64",
@@ -199,13 +199,13 @@ ASIDE: tuple[Recipe, ...] = (
     attrs.evolve(ARM64, name="arm64-bpftrace", userland=BENCH_USERLAND),
     RISCV64,
 )
-"""Hosts for a single matter each; what they need is not installed for all."""
+"""Hosts for a few tests; `python -m lab.hosts build` leaves them out."""
 
 BY_NAME: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (*RECIPES, *BENCHES, *ASIDE)}
 
 
 def find(name: str) -> Recipe:
-    """Return the recipe called `name`; raise `UnknownHostError` when there is none."""
+    """Return the recipe with this name; raise `UnknownHostError` if there is none."""
     try:
         return BY_NAME[name]
     except KeyError:

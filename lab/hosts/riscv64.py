@@ -1,6 +1,6 @@
-"""The kernel of a riscv64 host, which only newer suites have: their packages are laid out anew.
+"""Build the kernel of a riscv64 host, which is in newer suites with another package layout.
 
-It stands beside `build`, not in it: a change there makes every other host's images anew, too.
+This file is not in `build`, so that a change of it does not rebuild the images of other hosts.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ TOOLS = "riscv64-linux-gnu"
 
 
 def build_kernel(kernel: Kernel, apt: Apt, target: Path) -> None:
-    """Fill the directory `target` with a kernel image and the tree of its modules.
+    """Write a kernel image and the tree of its modules into the directory `target`.
 
     Raises:
-        BuildError: Fetching or unpacking failed, or the packages hold no kernel.
+        BuildError: Fetching or unpacking failed, or the packages contain no kernel.
     """
     unpacked = target / "unpacked"
     unpacked.mkdir()

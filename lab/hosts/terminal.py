@@ -1,4 +1,4 @@
-"""A shell in a host, at the terminal we were called from."""
+"""Connect a command in a host to this process's terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ END_OF_FILE = b"\x04"
 
 @contextlib.contextmanager
 def _raw(fd: int) -> Iterator[None]:
-    """Let every key through, ^C too, while this lasts; does nothing to what is no terminal."""
+    """Pass every key through, including ^C; do nothing if `fd` is not a terminal."""
     if not os.isatty(fd):
         yield
         return
@@ -46,7 +46,7 @@ def _show(_stream: str, data: bytes) -> None:
 
 
 def interact(host: Host, words: Sequence[str], *, timeout: float) -> int:
-    """Run a command at our terminal and return its status, as `Result` has it."""
+    """Run a command at this terminal and return its status, as in `Result`."""
     size = shutil.get_terminal_size()
     env = {"TERM": os.environ.get("TERM", "dumb"), "PS1": f"{host.name}:\\w# "}
     command = host.start(
@@ -58,7 +58,7 @@ def interact(host: Host, words: Sequence[str], *, timeout: float) -> int:
         sink=_show,
     )
     fd = sys.stdin.fileno()
-    # It waits for the next key when the command has ended; as a daemon it ends with us.
+    # A daemon, because it still waits for a key when the command has ended.
     typist = threading.Thread(target=_type, args=(command, fd), daemon=True)
     with _raw(fd), command:
         typist.start()

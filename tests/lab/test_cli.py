@@ -74,7 +74,7 @@ def test_a_signal_is_128_and_its_number() -> None:
 @pytest.mark.usefixtures("booted")
 def test_a_slow_command_is_124(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["run", "svm", "--timeout", "0.2", "--", "sleep", "100"]) == 124
-    assert "error: no end after 0.2 s: sleep 100" in capsys.readouterr().err
+    assert "error: timed out after 0.2 s: sleep 100" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("booted")

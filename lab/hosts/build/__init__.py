@@ -1,5 +1,5 @@
-"""Making disk images and kernels out of distribution packages.
+"""Build disk images and kernels from distribution packages.
 
-No root and no foreign binary is needed: packages are fetched by an apt that has its own
-directories and its own idea of the architecture, and are only ever unpacked.
+This needs neither root nor foreign binaries: an apt with its own directories and architecture
+fetches the packages, and they are only unpacked.
 """

@@ -1,7 +1,7 @@
-"""Fetching packages of any suite and architecture, with what they depend on.
+"""Fetch packages of any suite and architecture, with their dependencies.
 
-The machine's own package lists stay untouched: apt is run with directories of its own. Where the
-archive is, and by which proxy it is reached, is taken over from the machine's configuration.
+Apt runs with directories of its own, so the machine's package lists do not change. The mirror and
+the proxy are those of the machine's configuration.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ DOWNLOAD_SECONDS = 1800
 
 # Such as: Inst libc6 (2.36-9+deb12u9 Debian:12.11/oldstable [arm64]) []
 _PLANNED = re.compile(r"^Inst (?P<name>\S+) \((?P<version>\S+) .*\[(?P<arch>\w+)\]\)", re.MULTILINE)
-# How this machine reaches its mirrors is its own business, and holds for our apt, too.
+# The machine's settings for reaching its mirrors.
 _INHERITED = re.compile(r"^Acquire::(https?(::.*)?|Retries|Check-Valid-Until|Check-Date) ")
 
 
 def mirror() -> str:
-    """Return the URI of the Debian archive: KSTATS_HOSTS_MIRROR, or the one this machine uses.
+    """Return the URI of the Debian archive: KSTATS_HOSTS_MIRROR, or this machine's mirror.
 
     Raises:
-        BuildError: Neither is there (on another distribution, or before `apt-get update`).
+        BuildError: There is neither (on another distribution, or before `apt-get update`).
     """
     if uri := os.environ.get("KSTATS_HOSTS_MIRROR"):
         return uri
@@ -59,7 +59,7 @@ def _inherited() -> str:
 
 
 def _archive_name(name: str, version: str, arch: str) -> str:
-    # apt quotes what would not do in a file name: the colon of an epoch.
+    # apt quotes the colon of an epoch.
     return f"{name}_{quote(version, safe='+~-.')}_{arch}.deb".replace("%3A", "%3a")
 
 
@@ -68,8 +68,8 @@ class Apt:
     """An apt for one suite and architecture, its state below `directory`.
 
     Attributes:
-        directory: Shared by all of them; downloaded packages are kept in it.
-        suite: For instance `bookworm`.
+        directory: Shared by all suites and architectures; keeps the downloaded packages.
+        suite: For example `bookworm`.
         arch: Debian's name of the architecture.
     """
 
@@ -86,12 +86,12 @@ class Apt:
         return self.directory / "archives"
 
     def fetch(self, packages: Sequence[str], *, without: Sequence[str] = ()) -> list[Path]:
-        """Download `packages` and all they depend on; return the archives' paths.
+        """Download `packages` and their dependencies; return the paths of the archives.
 
         Args:
-            packages: Names; versions are the suite's.
-            without: Packages to treat as installed, so that neither they nor what only they
-                depend on is fetched.
+            packages: Names; the suite determines the versions.
+            without: Packages to treat as installed: they and dependencies of them alone are not
+                fetched.
 
         Raises:
             BuildError: A package is unknown, or the network failed.
@@ -106,7 +106,7 @@ class Apt:
         for match in _PLANNED.finditer(plan):
             path = self._archives / _archive_name(*match.groups())
             if not path.exists():
-                raise BuildError("downloading packages", f"{path.name} is not there")
+                raise BuildError("downloading packages", f"{path.name} is missing")
             yield path
 
     def _apt(self, *words: str, timeout: float) -> str:

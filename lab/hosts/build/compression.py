@@ -1,4 +1,4 @@
-"""Unpacking kernels and modules: takes an emulated CPU seconds, this machine milliseconds."""
+"""Unpack kernels and modules here, because it takes an emulated CPU seconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PAYLOAD = 0x248  # offset and length, since protocol 2.08
 
 
 def decompress(data: bytes) -> bytes:
-    """Return what `data` unpacks to; data without a known magic number as it is.
+    """Return `data` decompressed, or unchanged if it has no known magic number.
 
     Raises:
         BuildError: It is damaged.
@@ -36,7 +36,7 @@ def decompress(data: bytes) -> bytes:
 
 
 def unwrap(image: bytes) -> bytes:
-    """Return the ELF file in a self-extracting kernel (bzImage); another image only decompressed.
+    """Return the ELF file in a self-extracting kernel (bzImage), or another image decompressed.
 
     Raises:
         BuildError: It is damaged.
@@ -45,5 +45,5 @@ def unwrap(image: bytes) -> bytes:
         return decompress(image)
     offset, length = struct.unpack_from("<II", image, _PAYLOAD)
     start = (image[_SETUP_SECTORS] + 1) * 512 + offset
-    # The last four bytes are the unpacked size, put behind the compressed stream.
+    # The last four bytes are the unpacked size, which follows the compressed stream.
     return decompress(image[start : start + length - 4])

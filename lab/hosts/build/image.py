@@ -1,4 +1,4 @@
-"""ext4 images made from directories, without mounting anything."""
+"""Make ext4 images from directories, without mounting them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from lab.hosts.build.run import run
 
 BLOCK = 4096
-# Bochs describes a disk by whole cylinders of 16 heads and 63 sectors.
+# Bochs needs disks of whole cylinders, of 16 heads and 63 sectors.
 CYLINDER = 16 * 63 * 512
-# Nothing is ever written and no crash is survived: no journal, no checksums to compute at reading.
+# Images are read-only: they need no journal, and checksums would only make reading slower.
 FEATURES = "^has_journal,^metadata_csum,^64bit,^resize_inode,^huge_file"
 
 
@@ -19,7 +19,7 @@ def _round_up(number: int, unit: int) -> int:
 
 
 def _size(directory: Path) -> tuple[int, int]:
-    """Return the bytes the files of a directory take in whole blocks, and how many entries."""
+    """Return the size of a directory's files in whole blocks, and the number of entries."""
     size = count = 0
     for parent, directories, files in os.walk(directory):
         count += len(directories) + len(files)
@@ -34,12 +34,12 @@ def make_image(directory: Path, image: Path, *, label: str, minimum: int = 0) ->
 
     Args:
         directory: Its contents become the root of the file system.
-        image: Written; sparse, its size a whole number of cylinders.
+        image: The file to write; sparse, and a whole number of cylinders.
         label: Volume label, at most 16 characters.
-        minimum: Size in bytes the image has at least.
+        minimum: Least size of the image, in bytes.
 
     Raises:
-        BuildError: mke2fs failed; the disk may be full.
+        BuildError: mke2fs failed, for example because the disk is full.
     """
     size, count = _size(directory)
     inodes = count + 64

@@ -1,4 +1,4 @@
-"""A distribution's kernel, cut down to the modules an emulated host needs."""
+"""Build a distribution's kernel with only the modules that emulated hosts need."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 IMAGE = "kernel"
 MODULES = "modules"  # holds lib/modules/VERSION
 
-# What the kernel packages depend on to set up a boot we do not do that way.
+# Dependencies of the kernel packages that set up an ordinary boot.
 UNWANTED = ("initramfs-tools", "kmod", "linux-base")
 WITHOUT = ("./usr/share", "./lib/modules/*/kernel/sound", "./usr/lib/modules/*/kernel/sound")
 
-# Prefix of the binutils for an architecture, of which the packages bear the name, too.
+# Prefix of the binutils for an architecture.
 BINUTILS = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
 
-# Of every machine, and with everything they depend on; what a kernel has built in is skipped.
+# Of all machines, with their dependencies. Modules that a kernel has built in are skipped.
 WANTED = (
-    # disks, channel and root file system
+    # disks, channel, root file system
     "ata_piix",
     "crc32c_generic",
     "ext4",
@@ -37,7 +37,7 @@ WANTED = (
     "virtio_blk",
     "virtio_console",
     "virtio_pci",
-    # the subject
+    # KVM
     "kvm",
     "kvm_amd",
     "kvm_intel",
@@ -46,10 +46,10 @@ WANTED = (
 
 
 def build_kernel(kernel: Kernel, apt: Apt, target: Path) -> None:
-    """Fill the directory `target` with a kernel image and the tree of its modules.
+    """Write a kernel image and the tree of its modules into the directory `target`.
 
     Raises:
-        BuildError: Fetching or unpacking failed, or the packages hold no kernel.
+        BuildError: Fetching or unpacking failed, or the packages contain no kernel.
     """
     unpacked = target / "unpacked"
     unpacked.mkdir()
@@ -65,7 +65,7 @@ def build_kernel(kernel: Kernel, apt: Apt, target: Path) -> None:
 
 
 def _module_directory(unpacked: Path, version: str) -> Path:
-    # Packages for a merged /usr install modules there, older ones do not.
+    # Older packages install modules outside /usr.
     for prefix in ("usr/lib", "lib"):
         if (unpacked / prefix / "modules" / version).is_dir():
             return unpacked / prefix / "modules" / version
@@ -73,7 +73,7 @@ def _module_directory(unpacked: Path, version: str) -> Path:
 
 
 def pick_modules(source: Path, target: Path, version: str, *, tools: str) -> None:
-    """Copy into `target` the modules of `source` that KVM hosts need, and their index."""
+    """Copy the modules that emulated hosts need from `source` to `target`, and index them."""
     tree = target / "lib/modules" / version
     tree.mkdir(parents=True)
     run(["depmod", "-b", source.parents[2], version], timeout=300)
@@ -86,7 +86,7 @@ def pick_modules(source: Path, target: Path, version: str, *, tools: str) -> Non
 
 
 def _closure(source: Path) -> Iterator[str]:
-    """Yield the paths of the wanted modules and of all that they need, as modules.dep has them."""
+    """Yield the paths of the wanted modules and their dependencies, as in modules.dep."""
     needs = {}
     for line in (source / "modules.dep").read_text().splitlines():
         path, _, others = line.partition(":")
@@ -100,12 +100,12 @@ def _name(path: str) -> str:
 
 
 def _copy(source: Path, target: Path, tools: str) -> None:
-    """Copy a module, unpacked and slimmed.
+    """Copy a module, decompressed and stripped.
 
-    Loading a distribution's module, an emulated CPU spends its time on unpacking, on checking the
-    signature and, on some kernels, on looking up each function among all symbols. So the symbols
-    that are neither functions nor needed for linking go, and the signature with them: the kernel
-    calls itself tainted then, and works the same.
+    When an emulated CPU loads a distribution's module, most of the time goes into decompression,
+    the check of the signature and, on some kernels, the search for each function among all
+    symbols. So drop all symbols that are neither functions nor needed for linking, and thereby the
+    signature, too: the kernel reports itself as tainted, but works the same.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     data = decompress(source.read_bytes())

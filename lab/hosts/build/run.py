@@ -1,4 +1,4 @@
-"""Running the tools the builder needs."""
+"""Run the tools of the builder."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-# depmod, mke2fs and debugfs live in sbin, which an ordinary user's PATH lacks.
+# depmod, mke2fs and debugfs are in sbin, which is not in an ordinary user's PATH.
 PATH = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
 
 
 def which(program: str) -> str | None:
-    """Return the path of a program, or None; looks where administrators' tools are, too."""
+    """Return the path of a program, or None; search /usr/sbin and /sbin, too."""
     return shutil.which(program, path=PATH)
 
 
@@ -28,7 +28,7 @@ def run(
     """Run a program to its end and return its stdout.
 
     Raises:
-        BuildError: It is missing, failed, or took more than `timeout` seconds.
+        BuildError: It is missing, failed, or took longer than `timeout` seconds.
     """
     command = [str(word) for word in words]
     try:
@@ -44,7 +44,7 @@ def run(
     except subprocess.CalledProcessError as error:
         raise BuildError(command[0], error.stderr or error.stdout) from error
     except subprocess.TimeoutExpired as error:
-        raise BuildError(command[0], f"no end after {timeout:g} s") from error
+        raise BuildError(command[0], f"timed out after {timeout:g} s") from error
     except OSError as error:
         raise BuildError(command[0], str(error)) from error
     return done.stdout

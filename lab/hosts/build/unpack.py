@@ -1,4 +1,4 @@
-"""Unpacking packages into a directory, without what no host needs."""
+"""Unpack packages into a directory, without the files that no host needs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def unpack(archives: Sequence[Path], root: Path, *, without: Sequence[str] = ())
 
     Args:
         archives: Debian packages of any architecture.
-        root: An existing directory; its links to directories are followed, not replaced.
-        without: Patterns of paths to leave out, as `tar --exclude` takes them (`./usr/share/doc`).
+        root: An existing directory; links to directories in it are followed, not replaced.
+        without: Patterns of paths to leave out, as for `tar --exclude` (`./usr/share/doc`).
 
     Raises:
         BuildError: A package is damaged, or the disk is full.
@@ -31,7 +31,7 @@ def unpack(archives: Sequence[Path], root: Path, *, without: Sequence[str] = ())
 
 
 def _unpack(archive: Path, tar: list[str]) -> None:
-    # `dpkg-deb -x` would do but for its lack of --exclude: half of some packages is not wanted.
+    # Unlike `dpkg-deb -x`, tar can exclude files: half of some packages is not needed.
     words = ["dpkg-deb", "--fsys-tarfile", str(archive)]
     try:
         with subprocess.Popen(words, stdout=subprocess.PIPE) as deb:

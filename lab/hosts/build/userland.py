@@ -1,4 +1,4 @@
-"""The root file system of a host: Python, bcc and a few tools, made small."""
+"""Build the root file system of a host: Python, bcc and a few tools."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 IMAGE = "root.img"
 BUSYBOX = "busybox"
 
-# Dragged in by dependencies, of no use to a program that is only ever run by the agent.
+# Dependencies that no host needs.
 UNWANTED = (
     "debconf",
     "dpkg",
@@ -43,7 +43,7 @@ WITHOUT = (
     "./usr/lib/*/perl/5.36.0/[A-Zu]*",
     "./usr/lib/*/perl/5.36.0/auto",
 )
-# Older packages install below these; in bookworm they are links into /usr.
+# Links into /usr since bookworm; older packages install files below them.
 MERGED = ("bin", "sbin", "lib", "lib64")
 MOUNT_POINTS = (
     "dev",
@@ -64,7 +64,7 @@ mkdir mkfifo mknod mktemp more mount mv nice nohup nproc od pgrep pidof pkill po
 printf ps pwd readlink realpath renice reset rm rmdir sed seq setsid sh sleep sort stat stty
 strings sync tail tar taskset tee test time timeout top touch tr true truncate tty umount
 uname uniq uptime usleep vi watch wc which whoami xargs yes
-""".split()  # noqa: SIM905 - a hundred quoted words would be a page
+""".split()  # noqa: SIM905 - a list of a hundred strings would fill a page
 ETC = {
     "passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
     "group": "root:x:0:\nnogroup:x:65534:\n",
@@ -74,7 +74,7 @@ ETC = {
 
 
 def build_userland(userland: Userland, apt: Apt, target: Path) -> None:
-    """Fill the directory `target` with a root image and, beside it, a busybox for booting.
+    """Write a root image, and a busybox for the initial file system, into `target`.
 
     Raises:
         BuildError: Fetching, unpacking or writing failed.
@@ -106,7 +106,7 @@ def _finish(root: Path) -> None:
 
 
 def _link_applets(directory: Path) -> None:
-    """Give busybox the names no package brought (nothing was configured, not even /bin/sh)."""
+    """Link busybox under the names that no package provides; /bin/sh is among them."""
     for name in APPLETS:
         if not (directory / name).exists():
             (directory / name).unlink(missing_ok=True)
@@ -114,10 +114,10 @@ def _link_applets(directory: Path) -> None:
 
 
 def _compile(root: Path) -> None:
-    """Compile Python's modules, which their packages leave to the installed system.
+    """Compile Python's modules, as the scripts of their packages would.
 
-    In an emulated host compiling would cost minutes. Bytecode fits one version of Python: where
-    this machine lacks the host's, it is left out, and the host is slow.
+    In an emulated host this would take minutes. Bytecode fits one version of Python: if this
+    machine does not have the host's version, skip it, and the host is slow.
     """
     for library in (root / "usr/lib").glob("python3.*"):
         if python := which(library.name):

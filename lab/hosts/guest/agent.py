@@ -15,7 +15,6 @@ Requests (harness to host); `id` is the conversation that they open or belong to
     {"op": "input", "id", "data"}         input for a command that runs at a terminal
     {"op": "put", "id", "path", "data", "append", "mode"}
     {"op": "get", "id", "path"}
-    {"op": "poweroff"}
 
 Events (host to harness):
     {"event": "ready", "kernel", "uptime"}
@@ -137,7 +136,7 @@ def _execute(argv: list[str], env: dict[str, str], cwd: str | None) -> None:
 
 
 class Agent:
-    """Serves one channel until it is closed or the host is powered off."""
+    """Serves one channel until it is closed."""
 
     def __init__(self, channel: int) -> None:
         self._channel = channel
@@ -241,9 +240,6 @@ class Agent:
         finally:
             os.close(fd)
         self._send(event="done", id=request["id"], status=0)
-
-    def _op_poweroff(self, _request: Message) -> None:
-        os.execv("/bin/busybox", ["busybox", "poweroff", "-f"])  # noqa: S606 - no shell needed
 
     def _forward(self, fd: int) -> None:
         """Send available output of a command."""

@@ -1,8 +1,4 @@
-"""What emulates a host. A machine is a value; adding one is one more value here.
-
-To fill: how the emulator is started, which kernel modules reach the disks and the channel, where
-console and channel are, and which KVM module the emulated CPU is for (see `Machine`).
-"""
+"""The emulated machines, as values; see `Machine` for what a machine consists of."""
 
 from lab.hosts.machines.base import Boot, Machine, Running
 from lab.hosts.machines.bochs import Bochs
@@ -11,7 +7,7 @@ from lab.hosts.machines.qemu import Qemu
 ARM64_EL2 = Qemu(
     program="qemu-system-aarch64",
     package="qemu-system-arm",
-    # EL2 is what KVM needs, GICv3 what its virtual interrupts are best tested on.
+    # KVM needs EL2; GICv3 provides virtual interrupts.
     options=("-machine", "virt,virtualization=on,gic-version=3", "-cpu", "max,pauth-impdef=on"),
     console="ttyAMA0",
     kvm="kvm",
@@ -37,7 +33,7 @@ RISCV64_H = Qemu(
         "riscv64-linux-gnu-objcopy": "binutils-riscv64-linux-gnu",
     },
 )
-# QEMU emulates no VMX; Bochs does, with EPT. Linux complains about the XSAVE of its newer models.
+# QEMU does not emulate VMX; Bochs does, with EPT. Linux rejects the XSAVE of newer CPU models.
 X64_VMX = Bochs(model="corei7_haswell_4770", kvm="kvm_intel")
 
 __all__ = [

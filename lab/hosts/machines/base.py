@@ -1,4 +1,4 @@
-"""What every machine takes and gives."""
+"""The interface of emulated machines."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ CONSOLE_LOG = "console.log"
 MACHINE_LOG = "machine.log"
 
 COMMAND_LINE = (
-    # Whatever is wrong with the kernel ends the machine at once, which the harness notices.
+    # Every kernel error ends the machine at once, and the harness notices that.
     "panic=-1 oops=panic quiet "
-    # And no time goes into what a machine that lives for minutes cannot profit from.
+    # Save time: none of this is of use in a host that lives for minutes.
     "nokaslr mitigations=off init_on_alloc=0 rodata=off cryptomgr.notests audit=0 apparmor=0 "
     "selinux=0 i8042.noaux i8042.nokbd"
 )
@@ -30,12 +30,12 @@ class Boot:
     """One start of a host.
 
     Attributes:
-        images: The parts built ahead.
-        initrd: Path of the initial file system, made for this start.
+        images: The cached parts.
+        initrd: The initial file system of this start.
         payload: Disk image, or None.
-        cpus: Physical CPUs of the host.
+        cpus: Number of physical CPUs.
         memory: In MiB.
-        directory: Of this start alone: console log, machine log and what else the machine needs.
+        directory: For files of this start: the console log, the machine log and others.
     """
 
     images: Images
@@ -52,8 +52,8 @@ class Running:
 
     Attributes:
         process: The emulator.
-        channel: File descriptor of our end of the agent's channel; the caller's to close.
-        held: Others that have to stay open as long, and are the caller's to close, too.
+        channel: File descriptor of our end of the agent's channel; the caller closes it.
+        held: Others that must stay open as long; the caller closes them, too.
     """
 
     process: subprocess.Popen[bytes]
@@ -62,25 +62,23 @@ class Running:
 
 
 class Machine(Protocol):
-    """What emulates a host.
+    """An emulated machine; its attributes are properties, so that frozen values can have them."""
 
-    Attributes:
-        kvm: Kernel module that brings KVM to life on this CPU; may be built in.
-        drivers: Kernel modules for disks and channel.
-        channel: Device of the agent's channel, as the agent's argument says it.
-        needs: Programs and files (absolute paths) the emulator consists of, with their packages.
-    """
+    @property
+    def kvm(self) -> str:
+        """The KVM module for its CPU; it may be built into the kernel."""
 
-    # Properties, for a frozen value has no attributes to assign to.
     @property
-    def kvm(self) -> str: ...  # noqa: D102 - above
+    def drivers(self) -> tuple[str, ...]:
+        """Kernel modules for the disks and the channel."""
+
     @property
-    def drivers(self) -> tuple[str, ...]: ...  # noqa: D102 - above
+    def channel(self) -> str:
+        """Device of the agent's channel, as the agent takes it on its command line."""
+
     @property
-    def channel(self) -> str: ...  # noqa: D102 - above
-    @property
-    def needs(self) -> Mapping[str, str]: ...  # noqa: D102 - above
+    def needs(self) -> Mapping[str, str]:
+        """The programs and files (absolute paths) of the emulator, with their packages."""
 
     def start(self, boot: Boot) -> Running:
-        """Start the emulator; it is killed with the thread that called this."""
-        ...
+        """Start the emulator; it is killed when the calling thread ends."""

@@ -1,7 +1,7 @@
-"""Machines emulated by Bochs: an old PC, but with a CPU that has VMX and EPT.
+"""Machines emulated by Bochs: an old PC with a CPU that has VMX and EPT.
 
-It has no virtio: disks are ATA, and the agent's channel is the second serial line. The kernel and
-its initial file system are read from a third disk by a loader of our own (`pvh`).
+Bochs has no virtio: disks are ATA, and the agent's channel is the second serial line. Our own boot
+loader (`pvh`) reads the kernel and its initial file system from a third disk.
 """
 
 from __future__ import annotations
@@ -28,18 +28,19 @@ VGA_BIOS = "/usr/share/bochs/VGABIOS-lgpl-latest"
 ROM_ADDRESS = 0xD0000
 READ_SIZE = 256 * 512
 
-# Instructions in a second of the host's time; Bochs runs some 30 million in a real one. The fewer
-# they are, the faster are an idle host, the emulated disk and the serial line, but the more weigh
-# the timer interrupts.
+# Instructions per second of the host's time; Bochs runs about 30 million in a real second. A lower
+# value makes an idle host, the emulated disk and the serial line faster, but the timer interrupts
+# more costly.
 SPEED = 20_000_000
 OPTIONS = (
-    # The CPU model claims another frequency than it has.
+    # The CPU model reports a wrong frequency.
     f"tsc_early_khz={SPEED // 1000} tsc=reliable clocksource=tsc "
-    # A triple fault ends Bochs; any other way of rebooting would boot again.
+    # A triple fault ends Bochs; every other way to reboot would boot again.
     "reboot=t "
-    # Loading KVM patches code in hundreds of places, each time waiting for all other CPUs.
+    # Loading KVM patches code in hundreds of places and waits for all CPUs each time: the init
+    # script starts the other CPUs afterwards.
     "maxcpus=1 "
-    # MWAIT misses other CPUs' writes, and sleeps on until the next interrupt.
+    # Bochs' MWAIT does not notice writes of other CPUs; it sleeps until the next interrupt.
     "idle=halt"
 )
 
@@ -81,7 +82,7 @@ class Bochs:
 
     @property
     def needs(self) -> Mapping[str, str]:
-        """Return what the emulator consists of, and the packages that bring it."""
+        """Return the emulator's files, with their packages."""
         return {
             "bochs-bin": "bochs",
             SCREEN: "bochs-term",
@@ -98,17 +99,17 @@ class Bochs:
         ours, theirs = os.openpty()
         directory = boot.directory
         (directory / "bochsrc").write_text(self._configuration(boot, os.ttyname(theirs)))
-        # Debian's Bochs has a debugger built in, and waits to be told to continue.
+        # Debian's Bochs starts in its debugger, which waits for a command.
         (directory / "commands").write_text("c\n")
-        # It shows its screen as text, whatever there is to show it on.
+        # The text-mode display needs a terminal type, even without a terminal.
         words = ["env", "TERM=vt100", "bochs-bin", "-q"]
         words += ["-f", str(directory / "bochsrc"), "-rc", str(directory / "commands")]
         running = process.start(words, directory / MACHINE_LOG)
-        # Our copy of its end stays open: without any, reading would fail until Bochs has opened it.
+        # Keep a copy of the other end open: reading fails while nobody has it open.
         return Running(running, ours, (theirs,))
 
     def _write_boot_disk(self, boot: Boot) -> None:
-        """Write the ROM, and the disk whose contents it reads into memory."""
+        """Write the ROM, and the disk that it reads into memory."""
         kernel = pvh.read_kernel(boot.images.kernel.read_bytes())
         info_address = _round_up(kernel.base + len(kernel.image), 4096)
         initrd = boot.initrd.read_bytes()

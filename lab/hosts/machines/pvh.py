@@ -1,8 +1,8 @@
-"""Starting a Linux kernel on a PC without a boot loader: through its PVH entry.
+"""Start a Linux kernel on a PC through its PVH entry, without a boot loader.
 
-An option ROM, called by the BIOS when it has set up the hardware, reads the kernel, the initial
-file system and what PVH wants to know from a disk and jumps into the kernel. So nothing is unpacked
-on the emulated CPU, and nobody waits for a boot menu.
+The BIOS sets up the hardware and calls an option ROM. It reads the kernel, the initial file system
+and the PVH start info from a disk and jumps to the kernel. So the emulated CPU unpacks nothing, and
+there is no boot menu to wait for.
 
 Source: xen/include/public/arch-x86/hvm/start_info.h.
 """
@@ -33,7 +33,7 @@ _PHYS32_ENTRY = 18  # XEN_ELFNOTE_PHYS32_ENTRY
 
 @attrs.frozen
 class Kernel:
-    """A kernel as it is to lie in memory.
+    """A kernel as it is loaded into memory.
 
     Attributes:
         base: Physical address of `image`.
@@ -47,10 +47,10 @@ class Kernel:
 
 
 def read_kernel(elf: bytes) -> Kernel:
-    """Return what an ELF kernel is in memory.
+    """Return the memory image of an ELF kernel.
 
     Raises:
-        ValueError: It is no 64-bit ELF file with a PVH entry.
+        ValueError: It is not a 64-bit ELF file with a PVH entry.
     """
     if elf[:5] != b"\x7fELF\x02":
         raise ValueError("not a 64-bit ELF file")
@@ -88,7 +88,7 @@ def _find_entry(notes: bytes) -> int | None:
 
 
 def memory_map(size: int) -> list[tuple[int, int, int]]:
-    """Return address, size and type of the areas of a PC's memory, as its BIOS leaves them.
+    """Return address, size and type of a PC's memory areas, as the BIOS reports them.
 
     Bochs' BIOS puts the ACPI tables into the last 64 KiB.
     """
@@ -105,10 +105,10 @@ def memory_map(size: int) -> list[tuple[int, int, int]]:
 def start_info(
     address: int, command_line: str, initrd: tuple[int, int], areas: Sequence[tuple[int, int, int]]
 ) -> bytes:
-    """Return the structure whose address the kernel wants in EBX, and what it points to.
+    """Return the structure that the kernel finds through EBX, and all that it points to.
 
     Args:
-        address: Physical, where this will lie.
+        address: Its physical address.
         command_line: Of the kernel.
         initrd: Physical address and size of the initial file system.
         areas: From `memory_map`.
@@ -130,8 +130,8 @@ def option_rom(directory: Path, address: int, symbols: Mapping[str, int]) -> byt
 
     Args:
         directory: For the files of the assembler.
-        address: Physical, where the ROM will lie.
-        symbols: Values of the symbols the source wants defined.
+        address: Physical address of the ROM.
+        symbols: Values of the symbols that the source needs.
 
     Raises:
         BuildError: Assembling failed.

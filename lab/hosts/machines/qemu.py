@@ -1,4 +1,4 @@
-"""Machines emulated by QEMU's TCG: disks and channel are virtio, the kernel is loaded directly."""
+"""Machines emulated by QEMU's TCG: virtio disks and channel, and a directly loaded kernel."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Qemu:
 
     @property
     def needs(self) -> Mapping[str, str]:
-        """Return what the emulator consists of, and the package that brings it."""
+        """Return the emulator's files, with their packages."""
         return {self.program: self.package, **self.beside}
 
     def __str__(self) -> str:
@@ -83,7 +83,7 @@ class Qemu:
 
 
 def _disk(name: str, path: str) -> tuple[str, ...]:
-    # A comma in a path is doubled, or QEMU takes the rest for an option.
+    # A comma in a path must be doubled, or QEMU treats the rest as an option.
     file = path.replace(",", ",,")
     drive = f"if=none,id={name},format=raw,readonly=on,file.locking=off,file={file}"
     return ("-drive", drive, "-device", f"virtio-blk-pci,drive={name}")
