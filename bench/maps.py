@@ -17,7 +17,7 @@ from tests.collector.sizes import Program, load, programs
 
 CPUS = (8, 128, 640)
 ARRAYS_OF_CPUS = {"counts"}
-PERCPU_ARRAYS = {"threads", "other_events", "untimed", "unseen", "slow_budgets"}
+PERCPU_ARRAYS = {"threads", "other_events", "latency_dropped", "time_dropped", "slow_budgets"}
 RINGS = {"slow_exits"}
 ISA, PROBE = "svm", "raw-btf"
 _ELEMENT, _BUCKET, _HASH, _LOCKS = 48, 16, 448, 8 * 4

@@ -10,7 +10,7 @@ struct two_words_read {
 	u64 second;
 };
 
-static __always_inline int exit_code(void *ctx, u64 *code)
+static __always_inline enum verdict exit_code(void *ctx, u64 *code)
 {
 #if defined(SYS_ENTER_CAST) || defined(SYS_ENTER_BTF)
 	void *regs = (void *)((struct raw_args *)ctx)->arg[0];
@@ -22,5 +22,5 @@ static __always_inline int exit_code(void *ctx, u64 *code)
 		return UNREADABLE;
 	*code = ((struct raw_args *)ctx)->arg[1] + (read->first & 0);
 #endif
-	return 0;
+	return DECODED;
 }

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Counters per physical CPU: one array whose single value holds all counters of all CPUs, so that
- * one system call reads them. Counters only grow; a report is the difference of two readings.
+ * Counters of each physical CPU. Counters only grow; a report is the difference of two readings.
  *
- * Plain increments are safe: the kernel runs a program of ours at most once at a time on a CPU,
- * and says so (recursion_misses) when it had to skip one.
+ * Plain increments are safe: the kernel runs one of our programs at most once at a time on a CPU,
+ * and counts (recursion_misses) when it had to skip one.
  */
 
 struct percpu_counts {
 	u64 entries;
-	u64 foreign; /* exits of an ISA that exit_code() does not decode */
-	u64 lost;    /* exits whose code could not be read, or found no room in odd_codes */
+	u64 unsupported_isa; /* exits of an ISA that exit_code() does not decode */
+	u64 code_dropped;    /* exits whose code was unreadable, or did not fit in odd_codes */
 	u64 exits[KSTATS_SLOTS];
 };
 
-/* Not an array of the per-CPU kind: the address of its value can be part of the program. What
- * neighbours share a cache line are a CPU's last slots, of codes that hardly occur, and the next
- * one's first words.
+/*
+ * The only value of an array, with the counters of all CPUs, so that one system call reads them.
+ * It is not a per-CPU array because the loader can put the address of this value into the
+ * program, which saves the lookup (kstats/loader/map_value.py). A cache line that two CPUs share
+ * holds the last slots of one, which are rarely used codes, and the first words of the other.
  */
 struct all_counts {
 	struct percpu_counts cpu[KSTATS_CPUS];
@@ -30,6 +31,7 @@ static __always_inline struct percpu_counts *counts_here(void)
 #ifdef KSTATS_COUNTS
 	struct all_counts *all = (void *)bpf_pseudo_fd(2, KSTATS_COUNTS);
 
+	/* The address is never NULL: let the compiler drop the callers' checks. */
 	if (!all)
 		__builtin_unreachable();
 #else
@@ -39,11 +41,11 @@ static __always_inline struct percpu_counts *counts_here(void)
 	if (!all)
 		return NULL;
 #endif
-	/* There is no such CPU, but the verifier does not know. */
+	/* No CPU has such a number, but the verifier requires the bound. */
 	return &all->cpu[RARELY(cpu >= KSTATS_CPUS) ? 0 : cpu];
 }
 
-/* Codes without a slot: few exist, but every one must keep its number. */
+/* Codes without a slot. They are rare, but each must keep its number. */
 struct odd_code {
 	u64 code;
 	u64 cpu;
@@ -51,21 +53,26 @@ struct odd_code {
 
 BPF_HASH(odd_codes, struct odd_code, u64, KSTATS_ODD_CODES);
 
-/* Keeps the compiler from joining what is rare with what is not, at the latter's expense. */
-#define RARE asm volatile("" ::: "memory")
+static __always_inline void count_entry(void)
+{
+	struct percpu_counts *c = counts_here();
 
-static __always_inline void count_undecoded(int why)
+	if (c)
+		c->entries++;
+}
+
+static __always_inline void count_undecoded(enum verdict verdict)
 {
 	struct percpu_counts *c;
 
-	RARE;
+	BARRIER(); /* this code is rare: do not merge it with the common path */
 	c = counts_here();
 	if (!c)
 		return;
-	if (why == FOREIGN)
-		c->foreign++;
+	if (verdict == UNSUPPORTED_ISA)
+		c->unsupported_isa++;
 	else
-		c->lost++;
+		c->code_dropped++;
 }
 
 static __always_inline void count_odd_code(u64 code)
@@ -73,7 +80,7 @@ static __always_inline void count_odd_code(u64 code)
 	struct odd_code key = {.code = code, .cpu = bpf_get_smp_processor_id()};
 	u64 zero = 0, *n = odd_codes.lookup_or_try_init(&key, &zero);
 
-	RARE;
+	BARRIER();
 	if (n)
 		(*n)++;
 	else
@@ -83,17 +90,19 @@ static __always_inline void count_odd_code(u64 code)
 static __always_inline void count_on_cpu(u64 code)
 {
 	struct percpu_counts *c = counts_here();
-	u64 slot; /* as wide as a register, or the verifier would have it cut to size first */
+	u64 slot; /* 64 bits: a narrower index would cost the verifier an extra masking step */
 
 	if (RARELY(!c))
 		return;
+	/* The codes from 0 to KSTATS_LOW_CODES are their own slots. */
 	if (!RARELY(code >= KSTATS_LOW_CODES)) {
 		c->exits[code]++;
 		return;
 	}
-	RARE;
+	BARRIER();
 	slot = slot_of(code);
-	/* The verifier must see the comparison below, which the compiler knows it could leave out.
+	/* Hide the value's origin: the compiler could prove the comparison below, but the verifier
+	 * needs to see it.
 	 */
 	asm volatile("" : "+r"(slot));
 	if (slot < KSTATS_SLOTS)

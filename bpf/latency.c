@@ -1,27 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * How long exits take: from kvm_exit to the next kvm_entry of the same thread, on whatever CPU
- * that is. threads.c calls begin_latency(), entries.c end_latency(), ends.c end_latencies().
+ * Latencies of exits: the time from kvm_exit to the next kvm_entry of the same thread, on whatever
+ * CPU that is. Where details are counted (detail.c), latencies are kept by detail, too.
  *
- * With details (detail.c), exits are told apart by what they tell, too.
- *
- * A histogram is stored by powers of two, each with its eight buckets (kstats/histogram.py), so
- * that memory goes only to durations that occur. A thread does one thing at a time: it alone
- * changes what is its own.
+ * A histogram is stored as one map entry for each power of two, with its eight buckets
+ * (kstats/histogram.py), so that only durations that occur take memory. A thread alone writes
+ * what belongs to it, and it does one thing at a time: no locks are needed.
  */
 
 #define SUB_BITS 3
 #define SUB_BUCKETS (1 << SUB_BITS)
 #define ANY_CPU (~0u)
 
-#define ENDED (~0ULL)
+#define NOT_OPEN 0
+#define THREAD_ENDED (~0ULL)
 
-/* The exit of a thread that has not been followed by an entry. */
+/* The last exit of a thread, until an entry follows. */
 struct open_exit {
-	u64 began; /* 0: there is none; ENDED: the thread has ended */
+	u64 began; /* monotonic clock, or NOT_OPEN, or THREAD_ENDED */
 	u64 code;
 	u64 cpu;
-#ifdef KSTATS_DETAILS
+#if KSTATS_DETAILS
 	u64 detail;
 #endif
 };
@@ -31,9 +30,9 @@ BPF_HASH(open_exits, u64, struct open_exit, KSTATS_OPEN_EXITS);
 struct latency_key {
 	u64 thread;
 	u64 code;
-	u32 cpu; /* where the guest was left */
+	u32 cpu; /* where the exit happened, or ANY_CPU */
 	u32 power;
-#ifdef KSTATS_DETAILS
+#if KSTATS_DETAILS
 	u64 detail;
 #endif
 };
@@ -47,13 +46,13 @@ struct latency {
 
 BPF_HASH(latencies, struct latency_key, struct latency, KSTATS_LATENCIES);
 
-/* Exits whose end was not seen, or found no room. */
-BPF_PERCPU_ARRAY(untimed, u64, 1);
+/* Exits that are counted but not timed: the entry was not seen, or a table was full. */
+BPF_PERCPU_ARRAY(latency_dropped, u64, 1);
 
-static __always_inline void count_untimed(void)
+static __always_inline void drop_latency(void)
 {
 	int zero = 0;
-	u64 *n = untimed.lookup(&zero);
+	u64 *n = latency_dropped.lookup(&zero);
 
 	if (n)
 		(*n)++;
@@ -91,20 +90,21 @@ static __always_inline void keep_latency(u64 thread, struct open_exit *e, u64 ns
 	struct latency nothing = {.minimum = ~0ULL};
 	u32 shift = ns < SUB_BUCKETS ? 0 : log2_of(ns) - SUB_BITS;
 	struct latency_key key = {
-	    .thread = thread,
-	    .code = e->code,
-	    .cpu = KSTATS_LATENCY_BY_CPU ? e->cpu : ANY_CPU,
-	    .power = ns < SUB_BUCKETS ? 0 : shift + 1,
-#ifdef KSTATS_DETAILS
-	    .detail = e->detail,
+		.thread = thread,
+		.code = e->code,
+		.cpu = KSTATS_LATENCY_BY_CPU ? e->cpu : ANY_CPU,
+		.power = ns < SUB_BUCKETS ? 0 : shift + 1,
+#if KSTATS_DETAILS
+		.detail = e->detail,
 #endif
 	};
 	struct latency *l = latencies.lookup_or_try_init(&key, &nothing);
 
 	if (!l) {
-		count_untimed();
+		drop_latency();
 		return;
 	}
+	/* The verifier cannot derive that shift is below 64. */
 	l->buckets[ns >> (shift & 63) & (SUB_BUCKETS - 1)]++;
 	l->total += ns;
 	if (ns < l->minimum)
@@ -113,13 +113,18 @@ static __always_inline void keep_latency(u64 thread, struct open_exit *e, u64 ns
 		l->maximum = ns;
 }
 
-/* Some kernels go back into the guest without saying so (VMX's fast path before 5.11). */
+static __always_inline bool is_open(struct open_exit *e)
+{
+	return e->began != NOT_OPEN && e->began != THREAD_ENDED;
+}
+
+/* Some kernels re-enter the guest without kvm_entry (VMX's fast path before 5.11). */
 static __always_inline void abandon_latency(struct open_exit *e)
 {
-	if (!e->began || e->began == ENDED)
+	if (!is_open(e))
 		return;
-	count_untimed();
-	e->began = 0;
+	drop_latency();
+	e->began = NOT_OPEN;
 }
 
 static __always_inline void begin_latency(u64 thread, u64 code, u64 detail)
@@ -127,12 +132,12 @@ static __always_inline void begin_latency(u64 thread, u64 code, u64 detail)
 	struct open_exit none = {}, *e = open_exits.lookup_or_try_init(&thread, &none);
 
 	if (!e) {
-		count_untimed();
+		drop_latency();
 		return;
 	}
 	abandon_latency(e);
 	e->code = code;
-#ifdef KSTATS_DETAILS
+#if KSTATS_DETAILS
 	e->detail = detail;
 #endif
 	e->cpu = bpf_get_smp_processor_id();
@@ -144,25 +149,19 @@ static __always_inline void end_latency(u64 thread)
 	struct open_exit *e = open_exits.lookup(&thread);
 	u64 now, ns;
 
-	if (!e || !e->began || e->began == ENDED)
+	if (!e || !is_open(e))
 		return;
 	now = bpf_ktime_get_ns();
 	ns = now - e->began;
 	keep_latency(thread, e, ns);
-#ifdef KSTATS_SLOWER_THAN
-	if (ns > KSTATS_SLOWER_THAN) {
-		struct slow_exit slow = {
-		    .thread = thread, .code = e->code, .ended = now, .ns = ns, .cpu = e->cpu};
-
-		tell_slow(&slow);
-	}
-#endif
-	e->began = 0;
+	if (KSTATS_SLOWER_THAN && ns > KSTATS_SLOWER_THAN)
+		report_slow_exit(thread, e->code, e->cpu, now, ns);
+	e->began = NOT_OPEN;
 }
 
-#ifdef KSTATS_DETAILS
+#if KSTATS_DETAILS
 
-/* An exit that is not timed: none before it can end any more. */
+/* An exit that is not timed: no entry after it can end an exit before it. */
 static __always_inline void skip_latency(u64 thread)
 {
 	struct open_exit *e = open_exits.lookup(&thread);
@@ -171,7 +170,7 @@ static __always_inline void skip_latency(u64 thread)
 		abandon_latency(e);
 }
 
-static __always_inline void tell_latency(u64 thread, u64 detail)
+static __always_inline void set_latency_detail(u64 thread, u64 detail)
 {
 	struct open_exit *e = open_exits.lookup(&thread);
 
@@ -181,10 +180,13 @@ static __always_inline void tell_latency(u64 thread, u64 detail)
 
 #endif
 
-static __always_inline void end_latencies(u64 thread)
+/* sched_process_exit: mark the thread's entry. The reader deletes what belongs to the thread. */
+int end_thread_latency(void *ctx)
 {
+	u64 thread = bpf_get_current_pid_tgid();
 	struct open_exit *e = open_exits.lookup(&thread);
 
 	if (e)
-		e->began = ENDED;
+		e->began = THREAD_ENDED;
+	return 0;
 }

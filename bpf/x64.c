@@ -3,18 +3,18 @@
  * x86: Intel VMX (KSTATS_VMX) or AMD SVM (KSTATS_SVM), read in one of these ways:
  *
  * KSTATS_RAW_CAST, KSTATS_RAW_BTF
- *		  raw tracepoint (vcpu, isa): since "KVM: x86: Get exit_reason as part of
- *		   kvm_x86_ops.get_exit_info" (5.16) the reason is no argument any more; it is
- *		   read from the vCPU, at offsets that BTF gives.
+ *		   raw tracepoint (vcpu, isa): since "KVM: x86: Get exit_reason as part of
+ *		   kvm_x86_ops.get_exit_info" (5.16) the reason is no longer an argument; it is
+ *		   read from the vCPU, at offsets from BTF.
  * KSTATS_RAW_ARG  raw tracepoint (exit_reason, vcpu, isa), before that.
- * KSTATS_CLASSIC  the classic record, at offsets that the event's format file gives.
+ * KSTATS_CLASSIC  the classic record, at offsets from the event's format file.
  */
 
 #define ISA_VMX 1
 #define ISA_SVM 2
 
 #ifdef KSTATS_RAW_CAST
-#define KSTATS_RAW_BTF 1 /* but for what READ() is */
+#define KSTATS_RAW_BTF 1 /* they differ in READ() only */
 #endif
 
 #ifdef KSTATS_CLASSIC
@@ -33,12 +33,12 @@
 
 #ifdef KSTATS_VMX
 
-static __always_inline int exit_code(void *ctx, u64 *code)
+static __always_inline enum verdict exit_code(void *ctx, u64 *code)
 {
 	u32 copy, *reason = &copy;
 
 	if (RARELY(ISA != ISA_VMX))
-		return FOREIGN;
+		return UNSUPPORTED_ISA;
 #if defined(KSTATS_CLASSIC)
 	copy = FIELD(u32, REC_EXIT_REASON);
 #elif defined(KSTATS_RAW_ARG)
@@ -48,7 +48,7 @@ static __always_inline int exit_code(void *ctx, u64 *code)
 		return UNREADABLE;
 #endif
 	*code = *reason;
-	return 0;
+	return DECODED;
 }
 
 #else
@@ -57,36 +57,36 @@ static __always_inline int exit_code(void *ctx, u64 *code)
 #define MSR_READ 1
 #define MSR_WRITE 2
 
-/* Neighbours in the VMCB's control area (AMD APM vol. 2, appendix B): one read. */
+/* Adjacent in the VMCB's control area (AMD APM vol. 2, appendix B), so one read is enough. */
 struct vmcb_exit {
 	u32 code;
-	u32 code_high; /* only invalid_guest_state sets it, to what code says already */
+	u32 code_high; /* set only for VMEXIT_INVALID, where code is all ones already */
 	u64 info_1;
 };
 
-static __always_inline int exit_code(void *ctx, u64 *code)
+static __always_inline enum verdict exit_code(void *ctx, u64 *code)
 {
 	struct vmcb_exit copy, *exit = &copy;
 
 	if (RARELY(ISA != ISA_SVM))
-		return FOREIGN;
+		return UNSUPPORTED_ISA;
 #ifdef KSTATS_CLASSIC
 	copy.code = FIELD(u32, REC_EXIT_REASON);
 	copy.info_1 = FIELD(u64, REC_INFO1);
 #else
 	void *vmcb_copy, **vmcb = &vmcb_copy;
 
-	READ(vmcb, VCPU + VMCB_OFFSET); /* what cannot be read is 0, where nothing can be read */
+	READ(vmcb, VCPU + VMCB_OFFSET); /* 0 on failure, and then the next read fails */
 	if (RARELY(READ(exit, *vmcb + EXIT_CODE_OFFSET)))
 		return UNREADABLE;
 #endif
 	*code = exit->code;
 	if (RARELY(*code == SVM_EXIT_MSR)) {
-		/* Not something to look at before it is known to matter. */
+		/* Keep the compiler from loading info_1 for every exit. */
 		asm volatile("");
 		*code = QUALIFIED(exit->info_1 & 1 ? MSR_WRITE : MSR_READ, SVM_EXIT_MSR);
 	}
-	return 0;
+	return DECODED;
 }
 
 #endif

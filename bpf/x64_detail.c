@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * x86: what more an exit tells, of the one kind that is asked for: KSTATS_DETAIL_MSR, _IO, _CR,
- * _HYPERCALL or _ADDRESS.
+ * x86: the detail of an exit, of one kind: KSTATS_DETAIL_MSR, _IO, _CR, _HYPERCALL or _ADDRESS.
  *
- * SVM has it all in the VMCB or in registers that KVM has saved by then. VMX keeps the exit
- * qualification in the processor, and KVM reads it for the classic record (REC_INFO1); a
- * guest-physical address only shows when KVM handles the fault.
+ * On SVM, all details are in the VMCB or in registers that KVM has saved before kvm_exit. On VMX,
+ * the exit qualification is in the processor, and KVM reads it only for the classic record
+ * (REC_INFO1); a guest-physical address is reported later, when KVM handles the fault.
  */
 
 #define SVM_EXIT_CR_END 0x20
@@ -31,18 +30,18 @@
 #define HYPERCALL SVM_EXIT_VMMCALL
 #endif
 
-#define RAX 0 /* enum kvm_reg: as instructions number them */
+#define RAX 0 /* enum kvm_reg: as instructions encode them */
 #define RCX 1
 
 #if defined(KSTATS_DETAIL_MSR) || defined(KSTATS_DETAIL_HYPERCALL)
-static __always_inline int guest_register(void *ctx, u32 number, u32 *value)
+static __always_inline enum verdict guest_register(void *ctx, u32 number, u32 *value)
 {
 	u32 copy, *low = &copy;
 
 	if (READ(low, VCPU + GUEST_REGISTERS_OFFSET + number * sizeof(u64)))
 		return UNREADABLE;
 	*value = *low;
-	return 0;
+	return DECODED;
 }
 #endif
 
@@ -61,7 +60,7 @@ static __always_inline u32 msr_access(u64 code)
 #endif
 }
 
-static __always_inline int exit_detail(void *ctx, u64 code, u64 *detail)
+static __always_inline enum verdict exit_detail(void *ctx, u64 code, u64 *detail)
 {
 	u32 access = msr_access(code), msr = 0;
 
@@ -70,12 +69,12 @@ static __always_inline int exit_detail(void *ctx, u64 code, u64 *detail)
 	if (guest_register(ctx, RCX, &msr))
 		return UNREADABLE;
 	*detail = DETAIL(access, 0, msr);
-	return 0;
+	return DECODED;
 }
 
 #elif defined(KSTATS_DETAIL_HYPERCALL)
 
-static __always_inline int exit_detail(void *ctx, u64 code, u64 *detail)
+static __always_inline enum verdict exit_detail(void *ctx, u64 code, u64 *detail)
 {
 	u32 number = 0;
 
@@ -84,7 +83,7 @@ static __always_inline int exit_detail(void *ctx, u64 code, u64 *detail)
 	if (guest_register(ctx, RAX, &number))
 		return UNREADABLE;
 	*detail = DETAIL(ACCESS_NONE, 0, number);
-	return 0;
+	return DECODED;
 }
 
 #elif defined(KSTATS_VMX)
@@ -92,7 +91,7 @@ static __always_inline int exit_detail(void *ctx, u64 code, u64 *detail)
 #if defined(KSTATS_DETAIL_IO)
 
 /* Intel SDM vol. 3C, table 28-5. */
-static __always_inline int exit_detail(void *ctx, u64 code, u64 *detail)
+static __always_inline enum verdict exit_detail(void *ctx, u64 code, u64 *detail)
 {
 	u64 q;
 
@@ -100,13 +99,13 @@ static __always_inline int exit_detail(void *ctx, u64 code, u64 *detail)
 		return NO_DETAIL;
 	q = FIELD(u64, REC_INFO1);
 	*detail = DETAIL(q >> 3 & 1 ? ACCESS_READ : ACCESS_WRITE, (q & 7) + 1, q >> 16 & 0xffff);
-	return 0;
+	return DECODED;
 }
 
 #elif defined(KSTATS_DETAIL_CR)
 
 /* Intel SDM vol. 3C, table 28-3. CLTS and LMSW write CR0. */
-static __always_inline int exit_detail(void *ctx, u64 code, u64 *detail)
+static __always_inline enum verdict exit_detail(void *ctx, u64 code, u64 *detail)
 {
 	u64 q;
 
@@ -114,26 +113,22 @@ static __always_inline int exit_detail(void *ctx, u64 code, u64 *detail)
 		return NO_DETAIL;
 	q = FIELD(u64, REC_INFO1);
 	*detail = DETAIL((q >> 4 & 3) == 1 ? ACCESS_READ : ACCESS_WRITE, 0, q & 0xf);
-	return 0;
+	return DECODED;
 }
 
 #elif defined(KSTATS_DETAIL_ADDRESS)
 
-static __always_inline int exit_detail(void *ctx, u64 code, u64 *detail)
+static __always_inline enum verdict exit_detail(void *ctx, u64 code, u64 *detail)
 {
 	if (code == VMX_EXIT_EPT_VIOLATION || code == VMX_EXIT_EPT_MISCONFIG)
-		return DETAIL_LATER;
+		return DETAIL_PENDING;
 	return NO_DETAIL;
 }
-
-static __always_inline void tell_detail(u32 code, u64 detail);
 
 #define EPT_WRITE (1 << 1) /* Intel SDM vol. 3C, table 28-7 */
 #define EPT_FETCH (1 << 2)
 
-/*
- * kvm_page_fault (vcpu, address, exit qualification); older kernels do not pass the vCPU.
- */
+/* kvm_page_fault (vcpu, address, exit qualification); older kernels do not pass the vCPU. */
 int on_page_fault(void *ctx)
 {
 	u64 *last = &((struct raw_args *)ctx)->arg[PAGE_FAULT_ARGS - 1];
@@ -143,28 +138,28 @@ int on_page_fault(void *ctx)
 		access = ACCESS_FETCH;
 	else if (last[0] & EPT_WRITE)
 		access = ACCESS_WRITE;
-	tell_detail(VMX_EXIT_EPT_VIOLATION, DETAIL_AT(access, 0, last[-1]));
+	report_detail(VMX_EXIT_EPT_VIOLATION, DETAIL_AT(access, 0, last[-1]));
 	return SEEN;
 }
 
 #define KVM_TRACE_MMIO_WRITE 2
 
-/* kvm_mmio (type, bytes, address, value): once or more for an exit, in order. */
+/* kvm_mmio (type, bytes, address, value): once or more for each exit, in order. */
 int on_mmio(void *ctx)
 {
 	u64 *arg = ((struct raw_args *)ctx)->arg;
 	u32 access = (u32)arg[0] == KVM_TRACE_MMIO_WRITE ? ACCESS_WRITE : ACCESS_READ;
 
-	tell_detail(VMX_EXIT_EPT_MISCONFIG, DETAIL_AT(access, arg[1], arg[2]));
+	report_detail(VMX_EXIT_EPT_MISCONFIG, DETAIL_AT(access, arg[1], arg[2]));
 	return SEEN;
 }
 
-/* kvm_fast_mmio (address): a write that an eventfd waits for, whose instruction is not read. */
+/* kvm_fast_mmio (address): a write to an ioeventfd. KVM does not decode the instruction. */
 int on_fast_mmio(void *ctx)
 {
 	u64 *arg = ((struct raw_args *)ctx)->arg;
 
-	tell_detail(VMX_EXIT_EPT_MISCONFIG, DETAIL_AT(ACCESS_WRITE, 0, arg[0]));
+	report_detail(VMX_EXIT_EPT_MISCONFIG, DETAIL_AT(ACCESS_WRITE, 0, arg[0]));
 	return SEEN;
 }
 
@@ -172,7 +167,7 @@ int on_fast_mmio(void *ctx)
 
 #elif defined(KSTATS_DETAIL_CR)
 
-static __always_inline int exit_detail(void *ctx, u64 code, u64 *detail)
+static __always_inline enum verdict exit_detail(void *ctx, u64 code, u64 *detail)
 {
 	if (code < SVM_EXIT_CR_END)
 		*detail = DETAIL(code & SVM_CR_WRITE ? ACCESS_WRITE : ACCESS_READ, 0, code & 0xf);
@@ -182,7 +177,7 @@ static __always_inline int exit_detail(void *ctx, u64 code, u64 *detail)
 		*detail = DETAIL(ACCESS_WRITE, 0, 0);
 	else
 		return NO_DETAIL;
-	return 0;
+	return DECODED;
 }
 
 #else
@@ -193,7 +188,7 @@ struct exit_info {
 	u64 two;
 };
 
-static __always_inline int exit_info(void *ctx, struct exit_info *info)
+static __always_inline enum verdict exit_info(void *ctx, struct exit_info *info)
 {
 #ifdef KSTATS_CLASSIC
 	info->one = FIELD(u64, REC_INFO1);
@@ -207,13 +202,13 @@ static __always_inline int exit_info(void *ctx, struct exit_info *info)
 		return UNREADABLE;
 	*info = *both;
 #endif
-	return 0;
+	return DECODED;
 }
 
 #if defined(KSTATS_DETAIL_IO)
 
 /* AMD APM vol. 2, 15.10.2. */
-static __always_inline int exit_detail(void *ctx, u64 code, u64 *detail)
+static __always_inline enum verdict exit_detail(void *ctx, u64 code, u64 *detail)
 {
 	struct exit_info info;
 
@@ -223,7 +218,7 @@ static __always_inline int exit_detail(void *ctx, u64 code, u64 *detail)
 		return UNREADABLE;
 	*detail = DETAIL(info.one & 1 ? ACCESS_READ : ACCESS_WRITE, info.one >> 4 & 7,
 			 info.one >> 16 & 0xffff);
-	return 0;
+	return DECODED;
 }
 
 #elif defined(KSTATS_DETAIL_ADDRESS)
@@ -232,7 +227,7 @@ static __always_inline int exit_detail(void *ctx, u64 code, u64 *detail)
 #define PFERR_FETCH (1 << 4)
 
 /* AMD APM vol. 2, 15.25.6: a page fault's error code, and the address. */
-static __always_inline int exit_detail(void *ctx, u64 code, u64 *detail)
+static __always_inline enum verdict exit_detail(void *ctx, u64 code, u64 *detail)
 {
 	struct exit_info info;
 	u32 access = ACCESS_READ;
@@ -246,7 +241,7 @@ static __always_inline int exit_detail(void *ctx, u64 code, u64 *detail)
 	else if (info.one & PFERR_WRITE)
 		access = ACCESS_WRITE;
 	*detail = DETAIL_AT(access, 0, info.two);
-	return 0;
+	return DECODED;
 }
 
 #endif

@@ -85,7 +85,7 @@ def c_file(arch: Arch) -> Iterator[str]:
     if arch.bpf is None or arch.bpf_detail is None or not arch.bpf_detail.is_file():
         yield f"no C file ({arch.bpf_detail}) for the details"
         return
-    files = (csource.directory() / "common.c", arch.bpf, arch.bpf_detail)
+    files = (csource.directory() / "kstats.h", arch.bpf, arch.bpf_detail)
     texts = (file.read_text(encoding="utf-8") for file in files)
     words = set(re.findall(r"\w+", "\n".join(texts)))
     functions = {event.function for detail in details for event in detail.events}

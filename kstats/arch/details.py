@@ -1,7 +1,7 @@
 """What more some exits tell: which register, which port, which address.
 
 A detail is one 64-bit number, so that the kernel can count by it and a recording keep it
-(``DETAIL`` in bpf/common.c): in its low 56 bits the number of what was accessed, above that the
+(``DETAIL`` in bpf/kstats.h): in its low 56 bits the number of what was accessed, above that the
 bytes of the access (6 bits; 0 where they are not told), in its two highest bits the
 :class:`Access`.
 """

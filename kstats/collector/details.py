@@ -17,7 +17,7 @@ from kstats.loader import c_text
 from kstats.loader.program import Attachment, Loaded
 from kstats.model import Code, DetailPlace, Place, Sample
 
-UNTOLD_EXITS = 16384
+PENDING_EXITS = 16384
 """Room for exits whose detail the kernel has yet to tell: one of each thread at most."""
 
 _KEY = struct.Struct("=QQQQ")
@@ -106,7 +106,12 @@ class PerThreadWithDetails:
     @property
     def files(self) -> Sequence[str]:
         """The files of bpf/ after the architecture's."""
-        return (self.exits.files[0], "detail.c", *self.exits.files[1:])
+        return (
+            self.exits.files[0],
+            "detail.c",
+            *(("pending_details.c",) if self.source.events else ()),
+            *self.exits.files[1:],
+        )
 
     @property
     def maps(self) -> tuple[str, ...]:
@@ -137,7 +142,7 @@ class PerThreadWithDetails:
     @property
     def defines(self) -> dict[str, int]:
         """The preprocessor definitions that the files need."""
-        events = {"KSTATS_UNTOLD": UNTOLD_EXITS} if self.source.events else {}
+        events = {"KSTATS_PENDING_DETAILS": PENDING_EXITS} if self.source.events else {}
         own = dict.fromkeys(self.source.defines, 1) | {"KSTATS_DETAILS": self.exits.more_threads}
         return self.exits.defines | own | events
 

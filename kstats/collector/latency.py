@@ -23,8 +23,7 @@ OPEN_EXITS = 16384
 LATENCIES = 65536
 """Places for the histograms' powers of two: about six for each reason of a thread."""
 
-ENDS = "ends.c"
-ON_END = Attachment("sched_process_exit", "on_thread_end", "raw")
+ON_END = Attachment("sched_process_exit", "end_thread_latency", "raw")
 """The file and the function that tell of threads that end."""
 
 _ENDED = 2**64 - 1
@@ -66,7 +65,7 @@ class Reader:
         self._key = key
         self._open_exits = loaded.maps["open_exits"]
         self._latencies = loaded.maps["latencies"]
-        self._untimed = loaded.maps["untimed"]
+        self._untimed = loaded.maps["latency_dropped"]
         self._cpus = cpus
 
     def snapshot(self) -> Snapshot:
@@ -111,7 +110,7 @@ class Latencies:
     @property
     def files(self) -> tuple[str, ...]:
         """The files of bpf/ after the architecture's."""
-        return ("latency.c", *self.base.files, ENDS)
+        return ("latency.c", *self.base.files)
 
     @property
     def generated(self) -> str:
@@ -121,7 +120,7 @@ class Latencies:
     @property
     def maps(self) -> tuple[str, ...]:
         """The maps to read."""
-        return (*self.base.maps, "open_exits", "latencies", "untimed")
+        return (*self.base.maps, "open_exits", "latencies", "latency_dropped")
 
     @property
     def attachments(self) -> tuple[Attachment, ...]:

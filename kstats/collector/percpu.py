@@ -150,7 +150,7 @@ class PerCpu:
     """Counts entries and exits of each physical CPU: what to load, and how to read it."""
 
     layout: Layout
-    files: ClassVar = ("counts.c", "entries.c", "percpu.c")
+    files: ClassVar = ("counts.c", "entries.c", "exits_percpu.c")
     maps: ClassVar = ("counts", "odd_codes")
     attachments: ClassVar = (ON_ENTRY, Attachment("kvm_exit", "on_exit"))
     counted: ClassVar = ("entries", "exits")

@@ -73,7 +73,7 @@ class SlowExits:
     @property
     def files(self) -> tuple[str, ...]:
         """The files of bpf/ after the architecture's."""
-        return ("slow.c", *self.base.files)
+        return ("slow_exits.c", *self.base.files)
 
     @property
     def generated(self) -> str:

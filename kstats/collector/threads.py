@@ -54,7 +54,7 @@ class Filter:
         """C that says whether a thread (pid_tgid) is wanted."""
         tests = [_any_of("(u32)(thread >> 32)", self.pids), _any_of("(u32)thread", self.tids)]
         condition = " && ".join(test for test in tests if test) or "1"
-        return f"static __always_inline int is_wanted(u64 thread)\n{{\n\treturn {condition};\n}}\n"
+        return f"static __always_inline bool is_wanted(u64 thread)\n{{\n\treturn {condition};\n}}\n"
 
 
 def _any_of(expression: str, numbers: Iterable[int]) -> str:
@@ -137,7 +137,7 @@ class PerThread:
     @property
     def files(self) -> tuple[str, ...]:
         """The files of bpf/ after the architecture's."""
-        return ("counts.c", *(("entries.c",) if self.entries else ()), "threads.c")
+        return ("counts.c", *(("entries.c",) if self.entries else ()), "exits_thread.c")
 
     @property
     def attachments(self) -> tuple[Attachment, ...]:

@@ -75,7 +75,7 @@ class PerThreadWithEvents:
     @property
     def files(self) -> Sequence[str]:
         """The files of bpf/ after the architecture's."""
-        return (*self.exits.files, "events.c")
+        return (*self.exits.files, "tracepoints.c")
 
     @property
     def maps(self) -> tuple[str, ...]:
@@ -105,8 +105,7 @@ class PerThreadWithEvents:
     def generated(self) -> str:
         """The filters of threads and of events, in C."""
         functions = (function(number, event) for number, event in enumerate(self.events))
-        declared = "static __always_inline void count_event(u32 number);\n"
-        return "".join((self.exits.generated, declared, *functions))
+        return "".join((self.exits.generated, *functions))
 
     @property
     def defines(self) -> dict[str, int]:

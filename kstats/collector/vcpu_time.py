@@ -12,7 +12,7 @@ import attrs
 from kstats import arch as arches
 from kstats.arch import lookup
 from kstats.arch.base import BtfField, Category
-from kstats.collector.latency import ENDS, ON_END, Exits, Latencies, per_cpu_sum
+from kstats.collector.latency import Exits, Latencies, per_cpu_sum
 from kstats.host import Host
 from kstats.loader.program import Attachment, Loaded
 from kstats.model import Sample, VcpuTime
@@ -114,8 +114,8 @@ class Reader:
     def __init__(self, loaded: Loaded, base: Any, isa: str, cpus: int) -> None:
         """``base`` reads the counts, on so many CPUs; codes are of ``isa``."""
         self._base = base
-        self._spents = loaded.maps["spents"]
-        self._unseen = loaded.maps["unseen"]
+        self._spents = loaded.maps["vcpu_times"]
+        self._unseen = loaded.maps["time_dropped"]
         self._isa = isa
         self._cpus = cpus
         self._last: dict[int, Record] = {}
@@ -195,7 +195,7 @@ class Spending:
     @property
     def files(self) -> tuple[str, ...]:
         """The files of bpf/ after the architecture's."""
-        return tuple(dict.fromkeys(("spent.c", *self.base.files, ENDS)))
+        return ("vcpu_time.c", *self.base.files)
 
     @property
     def generated(self) -> str:
@@ -205,7 +205,7 @@ class Spending:
     @property
     def maps(self) -> tuple[str, ...]:
         """The maps to read."""
-        return (*self.base.maps, "spents", "unseen")
+        return (*self.base.maps, "vcpu_times", "time_dropped")
 
     @property
     def btf(self) -> tuple[BtfField, ...]:
@@ -216,12 +216,12 @@ class Spending:
     def attachments(self) -> tuple[Attachment, ...]:
         """Which function runs where."""
         return (
-            *(a for a in self.base.attachments if a != ON_END),
+            *self.base.attachments,
             Attachment("kvm_userspace_exit", "leave_kernel", "raw"),
             Attachment("kvm_vcpu_wakeup", "wake_up", "raw"),
             Attachment("sched_switch", "switch_threads", "raw"),
             Attachment("sched_wakeup", "make_ready", "raw"),
-            ON_END,
+            Attachment("sched_process_exit", "end_thread_time", "raw"),
         )
 
     @property
@@ -232,7 +232,7 @@ class Spending:
     @property
     def defines(self) -> dict[str, int]:
         """The preprocessor definitions that the files need."""
-        return self.base.defines | {"KSTATS_SPENT": 1, "KSTATS_SPENTS": self.spents}
+        return self.base.defines | {"KSTATS_VCPU_TIME": 1, "KSTATS_VCPU_TIMES": self.spents}
 
     def reader(self, loaded: Loaded) -> Reader:
         """What takes the snapshots."""

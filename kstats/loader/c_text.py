@@ -25,7 +25,7 @@ def text(arch: Arch, source: ExitSource, layout: Sequence[str], generated: str =
         raise BackendError(f"backend {arch.name} has no C file", "it can only decode")
     return "".join(
         (
-            located(csource.directory() / "common.c"),
+            located(csource.directory() / "kstats.h"),
             located(arch.bpf),
             f'#line 1 "slots of {source.isa}"\n{slot_function(source.slots)}{generated}',
             *(located(csource.directory() / name) for name in layout),

@@ -26,7 +26,7 @@ class NoCastError(Exception):
 
 
 def defines(btf: Btf) -> dict[str, int]:
-    """What READ() in bpf/common.c needs for loads.
+    """What READ() in bpf/kstats.h needs for loads.
 
     Raises:
         NoCastError: the kernel has no such function, or its verifier does not let it be called.

@@ -223,7 +223,7 @@ def broken(tmp_path: Path, old: str, new: str) -> Target:
 
 def test_an_error_of_the_compiler_names_file_and_line(tmp_path: Path) -> None:
     before = kernel.held()
-    target = broken(tmp_path, "return 0;", "return nothing;")
+    target = broken(tmp_path, "return DECODED;", "return nothing;")
     line = (tmp_path / "broken.c").read_text(encoding="utf-8").split("nothing")[0].count("\n") + 1
     with pytest.raises(LoadError, match="the BPF program could not be compiled") as caught:
         target.load()
@@ -233,7 +233,9 @@ def test_an_error_of_the_compiler_names_file_and_line(tmp_path: Path) -> None:
 
 def test_a_refusal_of_the_verifier_is_in_its_words(tmp_path: Path) -> None:
     with pytest.raises(LoadError, match="on_exit: ") as caught:
-        broken(tmp_path, "return 0;", "return bpf_override_return(ctx, 0);").load()
+        broken(
+            tmp_path, "return DECODED;", "return (enum verdict)bpf_override_return(ctx, 0);"
+        ).load()
     assert "cannot use helper bpf_override_return" in caught.value.complaint
 
 

@@ -79,25 +79,23 @@ def test_a_backend_without_the_c_file_says_so() -> None:
 # Codes 1 and 2 tell their first argument; of code 3 it is told later, by the other tracepoint.
 TONES = """
 #ifdef NATIVE_TONE
-static __always_inline int exit_detail(void *ctx, u64 code, u64 *detail)
+static __always_inline enum verdict exit_detail(void *ctx, u64 code, u64 *detail)
 {
 	u64 tone = ((struct raw_args *)ctx)->arg[0];
 
 	if (code == 3)
-		return DETAIL_LATER;
+		return DETAIL_PENDING;
 	if (code != 1 && code != 2)
 		return NO_DETAIL;
 	if (!tone)
 		return UNREADABLE;
 	*detail = DETAIL(ACCESS_READ, 4, tone);
-	return 0;
+	return DECODED;
 }
-
-static __always_inline void tell_detail(u32 code, u64 detail);
 
 int on_tone(void *ctx)
 {
-	tell_detail(3, DETAIL(ACCESS_WRITE, TONE_ARGS, ((struct raw_args *)ctx)->arg[0]));
+	report_detail(3, DETAIL(ACCESS_WRITE, TONE_ARGS, ((struct raw_args *)ctx)->arg[0]));
 	return SEEN;
 }
 #endif

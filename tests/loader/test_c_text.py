@@ -13,7 +13,7 @@ from kstats.arch.base import ExitSource, SlotRange
 from kstats.errors import BackendError
 from kstats.loader import c_text
 
-LAYOUT = ("counts.c", "entries.c", "percpu.c")
+LAYOUT = ("counts.c", "entries.c", "exits_percpu.c")
 SOURCES = [
     pytest.param(arch, source, id=source.isa) for arch in arches.arches() for source in arch.sources
 ]
@@ -46,12 +46,12 @@ def test_a_program_is_its_files_each_under_its_name(arch: arches.Arch, source: E
     assert arch.bpf
     text = c_text.text(arch, source, LAYOUT)
     assert re.findall(r'^#line 1 "(.*)"$', text, re.MULTILINE) == [
-        "bpf/common.c",
+        "bpf/kstats.h",
         f"bpf/{arch.bpf.name}",
         f"slots of {source.isa}",
         *(f"bpf/{name}" for name in LAYOUT),
     ]
-    for name in ("common.c", *LAYOUT):
+    for name in ("kstats.h", *LAYOUT):
         assert (csource.directory() / name).read_text(encoding="utf-8") in text
 
 

@@ -94,7 +94,7 @@ def test_what_the_verifier_says_of_a_program_that_we_load_is_told(tmp_path: Path
     assert NATIVE.bpf
     text = NATIVE.bpf.read_text(encoding="utf-8")
     file = tmp_path / "broken.c"
-    file.write_text(text.replace("return 0;", "return bpf_override_return(ctx, 0);"))
+    file.write_text(text.replace("return DECODED;", "return bpf_override_return(ctx, 0);"))
     broken = target(attrs.evolve(NATIVE, bpf=file))
     with pytest.raises(LoadError, match="could not be loaded: on_exit: ") as caught:
         broken.load(WithLoads(broken.layout()))

@@ -9,7 +9,7 @@
 
 #define INTERRUPT 1
 
-static __always_inline int exit_code(void *ctx, u64 *code)
+static __always_inline enum verdict exit_code(void *ctx, u64 *code)
 {
 	u64 scause = 0;
 
@@ -22,5 +22,5 @@ static __always_inline int exit_code(void *ctx, u64 *code)
 		return UNREADABLE;
 #endif
 	*code = scause >> 63 ? QUALIFIED(INTERRUPT, scause) : (u32)scause;
-	return 0;
+	return DECODED;
 }

@@ -6,7 +6,7 @@
  * TOY_SECOND_ARGUMENT, TOY_FIRST_ARGUMENT: which.
  */
 
-static __always_inline int exit_code(void *ctx, u64 *code)
+static __always_inline enum verdict exit_code(void *ctx, u64 *code)
 {
 	struct raw_args *args = ctx;
 
@@ -15,5 +15,5 @@ static __always_inline int exit_code(void *ctx, u64 *code)
 #else
 	*code = (u32)args->arg[0];
 #endif
-	return 0;
+	return DECODED;
 }

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Details that the kernel reports while it handles an exit, through tracepoints after kvm_exit.
+ * Until then the exit is pending: it is counted when its detail is reported, or with the detail
+ * DETAIL_UNKNOWN when the thread exits again. The first reported detail of an exit counts.
+ */
+
+/* At most one for each thread. */
+struct pending_exit {
+	u64 code;
+	u64 cpu;
+};
+
+BPF_HASH(pending_exits, u64, struct pending_exit, KSTATS_PENDING_DETAILS);
+
+static __always_inline void settle(u64 thread, struct pending_exit *exit, u64 detail)
+{
+	u64 code = exit->code, cpu = exit->cpu;
+
+	pending_exits.delete(&thread);
+	if (KSTATS_LATENCY)
+		set_latency_detail(thread, detail);
+	if (!keep_detail(thread, code, cpu, detail) && !count_by_thread(thread, code))
+		count_on_cpu(code);
+}
+
+static __always_inline bool await_detail(u64 thread, u64 code)
+{
+	struct pending_exit exit = {.code = code, .cpu = bpf_get_smp_processor_id()};
+
+	return !pending_exits.update(&thread, &exit);
+}
+
+static __always_inline void settle_last_exit(u64 thread)
+{
+	struct pending_exit *exit = pending_exits.lookup(&thread);
+
+	if (exit)
+		settle(thread, exit, DETAIL_UNKNOWN);
+}
+
+/* The current thread's exit has this detail, if its code is `code`. */
+static __always_inline void report_detail(u32 code, u64 detail)
+{
+	u64 thread = bpf_get_current_pid_tgid();
+	struct pending_exit *exit = pending_exits.lookup(&thread);
+
+	if (exit && exit->code == code)
+		settle(thread, exit, detail);
+}
