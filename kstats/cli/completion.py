@@ -145,6 +145,7 @@ def _values() -> Mapping[str, Value]:
     return {
         "AXES": Value((*AXES, details.AXIS), several=True),
         "CATEGORY": Value(tuple(Category)),
+        "COLUMN": Value(_once(["vm_entry", "vm_exit", *(column.key for column in columns)])),
         "ISA": Value(tuple(isa.name for isa in isas)),
         "KEY": Value(_once([COUNT.key, *SORTS, *AXES, details.AXIS])),
         "KIND": Value(tuple(arches.detail_kinds())),

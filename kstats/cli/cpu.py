@@ -13,17 +13,20 @@ from kstats.cli import COMMANDS, PROGRAMS, options, session
 from kstats.collector.live import Collector, Target
 from kstats.errors import UsageError
 from kstats.host import Host
-from kstats.views.percpu import Options, PerCpuView
+from kstats.views.percpu import BY, Options, PerCpuView
 
 _DESCRIPTION = """\
   kstats cpu                      every second until ^C
   kstats cpu 5                    every five seconds
   kstats cpu 1 10                 ten reports, one per second
   kstats -v -d 1 -n 10            the same, as in Fuchsia
+  kstats cpu --by socket          the CPUs of each socket together
+  kstats cpu --top 5 --sort ept   the five CPUs with most EPT exits
 """
 
 _EPILOG = """\
 Counts are those of the interval, or per second with --rate. All columns after vm_exit sum to it.
+Counts that outgrow their column are abbreviated, as in 12.3M; JSON and CSV have them in full.
 Lines that begin with # report losses and other notes. Exit status: see kstats --help.
 """
 
@@ -55,7 +58,11 @@ def parser() -> options.Parser:
     p.add_argument("-d", metavar="SECONDS", dest="delay", help="the interval, as in Fuchsia")
     p.add_argument("-n", metavar="TIMES", dest="times", help="the count, as in Fuchsia")
     p.add_argument("--cpus", metavar="LIST", help="only these CPUs, like 0-3,8")
-    p.add_argument("--nonzero", action="store_true", help="only CPUs with entries or exits")
+    text = "one row per node, socket or core, with the sums of its CPUs (default cpu)"
+    p.add_argument("--by", choices=BY, default="cpu", help=text)
+    p.add_argument("--nonzero", action="store_true", help="only rows with entries or exits")
+    p.add_argument("--sort", metavar="COLUMN", help="most first by this column, like vm_exit")
+    p.add_argument("--top", metavar="N", help="only the first N rows, and the sum of the others")
     p.add_argument("--total", action="store_true", help="add a row with the sums")
     p.add_argument("--reasons", action="store_true", help="one column per reason that occurred")
     session.add_arguments(p, "-t")
@@ -127,7 +134,10 @@ def _view_options(args: argparse.Namespace, host: Host) -> Options:
             _check_cpus(cpus, host.possible_cpus())
     return Options(
         cpus=cpus,
+        by=args.by,
         nonzero=args.nonzero,
+        sort=args.sort or "",
+        top=None if args.top is None else options.times(args.top, "--top", "see all rows"),
         total=args.total,
         rate=args.rate,
         reasons=args.reasons,

@@ -11,12 +11,16 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from kstats import recording
 from kstats.cli import cpu, main
 from tests import trees
 from tests.cli import scripted
 from tests.cli.scripted import COUNT
+from tests.recording.samples import HEADER
 from tests.render.test_json import SCHEMA
 from tests.render.test_text import X64_HEADER
+from tests.samples import sample
+from tests.views.test_percpu import on_two_sockets
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +52,41 @@ def test_or_options_as_in_fuchsia(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_operand_and_option_may_be_mixed(capsys: pytest.CaptureFixture[str]) -> None:
     assert sum(line.startswith("  0 ") for line in run("0.02 -n 2", capsys)) == 2
+
+
+def test_rows_are_sorted_and_limited(capsys: pytest.CaptureFixture[str]) -> None:
+    header, first, others, *_ = run("0.02 1 --top 1 --sort vm_entry", capsys)
+    assert header.split() == X64_HEADER.split()
+    assert (first.split()[0], others.split()[0]) == ("0", "(others)")
+
+
+def test_a_column_to_sort_by_must_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cpu", "0.02", "1", "--sort", "npf"]) == 2
+    error, hint = capsys.readouterr().err.splitlines()
+    assert error == "kstats: there is no column 'npf' to sort by"
+    assert "columns: cpu, vm_entry, vm_exit, ints, " in hint
+
+
+def test_cpus_of_a_recording_are_summed_by_socket(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with recording.Writer(str(tmp_path / "with.jsonl"), HEADER) as writer:
+        writer.write(on_two_sockets(sample({("vmx", 48): {0: 3, 1: 5, 2: 4}}, cpus=(0, 1, 2, 3))))
+    assert main(["cpu", "--by", "socket", "--input", str(tmp_path / "with.jsonl")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines] == [
+        ["socket", "vm_entry", "vm_exit"],
+        ["0", "0", "7"],
+        ["1", "0", "5"],
+    ]
+
+
+def test_a_recording_without_topology_cannot_be_summed(capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path(__file__).parents[1] / "data/recordings/1-svm.jsonl"
+    assert main(["cpu", "--by", "node", "--input", str(path)]) == 2
+    error, hint = capsys.readouterr().err.splitlines()
+    assert error == "kstats: the recording has no CPU topology"
+    assert "leave out --by node" in hint
 
 
 def test_json_is_one_valid_object_a_report(capsys: pytest.CaptureFixture[str]) -> None:
