@@ -9,11 +9,12 @@ _DIGITS = 3
 def figure(amount: float, width: int) -> str:
     """Return a count or a rate in at most ``width`` characters, four or more.
 
-    It is written in full if it fits, a rate with one decimal if that fits, too; else as ``1.23K``,
-    ``12.3M`` or ``123G``, with two digits if three do not fit. Prefixes are powers of 1000.
+    It is written in full if it fits, a rate below 1000 with one decimal if that fits, too; else as
+    ``1.23K``, ``12.3M`` or ``123G``, with two digits if three do not fit. Prefixes are powers of
+    1000.
     """
-    full = f"{amount:.1f}" if isinstance(amount, float) else str(amount)
-    for text in (full, f"{amount:.0f}"):
+    full = [str(amount)] if isinstance(amount, int) else [f"{amount:.1f}", f"{amount:.0f}"]
+    for text in full if amount < 10**_DIGITS else full[-1:]:
         if len(text) <= width:
             return text
     for power, prefix in enumerate(_PREFIXES, 1):
@@ -22,4 +23,4 @@ def figure(amount: float, width: int) -> str:
             fits = len(text) < min(width, _DIGITS + 2)
             if fits and float(text) < 10**_DIGITS:
                 return text + prefix
-    return full
+    return full[-1]

@@ -142,18 +142,17 @@ class PerCpuView:
         """Return the rows to show, ascending, before ``top`` limits them."""
         groups = self._groups(sample)
         rows = {group: _Counts([0] * width) for group in sorted(set(groups.values()))}
-        for code in sorted(sample.exits):
+        row_of = {cpu: rows[group] for cpu, group in groups.items()}
+        for code, places in sample.exits.items():
             column = len(_COUNTS) + index[code]
-            for (cpu, _), n in sample.exits[code].items():
-                if cpu in groups:
-                    row = rows[groups[cpu]]
-                    row.cells[column] += n
-                    if self._options.detail:
-                        row.codes[code] += n
-        for cpu, group in groups.items():
-            cells = rows[group].cells
-            cells[-1] += sample.code_dropped.get(cpu, 0)
-            cells[0] += sample.entries.get(cpu, 0)
+            for (cpu, _), n in places.items():
+                if cpu in row_of:
+                    row_of[cpu].cells[column] += n
+        if self._options.detail:
+            _count_codes(sample, row_of)
+        for cpu, row in row_of.items():
+            row.cells[-1] += sample.code_dropped.get(cpu, 0)
+            row.cells[0] += sample.entries.get(cpu, 0)
         for row in rows.values():
             row.cells[1] = sum(row.cells[len(_COUNTS) :])
         if self._options.nonzero:
@@ -188,6 +187,13 @@ class PerCpuView:
         ):
             return ascending  # it has not occurred yet
         raise UsageError(f"there is no column {sort!r} to sort by", f"columns: {', '.join(keys)}")
+
+
+def _count_codes(sample: Sample, row_of: Mapping[int, _Counts]) -> None:
+    for code, places in sample.exits.items():
+        for (cpu, _), n in places.items():
+            if cpu in row_of:
+                row_of[cpu].codes[code] += n
 
 
 def _heading(key: str, label: str = "", group: str = "") -> Heading:
