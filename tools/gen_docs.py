@@ -1,6 +1,6 @@
 """Write docs/reasons.md and docs/categories.md from the tables of kstats/arch.
 
-With ``--check`` nothing is written; the exit status says whether the files are up to date.
+With ``--check`` write nothing and exit with status 1 if a file is out of date.
 """
 
 from __future__ import annotations
@@ -11,18 +11,15 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kstats.arch import categories
-from kstats.arch.arm64 import ARM64
+from kstats.arch import BUILT_IN, categories
 from kstats.arch.base import Category
-from kstats.arch.x64 import X64
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from kstats.arch import Arch, Isa
 
-OURS = (X64, ARM64)
-ISAS = tuple(isa for arch in OURS for isa in arch.isas)
+ISAS = tuple(isa for arch in BUILT_IN for isa in arch.isas)
 DOCS = Path(__file__).parent.parent / "docs"
 
 MARK = "<!-- Written by tools/gen_docs.py from the tables of kstats/arch; not for editing. -->\n"
@@ -31,29 +28,29 @@ REASONS_HEAD = """\
 
 # Exit reasons
 
-Every code that kstats has a name for, as the kernel spells it. Any other code keeps its number
+Every code that has a name in kstats, as the kernel spells it. Any other code keeps its number
 (`vmx:0x99`) and counts under `other`. The high 32 bits of a code qualify it: on SVM, 1 is a
-read and 2 a write of an MSR; on ARM64, 1 marks KVM's return code in place of an exception
-class. What the categories mean is in [categories.md](categories.md).
+read and 2 a write of an MSR; on ARM64, 1 marks a return code of KVM instead of an exception
+class. [categories.md](categories.md) explains the categories.
 """
 
 CATEGORIES_HEAD = """
 # Categories: comparing architectures
 
-Every architecture numbers its exits in its own way. To put an Intel host and an ARM64 host side
-by side (`kstats compare`), each reason belongs to exactly one of nine categories. A category says
-what the guest was doing, not how the processor reports it. Which reason is in which category is in
-the last table of [reasons.md](reasons.md); a code without a name is in `other`.
+Each architecture has its own exit codes. To compare an Intel host with an ARM64 host
+(`kstats compare`), each reason belongs to exactly one of nine categories. A category says what the
+guest was doing, not how the processor reports it. The last table of [reasons.md](reasons.md) lists
+the reasons of each category; a code without a name is in `other`.
 
-Read a difference between two architectures together with what each category hides.
-`kstats compare --explain` prints the same.
+Before you compare two architectures, read what each category hides. `kstats compare --explain`
+prints this page.
 """
 
 
 def reasons_page() -> str:
-    """docs/reasons.md."""
+    """Return docs/reasons.md."""
     parts = [MARK + REASONS_HEAD]
-    for arch in OURS:
+    for arch in BUILT_IN:
         parts += [f"## {arch.title}\n", columns(arch)]
         parts += [f"### {isa.title} (`{isa.name}`)\n\n{reasons(isa)}" for isa in arch.isas]
     parts += ["## By category\n", by_category()]
@@ -61,7 +58,7 @@ def reasons_page() -> str:
 
 
 def categories_page() -> str:
-    """docs/categories.md."""
+    """Return docs/categories.md."""
     parts = [MARK + CATEGORIES_HEAD]
     for category in Category:
         meaning = categories.MEANINGS[category]
@@ -84,7 +81,7 @@ def _fill(text: str, indent: str = "") -> str:
 
 
 def columns(arch: Arch) -> str:
-    """The columns of ``kstats -v`` and what counts under each."""
+    """Return a table of the columns and the reasons that count under each."""
     rows = []
     for column in arch.columns:
         listed = [f"{isa.name}: {names(isa, column=column.key)}" for isa in arch.isas]
@@ -95,7 +92,7 @@ def columns(arch: Arch) -> str:
 
 
 def reasons(isa: Isa) -> str:
-    """Every reason of an ISA."""
+    """Return a table of all reasons of an ISA."""
     rows = [
         (f"`{r.code:#x}`", f"`{r.name}`", r.column, r.category, r.meaning, r.source)
         for r in sorted(isa.reasons.values(), key=lambda r: r.code)
@@ -104,7 +101,7 @@ def reasons(isa: Isa) -> str:
 
 
 def by_category() -> str:
-    """The reasons of every ISA side by side, by category."""
+    """Return a table of the reasons of every ISA, by category."""
     rows = [
         (f"`{category}`", *(names(isa, category=category) for isa in ISAS)) for category in Category
     ]
@@ -112,7 +109,7 @@ def by_category() -> str:
 
 
 def names(isa: Isa, **wanted: str) -> str:
-    """The names of an ISA's reasons with the wanted column or category, by code."""
+    """Return the names of an ISA's reasons with a column or category, in the order of codes."""
     found = [
         f"`{reason.name}`"
         for _, reason in sorted(isa.reasons.items())
@@ -136,7 +133,9 @@ PAGES = {"reasons.md": reasons_page, "categories.md": categories_page}
 def main() -> None:
     """Write or check the files."""
     parser = argparse.ArgumentParser(description="Generate docs/reasons.md and docs/categories.md.")
-    parser.add_argument("--check", action="store_true", help="only say whether any is out of date")
+    parser.add_argument(
+        "--check", action="store_true", help="only report files that are out of date"
+    )
     check = parser.parse_args().check
     stale = [name for name, page in PAGES.items() if _differs(DOCS / name, page())]
     for name in stale:

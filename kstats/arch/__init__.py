@@ -1,15 +1,15 @@
-"""Architectures: the names, columns and categories of VM exits, ours and other packages'.
+"""Architectures: the names, columns and categories of VM exits.
 
 ::
 
     from kstats import arch
 
     arch.reason("vmx", 48).name          # 'EPT_VIOLATION'
-    arch.reason("vmx", 0x99).name        # 'vmx:0x99': no code loses its number
+    arch.reason("vmx", 0x99).name        # 'vmx:0x99': unknown codes keep their number
     arch.find("x64").columns             # the headings of kstats -v
-    arch.for_machine(platform.machine()) # None on a machine that nobody wrote a backend for
+    arch.for_machine(platform.machine()) # None on a machine without a backend
 
-What an architecture is made of, and how to add one: :mod:`kstats.arch.base`.
+To add an architecture, see :mod:`kstats.arch.base`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from kstats.arch.registry import Registry
 from kstats.arch.x64 import X64
 
 __all__ = [
+    "BUILT_IN",
     "Arch",
     "Category",
     "Column",
@@ -27,6 +28,7 @@ __all__ = [
     "Reason",
     "arches",
     "broken",
+    "column_keys",
     "columns",
     "detail",
     "detail_kinds",
@@ -37,7 +39,9 @@ __all__ = [
     "register",
 ]
 
-_registry = Registry((X64, ARM64))
+BUILT_IN = (X64, ARM64)
+
+_registry = Registry(BUILT_IN)
 
 arches = _registry.arches
 broken = _registry.broken
@@ -51,5 +55,10 @@ detail_kinds = _registry.detail_kinds
 
 
 def columns(arch: Arch | str) -> tuple[Column, ...]:
-    """The headings of ``kstats -v`` in their order; raises UnknownNameError for an unknown name."""
+    """Return the headings of ``kstats -v`` in their order; raise UnknownNameError."""
     return (arch if isinstance(arch, Arch) else find(arch)).columns
+
+
+def column_keys(arch: Arch | str) -> tuple[str, ...]:
+    """Return the names of the columns in JSON and CSV, in their order; raise UnknownNameError."""
+    return tuple(column.key for column in columns(arch))

@@ -1,24 +1,24 @@
-"""The values that describe an architecture: reasons, columns and how the kernel tells of exits.
+"""The values that describe an architecture: reasons, columns, and how the kernel reports exits.
 
-An architecture is one :class:`Arch`. To add one, fill it in:
+An architecture is one :class:`Arch`. To add one, fill in:
 
-1. ``name`` and ``machines``: what kstats and ``platform.machine()`` call it;
-2. ``isas``: one :class:`Isa` for each numbering of exit codes, with every :class:`Reason` the
-   kernel names, spelled as the kernel spells it, and what its categories hide;
+1. ``name`` and ``machines``: the names that kstats and ``platform.machine()`` use;
+2. ``isas``: one :class:`Isa` for each numbering of exit codes, with a :class:`Reason` for each
+   code, named as the kernel names it, and notes on the categories;
 3. ``columns``: the headings of ``kstats -v`` in their order, ``other`` last;
-4. ``sources``: one :class:`ExitSource` for each way exits reach us, none if the backend only
-   decodes; ``bpf``: the C file that turns the tracepoint into a code;
-5. ``details`` of the ISAs and the sources, ``bpf_detail``: what more exits tell, or nothing,
-   and ``kstats exits --detail`` has nothing to show there;
-6. ``kvmstat``: for each ISA, what kvmstat's columns count (:mod:`kstats.arch.kvmstat`), or
-   nothing, and kvmstat does not run there;
-7. run the contract test (:mod:`kstats.arch.contract`) on it, then register it: in
-   :mod:`kstats.arch` for one of ours, through the entry-point group ``kstats.arch`` for one
-   from another package.
+4. ``sources``: one :class:`ExitSource` for each way to read exits from the kernel, none if the
+   backend only decodes; ``bpf``: the C file that turns the tracepoint into a code;
+5. ``details`` of the ISAs and the sources, and ``bpf_detail``, if exits carry details for
+   ``kstats exits --detail``;
+6. ``kvmstat``: what kvmstat's columns count on each ISA (:mod:`kstats.arch.kvmstat`), if kvmstat
+   is to work;
+7. run the contract test (:mod:`kstats.arch.contract`), then register the architecture: in
+   :mod:`kstats.arch` for a built-in one, through the entry-point group ``kstats.arch`` for one
+   of another package.
 
 A **code** is a non-negative integer below 2**64. Its low 32 bits are the number the kernel
-uses; the high 32 bits are a *qualifier*, zero unless the ISA says otherwise (SVM: which way an
-MSR access went; arm64: the number is KVM's return code and not a trap's exception class).
+uses; the high 32 bits are a *qualifier*, zero unless the ISA says otherwise (SVM: the direction
+of an MSR access; arm64: the number is KVM's return code and not the exception class of a trap).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from importlib.resources.abc import Traversable
 
-    from kstats.arch.details import Detail, DetailSource
+    from kstats.arch.details import Detail
     from kstats.arch.kvmstat import Rule
 
 OTHER = "other"
@@ -44,10 +44,10 @@ NUMBER_MASK = (1 << NUMBER_BITS) - 1
 
 
 class Category(enum.StrEnum):
-    """The architecture-neutral class of a reason, on which architectures are compared.
+    """The architecture-neutral class of a reason; architectures are compared by category.
 
-    :mod:`kstats.arch.categories` says what is in each, and what that hides: MMIO is ``MEMORY``
-    everywhere, because on ARM64 and SVM one code stands for MMIO and for missing memory.
+    :mod:`kstats.arch.categories` explains what each contains and hides: MMIO is ``MEMORY``
+    everywhere, because ARM64 and SVM have one code for MMIO and for missing memory.
     """
 
     INTERRUPT = "interrupt"
@@ -62,11 +62,33 @@ class Category(enum.StrEnum):
 
 
 @attrs.frozen
+class Advice:
+    """Why a reason may be frequent and what reduces it: sentences for an operator, one line each.
+
+    Both are empty for a reason without advice.
+    """
+
+    causes: tuple[str, ...] = ()
+    remedies: tuple[str, ...] = ()
+
+
+NO_ADVICE = Advice()
+
+
+@attrs.frozen
 class Reason:
     """One exit code of one ISA.
 
-    ``name`` is the kernel's spelling, ``column`` a key of the architecture's columns,
-    ``meaning`` one line for people and ``source`` the manual section it is from.
+    Attributes:
+        code: Number and qualifier, as in this module's docstring.
+        name: The kernel's spelling.
+        column: The key of one of the architecture's columns.
+        category: The class that architectures are compared by.
+        meaning: One line for operators.
+        source: The section of the manual, or the kernel file, that defines the code.
+        advice: Causes and remedies; given for the reasons that matter to operators.
+        printed: Whether a kernel prints ``name`` in the event kvm_exit; otherwise it is the name
+            in the kernel's headers, or of a qualified code.
     """
 
     code: int
@@ -75,14 +97,26 @@ class Reason:
     category: Category = Category.OTHER
     meaning: str = ""
     source: str = ""
+    advice: Advice = NO_ADVICE
+    printed: bool = True
+
+
+def by_code(*reasons: Reason) -> dict[int, Reason]:
+    """Return the reasons of an ISA by code; raise ValueError if two have the same code."""
+    found = {reason.code: reason for reason in reasons}
+    for reason in reasons:
+        if found[reason.code] is not reason:
+            other = found[reason.code].name
+            raise ValueError(f"{reason.name} and {other} have the same code, {reason.code:#x}")
+    return found
 
 
 @attrs.frozen
 class Column:
     """A heading of ``kstats -v``.
 
-    ``key`` is its name in JSON and CSV (``msr_rd``); on the screen it is ``label`` (``rd``),
-    and neighbours with the same ``group`` are drawn together: ``msr(rd wr)``.
+    ``key`` is its name in JSON and CSV (``msr_rd``); a table shows ``label`` (``rd``).
+    Neighbours with the same ``group`` share a heading: ``msr(rd wr)``.
     """
 
     key: str
@@ -93,11 +127,11 @@ class Column:
 
 @attrs.frozen
 class NameTable:
-    """Where the kernel prints names of an ISA: one table in the ``print fmt`` of kvm_exit.
+    """A table of an ISA's names in the ``print fmt`` of the kernel's event kvm_exit.
 
-    ``expression`` is what the kernel looks up in it, in the kernel's spelling, and ``kind``
-    the print function's name after ``__print_``. The table's numbers get ``qualifier`` as
-    their high 32 bits; those in ``unused`` never are an exit's code.
+    ``expression`` is what the kernel looks up in the table, in the kernel's spelling; ``kind`` is
+    the name of the print function after ``__print_``. The numbers get ``qualifier`` as their high
+    32 bits. Numbers in ``unused`` are never the code of an exit.
     """
 
     expression: str
@@ -107,20 +141,12 @@ class NameTable:
 
 
 @attrs.frozen
-class Advice:
-    """Why a reason may be frequent, and what helps: sentences for an operator, a line each."""
-
-    causes: tuple[str, ...]
-    cures: tuple[str, ...]
-
-
-@attrs.frozen
 class Spellings:
-    """How other tools write the names of an ISA: bcc, kvm_stat, libtraceevent, kernel headers.
+    """How other tools spell the names of an ISA: bcc, kvm_stat, libtraceevent, kernel headers.
 
-    ``prefixes`` may stand before any name (``EXIT_REASON_HLT``); ``aliases`` has the names
-    that differ, in upper case, and the kernel's for each. ``doubtful`` says of a tool
-    under which names it counts other codes (as well), and why: such a count has no code.
+    Any name may have one of the ``prefixes`` (``EXIT_REASON_HLT``). ``aliases`` maps names that
+    differ, in upper case, to the kernel's. ``doubtful`` lists, by tool, the names under which the
+    tool also counts other codes, and why; such a count cannot be assigned to a code.
     """
 
     prefixes: tuple[str, ...] = ()
@@ -130,13 +156,12 @@ class Spellings:
 
 @attrs.frozen(eq=False)
 class ExitEvent:
-    """How the kernel's event kvm_exit tells of an exit of an ISA, to those who trace it.
+    """How tracers print the kernel's event kvm_exit for an exit of an ISA.
 
-    ``pattern`` is what its text looks like, as the kernel and libtraceevent (perf, trace-cmd)
-    print it; groups ``name`` and ``vcpu`` are the reason and the vCPU, where they are told.
-    ``code`` makes a code of the match: None if the exit is none of this ISA. ``bpftrace_code``
-    gives the code in bpftrace's language, ``bpftrace_filter`` tells this ISA from others that
-    share the event.
+    ``pattern`` matches the text as the kernel and libtraceevent (perf, trace-cmd) print it; its
+    groups ``name`` and ``vcpu`` are the reason and the vCPU, if printed. ``code`` turns a match
+    into a code, or None if the exit belongs to another ISA. ``bpftrace_code`` is the code as a
+    bpftrace expression; ``bpftrace_filter`` selects this ISA if several share the event.
     """
 
     pattern: re.Pattern[str]
@@ -149,14 +174,21 @@ class ExitEvent:
 class Isa:
     """One numbering of exit codes.
 
-    ``flags`` names the bits of the number that qualify an exit without being part of its
-    reason (VMX bit 31: the entry failed); ``flag_mask`` has every bit that can be such a flag.
-    A code with a bit of ``failed_mask`` set never entered the guest: column and category are
-    ``other``. ``tables`` says where the running kernel's own names are. ``category_notes`` are
-    what to know about a category on this ISA before comparing it with another's, a paragraph
-    each: what is in it here only, and what it hides. ``advice`` is there for the names that
-    matter to operators. Without an ``event``, traces of this ISA cannot be decoded. ``details``
-    are what more its exits can tell.
+    Attributes:
+        name: What kstats calls it: ``vmx``.
+        title: What people call it: ``Intel VMX``.
+        reasons: By code; see :func:`by_code`.
+        flags: Names of the bits of the number that qualify an exit without being part of its
+            reason (VMX bit 31: the entry failed).
+        flag_mask: Every bit that can be such a flag.
+        failed_mask: The flags of exits that never entered the guest: their column and category
+            are ``other``.
+        tables: Where the running kernel prints its names.
+        category_notes: What to know about a category before it is compared with that of another
+            ISA: what it contains on this ISA only and what it hides, one paragraph each.
+        spellings: How other tools spell the names.
+        event: How tracers print exits; without it, traces of this ISA cannot be decoded.
+        details: The kinds of detail that its exits carry.
     """
 
     name: str
@@ -168,16 +200,15 @@ class Isa:
     tables: tuple[NameTable, ...] = ()
     category_notes: Mapping[Category, tuple[str, ...]] = attrs.field(factory=dict)
     spellings: Spellings = Spellings()
-    advice: Mapping[str, Advice] = attrs.field(factory=dict)
     event: ExitEvent | None = None
     details: tuple[Detail, ...] = ()
 
     def detail(self, name: str) -> Detail | None:
-        """The kind of detail of that name, or None."""
+        """Return the kind of detail with this name, or None."""
         return next((detail for detail in self.details if detail.name == name), None)
 
     def reason(self, code: int) -> Reason:
-        """The reason of ``code``; an unknown one is named by its number (``vmx:0x99``).
+        """Return the reason of ``code``; an unknown code is named by its number (``vmx:0x99``).
 
         Never raises.
         """
@@ -200,9 +231,9 @@ class Isa:
 
 @attrs.frozen
 class SlotRange:
-    """``count`` codes from ``first`` on, which the kernel side counts in an array.
+    """``count`` codes from ``first`` on, which BPF counts in an array.
 
-    Every other code goes to a small bounded map that keeps the number.
+    Every other code is counted in a small bounded hash that keeps the number.
     """
 
     first: int
@@ -211,10 +242,10 @@ class SlotRange:
 
 @attrs.frozen
 class BtfField:
-    """A struct member whose offset the C code needs as ``define``.
+    """A struct member, the offset of which the C code needs as ``define``.
 
     ``paths`` are tried in turn, newest kernel first, each ``struct.member.member``. The types
-    are looked up in the vendor module's BTF (``ExitSource.module``).
+    are looked up in the BTF of the vendor module (``ExitSource.modules``).
     """
 
     define: str
@@ -223,7 +254,7 @@ class BtfField:
 
 @attrs.frozen
 class RecordField:
-    """A field of the classic tracepoint's record whose offset the C code needs as ``define``."""
+    """A field of the classic tracepoint's record, needed by the C code as ``define``."""
 
     define: str
     field: str
@@ -231,12 +262,12 @@ class RecordField:
 
 @attrs.frozen
 class Probe:
-    """One way to see the exits of a source; the first that this kernel offers is used.
+    """One way to read exits; the first that the running kernel offers is used.
 
     ``attach`` is ``raw`` (raw tracepoint; ``args`` is the number of arguments it must have) or
-    ``classic`` (a perf tracepoint, whose record's ``record`` fields are read). ``define`` is
-    the preprocessor name that selects it in the C file. With ``direct`` the C file's READ() is
-    to be a load and not a helper's call, which kernels with ``bpf_rdonly_cast`` allow.
+    ``classic`` (perf tracepoint; the fields in ``record`` are read from its record). ``define`` is
+    the preprocessor name that selects it in the C file. With ``direct`` READ() in the C file is
+    a load instead of a helper call, which kernels with ``bpf_rdonly_cast`` allow.
     """
 
     name: str
@@ -249,14 +280,45 @@ class Probe:
 
 
 @attrs.frozen
-class ExitSource:
-    """How the running kernel tells of the exits of one ISA.
+class DetailEvent:
+    """A tracepoint that provides details while KVM handles an exit, and the C function for it.
 
-    ``modules`` are the vendor modules of which one must be there (empty: KVM is one piece on
-    this architecture); ``cpu_flag`` is the CPU feature they drive, which decides where several
-    are built in. ``probes`` are the ways to read an exit, best first. ``slots`` are the codes
-    counted without a look-up. ``define`` tells the C file which source it is compiled for.
-    ``details`` are the kinds of detail that it can tell.
+    ``args`` is the preprocessor name that is set to the number of the tracepoint's arguments, if
+    that number differs between kernels.
+    """
+
+    tracepoint: str
+    function: str
+    args: str = ""
+
+
+@attrs.frozen
+class DetailSource:
+    """How the running kernel provides a kind of detail: the ISA's detail of the same ``name``.
+
+    ``defines`` select it in the C file. ``probes`` are the ways to read exits together with this
+    detail, best first. With ``events`` the kernel provides the detail later than the exit.
+    """
+
+    name: str
+    defines: tuple[str, ...]
+    probes: tuple[Probe, ...]
+    events: tuple[DetailEvent, ...] = ()
+
+
+@attrs.frozen
+class ExitSource:
+    """How the running kernel reports the exits of one ISA.
+
+    Attributes:
+        isa: Name of the ISA.
+        probes: The ways to read an exit, best first.
+        slots: The codes that are counted without a lookup.
+        modules: The vendor modules, one of which must be loaded; empty if KVM has none on this
+            architecture.
+        cpu_flag: The CPU feature that the modules use; it decides if several are built in.
+        define: The preprocessor name that selects this source in the C file.
+        details: The kinds of detail that it provides.
     """
 
     isa: str
@@ -270,7 +332,7 @@ class ExitSource:
 
 @attrs.frozen(eq=False)
 class Arch:
-    """An architecture: the check-list is this module's docstring."""
+    """An architecture; this module's docstring is the checklist."""
 
     name: str
     title: str
@@ -281,10 +343,10 @@ class Arch:
     bpf: Traversable | None = None
     bpf_detail: Traversable | None = None
     silent_modules: Mapping[str, str] = attrs.field(factory=dict)
-    """Vendor modules that never fire the tracepoints, and what to do about each."""
+    """What to do about vendor modules that never fire the tracepoints."""
     kvmstat: Mapping[str, tuple[Rule, ...]] = attrs.field(factory=dict)
-    """By ISA, a rule for each of kvmstat's columns, in their order."""
+    """By ISA: a rule for each of kvmstat's columns, in their order."""
 
     def isa(self, name: str) -> Isa | None:
-        """The ISA of that name, or None."""
+        """Return the ISA with this name, or None."""
         return next((isa for isa in self.isas if isa.name == name), None)

@@ -21,8 +21,8 @@ from kstats.arch.rules import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kstats.arch.base import Arch, ExitSource
-    from kstats.arch.details import Detail, DetailSource
+    from kstats.arch.base import Arch, DetailSource, ExitSource
+    from kstats.arch.details import Detail
 
 
 def kinds(arch: Arch) -> Iterator[str]:
@@ -40,7 +40,7 @@ def _kind(detail: Detail) -> Iterator[str]:
     if not detail.codes:
         yield "no code has it"
     yield from one_line("meaning", detail.meaning)
-    for number, name in detail.names.items():
+    for number, name in detail.names().items():
         if not 0 <= number < 1 << NUMBER_BITS:
             yield f"{name}: {number:#x} has more than {NUMBER_BITS} bits"
         if not READABLE.fullmatch(name):

@@ -1,4 +1,4 @@
-"""Finds reasons by what people and other tools call them: a number, a name in any spelling.
+"""Find reasons by number or by name, in the spelling of any tool.
 
 ::
 
@@ -12,9 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
 from kstats import arch as arches
-from kstats.arch import shapes
 from kstats.arch.base import NUMBER_MASK, Arch, Category, Column, Isa, Reason
-from kstats.arch.spelling import code_of, codes, plain
+from kstats.arch.spelling import code_of, codes, normalize
 from kstats.errors import KstatsError, UnknownNameError
 
 Found = tuple[Isa, Reason]
@@ -24,7 +23,7 @@ _HIGHEST = (1 << 64) - 1
 
 
 class UnknownReasonError(KstatsError, LookupError):
-    """Nothing is called so."""
+    """No reason has this name or number; ``close`` has similar names."""
 
     status = 2
 
@@ -32,17 +31,18 @@ class UnknownReasonError(KstatsError, LookupError):
         self.text = text
         self.close = close
         hint = f"did you mean {', '.join(close)}?" if close else "kstats arch lists every name"
-        whose = f" of {' or '.join(isa.title for isa in among)}" if among else ""
-        super().__init__(f"no exit{whose} is called {text!r}", hint)
+        isas = f" for {' or '.join(isa.title for isa in among)}" if among else ""
+        super().__init__(f"unknown exit reason {text!r}{isas}", hint)
 
 
 def isas(name: str | None = None) -> tuple[Isa, ...]:
-    """Every ISA; or those of one name in any case: ``svm``, ``AMD``, or an architecture's.
+    """Return every ISA, or those with a name in any case: ``svm``, ``AMD``, ``x64``, ``aarch64``.
 
-    An architecture may be called as ``uname -m`` does: ``x86-64``, ``aarch64``.
+    The name is that of an ISA, a word of its title, or an architecture, also as ``uname -m``
+    prints it.
 
     Raises:
-        UnknownNameError: there is no such ISA or architecture.
+        UnknownNameError: no ISA or architecture has the name.
     """
     every = tuple(isa for arch in arches.arches() for isa in arch.isas)
     if name is None:
@@ -59,24 +59,24 @@ def isas(name: str | None = None) -> tuple[Isa, ...]:
 
 
 def arch_of(isa: Isa) -> Arch:
-    """The architecture that has ``isa``."""
+    """Return the architecture of ``isa``."""
     return next(arch for arch in arches.arches() if arch.isa(isa.name) is isa)
 
 
 def number(text: str) -> int | None:
-    """A code as people write it, decimal or 0x…, below 2**64; None if it is none."""
+    """Parse a code, decimal or ``0x…``, below 2**64; return None if ``text`` is not a code."""
     value = int(text, 0 if text[:2] in ("0x", "0X") else 10) if _NUMBER.fullmatch(text) else None
     return value if value is None or value <= _HIGHEST else None
 
 
 def find(text: str, wanted: tuple[Isa, ...] | None = None) -> list[Found]:
-    """Every reason that ``text`` may mean, of the ISAs ``wanted``, or of all.
+    """Return every reason that ``text`` can mean, of the ISAs ``wanted`` or of all.
 
-    ``ISA:CODE`` is always one reason, also without a name. A number without an ISA means the
-    codes that are known, with any qualifier.
+    ``ISA:CODE`` always means one reason, even if the code has no name. A number without an ISA
+    means the known codes with this number and any qualifier.
 
     Raises:
-        UnknownReasonError: nothing is called so; ``close`` has what is.
+        UnknownReasonError: nothing matches.
     """
     among = isas() if wanted is None else wanted
     by_isa, colon, rest = text.partition(":")
@@ -93,10 +93,10 @@ def find(text: str, wanted: tuple[Isa, ...] | None = None) -> list[Found]:
 
 
 def meant(text: str, wanted: Iterable[Isa] | None = None) -> list[Found]:
-    """What :func:`find` finds; in an ISA in which it finds nothing, what :func:`group` has.
+    """Return what :func:`find` returns; for an ISA without a match, what :func:`group` yields.
 
     Raises:
-        UnknownReasonError: nothing is called so.
+        UnknownReasonError: nothing matches.
     """
     among = isas() if wanted is None else tuple(wanted)
     found = [one for isa in among for one in _found_or_grouped(text, isa)]
@@ -111,9 +111,10 @@ def _found_or_grouped(text: str, isa: Isa) -> list[Found]:
 
 
 def group(text: str, wanted: Iterable[Isa] | None = None) -> Iterator[Found]:
-    """The reasons of the column or category that ``text`` names; of one ISA in ``ISA:GROUP``.
+    """Yield the reasons of a column or category; ``ISA:GROUP`` selects one ISA.
 
-    A column is named by its key, as it is shown, ``msr(rd)``, or with its neighbours: ``msr``.
+    ``text`` names a column by its key, as tables show it (``msr(rd)``), or together with its
+    neighbours (``msr``).
     """
     among = isas() if wanted is None else tuple(wanted)
     by_isa, _, rest = text.lower().partition(":")
@@ -139,8 +140,8 @@ def search(text: str, wanted: Iterable[Isa] | None = None) -> list[Found]:
     ranked: list[list[Found]] = [[], [], []]
     for isa in isas() if wanted is None else wanted:
         for _, reason in sorted(isa.reasons.items()):
-            advice = shapes.advice(isa, reason)
-            texts = [reason.name, reason.meaning, " ".join((*advice.causes, *advice.cures))]
+            advice = " ".join((*reason.advice.causes, *reason.advice.remedies))
+            texts = [reason.name, reason.meaning, advice]
             for rank, found in enumerate(ranked):
                 if words and all(word.search(" ".join(texts[: rank + 1])) for word in words):
                     found.append((isa, reason))
@@ -160,13 +161,13 @@ def with_advice(wanted: Iterable[Isa] | None = None) -> dict[Category, list[Foun
     found: dict[Category, list[Found]] = {category: [] for category in Category}
     for isa in isas() if wanted is None else wanted:
         for _, reason in sorted(isa.reasons.items()):
-            if shapes.advice(isa, reason).causes:
+            if reason.advice.causes:
                 found[reason.category].append((isa, reason))
     return {category: reasons for category, reasons in found.items() if reasons}
 
 
 def shown(column: Column) -> str:
-    """A column as ``kstats -v`` shows it: ``msr(rd)``."""
+    """Return the heading of a column as tables show it: ``msr(rd)``."""
     return f"{column.group}({column.label})" if column.group else column.label
 
 
@@ -189,14 +190,14 @@ def _named_or_numbered(isa: Isa, text: str) -> list[Reason]:
 
 
 def _named(isa: Isa, code: int) -> list[Reason]:
-    """The reason, and those that its name is short for: ``msr`` is ``msr:rd`` and ``msr:wr``."""
+    """Return the reason and its qualified forms: ``msr`` also means ``msr:rd`` and ``msr:wr``."""
     name = isa.reason(code).name
     longer = (r for _, r in sorted(isa.reasons.items()) if r.name.startswith(f"{name}:"))
     return [isa.reason(code), *longer]
 
 
 def _numbered(isa: Isa, code: int) -> list[Reason]:
-    """The reasons whose number this is, with any qualifier; or the one whose whole code it is."""
+    """Return the reasons with this number and any qualifier, else the one with this code."""
     named = [isa.reasons[known] for known in sorted(isa.reasons) if known & NUMBER_MASK == code]
     if named:
         return named
@@ -204,11 +205,11 @@ def _numbered(isa: Isa, code: int) -> list[Reason]:
 
 
 def _close(text: str, among: tuple[Isa, ...]) -> list[str]:
-    """Names that contain the text, or look like it, in the kernel's spelling."""
+    """Return names that contain the text or resemble it, in the kernel's spelling."""
     found: dict[str, None] = {}
     for isa in among:
         names = codes(isa)
-        wanted = plain(isa, text)
+        wanted = normalize(isa, text)
         within = [name for name in names if len(wanted) > 1 and wanted in name]
         within.sort(key=lambda name: not name.startswith(wanted))
         for name in within or get_close_matches(wanted, names, n=2, cutoff=0.7):

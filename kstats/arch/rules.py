@@ -89,19 +89,20 @@ def category_notes(arch: Arch) -> Iterator[str]:
 
 
 def advice(arch: Arch) -> Iterator[str]:
-    """Advice and other tools' spellings are of names that are there; advice is short lines."""
+    """Check that advice is complete and short, and that spellings belong to a reason."""
     for isa in arch.isas:
         known = {reason.name for reason in isa.reasons.values()}
-        for name in sorted({*isa.advice, *isa.spellings.aliases.values()} - known):
-            yield f"{isa.name}: advice or a spelling of {name!r}, which no code is called"
-        for name, given in isa.advice.items():
-            if not given.causes or not given.cures:
-                yield f"{isa.name} {name}: no causes or no cures"
-            for line in (*given.causes, *given.cures):
-                yield from one_line(f"{isa.name} {name}: advice", line)
+        for name in sorted(set(isa.spellings.aliases.values()) - known):
+            yield f"{isa.name}: a spelling of {name!r}, but no reason has this name"
         for alias in isa.spellings.aliases:
             if alias != alias.upper() or alias in known:
-                yield f"{isa.name}: spelling {alias!r} is not upper case, or a name itself"
+                yield f"{isa.name}: spelling {alias!r} is not upper case, or is a reason's name"
+        for reason in isa.reasons.values():
+            given = reason.advice
+            if bool(given.causes) != bool(given.remedies):
+                yield f"{isa.name} {reason.name}: causes without remedies, or the reverse"
+            for line in (*given.causes, *given.remedies):
+                yield from one_line(f"{isa.name} {reason.name}: advice", line)
 
 
 def columns(arch: Arch) -> Iterator[str]:

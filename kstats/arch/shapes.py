@@ -1,6 +1,6 @@
-"""The tables of exit codes in the shapes that programs take.
+"""The tables of exit codes as JSON objects and in the formats of other tools.
 
-Objects are what ``kstats/arch/arch.schema.json`` describes.
+``kstats/arch/arch.schema.json`` describes the objects.
 """
 
 from __future__ import annotations
@@ -10,20 +10,11 @@ from typing import Any
 
 import attrs
 
-from kstats.arch.base import NUMBER_BITS, NUMBER_MASK, Advice, Arch, Column, Isa, Reason
-
-_NO_ADVICE = Advice((), ())
-
-
-def advice(isa: Isa, reason: Reason) -> Advice:
-    """Causes and cures of a reason; both are empty where nothing is written."""
-    base = isa.reasons.get(reason.code & ~isa.flag_mask, reason)
-    return isa.advice.get(base.name, _NO_ADVICE)
+from kstats.arch.base import NUMBER_BITS, NUMBER_MASK, Arch, Column, Isa, Reason
 
 
 def reason_object(isa: Isa, reason: Reason) -> dict[str, Any]:
-    """A reason with everything that is known of it."""
-    known = advice(isa, reason)
+    """Return a reason with its meaning and advice."""
     return {
         "isa": isa.name,
         "code": reason.code & NUMBER_MASK,
@@ -33,13 +24,13 @@ def reason_object(isa: Isa, reason: Reason) -> dict[str, Any]:
         "category": str(reason.category),
         "meaning": reason.meaning,
         "source": reason.source,
-        "causes": list(known.causes),
-        "cures": list(known.cures),
+        "causes": list(reason.advice.causes),
+        "remedies": list(reason.advice.remedies),
     }
 
 
 def arch_object(arch: Arch, isas: tuple[Isa, ...]) -> dict[str, Any]:
-    """An architecture with its columns, and those of its ISAs that are asked for."""
+    """Return an architecture with its columns and the given ones of its ISAs."""
     return {
         "arch": arch.name,
         "title": arch.title,
@@ -64,13 +55,13 @@ def _isa(isa: Isa) -> dict[str, Any]:
 
 
 def ebpf_exporter(isa: Isa) -> str:
-    """A counter for cloudflare/ebpf_exporter whose label is the reason: the decoders are YAML.
+    """Return the YAML of a counter for cloudflare/ebpf_exporter that is labelled by reason.
 
-    Its map has the code (u64) as key. A code without a name stays a number.
+    The key of its map is the code (u64). A code without a name keeps its number.
     """
     lines = [
         f"# VM exits of {isa.title}: the key of the map kvm_exits is a code (u64), kstats' own:",
-        "# the kernel's number in the low 32 bits, what qualifies it in the high ones.",
+        "# the kernel's number in the low 32 bits, a qualifier in the high 32 bits.",
         "metrics:",
         "  counters:",
         "    - name: kvm_exits_total",
@@ -89,18 +80,18 @@ def ebpf_exporter(isa: Isa) -> str:
 
 
 def bpftrace(isa: Isa) -> str:
-    """A script for bpftrace that counts exits by code and name.
+    """Return a bpftrace script that counts exits by code and name.
 
-    bpftrace has no constant maps: BEGIN fills ``@names``. Raises ValueError for an ISA whose
-    event nobody described.
+    bpftrace has no constant maps: BEGIN fills ``@names``. Raises ValueError for an ISA without
+    an ``event``.
     """
     if isa.event is None:
-        raise ValueError(f"how kvm_exit tells of {isa.name} exits is not known")
+        raise ValueError(f"no bpftrace script for {isa.name}: its backend lacks an event")
     condition = f" /{isa.event.bpftrace_filter}/" if isa.event.bpftrace_filter else ""
     lines = [
         "#!/usr/bin/env bpftrace",
         f"// VM exits of {isa.title} by code and name; a code without a name keeps its number.",
-        "// The kernel's number is in the low 32 bits, what qualifies it in the high ones.",
+        "// The kernel's number is in the low 32 bits, a qualifier in the high 32 bits.",
         "BEGIN {",
         *(f"  @names[(uint64){code}] = {json.dumps(name)};" for code, name in _names(isa)),
         "}",

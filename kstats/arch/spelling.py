@@ -1,4 +1,4 @@
-"""From a name in any tool's spelling to the code: the inverse of an ISA's reasons."""
+"""Find the code of a reason's name in any tool's spelling."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from kstats.arch.base import Isa
 
 
 def code_of(isa: Isa, text: str) -> int | None:
-    """The code that a name means in ``isa``, in any case or spelling; None if it means none."""
-    return codes(isa).get(plain(isa, text))
+    """Return the code of a name in any case and spelling, or None if ``isa`` has no such name."""
+    return codes(isa).get(normalize(isa, text))
 
 
-def plain(isa: Isa, text: str) -> str:
-    """One spelling for all: upper case, ``_`` between words, without the headers' prefixes."""
+def normalize(isa: Isa, text: str) -> str:
+    """Return a name in upper case, with ``_`` between words, without the headers' prefixes."""
     upper = re.sub(r"[\s-]+", "_", text.strip()).upper()
     for prefix in isa.spellings.prefixes:
         if upper.startswith(prefix) and len(upper) > len(prefix):
@@ -24,7 +24,7 @@ def plain(isa: Isa, text: str) -> str:
 
 @cache
 def codes(isa: Isa) -> dict[str, int]:
-    """Every :func:`plain` spelling and its code."""
+    """Return the code of every name, as :func:`normalize` spells it."""
     by_name = {reason.name: code for code, reason in isa.reasons.items()}
     aliases = {alias: by_name[name] for alias, name in isa.spellings.aliases.items()}
-    return aliases | {plain(isa, name): code for name, code in by_name.items()}
+    return aliases | {normalize(isa, name): code for name, code in by_name.items()}

@@ -115,9 +115,8 @@ def _lines(isa: Isa, reason: Reason) -> Iterator[str]:
     yield f"{reason.name}  {isa.title}, {isa.name}:{number} ({number:#x}{qualified})"
     yield f"  {reason.meaning or 'not in the tables: a code of a newer kernel or processor'}"
     yield f"  column {_heading(isa, reason)}, category {reason.category}"
-    advice = shapes.advice(isa, reason)
-    yield from _list("causes", advice.causes)
-    yield from _list("cures", advice.cures)
+    yield from _list("causes", reason.advice.causes)
+    yield from _list("remedies", reason.advice.remedies)
     if reason.source:
         yield f"  see {reason.source}"
 

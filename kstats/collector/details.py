@@ -9,8 +9,7 @@ from typing import ClassVar, Self
 
 import attrs
 
-from kstats.arch.base import ExitSource, Probe
-from kstats.arch.details import DetailSource
+from kstats.arch.base import DetailSource, ExitSource, Probe
 from kstats.collector import percpu, threads
 from kstats.errors import BackendError, UsageError
 from kstats.loader import c_text

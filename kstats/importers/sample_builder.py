@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 
 from kstats.arch import lookup
 from kstats.arch.base import Isa
-from kstats.arch.spelling import code_of, plain
+from kstats.arch.spelling import code_of, normalize
 from kstats.importers.lines import Problems
 from kstats.model import Code, Place, Sample
 from kstats.vms.identity import Kind, Thread, Vm
@@ -54,7 +54,7 @@ class Tally:
         code = code_of(self._isa, name)
         if code is None:
             return False
-        why = self._isa.spellings.doubtful.get(tool, {}).get(plain(self._isa, name))
+        why = self._isa.spellings.doubtful.get(tool, {}).get(normalize(self._isa, name))
         if why is None:
             self.exits(code, n, thread=thread)
         else:

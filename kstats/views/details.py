@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from kstats import arch as arches
-from kstats.arch.details import UNTOLD, Detail
+from kstats.arch.details import UNKNOWN, Detail
 from kstats.errors import UsageError
 from kstats.histogram import Histogram
 from kstats.model import Code, DetailPlace, Place, Sample
@@ -54,7 +54,7 @@ def latencies(
 
 
 def _text(detail: Detail, number: int) -> str:
-    return UNKNOWN_CELL if number == UNTOLD else detail.text(number)
+    return UNKNOWN_CELL if number == UNKNOWN else detail.text(number)
 
 
 def _telling(code: Code, kind: str) -> Detail | None:

@@ -21,7 +21,7 @@ def explain(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 def test_it_says_everything_about_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
     text = explain(capsys, "ept_violation")
-    for part in ("vmx:48 (0x30)", "column ept", "category memory", "causes:", "cures:", "SDM"):
+    for part in ("vmx:48 (0x30)", "column ept", "category memory", "causes:", "remedies:", "SDM"):
         assert part in text
     assert max(map(len, text.splitlines())) <= 100
 
@@ -81,8 +81,8 @@ def test_an_unknown_code_is_said_to_be_unknown(capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("words", "said", "hint"),
     [
-        (["EPT_VIOLATON"], "no exit is called 'EPT_VIOLATON'", "did you mean EPT_VIOLATION"),
-        (["999999"], "no exit is called '999999'", "kstats arch lists every name"),
+        (["EPT_VIOLATON"], "unknown exit reason 'EPT_VIOLATON'", "did you mean EPT_VIOLATION"),
+        (["999999"], "unknown exit reason '999999'", "kstats arch lists every name"),
         (["--search", "zebra"], "no reason has 'zebra'", "use fewer words"),
         (["--search", ""], "no reason has ''", "use fewer words"),
         (["48", "--search", "x"], "--search cannot be combined with REASON", "use one of them"),

@@ -51,7 +51,7 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
         ("--time --by colour", "there is no axis 'colour'"),
         ("--time --reason io", "--time is not told by reason"),
         ("--time --latency", "argument --latency: not allowed with argument --time"),
-        ("--reason colour", "no exit is called 'colour'"),
+        ("--reason colour", "unknown exit reason 'colour'"),
         ("--time --detail msr", "--time is not told by --detail"),
         ("--slower-than 1ms --detail io", "--slower-than is not told by --detail"),
         ("--latency --detail port", "there is no detail 'port'"),

@@ -140,10 +140,14 @@ def test_what_makes_no_sense_is_told(
 @pytest.mark.parametrize(
     ("words", "says", "hint"),
     [
-        ("exits --by reason --reason npf", "no exit of Intel VMX is called 'npf'", ""),
-        ("exits --by reason --reason wfx", "no exit of Intel VMX is called 'wfx'", ""),
-        ("exits --by reason --reason hlt,npf", "no exit of Intel VMX is called 'npf'", ""),
-        ("exits --by reason --reason svm:0x400", "no exit of Intel VMX is called 'svm:0x400'", ""),
+        ("exits --by reason --reason npf", "unknown exit reason 'npf' for Intel VMX", ""),
+        ("exits --by reason --reason wfx", "unknown exit reason 'wfx' for Intel VMX", ""),
+        ("exits --by reason --reason hlt,npf", "unknown exit reason 'npf' for Intel VMX", ""),
+        (
+            "exits --by reason --reason svm:0x400",
+            "unknown exit reason 'svm:0x400' for Intel VMX",
+            "",
+        ),
         ("-v --cpus 0,7", "its host has no CPU 7", "it has 0 to 1"),
     ],
 )

@@ -11,7 +11,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from kstats.arch.details import UNTOLD, Access, DetailEvent, DetailSource, Parts
+from kstats.arch.base import DetailEvent, DetailSource
+from kstats.arch.details import UNKNOWN, Access, Parts
 from kstats.arch.x64 import X64
 from kstats.collector import details, threads
 from kstats.collector.details import PerThreadWithDetails, Snapshot
@@ -168,7 +169,10 @@ def test_exits_are_counted_by_what_they_tell(count_with: Callable[..., Collector
         exit_(collector, code, tone)
     exits, told = counted(collector)
     assert exits == {1: 4, 2: 1, 99: 1}
-    assert told == {1: Counter({read(440): 2, read(880): 1, UNTOLD: 1}), 2: Counter({read(440): 1})}
+    assert told == {
+        1: Counter({read(440): 2, read(880): 1, UNKNOWN: 1}),
+        2: Counter({read(440): 1}),
+    }
     assert counted(collector) == ({}, {})
 
 
@@ -185,10 +189,10 @@ def test_what_is_told_later_is_the_last_exits(count_with: Callable[..., Collecto
     exit_(collector, 99)
     tell(collector, 220)  # of an exit that tells nothing
     exits, told = counted(collector)
-    (args,) = {Parts.of(detail).size for detail in told[3] if detail != UNTOLD}
+    (args,) = {Parts.of(detail).size for detail in told[3] if detail != UNKNOWN}
     assert args == collector.loaded.defines["TONE_ARGS"]
     assert exits == {3: 2, 99: 1}
-    assert told == {3: Counter({Parts(Access.WRITE, args, 440).detail: 1, UNTOLD: 1})}
+    assert told == {3: Counter({Parts(Access.WRITE, args, 440).detail: 1, UNKNOWN: 1})}
 
 
 @pytest.mark.root

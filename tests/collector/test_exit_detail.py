@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from kstats.arch.details import UNTOLD
+from kstats.arch.details import UNKNOWN
 from kstats.collector import details
 from kstats.collector.details import PerThreadWithDetails
 from kstats.collector.live import Target
@@ -96,7 +96,7 @@ class Vcpu:
         assert detail
         assert code in detail.codes
         ((_, _, number),) = at
-        return "?" if number == UNTOLD else detail.text(number)
+        return "?" if number == UNKNOWN else detail.text(number)
 
 
 def counting(machine: Target, kind: str) -> PerThreadWithDetails:

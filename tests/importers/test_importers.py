@@ -147,7 +147,7 @@ def test_kvmexit_with_fewer_columns() -> None:
     assert sample.code_dropped == {-1: 3}
     assert sample.notes == (
         "N/A: kvmexit has no name for them, and does not tell their codes",
-        "TDCALL: some versions of kvmexit are off by one there; not told which",
+        "TDCALL: off by one in some versions of kvmexit; not told which",
     )
     (sample,) = samples(b"TID    KVM_EXIT_REASON  COUNT\n9    EPT_VIOLATION  6     \n")
     assert sample.exits["vmx", 48] == {(-1, 9): 6}

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from kstats.arch.details import UNTOLD, Access, Parts
+from kstats.arch.details import UNKNOWN, Access, Parts
 from kstats.errors import UsageError
 from kstats.filters import Only
 from kstats.histogram import Histogram
@@ -89,7 +89,7 @@ def test_exits_without_room_for_their_detail_are_in_the_sum_and_said() -> None:
 
 
 def test_exits_that_did_not_tell_are_there_and_had_room() -> None:
-    untold = happened(ALL | {WRITE: {(0, ME, UNTOLD): 5}})
+    untold = happened(ALL | {WRITE: {(0, ME, UNKNOWN): 5}})
     shown = table(untold, "detail")
     assert ("?", 5) in [row.cells[:-1] for row in shown.rows]
     assert dict(shown.losses)["detail_dropped"] == 0
@@ -124,7 +124,7 @@ LATENCY = {
     READ: {
         (-1, ME, EFER): Histogram.of([1000, 2000]),
         (-1, HER, EFER): Histogram.of([3000]),
-        (-1, ME, UNTOLD): Histogram.of([500]),
+        (-1, ME, UNKNOWN): Histogram.of([500]),
     },
     WRITE: {(-1, ME, DEADLINE): Histogram.of([6000])},
 }

@@ -1,9 +1,9 @@
-"""ARM64 (AArch64): one ISA, whose hypervisor runs at EL2."""
+"""ARM64 (AArch64): one ISA."""
 
 from __future__ import annotations
 
 from kstats import csource
-from kstats.arch.arm64 import isa
+from kstats.arch.arm64 import isa, source
 from kstats.arch.arm64.kvmstat import KVMSTAT
 from kstats.arch.base import OTHER, Arch, Column
 
@@ -13,7 +13,7 @@ COLUMNS = (
     Column("wfx_inst", "wfx_inst", meaning="WFI and WFE"),
     Column("sys_inst", "sys_inst", meaning="accesses to system registers"),
     Column("smc_inst", "smc_inst", meaning="SMC"),
-    Column("ints", "ints", meaning="interrupts of the host that arrived while the guest ran"),
+    Column("ints", "ints", meaning="host interrupts that arrived while the guest was running"),
     Column(OTHER, OTHER, meaning="every other exit"),
 )
 
@@ -23,7 +23,7 @@ ARM64 = Arch(
     machines=("aarch64", "arm64"),
     isas=(isa.ARM64,),
     columns=COLUMNS,
-    sources=(isa.SOURCE,),
+    sources=(source.ARM64,),
     bpf=csource.directory() / "arm64.c",
     bpf_detail=csource.directory() / "arm64_detail.c",
     kvmstat=KVMSTAT,

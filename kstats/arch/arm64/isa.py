@@ -1,153 +1,266 @@
 """ARM64: the exception classes of ESR_EL2 (Arm ARM DDI 0487, D24.2) and KVM's return codes.
 
-An exit is a trap, told by its exception class, or it is not; then KVM's return code says what
-it was, and stands here with the qualifier ``RETURN_CODE``.
+An exit is a trap, identified by its exception class, or it has another cause, identified by KVM's
+return code; return codes have the qualifier ``RETURN_CODE``. What KVM does with each:
+arch/arm64/kvm/handle_exit.c. Traps that its EL2 code handles alone are not exits.
 """
 
 from __future__ import annotations
 
+import attrs
+
 from kstats.arch.arm64 import details, spellings, trace_format
-from kstats.arch.arm64.advice import ADVICE
-from kstats.arch.arm64.meanings import MEANINGS
-from kstats.arch.arm64.names import NAMES
 from kstats.arch.base import (
     NUMBER_BITS,
+    OTHER,
+    Advice,
     Category,
-    ExitSource,
     Isa,
     NameTable,
-    Probe,
-    RecordField,
-    SlotRange,
+    Reason,
+    by_code,
 )
-from kstats.arch.tables import reasons
 
 RETURN_CODE = 1
 ARM_EXCEPTION_TRAP = 2
 
-HEADER_NAMES = {
-    0x0A: "OTHER",
-    0x0D: "BTI",
-    0x0E: "ILL",
-    0x11: "SVC32",
-    0x12: "HVC32",
-    0x13: "SMC32",
-    0x1C: "FPAC",
-    0x1D: "SME",
-    0x27: "MOPS",
-    0x2D: "GCS",
-    RETURN_CODE << NUMBER_BITS | 3: "IL",
-}
-"""ESR_ELx_EC_* of asm/esr.h and ARM_EXCEPTION_* of asm/kvm_asm.h that KVM prints no name for."""
+_RETURN = RETURN_CODE << NUMBER_BITS
+_CONSTANT = "arch/arm64/include/asm/kvm_asm.h, ARM_EXCEPTION_"
 
-COLUMNS = {
-    "inst_abt": ["IABT_LOW"],
-    "data_abt": ["DABT_LOW"],
-    "wfx_inst": ["WFx"],
-    "sys_inst": ["SYS64", "CP15_32", "CP15_64", "CP14_MR", "CP14_LS", "CP14_64"],
-    "smc_inst": ["SMC64", "SMC32"],
-    "ints": ["IRQ"],
-}
 
-CATEGORIES = {
-    Category.INTERRUPT: ["IRQ"],
-    Category.MEMORY: ["IABT_LOW", "DABT_LOW", "IABT_CUR", "DABT_CUR"],
-    Category.REGISTER: [
-        "SYS64",
-        "CP15_32",
-        "CP15_64",
-        "CP14_MR",
-        "CP14_LS",
-        "CP14_64",
-        "CP10_ID",
-        "FP_ASIMD",
-        "SVE",
-        "SME",
-        "PAC",
-    ],
-    Category.IDLE: ["WFx"],
-    Category.HYPERCALL: ["HVC64", "HVC32", "SMC64", "SMC32"],
-    Category.EXCEPTION: [
-        "UNKNOWN",
-        "SERROR",
-        "ILL",
-        "BTI",
-        "FPAC",
-        "MOPS",
-        "GCS",
-        "PC_ALIGN",
-        "SP_ALIGN",
-        "FP_EXC32",
-        "FP_EXC64",
-        "BREAKPT_LOW",
-        "BREAKPT_CUR",
-        "SOFTSTP_LOW",
-        "SOFTSTP_CUR",
-        "WATCHPT_LOW",
-        "WATCHPT_CUR",
-        "BKPT32",
-        "VECTOR32",
-        "BRK64",
-    ],
-}
+def _trap(reason: Reason) -> Reason:
+    """Return ``reason`` with its source: the Arm ARM writes exception classes in binary."""
+    return attrs.evolve(reason, source=f"Arm ARM (DDI 0487), ESR_EL2.EC {reason.code:#08b}")
+
+
+_LAZY_REGISTERS = ("none needed: at most one exit each time a vCPU is scheduled",)
+
+# The formatter would spread each row over nine lines.
+# fmt: off
+_TRAPS = (
+    Reason(0x00, "UNKNOWN", OTHER, Category.EXCEPTION,
+           "Guest executed an undefined instruction, or the cause is not classified",
+           advice=Advice(
+               causes=("the guest executed an instruction that its CPU lacks or that KVM hides",),
+               remedies=("check the guest's log: KVM injects an undefined exception",))),
+    Reason(0x01, "WFx", "wfx_inst", Category.IDLE,
+           "Guest executed WFI (idle) or WFE (spinning on a lock)",
+           advice=Advice(
+               causes=(
+                   "WFI: an idle guest, one exit each time a vCPU runs out of work; harmless",
+                   "WFE: a vCPU spins on a lock while another task wants to run on its CPU",
+               ),
+               remedies=(
+                   "none is needed if the host CPU is idle too; for latency: kvm halt_poll_ns",
+                   "to tell WFI from WFE: the kernel's event kvm_wfx_arm64",
+                   "many WFE: the host is overcommitted; check steal time in the guest",
+               ))),
+    Reason(0x03, "CP15_32", "sys_inst", Category.REGISTER,
+           "AArch32 guest accessed a CP15 system register (MCR, MRC)"),
+    Reason(0x04, "CP15_64", "sys_inst", Category.REGISTER,
+           "AArch32 guest accessed a CP15 system register (MCRR, MRRC)"),
+    Reason(0x05, "CP14_MR", "sys_inst", Category.REGISTER,
+           "AArch32 guest accessed a CP14 debug or trace register (MCR, MRC)"),
+    Reason(0x06, "CP14_LS", "sys_inst", Category.REGISTER,
+           "AArch32 guest accessed a CP14 debug register (LDC, STC)"),
+    Reason(0x07, "FP_ASIMD", OTHER, Category.REGISTER,
+           "Guest used floating-point or SIMD registers that are trapped",
+           advice=Advice(("first use of floating point or SIMD since the vCPU was loaded",),
+                         _LAZY_REGISTERS)),
+    Reason(0x08, "CP10_ID", OTHER, Category.REGISTER,
+           "AArch32 guest read a floating-point ID register (VMRS)"),
+    Reason(0x09, "PAC", OTHER, Category.REGISTER,
+           "Guest used pointer authentication that is trapped"),
+    Reason(0x0A, "OTHER", OTHER, Category.OTHER,
+           "Guest used a trapped instruction such as LD64B or ST64B", printed=False),
+    Reason(0x0C, "CP14_64", "sys_inst", Category.REGISTER,
+           "AArch32 guest accessed a CP14 debug or trace register (MRRC)"),
+    Reason(0x0D, "BTI", OTHER, Category.EXCEPTION,
+           "Guest branched to an instruction that is not a valid branch target", printed=False),
+    Reason(0x0E, "ILL", OTHER, Category.EXCEPTION, "Illegal execution state", printed=False),
+    Reason(0x11, "SVC32", OTHER, Category.OTHER,
+           "AArch32 system call that is routed to EL2", printed=False),
+    Reason(0x12, "HVC32", OTHER, Category.HYPERCALL,
+           "AArch32 guest made a hypercall with HVC: PSCI and other services", printed=False),
+    Reason(0x13, "SMC32", "smc_inst", Category.HYPERCALL,
+           "AArch32 guest executed SMC: PSCI or another firmware call", printed=False),
+    Reason(0x15, "SVC64", OTHER, Category.OTHER, "System call trapped for a nested hypervisor"),
+    Reason(0x16, "HVC64", OTHER, Category.HYPERCALL,
+           "Guest made a hypercall with HVC: PSCI, stolen time and other services",
+           advice=Advice(
+               causes=(
+                   "PSCI: vCPUs are switched on or off, or suspended for idle (CPU_SUSPEND)",
+                   "SMCCC services: stolen time, true random numbers, PTP clock, mitigations",
+               ),
+               remedies=(
+                   "if the guest idles through PSCI: use WFI, which costs less (cpuidle.off=1)",
+                   "to see which functions: kstats exits --detail hypercall",
+               ))),
+    Reason(0x17, "SMC64", "smc_inst", Category.HYPERCALL,
+           "Guest executed SMC: PSCI or another firmware call",
+           advice=Advice(
+               causes=(
+                   "the guest calls firmware: PSCI by method smc, or an SMCCC mitigation call",
+               ),
+               remedies=(
+                   "set the PSCI method to hvc in the device tree or ACPI",
+                   "if a mitigation is in a hot path: check whether the guest's CPU needs it",
+                   "check whether the VMM's SMCCC filter sends the calls to user space: slow",
+               ))),
+    Reason(0x18, "SYS64", "sys_inst", Category.REGISTER,
+           "Guest accessed a trapped system register: timer, GIC, ID, ...",
+           advice=Advice(
+               causes=(
+                   "ICC_SGI1R_EL1: the guest sends an IPI (wake-ups, TLB shootdowns in software)",
+                   "timer registers, where KVM traps them (no VHE, or a nested hypervisor)",
+                   "PMU, debug and ID registers: perf or monitoring agents in the guest",
+               ),
+               remedies=(
+                   "reduce wake-ups between vCPUs: pin the guest's threads, use fewer vCPUs",
+                   "use GICv4.1, which delivers IPIs without exits; stop perf in the guest",
+                   "to see which registers: kstats exits --detail sysreg",
+               ))),
+    Reason(0x19, "SVE", OTHER, Category.REGISTER, "Guest used SVE that is trapped",
+           advice=Advice(
+               causes=("first use of SVE since the vCPU was loaded, or a guest CPU without SVE",),
+               remedies=_LAZY_REGISTERS)),
+    Reason(0x1A, "ERET", OTHER, Category.OTHER,
+           "Guest hypervisor executed ERET (nested virtualization)"),
+    Reason(0x1C, "FPAC", OTHER, Category.EXCEPTION,
+           "Guest failed a pointer authentication", printed=False),
+    Reason(0x1D, "SME", OTHER, Category.REGISTER, "Guest used SME that is trapped", printed=False),
+    Reason(0x1F, "IMP_DEF", OTHER, Category.OTHER,
+           "Implementation-defined exception to EL3; never an exit by the architecture"),
+    Reason(0x20, "IABT_LOW", "inst_abt", Category.MEMORY,
+           "Guest fetched an instruction from memory that stage 2 does not map",
+           advice=Advice(
+               causes=(
+                   "first execution of a page: the guest starts, or maps programs and libraries",
+                   "the host reclaimed or moved pages: swap, KSM, page migration",
+               ),
+               remedies=(
+                   "after a start it stops by itself; huge pages and preallocation shorten it",
+                   "if it persists: check swap (vmstat si so), KSM and numa_balancing on the host",
+               ))),
+    Reason(0x21, "IABT_CUR", OTHER, Category.MEMORY,
+           "Instruction abort in the hypervisor itself"),
+    Reason(0x22, "PC_ALIGN", OTHER, Category.EXCEPTION, "Misaligned program counter"),
+    Reason(0x24, "DABT_LOW", "data_abt", Category.MEMORY,
+           "Guest accessed memory that stage 2 does not map or permit; also MMIO",
+           advice=Advice(
+               causes=(
+                   "first touch of memory: the guest has just started, or its balloon was deflated",
+                   "MMIO of an emulated device, virtio kicks included: one code for both",
+                   "GICv2 emulation, or GICv3's distributor: the guest changes interrupt settings",
+                   "dirty logging: live migration or a snapshot write-protects all memory",
+               ),
+               remedies=(
+                   "to tell memory from MMIO: the kernel's events kvm_guest_fault and kvm_mmio",
+                   "memory: preallocate, use huge pages (hugetlbfs or THP); check swap and KSM",
+                   "MMIO: use virtio or VFIO in place of emulated devices, reduce kicks, use GICv3",
+               ))),
+    Reason(0x25, "DABT_CUR", OTHER, Category.MEMORY,
+           "Data abort at EL2: the VNCR page of a nested guest hypervisor"),
+    Reason(0x26, "SP_ALIGN", OTHER, Category.EXCEPTION, "Misaligned stack pointer"),
+    Reason(0x27, "MOPS", OTHER, Category.EXCEPTION,
+           "Guest moved to a different type of CPU during a memory copy or set instruction",
+           printed=False),
+    Reason(0x28, "FP_EXC32", OTHER, Category.EXCEPTION,
+           "AArch32 guest raised a trapped floating-point exception"),
+    Reason(0x2C, "FP_EXC64", OTHER, Category.EXCEPTION,
+           "Guest raised a trapped floating-point exception"),
+    Reason(0x2D, "GCS", OTHER, Category.EXCEPTION,
+           "Guest violated its guarded control stack, or used it while it is trapped",
+           printed=False),
+    Reason(0x30, "BREAKPT_LOW", OTHER, Category.EXCEPTION,
+           "Guest hit a hardware breakpoint set by a debugger on the host"),
+    Reason(0x31, "BREAKPT_CUR", OTHER, Category.EXCEPTION,
+           "Hardware breakpoint in the hypervisor itself"),
+    Reason(0x32, "SOFTSTP_LOW", OTHER, Category.EXCEPTION,
+           "Guest was single-stepped by a debugger on the host"),
+    Reason(0x33, "SOFTSTP_CUR", OTHER, Category.EXCEPTION, "Single step in the hypervisor itself"),
+    Reason(0x34, "WATCHPT_LOW", OTHER, Category.EXCEPTION,
+           "Guest hit a watchpoint set by a debugger on the host"),
+    Reason(0x35, "WATCHPT_CUR", OTHER, Category.EXCEPTION, "Watchpoint in the hypervisor itself"),
+    Reason(0x38, "BKPT32", OTHER, Category.EXCEPTION,
+           "AArch32 guest executed BKPT while a debugger on the host is attached"),
+    Reason(0x3A, "VECTOR32", OTHER, Category.EXCEPTION, "AArch32 guest hit a vector catch"),
+    Reason(0x3C, "BRK64", OTHER, Category.EXCEPTION,
+           "Guest executed BRK while a debugger on the host is attached"),
+)
+_RETURN_CODES = (
+    Reason(_RETURN | 0, "IRQ", "ints", Category.INTERRUPT,
+           "A host interrupt arrived while the guest was running: timer, device or IPI",
+           _CONSTANT + "IRQ",
+           Advice(
+               causes=(
+                   "the guest's own timer expired: the host receives its interrupt first",
+                   "the host's timer tick, devices and IPIs, on CPUs that run guests",
+               ),
+               remedies=(
+                   "reduce timers in the guest: a tickless kernel (nohz=on), HZ=100 or 250",
+                   "move interrupts elsewhere: /proc/irq/*/smp_affinity, isolcpus, nohz_full",
+                   "use GICv4: interrupts of passed-through devices need no exits",
+               ))),
+    Reason(_RETURN | 1, "SERROR", OTHER, Category.EXCEPTION,
+           "A system error (asynchronous abort) arrived while the guest was running",
+           _CONSTANT + "EL1_SERROR",
+           Advice(
+               causes=(
+                   "the hardware reported an asynchronous error of memory, bus or device (RAS)",
+               ),
+               remedies=(
+                   "check the host's kernel log and rasdaemon; the guest is rarely the cause",
+               ))),
+    Reason(_RETURN | 3, "IL", OTHER, Category.OTHER,
+           "KVM cannot enter the guest: its execution state is illegal",
+           _CONSTANT + "IL", printed=False),
+    Reason(_RETURN | 0xBADCA11, "HYP_GONE", OTHER, Category.OTHER,
+           "KVM lost EL2: the host is shutting down or rebooting", _CONSTANT + "HYP_GONE"),
+)
+# fmt: on
+
+REASONS = by_code(*map(_trap, _TRAPS), *_RETURN_CODES)
 
 CATEGORY_NOTES = {
     Category.INTERRUPT: (
         (
-            "`IRQ` alone. A guest uses its interrupt controller through system registers (GICv3:"
+            "`IRQ` only. A guest accesses its interrupt controller through system registers (GICv3:"
             " `register`) or memory (GICv2: `memory`), and its timer through system registers, so"
             " `interrupt` is smaller and `register` larger than on x86."
         ),
     ),
     Category.MEMORY: ("`DABT_LOW` is one code for MMIO and for missing memory (stage-2 faults).",),
-    Category.IO: ("There are no I/O ports: the same device costs exits in `memory`.",),
+    Category.IO: ("There are no I/O ports: the same devices cause exits in `memory`.",),
     Category.REGISTER: (
         (
             "The identification registers are system registers, and KVM traps them as `SYS64`; on"
             " x86 that is CPUID."
         ),
-        "The first use of registers that are trapped until used (FP, SVE, SME, PAC) is here.",
+        "The first use of registers that are trapped until used (FP, SVE, SME, PAC) counts here.",
     ),
     Category.IDLE: (
         (
             "`WFx` is one code for WFI (idle) and WFE (spinning), so `idle` includes what `spin`"
-            " counts elsewhere."
+            " counts on other ISAs."
         ),
     ),
-    Category.SPIN: ("Nothing is here: see `idle`.",),
-    Category.EXCEPTION: ("A trapped exception of any kind, and system errors.",),
+    Category.SPIN: ("Always empty: see `idle`.",),
+    Category.EXCEPTION: ("Trapped exceptions of any kind, and system errors.",),
 }
 
 ARM64 = Isa(
     name="arm64",
     title="ARM64",
-    reasons=reasons(NAMES | HEADER_NAMES, COLUMNS, CATEGORIES, MEANINGS),
+    reasons=REASONS,
     tables=(
-        # An SError comes through a vector of its own: its class 0x2f is never that of a trap,
+        # An SError arrives through a vector of its own: its class 0x2f is never that of a trap,
         # and the name SERROR is the return code's.
         NameTable("REC->esr_ec", unused=frozenset({0x2F})),
         NameTable("REC->ret", qualifier=RETURN_CODE, unused=frozenset({ARM_EXCEPTION_TRAP})),
     ),
     category_notes=CATEGORY_NOTES,
     spellings=spellings.ARM64,
-    advice=ADVICE,
     event=trace_format.ARM64,
     details=details.KINDS,
-)
-
-_RAW = Probe("raw", "raw", "KSTATS_RAW", args=3)
-
-SOURCE = ExitSource(
-    isa="arm64",
-    probes=(
-        _RAW,
-        Probe(
-            "classic",
-            "classic",
-            "KSTATS_CLASSIC",
-            record=(RecordField("REC_RET", "ret"), RecordField("REC_ESR_EC", "esr_ec")),
-        ),
-    ),
-    slots=(SlotRange(0, 64), SlotRange(RETURN_CODE << NUMBER_BITS, 4)),
-    details=details.sources(_RAW),
 )

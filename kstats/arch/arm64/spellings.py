@@ -1,7 +1,7 @@
-"""How other tools write the names of ARM64 exits.
+"""How other tools spell the names of ARM64 exits.
 
-kvm_stat and bcc's kvmexit took the names of an older asm/kvm_arm.h (ESR_EL2_EC_*); instructions
-are called as the Arm ARM does in its table of exception classes (ESR_EL2.EC).
+kvm_stat and bcc's kvmexit use the names of an older asm/kvm_arm.h (ESR_EL2_EC_*). The names of
+instructions are those in the Arm ARM's table of exception classes (ESR_EL2.EC).
 """
 
 from __future__ import annotations
@@ -31,5 +31,5 @@ ARM64 = Spellings(
         "WATCHPT": "WATCHPT_LOW",
         "WATCHPT_HYP": "WATCHPT_CUR",
     },
-    doubtful={"kvm_stat": {"UNKNOWN": "kvm_stat counts interrupts (IRQ) among them"}},
+    doubtful={"kvm_stat": {"UNKNOWN": "kvm_stat also counts interrupts (IRQ) under it"}},
 )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from kstats import csource
 from kstats.arch.base import OTHER, Arch, Column
-from kstats.arch.x64 import svm, vmx
+from kstats.arch.x64 import sources
 from kstats.arch.x64.kvmstat import KVMSTAT
+from kstats.arch.x64.svm import SVM
+from kstats.arch.x64.vmx import VMX
 
 COLUMNS = (
-    Column("ints", "ints", meaning="interrupts of the host that arrived while the guest ran"),
-    Column("ints_win", "ints_win", meaning="the guest became ready to take an interrupt"),
+    Column("ints", "ints", meaning="host interrupts that arrived while the guest was running"),
+    Column("ints_win", "ints_win", meaning="the guest can now accept a pending interrupt"),
     Column("ept", "ept", meaning="second-level page faults (EPT violation, nested page fault)"),
     Column("ctrl_reg", "ctrl_reg", meaning="accesses to control registers"),
     Column("msr_rd", "rd", "msr", "reads of model-specific registers"),
@@ -27,14 +29,14 @@ X64 = Arch(
     name="x64",
     title="x86-64 (Intel VMX, AMD SVM)",
     machines=("x86_64", "amd64"),
-    isas=(vmx.VMX, svm.SVM),
+    isas=(VMX, SVM),
     columns=COLUMNS,
-    sources=(vmx.SOURCE, svm.SOURCE),
+    sources=(sources.VMX, sources.SVM),
     bpf=csource.directory() / "x64.c",
     bpf_detail=csource.directory() / "x64_detail.c",
     silent_modules={
-        "kvm_pvm": "kvm_pvm runs guests without VMX or SVM and reports no exits; on a machine that"
-        " has one of them, stop the guests, unload it and load kvm_intel or kvm_amd",
+        "kvm_pvm": "kvm_pvm runs guests without VMX or SVM and reports no exits; if the CPU has"
+        " either, stop the guests, unload kvm_pvm and load kvm_intel or kvm_amd",
     },
     kvmstat=KVMSTAT,
 )

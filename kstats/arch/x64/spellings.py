@@ -1,16 +1,15 @@
-"""How other tools write the names of VMX and SVM exits.
+"""How other tools spell the names of VMX and SVM exits.
 
-kvm_stat and bcc's kvmexit take the names of the kernel's uapi headers (asm/vmx.h, asm/svm.h)
-without their prefix, libtraceevent (perf, trace-cmd) for SVM with ``EXIT_``; older headers
-called some otherwise. The manuals' names are those of the SDM's table of basic exit reasons
-(vol. 3, appendix C), of the instructions, and of the APM's table of intercept codes (vol. 2,
+kvm_stat and bcc's kvmexit use the names of the kernel's uapi headers (asm/vmx.h, asm/svm.h)
+without the prefix; libtraceevent (perf, trace-cmd) uses those of SVM with ``EXIT_``. Older headers
+have other names for some. The manuals' names are those in the SDM's table of basic exit reasons
+(vol. 3, appendix C), of the instructions, and in the APM's table of intercept codes (vol. 2,
 appendix C).
 """
 
 from __future__ import annotations
 
 from kstats.arch.base import Spellings
-from kstats.arch.x64.svm_names import NAMES
 
 VMX = Spellings(
     prefixes=("EXIT_REASON_",),
@@ -38,24 +37,43 @@ VMX = Spellings(
         "VMX_PREEMPTION_TIMER_EXPIRED": "PREEMPTION_TIMER",
         "PAGE_MODIFICATION_LOG_FULL": "PML_FULL",
     },
-    # The same comma moved the names behind it by one; a later version has 77 as 76.
+    # The missing comma moved the names after it by one; a later version has 77 as 76.
     doubtful={
         "kvmexit": dict.fromkeys(
-            ("BUS_LOCK", "NOTIFY", "TDCALL"), "some versions of kvmexit are off by one there"
+            ("BUS_LOCK", "NOTIFY", "TDCALL"), "off by one in some versions of kvmexit"
         )
     },
 )
 
-_VECTOR_0 = 0x40
-_EXCEPTIONS = {code - _VECTOR_0: name for code, name in NAMES.items() if name.endswith(" excp")}
+EXCEPTIONS = {
+    0: "DE",
+    1: "DB",
+    3: "BP",
+    4: "OF",
+    5: "BR",
+    6: "UD",
+    7: "NM",
+    8: "DF",
+    10: "TS",
+    11: "NP",
+    12: "SS",
+    13: "GP",
+    14: "PF",
+    16: "MF",
+    17: "AC",
+    18: "MC",
+    19: "XF",
+}
+"""The mnemonics of exceptions by vector (APM vol. 2 8.2)."""
+
 _DEBUG_REGISTERS = range(8)
 _WAYS = ("READ", "WRITE")
 
 SVM = Spellings(
     prefixes=("SVM_EXIT_", "VMEXIT_", "EXIT_", "SVM_"),
     aliases={
-        **{f"EXCP_{name.removesuffix(' excp')}": name for name in _EXCEPTIONS.values()},
-        **{f"EXCP{vector}": name for vector, name in _EXCEPTIONS.items()},
+        **{f"EXCP_{mnemonic}": f"{mnemonic} excp" for mnemonic in EXCEPTIONS.values()},
+        **{f"EXCP{vector}": f"{mnemonic} excp" for vector, mnemonic in EXCEPTIONS.items()},
         **{f"CR{n}_{way}": f"{way.lower()}_cr{n}" for n in (0, 2, 3, 4, 8) for way in _WAYS},
         **{f"DR{n}_{way}": f"{way.lower()}_dr{n}" for n in _DEBUG_REGISTERS for way in _WAYS},
         "EXCP_BASE": "DE excp",

@@ -1,119 +1,333 @@
-"""AMD SVM: the exit codes of APM vol. 2 appendix C, and how KVM tells of them.
+"""AMD SVM: the exit codes of APM vol. 2 appendix C.
 
-An MSR exit is one code for reads and writes; bit 0 of EXITINFO1 tells them apart (APM vol. 2
+An MSR exit has one code for reads and writes; bit 0 of EXITINFO1 tells them apart (APM vol. 2
 15.11). That bit becomes the code's qualifier, so that ``msr:rd`` and ``msr:wr`` are reasons of
 their own.
+
+Sources are sections of the AMD64 APM, volume 2 (24593), and, for requests of SEV-ES guests, the
+GHCB specification (56421). Which exits KVM intercepts and why: arch/x86/kvm/svm/.
 """
 
 from __future__ import annotations
 
 from kstats.arch.base import (
+    NO_ADVICE,
     NUMBER_BITS,
-    BtfField,
+    OTHER,
+    Advice,
     Category,
-    ExitSource,
     Isa,
     NameTable,
-    Probe,
-    RecordField,
-    SlotRange,
+    Reason,
+    by_code,
 )
-from kstats.arch.tables import reasons
 from kstats.arch.x64 import details, spellings, trace_format
-from kstats.arch.x64.notes import CPUID_IS_HERE, HALTS_UNSEEN, SHADOW_PAGING, X2APIC_IS_HERE
-from kstats.arch.x64.svm_advice import ADVICE
-from kstats.arch.x64.svm_meanings import MEANINGS
-from kstats.arch.x64.svm_names import NAMES
+from kstats.arch.x64.shared import (
+    BAD_STATE,
+    CPUID,
+    CPUID_IS_HERE,
+    DIRTY_LOGGING,
+    FEWER_NMIS,
+    FEWER_TIMERS,
+    FEWER_WAKEUPS,
+    FIRST_TOUCH,
+    HALT,
+    HALTS_UNSEEN,
+    HYPERCALL,
+    INJECTED_BY_VMM,
+    INTERRUPT,
+    LOOK_AT_CONSOLE,
+    NMI_CAUSE,
+    PORT_IO,
+    RECLAIM,
+    RESET,
+    SHADOW_PAGING,
+    SPIN,
+    WBINVD,
+    WHICH_MSR,
+    X2APIC_IS_HERE,
+    XSETBV,
+)
 
 MSR = 0x7C
 MSR_READ = 1 << NUMBER_BITS | MSR
 MSR_WRITE = 2 << NUMBER_BITS | MSR
 
-QUALIFIED_NAMES = {MSR_READ: "msr:rd", MSR_WRITE: "msr:wr"}
+_INSTRUCTION = "APM vol. 2 15.9, Instruction Intercepts"
+_IO = "APM vol. 2 15.10, IOIO Intercepts"
+_MSR = "APM vol. 2 15.11, MSR Intercepts"
+_NESTED_PAGING = "APM vol. 2 15.25, Nested Paging"
+_AVIC = "APM vol. 2 15.29, Advanced Virtual Interrupt Controller"
+_SEV_ES = "APM vol. 2 15.35, Encrypted State (SEV-ES)"
+_WRITE_TRAP = "APM vol. 2 15.35.10, Control Register Write Traps"
+_GHCB = "GHCB specification (AMD 56421), "
 
-HEADER_NAMES = {0x8E: "rdpru"}
-"""SVM_EXIT_* of asm/svm.h that KVM intercepts and that are not in the table it prints."""
+_CONTROL_REGISTERS = (0, 2, 3, 4, 8)
+_DEBUG_REGISTERS = range(8)
 
-_CR = [name for code, name in NAMES.items() if code < 0x20 or 0x90 <= code < 0xA0]
-_DR = [name for code, name in NAMES.items() if 0x20 <= code < 0x40]
-_EXCEPTIONS = [name for code, name in NAMES.items() if 0x40 <= code < 0x60]
 
-COLUMNS = {
-    "ints": ["interrupt"],
-    "ints_win": ["vintr"],
-    "ept": ["npf"],
-    "ctrl_reg": [*_CR, "cr0_sel_write"],
-    "msr_rd": ["msr:rd"],
-    "msr_wr": ["msr:wr"],
-    "inst_io": ["io"],
-    "inst_hlt": ["hlt", "idle-halt"],
-    "inst_cpuid": ["cpuid"],
-    "inst_ple": ["pause"],
-    "inst_vmcall": ["hypercall"],
-    "inst_xsetbv": ["xsetbv"],
-}
+def _exception(vector: int, what: str, advice: Advice = NO_ADVICE) -> Reason:
+    mnemonic = spellings.EXCEPTIONS[vector]
+    section = vector + (vector < 15)  # the APM has a section for each vector but the reserved 15
+    return Reason(
+        0x40 + vector,
+        f"{mnemonic} excp",
+        OTHER,
+        Category.EXCEPTION,
+        f"Guest raised an intercepted #{mnemonic} ({what})",
+        f"APM vol. 2 15.12.{section}",
+        advice,
+    )
 
-CATEGORIES = {
-    Category.INTERRUPT: [
-        "interrupt",
-        "vintr",
-        "nmi",
-        "smi",
-        "init",
-        "iret",
-        "avic_incomplete_ipi",
-        "avic_unaccelerated_access",
-        "vmgexit_nmi_complete",
-    ],
-    Category.MEMORY: [
-        "npf",
-        "invlpg",
-        "invpcid",
-        "vmgexit_mmio_read",
-        "vmgexit_mmio_write",
-        "vmgexit_page_state_change",
-    ],
-    Category.IO: ["io"],
-    Category.REGISTER: [
-        *_CR,
-        *_DR,
-        "cr0_sel_write",
-        "write_efer_trap",
-        "msr",
-        "msr:rd",
-        "msr:wr",
-        "read_idtr",
-        "read_gdtr",
-        "read_ldtr",
-        "read_rt",
-        "write_idtr",
-        "write_gdtr",
-        "write_ldtr",
-        "write_rt",
-        "xsetbv",
-        "cpuid",
-        "rdtsc",
-        "rdtscp",
-        "rdpmc",
-        "rdpru",
-    ],
-    Category.IDLE: ["hlt", "idle-halt", "mwait", "monitor", "vmgexit_ap_hlt_loop"],
-    Category.SPIN: ["pause"],
-    Category.HYPERCALL: [
-        "hypercall",
-        "vmgexit",
-        "vmgexit_ap_jump_table",
-        "vmgexit_guest_request",
-        "vmgexit_ext_guest_request",
-        "vmgexit_ap_creation",
-        "vmgexit_hypervisor_feature",
-    ],
-    Category.EXCEPTION: [*_EXCEPTIONS, "swint", "icebp", "ferr_freeze", "shutdown"],
-}
+
+def _nested(code: int, name: str, instruction: str) -> Reason:
+    meaning = f"Guest hypervisor executed {instruction} (nested virtualization)"
+    return Reason(code, name, OTHER, Category.OTHER, meaning, _INSTRUCTION)
+
+
+def _if_nested(
+    code: int, name: str, instruction: str, category: Category = Category.REGISTER
+) -> Reason:
+    meaning = f"Guest executed {instruction}; intercepted for nested hypervisors only"
+    return Reason(code, name, OTHER, category, meaning, _INSTRUCTION)
+
+
+def _request(number: int, name: str, category: Category, meaning: str, section: str) -> Reason:
+    """A request of a SEV-ES guest, which the kernel numbers from 0x8000_0000 on."""
+    return Reason(0x8000_0000 + number, name, OTHER, category, meaning, _GHCB + section)
+
+
+# The formatter would spread each row over nine lines.
+# fmt: off
+REASONS = by_code(
+    *(Reason(n, f"read_cr{n}", "ctrl_reg", Category.REGISTER, f"Guest read CR{n}", _INSTRUCTION)
+      for n in _CONTROL_REGISTERS),
+    *(Reason(0x10 + n, f"write_cr{n}", "ctrl_reg", Category.REGISTER,
+             f"Guest wrote CR{n}", _INSTRUCTION)
+      for n in _CONTROL_REGISTERS),
+    *(Reason(0x20 + n, f"read_dr{n}", OTHER, Category.REGISTER, f"Guest read DR{n}", _INSTRUCTION)
+      for n in _DEBUG_REGISTERS),
+    *(Reason(0x30 + n, f"write_dr{n}", OTHER, Category.REGISTER, f"Guest wrote DR{n}", _INSTRUCTION)
+      for n in _DEBUG_REGISTERS),
+    _exception(0, "divide error"),
+    _exception(1, "debug exception"),
+    _exception(3, "breakpoint, INT3"),
+    _exception(4, "overflow, INTO"),
+    _exception(5, "BOUND range"),
+    _exception(6, "invalid opcode; KVM emulates some"),
+    _exception(7, "FPU not available"),
+    _exception(8, "double fault"),
+    _exception(10, "invalid TSS"),
+    _exception(11, "segment not present"),
+    _exception(12, "stack fault"),
+    _exception(13, "general protection"),
+    _exception(14, "page fault; shadow paging or nested",
+               Advice(("shadow paging: nested paging is off, or a nested hypervisor lacks it",),
+                      ("enable nested paging (kvm_amd npt=1)",))),
+    _exception(16, "x87 floating point"),
+    _exception(17, "alignment check, split lock",
+               Advice(
+                   causes=("a split lock or a misaligned access in the guest",),
+                   remedies=("fix the program; the guest's split_lock_detect=warn reports it",))),
+    _exception(18, "machine check of the host"),
+    _exception(19, "SIMD floating point"),
+    Reason(0x60, "interrupt", "ints", Category.INTERRUPT,
+           "A host interrupt arrived while the guest was running: timer, device or IPI",
+           "APM vol. 2 15.13.1, INTR Intercept", INTERRUPT),
+    Reason(0x61, "nmi", OTHER, Category.INTERRUPT,
+           "A host NMI arrived while the guest was running", "APM vol. 2 15.13.2, NMI Intercept",
+           Advice((NMI_CAUSE,), (FEWER_NMIS,))),
+    Reason(0x62, "smi", OTHER, Category.INTERRUPT,
+           "A system-management interrupt arrived while the guest was running",
+           "APM vol. 2 15.13.3, SMI Intercept"),
+    Reason(0x63, "init", OTHER, Category.INTERRUPT,
+           "A host INIT signal arrived while the guest was running",
+           "APM vol. 2 15.13.4, INIT Intercept"),
+    Reason(0x64, "vintr", "ints_win", Category.INTERRUPT,
+           "Guest can now accept a pending interrupt",
+           "APM vol. 2 15.13.5, Virtual Interrupt Intercept",
+           Advice(
+               causes=(
+                   "an interrupt was pending while they were disabled; common without AVIC",
+                   INJECTED_BY_VMM,
+               ),
+               remedies=("use kernel-irqchip=on; enable AVIC (kvm_amd avic=1)",))),
+    Reason(0x65, "cr0_sel_write", "ctrl_reg", Category.REGISTER,
+           "Guest changed a CR0 bit other than TS and MP", _INSTRUCTION),
+    _if_nested(0x66, "read_idtr", "SIDT"),
+    _if_nested(0x67, "read_gdtr", "SGDT"),
+    _if_nested(0x68, "read_ldtr", "SLDT"),
+    _if_nested(0x69, "read_rt", "STR"),
+    _if_nested(0x6A, "write_idtr", "LIDT"),
+    _if_nested(0x6B, "write_gdtr", "LGDT"),
+    _if_nested(0x6C, "write_ldtr", "LLDT"),
+    _if_nested(0x6D, "write_rt", "LTR"),
+    _if_nested(0x6E, "rdtsc", "RDTSC"),
+    Reason(0x6F, "rdpmc", OTHER, Category.REGISTER,
+           "Guest read a performance counter with RDPMC", _INSTRUCTION),
+    _if_nested(0x70, "pushf", "PUSHF", Category.OTHER),
+    _if_nested(0x71, "popf", "POPF", Category.OTHER),
+    Reason(0x72, "cpuid", "inst_cpuid", Category.REGISTER,
+           "Guest executed CPUID; always intercepted", _INSTRUCTION, CPUID),
+    Reason(0x73, "rsm", OTHER, Category.OTHER,
+           "Guest left system-management mode (RSM), which KVM emulates", _INSTRUCTION),
+    Reason(0x74, "iret", OTHER, Category.INTERRUPT,
+           "Guest executed IRET; intercepted to detect the end of an NMI handler", _INSTRUCTION),
+    _if_nested(0x75, "swint", "INT n", Category.EXCEPTION),
+    Reason(0x76, "invd", OTHER, Category.OTHER, "Guest executed INVD", _INSTRUCTION),
+    Reason(0x77, "pause", "inst_ple", Category.SPIN,
+           "Guest spun on PAUSE longer than the pause filter allows: a contended lock",
+           "APM vol. 2 15.14.4, Pause Intercept Filtering", SPIN),
+    Reason(0x78, "hlt", "inst_hlt", Category.IDLE,
+           "Guest executed HLT: the vCPU is idle", _INSTRUCTION, HALT),
+    Reason(0x79, "invlpg", OTHER, Category.MEMORY,
+           "Guest executed INVLPG; exits with shadow paging only", _INSTRUCTION),
+    _nested(0x7A, "invlpga", "INVLPGA"),
+    Reason(0x7B, "io", "inst_io", Category.IO,
+           "Guest executed IN, OUT, INS or OUTS: port I/O of a device", _IO, PORT_IO),
+    Reason(MSR, "msr", OTHER, Category.REGISTER,
+           "Guest accessed an MSR that KVM intercepts; read or write is not known", _MSR),
+    Reason(MSR_READ, "msr:rd", "msr_rd", Category.REGISTER,
+           "Guest read an MSR that KVM intercepts (RDMSR)", _MSR,
+           Advice(
+               causes=(
+                   "the guest polls MSRs that KVM emulates: P-states, RAPL, performance counters",
+                   "the guest's scheduler or a monitoring agent reads APERF and MPERF",
+               ),
+               remedies=(
+                   "stop the poller: turbostat, powertop, collectd's cpufreq in the guest",
+                   WHICH_MSR,
+               )),
+           printed=False),
+    Reason(MSR_WRITE, "msr:wr", "msr_wr", Category.REGISTER,
+           "Guest wrote an MSR that KVM intercepts (WRMSR): APIC timer, IPI, ...", _MSR,
+           Advice(
+               causes=(
+                   "TSC_DEADLINE or APIC timer: the guest arms it at each tick and idle period",
+                   "x2APIC ICR: the guest sends an IPI; x2APIC EOI, without AVIC",
+               ),
+               remedies=(
+                   FEWER_TIMERS,
+                   "enable AVIC (kvm_amd avic=1; x2AVIC since Zen 4), if the kernel supports it",
+                   FEWER_WAKEUPS,
+                   WHICH_MSR,
+               )),
+           printed=False),
+    Reason(0x7D, "task_switch", OTHER, Category.OTHER,
+           "Guest attempted a hardware task switch",
+           "APM vol. 2 15.14.1, Task Switch Intercept"),
+    Reason(0x7E, "ferr_freeze", OTHER, Category.EXCEPTION,
+           "Guest froze on a legacy x87 error (FERR); intercepted for nested hypervisors only",
+           "APM vol. 2 15.14.2, Ferr_Freeze Intercept"),
+    Reason(0x7F, "shutdown", OTHER, Category.EXCEPTION,
+           "Guest shut down (triple fault): it crashes or resets",
+           "APM vol. 2 15.14.3, Shutdown Intercept", Advice((RESET,), (LOOK_AT_CONSOLE,))),
+    _nested(0x80, "vmrun", "VMRUN"),
+    Reason(0x81, "hypercall", "inst_vmcall", Category.HYPERCALL,
+           "Guest made a hypercall with VMMCALL", "APM vol. 2 15.18, VMMCALL Instruction",
+           HYPERCALL),
+    _nested(0x82, "vmload", "VMLOAD"),
+    _nested(0x83, "vmsave", "VMSAVE"),
+    _nested(0x84, "stgi", "STGI"),
+    _nested(0x85, "clgi", "CLGI"),
+    Reason(0x86, "skinit", OTHER, Category.OTHER,
+           "Guest executed SKINIT, which KVM does not support", _INSTRUCTION),
+    Reason(0x87, "rdtscp", OTHER, Category.REGISTER,
+           "Guest executed RDTSCP, which its CPUID does not offer", _INSTRUCTION),
+    _if_nested(0x88, "icebp", "INT1 (ICEBP)", Category.EXCEPTION),
+    Reason(0x89, "wbinvd", OTHER, Category.OTHER,
+           "Guest executed WBINVD or WBNOINVD", _INSTRUCTION,
+           Advice(
+               causes=(WBINVD,),
+               remedies=(
+                   "use a device that snoops caches (coherent DMA): KVM ignores WBINVD",
+               ))),
+    Reason(0x8A, "monitor", OTHER, Category.IDLE,
+           "Guest executed MONITOR; exits unless the VMM disables MWAIT exits", _INSTRUCTION),
+    Reason(0x8B, "mwait", OTHER, Category.IDLE,
+           "Guest executed MWAIT; exits unless the VMM disables MWAIT exits", _INSTRUCTION),
+    Reason(0x8D, "xsetbv", "inst_xsetbv", Category.REGISTER,
+           "Guest changed XCR0 with XSETBV", _INSTRUCTION, XSETBV),
+    Reason(0x8E, "rdpru", OTHER, Category.REGISTER,
+           "Guest executed RDPRU, which KVM does not support", _INSTRUCTION, printed=False),
+    Reason(0x8F, "write_efer_trap", OTHER, Category.REGISTER,
+           "SEV-ES guest wrote EFER; reported after the write", _WRITE_TRAP),
+    *(Reason(0x90 + n, f"write_cr{n}_trap", "ctrl_reg", Category.REGISTER,
+             f"SEV-ES guest wrote CR{n}; reported after the write", _WRITE_TRAP)
+      for n in (0, 4, 8)),
+    Reason(0xA2, "invpcid", OTHER, Category.MEMORY,
+           "Guest executed INVPCID with shadow paging, or its CPUID does not offer INVPCID",
+           _INSTRUCTION),
+    Reason(0xA5, "buslock", OTHER, Category.OTHER,
+           "Guest acquired a bus lock (split lock) with its bus lock counter at zero",
+           "APM vol. 2 15.14.5, Bus Lock Threshold"),
+    Reason(0xA6, "idle-halt", "inst_hlt", Category.IDLE,
+           "Guest executed HLT with no virtual interrupt pending", _INSTRUCTION, HALT),
+    Reason(0x400, "npf", "ept", Category.MEMORY,
+           "Guest accessed memory that nested paging does not map or permit; also MMIO",
+           _NESTED_PAGING,
+           Advice(
+               causes=(
+                   FIRST_TOUCH,
+                   "MMIO of an emulated device, virtio kicks included: SVM has one code for both",
+                   DIRTY_LOGGING,
+                   RECLAIM,
+               ),
+               remedies=(
+                   "to tell memory from MMIO: kstats exits --detail page, or kvmstat's columns",
+                   "memory: preallocate, use huge pages (hugetlbfs or THP); check swap and KSM",
+                   "MMIO: use virtio or VFIO, reduce kicks, avoid the clock source hpet",
+               ))),
+    Reason(0x401, "avic_incomplete_ipi", OTHER, Category.INTERRUPT,
+           "Guest sent an IPI that AVIC could not deliver", _AVIC,
+           Advice(
+               causes=("an IPI to a vCPU that is not running: KVM must wake it",),
+               remedies=("reduce wake-ups of sleeping vCPUs",))),
+    Reason(0x402, "avic_unaccelerated_access", OTHER, Category.INTERRUPT,
+           "Guest accessed an APIC register that AVIC does not accelerate", _AVIC,
+           Advice(
+               causes=("a write of an APIC register that AVIC leaves to KVM: timer, LVT, EOI",),
+               remedies=("reduce timers; use MSI instead of level-triggered interrupts",))),
+    Reason(0x403, "vmgexit", OTHER, Category.HYPERCALL,
+           "SEV-ES guest requested a service from KVM: I/O, MSR, CPUID, MMIO, ...", _SEV_ES,
+           Advice(
+               causes=("encrypted guests request I/O, MSR accesses and the like explicitly",),
+               remedies=("as for other guests: use virtio, reduce timers; each exit costs more",))),
+    _request(1, "vmgexit_mmio_read", Category.MEMORY, "SEV-ES guest read MMIO", "MMIO Access"),
+    _request(2, "vmgexit_mmio_write", Category.MEMORY, "SEV-ES guest wrote MMIO", "MMIO Access"),
+    _request(3, "vmgexit_nmi_complete", Category.INTERRUPT,
+             "SEV-ES guest finished its NMI handler", "NMI Complete"),
+    _request(4, "vmgexit_ap_hlt_loop", Category.IDLE,
+             "SEV-ES guest parked a vCPU until its start-up IPI", "AP Reset Hold"),
+    _request(5, "vmgexit_ap_jump_table", Category.HYPERCALL,
+             "SEV-ES guest read or set its AP jump table", "AP Jump Table"),
+    _request(0x10, "vmgexit_page_state_change", Category.MEMORY,
+             "SEV-SNP guest made pages private or shared", "SNP Page State Change"),
+    _request(0x11, "vmgexit_guest_request", Category.HYPERCALL,
+             "SEV-SNP guest sent a message to the secure processor", "SNP Guest Request"),
+    _request(0x12, "vmgexit_ext_guest_request", Category.HYPERCALL,
+             "SEV-SNP guest sent a message and requested certificates with the answer",
+             "SNP Extended Guest Request"),
+    _request(0x13, "vmgexit_ap_creation", Category.HYPERCALL,
+             "SEV-SNP guest created, changed or destroyed the state of a vCPU",
+             "SNP AP Creation"),
+    _request(0xFFFD, "vmgexit_hypervisor_feature", Category.HYPERCALL,
+             "SEV-ES guest asked which features the hypervisor supports",
+             "Hypervisor Feature Support"),
+    Reason(0xFFFF_FFFF, "invalid_guest_state", OTHER, Category.OTHER,
+           "VMRUN failed: the guest state in the VMCB is invalid",
+           "APM vol. 2 15.5, VMRUN Instruction",
+           Advice(
+               causes=(BAD_STATE,),
+               remedies=(
+                   "log the state (kvm_amd dump_invalid_vmcb=1) and report a VMM bug",
+               ))),
+)
+# fmt: on
 
 CATEGORY_NOTES = {
     Category.INTERRUPT: (
-        "`nmi` is here. `iret` is here, because KVM intercepts it to find the end of an NMI.",
+        "`nmi` is counted here, and `iret`: KVM intercepts it to detect the end of an NMI handler.",
     ),
     Category.MEMORY: (
         "`npf` is one code for MMIO and for missing memory.",
@@ -123,24 +337,23 @@ CATEGORY_NOTES = {
     Category.IDLE: (HALTS_UNSEEN,),
     Category.HYPERCALL: (
         (
-            "Everything a SEV-ES guest asks for (I/O, MSRs, CPUID, MMIO, ...) is `vmgexit`, and"
-            " here: its other categories are nearly empty. The kernel has names for single requests"
-            " (`vmgexit_mmio_read`, ...) and they are in the category of what they ask for."
+            "All requests of a SEV-ES guest (I/O, MSRs, CPUID, MMIO, ...) are `vmgexit` and are"
+            " counted here, so its other categories are nearly empty. The kernel also has names for"
+            " single requests (`vmgexit_mmio_read`, ...); these are in the category of the request."
         ),
     ),
     Category.EXCEPTION: (
-        "One code for each exception. `PF excp` is a page fault of the guest under shadow paging.",
+        "One code for each exception. `PF excp` is a guest page fault with shadow paging.",
     ),
 }
 
 SVM = Isa(
     name="svm",
     title="AMD SVM",
-    reasons=reasons(NAMES | QUALIFIED_NAMES | HEADER_NAMES, COLUMNS, CATEGORIES, MEANINGS),
+    reasons=REASONS,
     tables=(NameTable("REC->exit_reason"),),
     category_notes=CATEGORY_NOTES,
     spellings=spellings.SVM,
-    advice=ADVICE,
     event=trace_format.SVM,
     details=details.kinds(
         msr=(MSR_READ, MSR_WRITE),
@@ -149,50 +362,4 @@ SVM = Isa(
         hypercall=(0x81,),
         cr=(*range(0x20), 0x65, *range(0x90, 0xA0)),
     ),
-)
-
-# The C reads exit_code and exit_info_1, its neighbour in the hardware's layout, in one go.
-_VMCB = (
-    BtfField("VMCB_OFFSET", ("vcpu_svm.vmcb",)),
-    BtfField("EXIT_CODE_OFFSET", ("vmcb.control.exit_code",)),
-)
-
-_RAW = (
-    Probe("raw-cast", "raw", "KSTATS_RAW_CAST", args=2, btf=_VMCB, direct=True),
-    Probe("raw-btf", "raw", "KSTATS_RAW_BTF", args=2, btf=_VMCB),
-    # Before 5.16 the code is an argument, but which way an MSR access went is not; kernels
-    # without module BTF (before 5.11) tell it in the classic record only.
-    Probe("raw-arg", "raw", "KSTATS_RAW_ARG", args=3, btf=_VMCB),
-)
-_CLASSIC = Probe(
-    "classic",
-    "classic",
-    "KSTATS_CLASSIC",
-    record=(
-        RecordField("REC_EXIT_REASON", "exit_reason"),
-        RecordField("REC_ISA", "isa"),
-        RecordField("REC_INFO1", "info1"),
-    ),
-)
-
-_INFO = BtfField("EXIT_INFO_OFFSET", ("vmcb.control.exit_info_1",))
-_INFORMED = (
-    *(details.with_btf(probe, _INFO) for probe in _RAW),
-    details.with_record(_CLASSIC, RecordField("REC_INFO2", "info2")),
-)
-
-SOURCE = ExitSource(
-    isa="svm",
-    define="KSTATS_SVM",
-    modules=("kvm_amd",),
-    cpu_flag="svm",
-    probes=(*_RAW, _CLASSIC),
-    slots=(
-        SlotRange(0, 256),
-        SlotRange(MSR_READ, 1),
-        SlotRange(MSR_WRITE, 1),
-        SlotRange(0x400, 16),
-        SlotRange(0x8000_0000, 32),
-    ),
-    details=details.sources(registers=_RAW, info=_INFORMED, cr=(*_RAW, _CLASSIC), mmio=_INFORMED),
 )

@@ -1,89 +1,325 @@
-"""Intel VMX: the basic exit reasons of the SDM's appendix C, and how KVM tells of them."""
+"""Intel VMX: the basic exit reasons of the SDM's appendix C.
+
+Sources are section titles of the Intel SDM, volume 3 (VMX chapters and appendix C): titles last,
+chapters are renumbered every few years. Which exits KVM enables and why: arch/x86/kvm/vmx/.
+"""
 
 from __future__ import annotations
 
-from kstats.arch.base import (
-    BtfField,
-    Category,
-    ExitSource,
-    Isa,
-    NameTable,
-    Probe,
-    RecordField,
-    SlotRange,
-)
-from kstats.arch.details import DetailEvent
-from kstats.arch.tables import reasons
+from kstats.arch.base import OTHER, Advice, Category, Isa, NameTable, Reason, by_code
 from kstats.arch.x64 import details, spellings, trace_format
-from kstats.arch.x64.notes import CPUID_IS_HERE, HALTS_UNSEEN, SHADOW_PAGING, X2APIC_IS_HERE
-from kstats.arch.x64.vmx_advice import ADVICE
-from kstats.arch.x64.vmx_meanings import MEANINGS
-from kstats.arch.x64.vmx_names import FLAGS, NAMES
+from kstats.arch.x64.shared import (
+    BAD_STATE,
+    CPUID,
+    CPUID_IS_HERE,
+    DIRTY_LOGGING,
+    FEWER_NMIS,
+    FEWER_TIMERS,
+    FEWER_WAKEUPS,
+    FIRST_TOUCH,
+    HALT,
+    HALTS_UNSEEN,
+    HYPERCALL,
+    INJECTED_BY_VMM,
+    INTERRUPT,
+    LOOK_AT_CONSOLE,
+    NMI_CAUSE,
+    PORT_IO,
+    RECLAIM,
+    RESET,
+    SHADOW_PAGING,
+    SPIN,
+    WBINVD,
+    WHICH_MSR,
+    X2APIC_IS_HERE,
+    XSETBV,
+)
 
-HEADER_NAMES = {6: "OTHER_SMI", 76: "SEAMCALL"}
-"""EXIT_REASON_* of asm/vmx.h that are not in the table the kernel prints."""
+_ALWAYS = "SDM vol. 3, Instructions That Cause VM Exits Unconditionally"
+_IF_ENABLED = "SDM vol. 3, Instructions That Cause VM Exits Conditionally"
+_EVENT = "SDM vol. 3, Other Causes of VM Exits"
+_EXIT_REASONS = "SDM vol. 3, App. C, VMX Basic Exit Reasons"
+_FAILED_ENTRY = "SDM vol. 3, VM-Entry Failures During or After Loading Guest State"
+_EPT = "SDM vol. 3, EPT-Induced VM Exits"
+_PML = "SDM vol. 3, Page-Modification Logging"
+_MTF = "SDM vol. 3, Monitor Trap Flag"
+_APIC = "SDM vol. 3, APIC Virtualization and Virtual Interrupts"
 
-COLUMNS = {
-    "ints": ["EXTERNAL_INTERRUPT"],
-    "ints_win": ["INTERRUPT_WINDOW"],
-    "ept": ["EPT_VIOLATION"],
-    "ctrl_reg": ["CR_ACCESS"],
-    "msr_rd": ["MSR_READ", "MSR_READ_IMM"],
-    "msr_wr": ["MSR_WRITE", "MSR_WRITE_IMM"],
-    "inst_io": ["IO_INSTRUCTION"],
-    "inst_hlt": ["HLT"],
-    "inst_cpuid": ["CPUID"],
-    "inst_ple": ["PAUSE_INSTRUCTION"],
-    "inst_vmcall": ["VMCALL"],
-    "inst_xsetbv": ["XSETBV"],
-}
 
-CATEGORIES = {
-    Category.INTERRUPT: [
-        "EXTERNAL_INTERRUPT",
-        "INTERRUPT_WINDOW",
-        "NMI_WINDOW",
-        "INIT_SIGNAL",
-        "SIPI_SIGNAL",
-        "OTHER_SMI",
-        "PREEMPTION_TIMER",
-        "TPR_BELOW_THRESHOLD",
-        "APIC_ACCESS",
-        "APIC_WRITE",
-        "EOI_INDUCED",
-    ],
-    Category.MEMORY: ["EPT_VIOLATION", "EPT_MISCONFIG", "PML_FULL", "INVLPG", "INVPCID"],
-    Category.IO: ["IO_INSTRUCTION"],
-    Category.REGISTER: [
-        "CR_ACCESS",
-        "DR_ACCESS",
-        "MSR_READ",
-        "MSR_READ_IMM",
-        "MSR_WRITE",
-        "MSR_WRITE_IMM",
-        "GDTR_IDTR",
-        "LDTR_TR",
-        "XSETBV",
-        "CPUID",
-        "RDTSC",
-        "RDTSCP",
-        "RDPMC",
-    ],
-    Category.IDLE: ["HLT", "MWAIT_INSTRUCTION", "MONITOR_INSTRUCTION", "UMWAIT", "TPAUSE"],
-    Category.SPIN: ["PAUSE_INSTRUCTION"],
-    Category.HYPERCALL: ["VMCALL", "TDCALL"],
-    Category.EXCEPTION: ["EXCEPTION_NMI", "TRIPLE_FAULT"],
-}
+def _nested(code: int, name: str, instruction: str) -> Reason:
+    meaning = f"Guest hypervisor executed {instruction} (nested virtualization)"
+    return Reason(code, name, OTHER, Category.OTHER, meaning, _ALWAYS)
+
+
+# The formatter would spread each row over nine lines.
+# fmt: off
+REASONS = by_code(
+    Reason(0, "EXCEPTION_NMI", OTHER, Category.EXCEPTION,
+           "Guest raised an exception that KVM intercepts, or a host NMI arrived", _EVENT,
+           Advice(
+               causes=(
+                   NMI_CAUSE,
+                   "page faults, if EPT is off; #DB and #BP, while the guest is debugged",
+                   "#UD of instructions that KVM emulates; #AC of split locks",
+               ),
+               remedies=(
+                   FEWER_NMIS,
+                   "many #UD: use a CPU model with the instructions that the guest executes",
+               ))),
+    Reason(1, "EXTERNAL_INTERRUPT", "ints", Category.INTERRUPT,
+           "A host interrupt arrived while the guest was running: timer, device or IPI",
+           _EVENT, INTERRUPT),
+    Reason(2, "TRIPLE_FAULT", OTHER, Category.EXCEPTION,
+           "Guest faulted while delivering a double fault: it crashes or resets", _EVENT,
+           Advice((RESET,), (LOOK_AT_CONSOLE,))),
+    Reason(3, "INIT_SIGNAL", OTHER, Category.INTERRUPT,
+           "A host INIT signal arrived while the guest was running", _EVENT),
+    Reason(4, "SIPI_SIGNAL", OTHER, Category.INTERRUPT,
+           "A start-up IPI arrived while the vCPU was in the wait-for-SIPI state", _EVENT),
+    Reason(6, "OTHER_SMI", OTHER, Category.INTERRUPT,
+           "A system-management interrupt arrived; reported to KVM for TDX guests only",
+           _EXIT_REASONS, printed=False),
+    Reason(7, "INTERRUPT_WINDOW", "ints_win", Category.INTERRUPT,
+           "Guest can now accept a pending interrupt", _EVENT,
+           Advice(
+               causes=(
+                   "an interrupt was pending while they were disabled; common without APICv",
+                   INJECTED_BY_VMM,
+               ),
+               remedies=("use kernel-irqchip=on; enable APICv (kvm_intel enable_apicv=1)",))),
+    Reason(8, "NMI_WINDOW", OTHER, Category.INTERRUPT,
+           "Guest can now accept a pending NMI", _EVENT),
+    Reason(9, "TASK_SWITCH", OTHER, Category.OTHER,
+           "Guest attempted a hardware task switch; always exits", _EVENT),
+    Reason(10, "CPUID", "inst_cpuid", Category.REGISTER,
+           "Guest executed CPUID; always exits", _ALWAYS, CPUID),
+    Reason(12, "HLT", "inst_hlt", Category.IDLE,
+           "Guest executed HLT: the vCPU is idle", _IF_ENABLED, HALT),
+    Reason(13, "INVD", OTHER, Category.OTHER, "Guest executed INVD; always exits", _ALWAYS),
+    Reason(14, "INVLPG", OTHER, Category.MEMORY,
+           "Guest executed INVLPG; exits with shadow paging only", _IF_ENABLED),
+    Reason(15, "RDPMC", OTHER, Category.REGISTER,
+           "Guest read a performance counter with RDPMC", _IF_ENABLED),
+    Reason(16, "RDTSC", OTHER, Category.REGISTER,
+           "Guest executed RDTSC; intercepted for nested hypervisors only", _IF_ENABLED),
+    Reason(18, "VMCALL", "inst_vmcall", Category.HYPERCALL,
+           "Guest made a hypercall with VMCALL; always exits", _ALWAYS, HYPERCALL),
+    _nested(19, "VMCLEAR", "VMCLEAR"),
+    _nested(20, "VMLAUNCH", "VMLAUNCH"),
+    _nested(21, "VMPTRLD", "VMPTRLD"),
+    _nested(22, "VMPTRST", "VMPTRST"),
+    Reason(23, "VMREAD", OTHER, Category.OTHER,
+           "Guest hypervisor read a VMCS field that is not shadowed", _IF_ENABLED),
+    _nested(24, "VMRESUME", "VMRESUME"),
+    Reason(25, "VMWRITE", OTHER, Category.OTHER,
+           "Guest hypervisor wrote a VMCS field that is not shadowed", _IF_ENABLED),
+    _nested(26, "VMOFF", "VMXOFF"),
+    _nested(27, "VMON", "VMXON"),
+    Reason(28, "CR_ACCESS", "ctrl_reg", Category.REGISTER,
+           "Guest accessed CR0, CR3, CR4 or CR8 in a way that KVM intercepts", _IF_ENABLED,
+           Advice(
+               causes=(
+                   "CR3 loads, if EPT (kvm_intel ept=0) or unrestricted guest is off",
+                   "CR0.TS and CR4 changes of old guests; CR8 writes of 32-bit Windows",
+               ),
+               remedies=(
+                   "enable EPT (kvm_intel ept=1 unrestricted_guest=1); use a newer guest kernel",
+               ))),
+    Reason(29, "DR_ACCESS", OTHER, Category.REGISTER,
+           "Guest accessed a debug register that KVM intercepts at the moment", _IF_ENABLED),
+    Reason(30, "IO_INSTRUCTION", "inst_io", Category.IO,
+           "Guest executed IN, OUT, INS or OUTS: port I/O of a device", _IF_ENABLED, PORT_IO),
+    Reason(31, "MSR_READ", "msr_rd", Category.REGISTER,
+           "Guest read an MSR that KVM intercepts (RDMSR)", _IF_ENABLED,
+           Advice(
+               causes=(
+                   "the guest polls MSRs that KVM emulates: thermal, RAPL, performance counters",
+                   "the guest's scheduler or a monitoring agent reads APERF and MPERF",
+               ),
+               remedies=(
+                   "stop the poller: turbostat, powertop, collectd's cpufreq, mcelog in the guest",
+                   WHICH_MSR,
+               ))),
+    Reason(32, "MSR_WRITE", "msr_wr", Category.REGISTER,
+           "Guest wrote an MSR that KVM intercepts (WRMSR): APIC timer, IPI, ...", _IF_ENABLED,
+           Advice(
+               causes=(
+                   "IA32_TSC_DEADLINE: the guest arms its timer at each tick and idle period",
+                   "x2APIC ICR: the guest sends an IPI (wake-ups, TLB shootdowns)",
+                   "x2APIC EOI, on processors without APICv",
+                   "IA32_SPEC_CTRL, with some mitigations and older kernels",
+               ),
+               remedies=(
+                   FEWER_TIMERS,
+                   "enable APICv (kvm_intel enable_apicv=1) and IPI virtualization",
+                   FEWER_WAKEUPS,
+                   WHICH_MSR,
+               ))),
+    Reason(33, "INVALID_STATE", OTHER, Category.OTHER,
+           "VM entry failed: the guest state is invalid", _FAILED_ENTRY,
+           Advice(
+               causes=(BAD_STATE,),
+               remedies=(
+                   "log the state (kvm_intel dump_invalid_vmcs=1) and report a VMM bug",
+               ))),
+    Reason(34, "MSR_LOAD_FAIL", OTHER, Category.OTHER,
+           "VM entry failed: an MSR could not be loaded", _FAILED_ENTRY),
+    Reason(36, "MWAIT_INSTRUCTION", OTHER, Category.IDLE,
+           "Guest executed MWAIT; exits unless the VMM disables MWAIT exits", _IF_ENABLED,
+           Advice(
+               causes=("the guest idles with MWAIT, which KVM does not pass through",),
+               remedies=(
+                   "boot the guest with idle=halt; on dedicated CPUs: -overcommit cpu-pm=on",
+               ))),
+    Reason(37, "MONITOR_TRAP_FLAG", OTHER, Category.OTHER,
+           "Guest executed one instruction with the monitor trap flag set", _MTF),
+    Reason(39, "MONITOR_INSTRUCTION", OTHER, Category.IDLE,
+           "Guest executed MONITOR; exits unless the VMM disables MWAIT exits", _IF_ENABLED),
+    Reason(40, "PAUSE_INSTRUCTION", "inst_ple", Category.SPIN,
+           "Guest spun on PAUSE longer than the PAUSE-loop window: a contended lock",
+           _IF_ENABLED, SPIN),
+    Reason(41, "MCE_DURING_VMENTRY", OTHER, Category.OTHER,
+           "VM entry failed: a machine check occurred during the entry", _FAILED_ENTRY),
+    Reason(43, "TPR_BELOW_THRESHOLD", OTHER, Category.INTERRUPT,
+           "Guest lowered its task priority: a pending interrupt may now be delivered", _APIC,
+           Advice(
+               causes=("the guest lowered its task priority (CR8); Windows does so constantly",),
+               remedies=(
+                   "enable APICv (kvm_intel enable_apicv=1); use hv-vapic for Windows guests",
+               ))),
+    Reason(44, "APIC_ACCESS", OTHER, Category.INTERRUPT,
+           "Guest accessed its local APIC page in a way that KVM must emulate", _APIC,
+           Advice(
+               causes=("the guest uses its APIC through memory (xAPIC) without APICv",),
+               remedies=(
+                   "enable x2APIC (-cpu …,+x2apic) or APICv (kvm_intel enable_apicv=1)",
+                   "use hv-vapic for Windows guests",
+               ))),
+    Reason(45, "EOI_INDUCED", OTHER, Category.INTERRUPT,
+           "Guest ended a level-triggered interrupt, which KVM must handle", _APIC,
+           Advice(
+               causes=("INTx interrupts of an emulated or passed-through device",),
+               remedies=(
+                   "use MSI or MSI-X: virtio, VFIO, and a guest driver that supports them",
+               ))),
+    Reason(46, "GDTR_IDTR", OTHER, Category.REGISTER,
+           "Guest executed LGDT, LIDT, SGDT or SIDT, which KVM intercepts for UMIP", _IF_ENABLED),
+    Reason(47, "LDTR_TR", OTHER, Category.REGISTER,
+           "Guest executed LLDT, LTR, SLDT or STR, which KVM intercepts for UMIP", _IF_ENABLED),
+    Reason(48, "EPT_VIOLATION", "ept", Category.MEMORY,
+           "Guest accessed memory that EPT does not map or permit: first touch, dirty logging",
+           _EPT,
+           Advice(
+               causes=(
+                   FIRST_TOUCH,
+                   DIRTY_LOGGING,
+                   RECLAIM,
+                   "writes to ROM or flash (pflash), which KVM write-protects",
+               ),
+               remedies=(
+                   "stops by itself after a start; to avoid it, preallocate huge pages",
+                   "huge pages (hugetlbfs or THP) reduce 512 exits to one",
+                   "if it persists: check swap (vmstat si so), KSM and numa_balancing",
+               ))),
+    Reason(49, "EPT_MISCONFIG", OTHER, Category.MEMORY,
+           "Guest accessed MMIO, which KVM marks with misconfigured EPT entries", _EPT,
+           Advice(
+               causes=(
+                   "MMIO of an emulated device: virtio notifications, VGA, HPET, IO-APIC, e1000",
+                   "virtio kicks: one exit each, also with vhost (ioeventfd)",
+               ),
+               remedies=(
+                   "use virtio or VFIO in place of emulated devices (e1000, AHCI, VGA)",
+                   "reduce kicks: larger batches, deeper queues, polling in the guest",
+                   "replace the clock source hpet by kvm-clock or tsc in the guest",
+                   "to see which devices: kstats exits --detail mmio",
+               ))),
+    _nested(50, "INVEPT", "INVEPT"),
+    Reason(51, "RDTSCP", OTHER, Category.REGISTER,
+           "Guest executed RDTSCP; intercepted for nested hypervisors only", _IF_ENABLED),
+    Reason(52, "PREEMPTION_TIMER", OTHER, Category.INTERRUPT,
+           "The VMX-preemption timer expired: KVM implements the guest's APIC timer with it",
+           _EVENT,
+           Advice(
+               causes=("the guest's APIC timer expired while the guest was running",),
+               remedies=(
+                   FEWER_TIMERS,
+                   "leave the preemption timer on: the hrtimer that replaces it costs more",
+               ))),
+    _nested(53, "INVVPID", "INVVPID"),
+    Reason(54, "WBINVD", OTHER, Category.OTHER,
+           "Guest executed WBINVD or WBNOINVD, which KVM intercepts", _IF_ENABLED,
+           Advice(
+               causes=(WBINVD,),
+               remedies=(
+                   "use a device that snoops caches (IOMMU snoop control): KVM ignores WBINVD",
+               ))),
+    Reason(55, "XSETBV", "inst_xsetbv", Category.REGISTER,
+           "Guest changed XCR0 with XSETBV; always exits", _ALWAYS, XSETBV),
+    Reason(56, "APIC_WRITE", OTHER, Category.INTERRUPT,
+           "Guest wrote a virtual APIC register that KVM must emulate", _APIC,
+           Advice(
+               causes=(
+                   "a write that APICv reports after it completed: ICR, timer",
+                   "IPIs between vCPUs on processors without IPI virtualization",
+               ),
+               remedies=(
+                   "reduce IPIs: pin the guest's threads, use x2APIC or a newer processor",
+               ))),
+    Reason(57, "RDRAND", OTHER, Category.OTHER,
+           "Guest executed RDRAND, which its CPUID does not offer", _IF_ENABLED),
+    Reason(58, "INVPCID", OTHER, Category.MEMORY,
+           "Guest executed INVPCID; exits with shadow paging only", _IF_ENABLED),
+    Reason(59, "VMFUNC", OTHER, Category.OTHER,
+           "Guest executed VMFUNC with a function that is not enabled", _IF_ENABLED),
+    Reason(60, "ENCLS", OTHER, Category.OTHER,
+           "Guest executed an ENCLS leaf (SGX) that KVM intercepts", _IF_ENABLED),
+    Reason(61, "RDSEED", OTHER, Category.OTHER,
+           "Guest executed RDSEED, which its CPUID does not offer", _IF_ENABLED),
+    Reason(62, "PML_FULL", OTHER, Category.MEMORY,
+           "The page-modification log is full: dirty logging, as in live migration", _PML,
+           Advice(
+               causes=("live migration: the guest wrote 512 pages since the last flush",),
+               remedies=(
+                   "it stops with the migration; auto-converge or multifd make it finish sooner",
+               ))),
+    Reason(63, "XSAVES", OTHER, Category.OTHER,
+           "Guest executed XSAVES with a state component that KVM intercepts", _IF_ENABLED),
+    Reason(64, "XRSTORS", OTHER, Category.OTHER,
+           "Guest executed XRSTORS with a state component that KVM intercepts", _IF_ENABLED),
+    Reason(67, "UMWAIT", OTHER, Category.IDLE,
+           "Guest executed UMWAIT while RDTSC exiting is enabled", _IF_ENABLED),
+    Reason(68, "TPAUSE", OTHER, Category.IDLE,
+           "Guest executed TPAUSE while RDTSC exiting is enabled", _IF_ENABLED),
+    Reason(74, "BUS_LOCK", OTHER, Category.OTHER,
+           "Guest acquired a bus lock (split lock) while bus lock detection is enabled", _EVENT,
+           Advice(
+               causes=(
+                   "an atomic operation across two cache lines: it stalls every host CPU",
+               ),
+               remedies=("fix the program; limit the damage with QEMU's bus-lock-ratelimit",))),
+    Reason(75, "NOTIFY", OTHER, Category.OTHER,
+           "Guest blocked event delivery for longer than the notify window", _EVENT),
+    Reason(76, "SEAMCALL", OTHER, Category.OTHER,
+           "Guest executed SEAMCALL; always exits", _ALWAYS, printed=False),
+    Reason(77, "TDCALL", OTHER, Category.HYPERCALL,
+           "TDX guest requested a service that has no exit reason of its own", _ALWAYS),
+    Reason(84, "MSR_READ_IMM", "msr_rd", Category.REGISTER,
+           "Guest read an intercepted MSR with the immediate form of RDMSR", _EXIT_REASONS),
+    Reason(85, "MSR_WRITE_IMM", "msr_wr", Category.REGISTER,
+           "Guest wrote an intercepted MSR with the immediate form of WRMSRNS", _EXIT_REASONS),
+)
+# fmt: on
 
 CATEGORY_NOTES = {
     Category.INTERRUPT: (
-        "The preemption timer is here, because KVM drives the guest's APIC timer with it.",
-        "NMIs of the host are not here: VMX reports them as `EXCEPTION_NMI`, in `exception`.",
+        "The preemption timer is counted here: KVM implements the guest's APIC timer with it.",
+        "Host NMIs are not counted here: VMX reports them as `EXCEPTION_NMI`, in `exception`.",
     ),
     Category.MEMORY: (
         (
-            "MMIO is `EPT_MISCONFIG` (the first access to a page: `EPT_VIOLATION`), so the reasons"
-            " can tell it from missing memory, which other ISAs cannot."
+            "MMIO is `EPT_MISCONFIG` (`EPT_VIOLATION` at the first access to a page), so the"
+            " reasons separate it from missing memory, which other ISAs cannot."
         ),
         SHADOW_PAGING.format("`INVLPG` and `INVPCID`"),
     ),
@@ -97,8 +333,8 @@ CATEGORY_NOTES = {
     ),
     Category.EXCEPTION: (
         (
-            "`EXCEPTION_NMI` is one code for all of them, and for NMIs of the host. On a host"
-            " whose perf uses NMIs it grows with the sampling rate."
+            "`EXCEPTION_NMI` is one code for all exceptions and for host NMIs. If perf uses NMIs"
+            " on the host, it grows with the sampling rate."
         ),
     ),
 }
@@ -109,8 +345,8 @@ BASIC_REASON = 0xFFFF
 VMX = Isa(
     name="vmx",
     title="Intel VMX",
-    reasons=reasons(NAMES | HEADER_NAMES, COLUMNS, CATEGORIES, MEANINGS),
-    flags=FLAGS,
+    reasons=REASONS,
+    flags={1 << 31: "FAILED_VMENTRY"},
     flag_mask=0xFFFF_FFFF & ~BASIC_REASON,
     failed_mask=1 << 31,
     tables=(
@@ -119,51 +355,6 @@ VMX = Isa(
     ),
     category_notes=CATEGORY_NOTES,
     spellings=spellings.VMX,
-    advice=ADVICE,
     event=trace_format.VMX,
-    details=details.kinds(
-        msr=(31, 32),
-        io=(30,),
-        mmio=(48, 49),
-        hypercall=(18,),
-        cr=(28,),
-    ),
-)
-
-# struct vcpu_vmx begins with the kvm_vcpu that the tracepoint passes. The reason moved into
-# vcpu_vt with "KVM: VMX: Move common fields of struct vcpu_{vmx,tdx} to a struct" (6.16).
-_REASON = BtfField("EXIT_REASON_OFFSET", ("vcpu_vmx.vt.exit_reason", "vcpu_vmx.exit_reason"))
-
-_RAW = (
-    Probe("raw-cast", "raw", "KSTATS_RAW_CAST", args=2, btf=(_REASON,), direct=True),
-    Probe("raw-btf", "raw", "KSTATS_RAW_BTF", args=2, btf=(_REASON,)),
-    Probe("raw-arg", "raw", "KSTATS_RAW_ARG", args=3),
-)
-_CLASSIC = Probe(
-    "classic",
-    "classic",
-    "KSTATS_CLASSIC",
-    record=(RecordField("REC_EXIT_REASON", "exit_reason"), RecordField("REC_ISA", "isa")),
-)
-
-# The exit qualification is read from the processor, and for the record only.
-_QUALIFIED = details.with_record(_CLASSIC, RecordField("REC_INFO1", "info1"))
-
-# The guest-physical address of a fault is told by what KVM does about it.
-_FAULTS = (
-    DetailEvent("kvm_page_fault", "on_page_fault", "PAGE_FAULT_ARGS"),
-    DetailEvent("kvm_mmio", "on_mmio"),
-    DetailEvent("kvm_fast_mmio", "on_fast_mmio"),
-)
-
-SOURCE = ExitSource(
-    isa="vmx",
-    define="KSTATS_VMX",
-    modules=("kvm_intel",),
-    cpu_flag="vmx",
-    probes=(*_RAW, _CLASSIC),
-    slots=(SlotRange(0, 128),),
-    details=details.sources(
-        registers=_RAW, info=(_QUALIFIED,), cr=(_QUALIFIED,), mmio=(*_RAW, _CLASSIC), events=_FAULTS
-    ),
+    details=details.kinds(msr=(31, 32), io=(30,), mmio=(48, 49), hypercall=(18,), cr=(28,)),
 )

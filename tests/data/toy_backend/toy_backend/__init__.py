@@ -1,6 +1,6 @@
-"""The toy architecture: a house whose guests knock, ring and phone.
+"""The toy architecture: a house with guests who knock, ring and phone.
 
-It numbers its exits itself: the number is an argument of the tracepoint (see toy.c).
+The number of an exit is an argument of the tracepoint (see toy.c).
 """
 
 from __future__ import annotations
@@ -16,23 +16,19 @@ from kstats.arch.base import (
     Isa,
     NameTable,
     Probe,
+    Reason,
     SlotRange,
+    by_code,
 )
-from kstats.arch.tables import reasons
 
 HOUSE = Isa(
     name="house",
     title="The house",
-    reasons=reasons(
-        names={1: "KNOCK", 2: "BELL", 3: "PHONE", 4: "LETTER"},
-        columns={"knock": ["KNOCK"], "ring_bell": ["BELL"], "ring_phone": ["PHONE"]},
-        categories={Category.INTERRUPT: ["KNOCK", "BELL"], Category.HYPERCALL: ["PHONE"]},
-        meanings={
-            "KNOCK": ("Somebody is at the door", "House manual, Doors"),
-            "BELL": ("Somebody is at the door and saw the bell", "House manual, Doors"),
-            "PHONE": ("Somebody calls", "House manual, Phone"),
-            "LETTER": ("Somebody wrote", "House manual, Post"),
-        },
+    reasons=by_code(
+        Reason(1, "KNOCK", "knock", Category.INTERRUPT, "Somebody is at the door", "Manual, Doors"),
+        Reason(2, "BELL", "ring_bell", Category.INTERRUPT, "Somebody rang the bell"),
+        Reason(3, "PHONE", "ring_phone", Category.HYPERCALL, "Somebody calls"),
+        Reason(4, "LETTER", meaning="Somebody wrote a letter"),
     ),
     tables=(NameTable("REC->visit"),),
 )
