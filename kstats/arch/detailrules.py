@@ -20,6 +20,7 @@ from kstats.arch.rules import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from importlib.resources.abc import Traversable
 
     from kstats.arch.base import Arch, DetailSource, ExitSource
     from kstats.arch.details import Detail
@@ -85,15 +86,18 @@ def c_file(arch: Arch) -> Iterator[str]:
     if arch.bpf is None or arch.bpf_detail is None or not arch.bpf_detail.is_file():
         yield f"no C file ({arch.bpf_detail}) for the details"
         return
-    files = (csource.directory() / "kstats.h", arch.bpf, arch.bpf_detail)
-    texts = (file.read_text(encoding="utf-8") for file in files)
-    words = set(re.findall(r"\w+", "\n".join(texts)))
+    own = _words_of(arch.bpf, arch.bpf_detail)
     functions = {event.function for detail in details for event in detail.events}
-    needed = {"exit_detail", *functions, *chain.from_iterable(map(_words, details))}
+    needed = set(chain.from_iterable(map(_words, details)))
     for detail in details:
         needed.update(*map(defines, detail.probes))
-    for word in sorted(needed - words):
+    shared = _words_of(csource.directory() / "kstats.h")
+    for word in sorted(({"exit_detail", *functions} - own) | (needed - own - shared)):
         yield f"{arch.bpf_detail.name} does not mention {word}"
+
+
+def _words_of(*files: Traversable) -> set[str]:
+    return {w for file in files for w in re.findall(r"\w+", file.read_text(encoding="utf-8"))}
 
 
 def _words(detail: DetailSource) -> list[str]:
