@@ -1,7 +1,7 @@
-"""kstats with the example's backend in an emulated RISC-V host, around a guest of known exits.
+"""Test kstats with the example backend in an emulated RISC-V host, on a guest with known exits.
 
-``make riscv64`` runs it. Its name keeps it out of ``make test``: the host needs packages of its
-own, some from a suite that moves.
+``make riscv64`` runs this file. Its name keeps it out of ``make test``, because the host needs
+additional packages, some of them from Debian unstable.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pytest
 from lab.hosts import Host, boot, find
 from lab.payload import payload
 from tests.live.kstats import ExitId, Watch, wait_attached, watching
-from tests.riscv64 import vmm
+from lab.riscv64 import vmm
 from tests.riscv64.test_backend import install_backend
 
 pytestmark = pytest.mark.host
@@ -41,14 +41,14 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     vmm.assemble(guest)
     shutil.copy(Path(vmm.__file__), guest)
     with boot(find("riscv64"), payload=folder) as booted:
-        # Off by default on this architecture, and the kernel wants it for our programs.
+        # kstats' programs need the JIT compiler, which is off by default on this architecture.
         booted.run("echo 1 >/proc/sys/net/core/bpf_jit_enable").check()
         yield booted
 
 
 @attrs.frozen
 class Observed:
-    """One run of the guest as everybody saw it who watched."""
+    """One run of the guest, as measured by each observer."""
 
     raw: Watch
     classic: Watch
@@ -76,11 +76,11 @@ def observed(host: Host) -> Observed:
 
 
 def certain(counts: Counter[ExitId]) -> Counter[ExitId]:
-    """Without the host's interrupts, which may come in any number."""
+    """Return the counts without interrupts of the host, of which there may be any number."""
     return Counter({exit_: n for exit_, n in counts.items() if exit_[2] != INTERRUPT})
 
 
-def test_doctor_says_that_it_works(host: Host) -> None:
+def test_doctor_reports_success(host: Host) -> None:
     said = host.run(["kstats", "doctor"], timeout=300).check().stdout
     assert "kstats -v works here" in said
     assert "attached through raw-btf" in said
@@ -90,7 +90,7 @@ def test_every_exit_is_counted_to_the_unit(observed: Observed) -> None:
     assert certain(observed.raw.exits()) == WANTED
 
 
-def test_the_classic_tracepoint_gives_the_same(observed: Observed) -> None:
+def test_the_classic_tracepoint_counts_the_same(observed: Observed) -> None:
     assert observed.classic.exits() == observed.raw.exits()
 
 
@@ -102,14 +102,14 @@ def test_columns_sum_to_exits(observed: Observed) -> None:
     assert columns["ints"] == sums["vm_exit"] - WANTED.total()
 
 
-def test_one_thread_made_them(observed: Observed) -> None:
+def test_all_exits_belong_to_one_thread(observed: Observed) -> None:
     rows = list(observed.threads.rows())
     assert len({row["tid"] for row in rows}) == 1
     assert sum(row["count"] for row in rows) == observed.raw.sums()["vm_exit"]
 
 
 def test_the_trace_decodes_to_the_same(observed: Observed, host: Host) -> None:
-    """In the host, where the backend is installed."""
+    """Decode in the host, where the backend is installed."""
     assert observed.trace
     done = host.run(f"kstats decode {INSTANCE}/trace --view cpu -f json", timeout=300).check()
     counts: Counter[Any] = Counter()

@@ -1,6 +1,6 @@
-"""Runs guest.S in a RISC-V host once, then keeps the VM: ``vmm.py [SECONDS]``.
+"""Run guest.S once in a RISC-V host, then keep the VM: ``vmm.py [SECONDS]``.
 
-Prints the exits that the guest makes, by the numbers of the privileged architecture's manual.
+Prints the guest's exits by scause, as numbered in the RISC-V privileged architecture.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EXPECTED: Final[Mapping[int, int]] = {
     22: COUNTS["WFIS"],  # virtual instruction
     23: COUNTS["STORES"] + COUNTS["PAGES"] + 1,  # store guest-page fault; the bell
 }
-"""By scause; interrupts of the host come on top, in any number."""
+"""By scause; in addition there are interrupts of the host, in any number."""
 
 _MEMORY: Final = 4 << 20
 _SET_ONE_REG: Final = 0xAC
@@ -44,7 +44,7 @@ class _OneReg(ctypes.Structure):
 
 
 def assemble(folder: Path) -> None:
-    """Makes ``guest.bin`` in ``folder``."""
+    """Assemble ``guest.bin`` into ``folder``."""
     source, built = Path(__file__).with_name("guest.S"), folder / "guest.o"
     symbols = [word for name, n in COUNTS.items() for word in ("--defsym", f"{name}={n}")]
     prefix = "riscv64-linux-gnu-"
@@ -56,9 +56,9 @@ def assemble(folder: Path) -> None:
 
 
 def main(hold: float) -> None:
-    """Runs the guest until it rings."""
+    """Run the guest until it rings the bell."""
     sys.path.insert(0, "/payload")
-    kvm = importlib.import_module("vmm.kvm")  # the payload's, in the host alone
+    kvm = importlib.import_module("vmm.kvm")  # from the payload: it exists only in the host
     vm = kvm.System().create_vm()
     memory = vm.add_memory(_MEMORY)
     memory.write(0, Path(__file__).with_name("guest.bin").read_bytes())
