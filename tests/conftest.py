@@ -1,4 +1,4 @@
-"""For all tests: those marked ``root`` fail, and say why, where BPF programs cannot be loaded."""
+"""Fixtures for all tests: tests marked ``root`` fail with a reason where BPF cannot be loaded."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from hypothesis import settings
 
 from kstats.loader import program, syscall
 
-# A busy machine is no reason to fail; the whole suite is to take seconds. A gate tries the same
-# examples each time: what new ones find is for whoever runs the tests by hand.
+# No deadline, because the machine may be busy; few examples, because the suite should take seconds.
+# In CI the examples are the same each time; runs by hand look for new ones.
 settings.register_profile(
     "kstats", deadline=None, max_examples=30, derandomize=bool(os.environ.get("CI"))
 )
@@ -18,7 +18,7 @@ settings.load_profile("kstats")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Fails a test whose prerequisites this machine lacks; nothing is skipped in silence."""
+    """Fail a test if this machine lacks its prerequisites; no test is skipped."""
     if item.get_closest_marker("root"):
         lacking = _lacking()
         if lacking:
@@ -27,13 +27,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def _lacking() -> str:
     if os.geteuid():
-        return "run it as root, or leave it out with -m 'not root'"
+        return "run it as root, or exclude it with -m 'not root'"
     if not program.has_bcc() and not program.distribution_has_bcc():
         return "install bcc: apt install python3-bpfcc"
     try:
         syscall.raw_tracepoint_args("kvm_exit")
     except FileNotFoundError:
-        return "load the kvm module, which brings the tracepoints"
+        return "load the kvm module, which defines the tracepoints"
     except OSError as error:
-        return f"the kernel does not let it: {error.strerror}"
+        return f"the kernel refuses: {error.strerror}"
     return ""

@@ -36,7 +36,7 @@ def output(command: str) -> str:
     words = ["bash", "-o", "pipefail", "-c", command]
     environment = {**os.environ, "PATH": path}
     done = subprocess.run(
-        words, capture_output=True, text=True, check=True, cwd=ROOT, env=environment, timeout=60
+        words, capture_output=True, text=True, check=True, cwd=ROOT, env=environment, timeout=120
     )
     return done.stdout
 

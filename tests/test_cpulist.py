@@ -59,10 +59,10 @@ def test_numbers_beyond_any_host_are_refused_unspelled(text: str) -> None:
 
 
 def test_a_hostile_list_takes_no_time() -> None:
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(UsageError):
         cpulist.parse("0-4000000000," * 1000)
-    assert time.monotonic() - start < 0.1
+    assert time.process_time() - start < 0.1
 
 
 @given(st.sets(st.integers(0, cpulist.MOST_CPUS - 1), min_size=1))

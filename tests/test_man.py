@@ -22,14 +22,14 @@ _OPTION = re.compile(r"(?<![\w-])--?[a-zA-Z][\w-]*")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Each page as a terminal shows it."""
     folder = tmp_path_factory.mktemp("man")
-    subprocess.run([sys.executable, ROOT / "tools" / "gen_man.py", folder], check=True, timeout=20)
+    subprocess.run([sys.executable, ROOT / "tools" / "gen_man.py", folder], check=True, timeout=120)
     return {file.stem: shown(file) for file in folder.iterdir()}
 
 
 def shown(page: Path) -> str:
     """Return a page as a wide terminal shows it."""
     command = ["mandoc", "-T", "utf8", "-O", "width=200", str(page)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     return _OVERSTRUCK.sub("", done.stdout)
 
 
@@ -53,7 +53,7 @@ def help_of(program: str, *words: str) -> set[str]:
     """Return the options that ``--help`` shows."""
     module = "kstats.cli" if program == "kstats" else f"kstats.cli.{program}"
     command = [sys.executable, "-c", f"import {module} as m; m.main()", *words, "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     return options_of(done.stdout, 2)
 
 

@@ -32,7 +32,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 def script(*words: str) -> str:
     """What ``kstats completion`` prints."""
     command = [sys.executable, "-m", "kstats", "completion", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def offered(scripts: dict[str, Path], *words: str) -> set[str]:
     """What bash offers for the last of the words."""
     command = ["bash", "--norc", "-c", ASK, "bash", str(scripts[words[0]]), *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert done.stderr == ""
     return set(done.stdout.split())
 
@@ -126,7 +126,7 @@ def test_names_of_vms_are_asked_for_and_never_evaluated(
             capture_output=True,
             text=True,
             check=True,
-            timeout=20,
+            timeout=120,
             env=environment,
             cwd=tmp_path,
         )
@@ -169,7 +169,7 @@ def test_at_a_terminal(scripts: dict[str, Path]) -> None:
     ) as shell:
         os.write(terminal, f"source {scripts['kstats']}\n".encode())
         os.write(terminal, b"kstats exits --so\tcount --map\t")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while wanted not in seen and time.monotonic() < deadline:
             if select.select([terminal], [], [], 0.1)[0]:
                 seen += os.read(terminal, 4096)

@@ -41,7 +41,7 @@ def collector() -> Iterator[Collector]:
 
 def gone(ids: dict[str, set[int]]) -> bool:
     """Whether the kernel frees these programs and links within seconds."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(kernel.alive(ids).values()):
         if time.monotonic() > deadline:
             return False
@@ -95,8 +95,8 @@ def test_a_sample_is_what_happened_since_the_one_before(collector: Collector) ->
 
 
 def test_the_elapsed_time_is_that_between_two_samples(collector: Collector) -> None:
-    collector.sample()
     start = time.monotonic()
+    collector.sample()
     time.sleep(0.05)
     sample = collector.sample()
     assert 0.05 <= sample.elapsed <= time.monotonic() - start + 0.01
@@ -275,7 +275,7 @@ def test_offsets_of_structs_are_those_of_the_kernels_interface() -> None:
         "kvm_vcpu.vcpu_id": 36,
     }
     command = [program.python_with_bcc(), "-P", "-c", code, str(ROOT), *layouts]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert dict(zip(layouts, map(int, done.stdout.split()), strict=True)) == layouts
 
 
@@ -290,7 +290,7 @@ def test_the_classic_probe_reads_the_record_as_the_format_tells_it(tmp_path: Pat
         ["unshare", "-m", "sh", "-c", mount, sys.executable, str(script)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )

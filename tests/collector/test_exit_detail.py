@@ -312,7 +312,7 @@ def settable_word_of_a_thread() -> int:
         "print(Btf(bcc.lib, []).offset('task_struct.clear_child_tid'))"
     )
     command = [program.python_with_bcc(), "-P", "-c", code, str(PACKAGE.parent)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     return int(done.stdout)
 
 

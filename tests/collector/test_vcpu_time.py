@@ -217,15 +217,18 @@ def test_waiting_is_what_the_scheduler_calls_run_delay(collector: Collector) -> 
     )
     rival.start()
     fire(collector, "on_entry")
+    outside = run_delay()
     collector.sample()
-    before = run_delay()
+    inside = run_delay()
     _spin(time.monotonic() + 0.4)
-    theirs = run_delay() - before
+    least = run_delay() - inside
     ours = mine(collector.sample()).waiting
+    most = run_delay() - outside
     rival.join()
     assert ours is not None
-    assert theirs > 0.05e9
-    assert ours == pytest.approx(theirs, rel=0.1)
+    assert least > 0.05e9
+    # On a busy machine the thread also waits between its own figure and the sample's.
+    assert least * 0.9 <= ours <= most * 1.1
 
 
 def test_sleepers_are_told_by_the_function_that_they_sleep_in(tmp_path: Path) -> None:
@@ -259,9 +262,12 @@ def test_who_sleeps_from_the_beginning_has_its_time_without_any_event(
     machine = target()
     exits = PerThread(machine.layout(), entries=True)
     sleeper = 2**40 | 7
+    outside = time.monotonic()
     with Collector(machine, Spending(exits, exits, lambda: {sleeper: halted})) as collector:
+        inside = time.monotonic()
         time.sleep(SHORT)
+        least = time.monotonic() - inside
         sample = collector.sample()
     assert sample.vcpu_time is not None
-    # The ISA that loads everywhere has no idle exits: else it would be halted.
-    assert seconds(sample.vcpu_time[sleeper])[state] == pytest.approx(sample.elapsed, rel=0.05)
+    # The native ISA has no idle exits; otherwise this would be halted time.
+    assert least <= seconds(sample.vcpu_time[sleeper])[state] <= time.monotonic() - outside

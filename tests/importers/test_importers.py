@@ -215,10 +215,10 @@ def test_endless_lines_are_bounded() -> None:
 )
 def test_no_line_takes_long(line: bytes) -> None:
     """Patterns must not try everything."""
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(KstatsError):
         samples((line + b"\n") * 20)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 PIECES = st.sampled_from(

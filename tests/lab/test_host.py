@@ -1,4 +1,4 @@
-"""Commands and files in a host, and what is told apart: failed, too slow, lost."""
+"""Test commands and files in a host, and how failures, timeouts and lost hosts differ."""
 
 from __future__ import annotations
 
@@ -103,9 +103,7 @@ def test_output_is_passed_on_as_it_comes(host: Host) -> None:
 
 
 def test_a_child_that_keeps_the_pipe_open_holds_up_nobody(host: Host) -> None:
-    result = host.run("sleep 5 & echo done", timeout=4)
-    assert result.stdout == "done\n"
-    assert result.seconds < 4
+    assert host.run("sleep 60 & echo done", timeout=50).stdout == "done\n"
 
 
 def test_a_child_that_never_stops_writing_holds_up_nobody(host: Host) -> None:
@@ -189,8 +187,10 @@ def test_what_cannot_be_read_or_written_is_said(host: Host, tmp_path: Path) -> N
 
 
 def test_a_slow_command_is_killed_and_the_host_lives_on(host: Host) -> None:
+    running = host.start(FOREVER)
+    running.wait_output("going")
     with pytest.raises(CommandTimeoutError) as caught:
-        host.run(FOREVER, timeout=0.3)
+        running.wait(timeout=0.3)
     assert caught.value.stdout == "going\n"
     assert caught.value.command == FOREVER
     assert 0.3 <= caught.value.seconds < 5
@@ -257,10 +257,8 @@ def test_a_frozen_host_is_lost_when_it_cannot_even_kill(
 
 
 def test_a_host_that_outlives_its_deadline_is_lost_whatever_goes_on() -> None:
-    with FakeHost(deadline=0.5) as fake:
-        host = fake.host()
-        with pytest.raises(HostLostError, match="its deadline passed"):
-            host.run(FOREVER, timeout=20)
+    with FakeHost(deadline=0.5) as fake, pytest.raises(HostLostError, match="its deadline passed"):
+        fake.host().run(FOREVER, timeout=20)
 
 
 def test_a_host_that_does_not_answer_is_lost() -> None:

@@ -115,7 +115,7 @@ def test_a_killed_writer_leaves_all_that_it_wrote(tmp_path: Path, name: str) -> 
         [sys.executable, "-c", code, tmp_path / name],
         cwd=Path(__file__).parents[2],
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == -signal.SIGKILL
     assert numbers_in(tmp_path / name) == list(range(1, 51))

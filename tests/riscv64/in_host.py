@@ -20,8 +20,8 @@ import pytest
 
 from lab.hosts import Host, boot, find
 from lab.payload import payload
-from tests.live.kstats import ExitId, Watch, wait_attached, watching
 from lab.riscv64 import vmm
+from tests.live.kstats import ExitId, Watch, wait_attached, watching
 from tests.riscv64.test_backend import install_backend
 
 pytestmark = pytest.mark.host
