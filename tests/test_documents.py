@@ -18,7 +18,6 @@ TO_DO = {
     "CONTRIBUTING.md",
     "detail.md",
     "how-it-works.md",
-    "kvmstat.md",
     "other-tools.md",
     "recording.md",
 }
