@@ -22,7 +22,7 @@ class ForeignPidsError(UnsupportedHostError):
 
     hint = (
         "run it in the host's PID namespace: docker run --pid=host,"
-        " or on the host; kstats -v works here, too"
+        " or on the host; kstats cpu works here, too"
     )
 
     def __init__(self) -> None:

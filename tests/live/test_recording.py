@@ -123,6 +123,25 @@ def test_the_header_tells_whose_it_is(bed: Bed, host: Host, kept: Kept) -> None:
     assert header.counted == ("entries", "exits", "threads")
 
 
+def test_the_recorded_topology_is_the_hosts(host: Host, kept: Kept) -> None:
+    """And CPUs are summed by it, on this machine."""
+    folder = "/sys/devices/system/cpu/cpu{}/topology/{}"
+    for sample in kept.samples:
+        assert {cpu: (at.socket, at.core) for cpu, at in sample.topology.items()} == {
+            cpu: (
+                int(host.get(folder.format(cpu, "physical_package_id"))),
+                int(host.get(folder.format(cpu, "core_id"))),
+            )
+            for cpu in (0, 1)
+        }
+    path = kept.copies[PER_CPU]
+    for by in ("node", "socket", "core"):
+        words = ("cpu", "--total", "--by", by, "-f", "json", "999", "1")
+        (report,) = map(json.loads, read_here(words, path).splitlines())
+        assert sum(row["vm_exit"] for row in report["rows"]) == report["total"]["vm_exit"] > 0
+        assert "?" not in {row[by] for row in report["rows"]}
+
+
 def test_threads_are_chosen_of_the_recording(kept: Kept, tmp_path: Path) -> None:
     path = tmp_path / "all.jsonl"
     with recording.Writer(path, kept.header) as writer:

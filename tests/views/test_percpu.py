@@ -33,27 +33,27 @@ ARM64 = sample(
 
 
 def table(of: Sample, **options: Any) -> Table:
-    """One report."""
+    """Return the report on a sample."""
     return PerCpuView(Options(**options)).table(of)
 
 
 def rows(of: Sample, **options: Any) -> list[dict[str, Any]]:
-    """The cells of each row by their keys."""
+    """Return the cells of each row by their keys."""
     got = table(of, **options)
     return [by_key(got, row) for row in got.rows]
 
 
 def by_key(of: Table, row: Row) -> dict[str, Any]:
-    """A row's cells by the keys of the headings."""
+    """Return a row's cells by the keys of the headings."""
     return dict(zip([heading.key for heading in of.headings], row.cells, strict=True))
 
 
 def cpus(of: Sample, **options: Any) -> list[Any]:
-    """The CPUs that are shown."""
+    """Return the CPUs that are shown, in their order."""
     return [row.cells[0] for row in table(of, **options).rows]
 
 
-def test_counts_come_out_under_their_columns() -> None:
+def test_counts_are_under_their_columns() -> None:
     got = table(ARM64)
     assert " ".join(heading.key for heading in got.headings) == (
         "cpu vm_entry vm_exit inst_abt data_abt wfx_inst sys_inst smc_inst ints other"
@@ -75,8 +75,8 @@ def test_x64_has_the_same_columns_for_both_vendors() -> None:
     assert (intel["ept"], intel["msr_rd"], intel["msr_wr"], intel["vm_exit"]) == (2, 3, 5, 10)
 
 
-def test_what_has_no_column_is_other() -> None:
-    """Codes without one, without a name, of unknown ISAs, failed entries, and codes lost."""
+def test_codes_without_a_column_are_other() -> None:
+    """So are codes without a name, of unknown ISAs, of failed entries, and dropped codes."""
     strange = {
         ("vmx", 49): {0: 1},
         UNKNOWN: {0: 10},
@@ -108,7 +108,7 @@ def test_a_cpu_that_went_offline_still_shows_its_last_counts() -> None:
     assert cpus(sample(cpus=(0, 1))) == [0, 1]
 
 
-def test_only_the_cpus_asked_for_are_shown_and_summed() -> None:
+def test_only_the_requested_cpus_are_shown_and_totalled() -> None:
     of = sample({EPT: {0: 1, 1: 10, 2: 100}}, cpus=(0, 1, 2), entries={0: 2, 1: 20, 2: 200})
     got = table(of, cpus=(0, 2, 9), total=True)
     assert [row.cells[0] for row in got.rows] == [0, 2]
@@ -124,7 +124,7 @@ def test_a_total_of_nothing_is_zeros() -> None:
     assert len(got.total.cells) == len(got.headings)
 
 
-def test_rates_are_per_second_that_really_passed() -> None:
+def test_rates_are_per_second_of_elapsed_time() -> None:
     of = sample({EPT: {0: 5}}, cpus=(0,), entries={0: 10}, elapsed=2.5)
     got = table(of, rate=True, detail=True)
     assert got.unit == "per_second"
@@ -153,7 +153,7 @@ def test_reasons_are_columns_in_the_order_of_their_codes() -> None:
 
 
 def test_a_reason_once_seen_keeps_its_column() -> None:
-    """Columns that come and go with every report cannot be followed."""
+    """Columns that come and go with every report are hard to follow."""
     view = PerCpuView(Options(reasons=True))
     view.table(sample({EPT: {0: 1}}))
     second = view.table(sample({CPUID: {0: 1}}))
@@ -168,7 +168,7 @@ def test_dropped_codes_are_other_among_reasons_too() -> None:
     assert (row["vm_exit"], row["EPT_VIOLATION"], row["other"]) == (5, 1, 4)
 
 
-def test_detail_has_every_code_behind_a_row() -> None:
+def test_detail_has_every_code_of_a_row() -> None:
     of = sample({READ: {0: 1}, UNKNOWN: {0: 2, 1: 3}, EPT: {1: 4}}, cpus=(0, 1, 2))
     got = table(of, detail=True, total=True)
     assert [[(r.isa, r.code, r.reason, r.count) for r in row.exits] for row in got.rows] == [
@@ -188,7 +188,7 @@ def test_without_detail_rows_carry_none() -> None:
     assert [row.exits for row in table(ARM64, total=True).rows] == [(), ()]
 
 
-def test_gaps_are_figures_always_and_notes_when_there_are_some() -> None:
+def test_losses_are_always_numbers_and_notes_only_if_there_are_some() -> None:
     assert table(sample()).losses == (("code_dropped", 0), ("unsupported_isa", 0), ("missed", 0))
     assert table(sample()).notes == ()
     got = table(sample(code_dropped={0: 2, 1: 3}, unsupported_isa=7, missed=1, notes=("a word",)))
@@ -210,7 +210,7 @@ TOPOLOGY = {
 
 
 def on_two_sockets(of: Sample) -> Sample:
-    """The sample with a topology of its CPUs 0 to 3."""
+    """Return the sample with a topology of its CPUs 0 to 3."""
     return attrs.evolve(of, topology=TOPOLOGY)
 
 
@@ -242,7 +242,7 @@ def test_cpus_of_a_node_a_socket_or_a_core_are_summed(by: str, expected: list[An
     assert got.total.cells[:3] == ("total", 7, 11111)
 
 
-def test_only_the_cpus_asked_for_are_summed() -> None:
+def test_only_the_requested_cpus_are_summed() -> None:
     of = on_two_sockets(sample({EPT: {0: 1, 1: 10, 2: 100}}, cpus=(0, 1, 2, 3)))
     got = table(of, by="socket", cpus=(1, 2), detail=True)
     assert [row.cells[::2][:2] for row in got.rows] == [(0, 100), (1, 10)]
