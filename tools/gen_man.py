@@ -148,8 +148,8 @@ def _kvmstat(_: str) -> Iterator[str]:
             for rule in arch.kvmstat.get(isa.name, ()):
                 yield f".It Sy {rule.column}"
                 yield text(f"{_sentence(rule.meaning)}.")
-                if rule.is_counted and (rule.differs or rule.unkept):
-                    yield text(f"With --source kernel: {rule.differs or f'-, {rule.unkept}'}.")
+                if rule.is_counted and (rule.differs or rule.not_kept):
+                    yield text(f"With --source kernel: {rule.differs or f'-, {rule.not_kept}'}.")
             yield ".El"
 
 

@@ -25,19 +25,24 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Literal
 
 import attrs
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from importlib.resources.abc import Traversable
+from kstats.arch import valid
+from kstats.arch.details import Detail
+from kstats.arch.kvmstat import Rule
 
-    from kstats.arch.details import Detail
-    from kstats.arch.kvmstat import Rule
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable  # importing it costs more than this module
 
 OTHER = "other"
 """The column of every code that has no column of its own."""
+
+MAX_SLOTS = 2048
+"""Codes of one source that can have a counter of their own: they are one value of a BPF map."""
 
 NUMBER_BITS = 32
 NUMBER_MASK = (1 << NUMBER_BITS) - 1
@@ -68,8 +73,12 @@ class Advice:
     Both are empty for a reason without advice.
     """
 
-    causes: tuple[str, ...] = ()
-    remedies: tuple[str, ...] = ()
+    causes: tuple[str, ...] = attrs.field(default=(), validator=valid.lines)
+    remedies: tuple[str, ...] = attrs.field(default=(), validator=valid.lines)
+
+    def __attrs_post_init__(self) -> None:
+        if bool(self.causes) != bool(self.remedies):
+            raise ValueError(f"Advice: causes without remedies, or the reverse: {self}")
 
 
 NO_ADVICE = Advice()
@@ -94,9 +103,12 @@ class Reason:
     code: int
     name: str
     column: str = OTHER
-    category: Category = Category.OTHER
-    meaning: str = ""
-    source: str = ""
+    category: Category = attrs.field(
+        default=Category.OTHER,
+        validator=valid.field("is not a category", lambda value: isinstance(value, Category)),
+    )
+    meaning: str = attrs.field(default="", validator=valid.line_or_empty)
+    source: str = attrs.field(default="", validator=valid.line_or_empty)
     advice: Advice = NO_ADVICE
     printed: bool = True
 
@@ -119,10 +131,12 @@ class Column:
     Neighbours with the same ``group`` share a heading: ``msr(rd wr)``.
     """
 
-    key: str
-    label: str
+    key: str = attrs.field(validator=valid.identifier)
+    label: str = attrs.field(
+        validator=valid.field("is not one word", re.compile(r"[^\s()]+").fullmatch)
+    )
     group: str = ""
-    meaning: str = ""
+    meaning: str = attrs.field(default="", validator=valid.line_or_empty)
 
 
 @attrs.frozen
@@ -136,7 +150,7 @@ class NameTable:
 
     expression: str
     kind: Literal["symbolic", "flags"] = "symbolic"
-    qualifier: int = 0
+    qualifier: int = attrs.field(default=0, validator=valid.unsigned(NUMBER_BITS))
     unused: frozenset[int] = frozenset()
 
 
@@ -150,7 +164,9 @@ class Spellings:
     """
 
     prefixes: tuple[str, ...] = ()
-    aliases: Mapping[str, str] = attrs.field(factory=dict)
+    aliases: Mapping[str, str] = attrs.field(
+        factory=dict, validator=valid.each("is not upper case", lambda name: name == name.upper())
+    )
     doubtful: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
 
 
@@ -168,6 +184,10 @@ class ExitEvent:
     code: Callable[[Isa, re.Match[str]], int | None]
     bpftrace_code: str
     bpftrace_filter: str = ""
+
+
+def _are_paragraphs(texts: object) -> bool:
+    return isinstance(texts, tuple) and bool(texts) and all(t and t.isprintable() for t in texts)
 
 
 @attrs.frozen(eq=False)
@@ -191,17 +211,52 @@ class Isa:
         details: The kinds of detail that its exits carry.
     """
 
-    name: str
-    title: str
+    name: str = attrs.field(validator=valid.identifier)
+    title: str = attrs.field(validator=valid.line)
     reasons: Mapping[int, Reason]
     flags: Mapping[int, str] = attrs.field(factory=dict)
-    flag_mask: int = 0
+    flag_mask: int = attrs.field(default=0, validator=valid.unsigned(NUMBER_BITS))
     failed_mask: int = 0
     tables: tuple[NameTable, ...] = ()
-    category_notes: Mapping[Category, tuple[str, ...]] = attrs.field(factory=dict)
+    category_notes: Mapping[Category, tuple[str, ...]] = attrs.field(
+        factory=dict,
+        validator=[
+            valid.each("has an unknown category", lambda key: isinstance(key, Category)),
+            valid.each_value("is not a tuple of paragraphs", _are_paragraphs),
+        ],
+    )
     spellings: Spellings = Spellings()
     event: ExitEvent | None = None
     details: tuple[Detail, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        valid.refuse(self, chain(self._reason_problems(), self._problems()))
+
+    def _reason_problems(self) -> Iterator[str]:
+        # Not Reason's own checks: unknown and qualified codes have names that break these rules.
+        for code, reason in self.reasons.items():
+            if not 0 <= code < 1 << valid.CODE_BITS:
+                yield f"{code:#x} is not a 64-bit code"
+            if reason.code != code:
+                yield f"the reason under code {code:#x} has the code {reason.code:#x}"
+            if not valid.is_readable(reason.name):
+                yield f"the name {reason.name!r} has unusual characters"
+            if code & self.flag_mask:
+                yield f"{reason.name} ({code:#x}) has a bit of flag_mask"
+
+    def _problems(self) -> Iterator[str]:
+        names = {reason.name for reason in self.reasons.values()}
+        yield from valid.repeated("name", (reason.name for reason in self.reasons.values()))
+        yield from valid.repeated("table", ((t.kind, t.expression) for t in self.tables))
+        yield from valid.repeated("detail", (detail.name for detail in self.details))
+        for bit, flag in self.flags.items():
+            if bit.bit_count() != 1 or bit & ~self.flag_mask:
+                yield f"flag {flag} ({bit:#x}) is not one bit of flag_mask"
+        if self.failed_mask & ~self.flag_mask:
+            yield f"failed_mask {self.failed_mask:#x} has bits outside flag_mask"
+        for alias, name in self.spellings.aliases.items():
+            if name not in names or alias in names:
+                yield f"spelling {alias!r} is itself a name, or {name!r} is not"
 
     def detail(self, name: str) -> Detail | None:
         """Return the kind of detail with this name, or None."""
@@ -236,8 +291,17 @@ class SlotRange:
     Every other code is counted in a small bounded hash that keeps the number.
     """
 
-    first: int
-    count: int
+    first: int = attrs.field(validator=valid.code)
+    count: int = attrs.field(validator=valid.field("is not positive", lambda count: count > 0))
+
+    def __attrs_post_init__(self) -> None:
+        if self.end > 1 << valid.CODE_BITS:
+            raise ValueError(f"SlotRange ends after the last 64-bit code: {self}")
+
+    @property
+    def end(self) -> int:
+        """The code after the last one."""
+        return self.first + self.count
 
 
 @attrs.frozen
@@ -248,15 +312,20 @@ class BtfField:
     are looked up in the BTF of the vendor module (``ExitSource.modules``).
     """
 
-    define: str
-    paths: tuple[str, ...]
+    define: str = attrs.field(validator=valid.define)
+    paths: tuple[str, ...] = attrs.field(
+        validator=[
+            valid.not_empty,
+            valid.each("is not struct.member", re.compile(r"\w+(\.\w+)+", re.ASCII).fullmatch),
+        ]
+    )
 
 
 @attrs.frozen
 class RecordField:
     """A field of the classic tracepoint's record, needed by the C code as ``define``."""
 
-    define: str
+    define: str = attrs.field(validator=valid.define)
     field: str
 
 
@@ -272,11 +341,33 @@ class Probe:
 
     name: str
     attach: Literal["raw", "classic"]
-    define: str
+    define: str = attrs.field(validator=valid.define)
     args: int | None = None
     btf: tuple[BtfField, ...] = ()
     direct: bool = False
     record: tuple[RecordField, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        valid.refuse(self, self._problems())
+
+    def _problems(self) -> Iterator[str]:
+        if self.attach == "raw":
+            if self.args is None or not 0 <= self.args <= valid.MAX_ARGS:
+                yield f"a raw tracepoint needs the number of its arguments (args): {self.name}"
+            if self.record:
+                yield f"a raw tracepoint has no record: {self.name}"
+        elif self.attach == "classic":
+            if not self.record:
+                yield f"a classic tracepoint needs fields of its record: {self.name}"
+            if self.args is not None or self.btf or self.direct:
+                yield f"a classic tracepoint has neither args nor btf nor direct: {self.name}"
+        else:
+            yield f"attach is {self.attach!r}, not raw or classic"
+
+    @property
+    def defines(self) -> set[str]:
+        """The preprocessor names that it sets for the C code."""
+        return {self.define, *(f.define for f in self.btf), *(f.define for f in self.record)}
 
 
 @attrs.frozen
@@ -287,9 +378,9 @@ class DetailEvent:
     that number differs between kernels.
     """
 
-    tracepoint: str
+    tracepoint: str = attrs.field(validator=valid.identifier)
     function: str
-    args: str = ""
+    args: str = attrs.field(default="", validator=valid.define_or_empty)
 
 
 @attrs.frozen
@@ -301,8 +392,8 @@ class DetailSource:
     """
 
     name: str
-    defines: tuple[str, ...]
-    probes: tuple[Probe, ...]
+    defines: tuple[str, ...] = attrs.field(validator=[valid.not_empty, valid.defines])
+    probes: tuple[Probe, ...] = attrs.field(validator=valid.not_empty)
     events: tuple[DetailEvent, ...] = ()
 
 
@@ -322,22 +413,44 @@ class ExitSource:
     """
 
     isa: str
-    probes: tuple[Probe, ...]
+    probes: tuple[Probe, ...] = attrs.field(validator=valid.not_empty)
     slots: tuple[SlotRange, ...]
     modules: tuple[str, ...] = ()
     cpu_flag: str = ""
-    define: str = ""
+    define: str = attrs.field(default="", validator=valid.define_or_empty)
     details: tuple[DetailSource, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        valid.refuse(self, self._problems())
+
+    def _problems(self) -> Iterator[str]:
+        yield from valid.repeated("probe", (probe.name for probe in self.probes))
+        yield from valid.repeated("define", (probe.define for probe in self.probes))
+        yield from valid.repeated("detail", (detail.name for detail in self.details))
+        known = {probe.name for probe in self.probes}
+        for detail in self.details:
+            for probe in detail.probes:
+                if probe.name not in known:
+                    yield f"detail {detail.name}: the source has no probe {probe.name!r}"
+        slots = sorted(self.slots, key=lambda slot: slot.first)
+        for slot, following in pairwise(slots):
+            if slot.end > following.first:
+                yield f"{following} overlaps {slot}"
+        total = sum(slot.count for slot in slots)
+        if not 0 < total <= MAX_SLOTS:
+            yield f"{total} slots; 1 to {MAX_SLOTS} are possible"
 
 
 @attrs.frozen(eq=False)
 class Arch:
     """An architecture; this module's docstring is the checklist."""
 
-    name: str
-    title: str
-    machines: tuple[str, ...]
-    isas: tuple[Isa, ...]
+    name: str = attrs.field(validator=valid.identifier)
+    title: str = attrs.field(validator=valid.line)
+    machines: tuple[str, ...] = attrs.field(
+        validator=valid.field("is not a tuple of names", lambda m: m and not isinstance(m, str))
+    )
+    isas: tuple[Isa, ...] = attrs.field(validator=valid.not_empty)
     columns: tuple[Column, ...]
     sources: tuple[ExitSource, ...] = ()
     bpf: Traversable | None = None

@@ -1,4 +1,4 @@
-"""The contract test of architectures, for ours and for the author of a backend.
+"""The contract test of architectures, built-in ones and those of other packages.
 
 In a backend's own tests::
 
@@ -18,49 +18,15 @@ An installed backend that breaks the contract is left out (:func:`kstats.arch.br
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib.metadata import EntryPoint
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import kstats.arch
-from kstats.arch import detailrules, registry, rules
+from kstats.arch import registry
+from kstats.arch.base import Arch
+from kstats.arch.rules import check
 from kstats.errors import KstatsError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from kstats.arch.base import Arch
-
-RULES: tuple[Callable[[Arch], Iterator[str]], ...] = (
-    rules.names,
-    rules.reasons,
-    rules.prose,
-    rules.category_notes,
-    rules.advice,
-    rules.columns,
-    rules.flags,
-    rules.unknown_codes,
-    rules.tables,
-    rules.sources,
-    rules.probes,
-    rules.c_file,
-    rules.silent_modules,
-    rules.kvmstat,
-    detailrules.kinds,
-    detailrules.sources,
-    detailrules.c_file,
-)
-
-
-def check(arch: Arch) -> list[str]:
-    """What breaks the contract, one line each; [] if nothing does. Never raises."""
-    return [problem for rule in RULES for problem in _broken(rule, arch)]
-
-
-def _broken(rule: Callable[[Arch], Iterator[str]], arch: Arch) -> list[str]:
-    try:
-        return list(rule(arch))
-    except Exception as error:  # noqa: BLE001 - a value of the wrong type breaks the rule, too
-        return [f"{rule.__name__}: {type(error).__name__}: {error}"]
 
 
 class ContractTests:
@@ -69,16 +35,19 @@ class ContractTests:
     arch: ClassVar[Arch]
 
     def test_keeps_the_contract(self) -> None:
-        """Every rule holds."""
+        """Fail with a line for each problem."""
         problems = check(self.arch)
         if problems:
             raise AssertionError("\n".join(problems))
 
 
 def resolve(name: str) -> Arch:
-    """The architecture ``name`` means: ``module:attribute``, a backend's entry point, or ours.
+    """Return the architecture of ``module:attribute``, of an entry point, or a built-in one.
 
-    Raises KstatsError. Unlike :func:`kstats.arch.find` it gives backends that break the contract.
+    Unlike :func:`kstats.arch.find` it returns backends that break the contract.
+
+    Raises:
+        KstatsError: there is no such architecture, or it cannot be loaded.
     """
     module, colon, attribute = name.partition(":")
     if colon:
@@ -90,7 +59,7 @@ def resolve(name: str) -> Arch:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Check the architectures of the command line; 0 if all keep the contract."""
+    """Check the architectures on the command line; return 0 if all keep the contract."""
     if not argv:
         sys.stderr.write("usage: python -m kstats.arch.contract NAME|MODULE:ATTRIBUTE ...\n")
         return 2

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
+from kstats.arch import valid
+
 UNKNOWN = (1 << 64) - 1
 """The detail of an exit that should have one, but it could not be read."""
 
@@ -69,9 +71,9 @@ class Detail:
         words: What to print for each access.
     """
 
-    name: str
-    meaning: str
-    codes: frozenset[int]
+    name: str = attrs.field(validator=valid.identifier)
+    meaning: str = attrs.field(validator=valid.line)
+    codes: frozenset[int] = attrs.field(validator=valid.not_empty)
     names: Callable[[], Mapping[int, str]] = dict
     number: Callable[[int], str] = hex
     words: Mapping[Access, str] = _WORDS

@@ -1,19 +1,21 @@
-"""kvmstat's columns as data: what each counts, and where each of two sources has it from.
+"""The columns of kvmstat as data: what each counts, and two sources for it.
 
-The columns are those of illumos' kvmstat(1M). There they are counters of KVM that Linux still
-keeps for every vCPU; here a column has up to two sources, and says where they differ:
+The columns are those of illumos' kvmstat(1M). There they are counters of KVM, which Linux also
+keeps for each vCPU. Here a column has up to two sources and says how they differ:
 
-- **events**: what kstats counts itself, exits by their codes and firings of tracepoints;
-- **stats**: the counters KVM keeps (:mod:`kstats.collector.kvm_stats.reader`).
+- **events**: what kstats counts itself, exits by code and firings of tracepoints;
+- **stats**: the counters that KVM keeps (:mod:`kstats.collector.kvm_stats.reader`).
 
-A column without a meaning on an architecture is drawn as ``-`` and says why.
+A column without a meaning on an architecture is printed as ``-``, and says why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import attrs
+
+from kstats.arch import valid
 
 COLUMNS = ("exits", "haltx", "irqx", "irqwx", "iox", "mmiox", "irqs", "emul", "eptv")
 """kvmstat's columns after ``pid`` and ``vcpu``, in their order."""
@@ -21,19 +23,25 @@ COLUMNS = ("exits", "haltx", "irqx", "irqwx", "iox", "mmiox", "irqs", "emul", "e
 
 @attrs.frozen
 class Event:
-    """A tracepoint of group ``kvm``; each firing in a vCPU's thread is one of that vCPU.
+    """A tracepoint of group ``kvm``; each firing in the thread of a vCPU counts for that vCPU.
 
-    Where ``arg`` is given, only firings count whose argument of that number (from 0, as a raw
-    tracepoint has them) is one of ``values``.
+    With ``arg``, a firing counts only if this argument (from 0, as a raw tracepoint has them) is
+    one of ``values``.
     """
 
-    tracepoint: str
+    tracepoint: str = attrs.field(validator=valid.identifier)
     arg: int | None = None
     values: frozenset[int] = frozenset()
 
+    def __attrs_post_init__(self) -> None:
+        if (self.arg is None) == bool(self.values):
+            raise ValueError(f"Event.arg and Event.values go together: {self}")
+        if self.arg is not None and not 0 <= self.arg < valid.MAX_ARGS:
+            raise ValueError(f"Event.arg is not below {valid.MAX_ARGS}: {self}")
+
     @property
     def label(self) -> str:
-        """Its name in samples: ``kvm_fast_mmio``, or ``kvm_mmio:0=1,2`` with an argument."""
+        """The name in samples: ``kvm_fast_mmio``, or ``kvm_mmio:0=1,2`` with an argument."""
         if self.arg is None:
             return self.tracepoint
         return f"{self.tracepoint}:{self.arg}={','.join(map(str, sorted(self.values)))}"
@@ -45,25 +53,36 @@ class Rule:
 
     Attributes:
         column: One of :data:`COLUMNS`.
-        meaning: What it counts here, one line.
-        every_exit: Counted are all exits.
-        exits: Counted are exits of these codes of the ISA.
-        events: Counted, beside exits, are firings of these tracepoints.
-        uncounted: Why nothing is counted, one line; empty where something is.
-        stats: KVM's counters whose sum it is.
-        unkept: Why KVM keeps no such counter, one line; empty where it does.
-        differs: How the two sources differ, one line; empty where they are equal.
+        meaning: What it counts on this ISA, one line.
+        every_exit: Whether it counts all exits.
+        exits: The codes of the exits that it counts.
+        events: The tracepoints that it counts, in addition to exits.
+        not_counted: Why kstats counts nothing, one line; empty if it counts something.
+        stats: The counters of KVM that it sums.
+        not_kept: Why KVM keeps no such counter, one line; empty if it does.
+        differs: How the two sources differ, one line; empty if they are equal.
     """
 
     column: str
-    meaning: str
+    meaning: str = attrs.field(validator=valid.line)
     every_exit: bool = False
     exits: frozenset[int] = frozenset()
     events: tuple[Event, ...] = ()
-    uncounted: str = ""
-    stats: tuple[str, ...] = ()
-    unkept: str = ""
-    differs: str = ""
+    not_counted: str = attrs.field(default="", validator=valid.line_or_empty)
+    stats: tuple[str, ...] = attrs.field(default=(), validator=valid.identifiers)
+    not_kept: str = attrs.field(default="", validator=valid.line_or_empty)
+    differs: str = attrs.field(default="", validator=valid.line_or_empty)
+
+    def __attrs_post_init__(self) -> None:
+        valid.refuse(self, self._problems())
+
+    def _problems(self) -> Iterator[str]:
+        if self.is_counted == bool(self.not_counted):
+            yield f"{self.column} must count something or have not_counted, and not both"
+        if bool(self.stats) == bool(self.not_kept):
+            yield f"{self.column} must have stats or not_kept, and not both"
+        if self.differs and not (self.is_counted and self.stats):
+            yield f"{self.column} has differs, but not two sources"
 
     @property
     def is_counted(self) -> bool:
@@ -71,9 +90,9 @@ class Rule:
         return self.every_exit or bool(self.exits or self.events)
 
     def count(self, exits: Mapping[int, int], events: Mapping[str, int]) -> int | None:
-        """The column of one vCPU from its exits by code and its events by label.
+        """Return the value for one vCPU from its exits by code and its events by label.
 
-        None is ``-``: it is not counted, or one of its events was not.
+        None if the column, or one of its events, was not counted.
         """
         if not self.is_counted or any(event.label not in events for event in self.events):
             return None
@@ -81,9 +100,9 @@ class Rule:
         return sum(exits[code] for code in codes) + sum(events[e.label] for e in self.events)
 
     def look_up(self, stats: Mapping[str, int]) -> int | None:
-        """The column of one vCPU from KVM's counters of it.
+        """Return the value for one vCPU from KVM's counters.
 
-        None is ``-``: KVM keeps none, or this kernel's lacks one of them.
+        None if KVM keeps no such counter, or this kernel lacks one of them.
         """
         if not self.stats or any(name not in stats for name in self.stats):
             return None
@@ -91,5 +110,5 @@ class Rule:
 
 
 def absent(column: str, why: str) -> Rule:
-    """A column that means nothing on an ISA: ``-`` from both sources."""
-    return Rule(column, why, uncounted=why, unkept=why)
+    """Return the rule of a column that has no meaning on an ISA."""
+    return Rule(column, why, not_counted=why, not_kept=why)

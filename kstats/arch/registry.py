@@ -1,12 +1,13 @@
-"""Which architectures there are: ours, those registered in this process, installed backends.
+"""The known architectures: built in, registered in this process, or installed backends.
 
-Backends of other packages are looked for only when a question cannot be answered without
-them, so that ours cost nothing more. One that cannot be loaded, breaks the contract or claims
-a name that is taken is left out and remembered (:meth:`Registry.broken`).
+Backends of other packages are searched for only if the built-in architectures do not answer a
+question, so that they cost nothing otherwise. A backend that cannot be loaded, breaks the contract
+or claims a name of another one is left out and recorded (:meth:`Registry.broken`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from kstats.arch.base import Arch, Isa, Reason
@@ -14,7 +15,6 @@ from kstats.arch.details import Detail
 from kstats.errors import BackendError, UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
     from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
@@ -24,8 +24,8 @@ CONTRACT_HINT = "its author can run: python -m kstats.arch.contract NAME"
 
 
 def installed() -> Iterable[EntryPoint]:
-    """The entry points that other packages registered."""
-    from importlib.metadata import entry_points  # noqa: PLC0415 - 10 ms that ours do not need
+    """Return the entry points that other packages registered."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 - takes 10 ms, rarely needed
 
     return entry_points(group=GROUP)
 
@@ -33,8 +33,8 @@ def installed() -> Iterable[EntryPoint]:
 class Registry:
     """Architectures by name, machine and ISA.
 
-    ``built_in`` are trusted to keep the contract (our tests see to it); ``installed`` lists
-    the entry points of other packages.
+    ``built_in`` are not checked (our tests do that); ``installed`` returns the entry points of
+    other packages.
     """
 
     def __init__(
@@ -48,29 +48,31 @@ class Registry:
         self._complete = False
 
     def arches(self) -> tuple[Arch, ...]:
-        """Every architecture, ours first."""
+        """Return every architecture, built-in ones first."""
         self._discover()
         return tuple(self._known)
 
     def broken(self) -> tuple[BackendError, ...]:
-        """Why each installed backend that is not among :meth:`arches` was left out."""
+        """Return an error for each installed backend that was left out."""
         self._discover()
         return tuple(self._broken)
 
     def register(self, arch: Arch) -> None:
         """Add an architecture to this process.
 
-        Raises BackendError if it breaks the contract or claims a name, machine or ISA that
-        another one has.
+        Raises:
+            BackendError: it breaks the contract or claims a name, machine or ISA of another one.
         """
-        problems = _contract_problems(arch) or list(self._conflicts(arch))
+        from kstats.arch.rules import check  # noqa: PLC0415 - built-in ones do not need it
+
+        problems = check(arch) or list(self._conflicts(arch))
         if problems:
             more = f" (and {len(problems) - 1} more)" if problems[1:] else ""
             raise BackendError(f"backend {arch.name!r}: {problems[0]}{more}", CONTRACT_HINT)
         self._known.append(arch)
 
     def find(self, name: str) -> Arch:
-        """The architecture of that name; raises UnknownNameError."""
+        """Return the architecture with this name; raise UnknownNameError."""
         found = self._first(lambda arch: arch if arch.name == name else None)
         if found is None:
             known = tuple(arch.name for arch in self._known)
@@ -78,11 +80,11 @@ class Registry:
         return found
 
     def for_machine(self, machine: str) -> Arch | None:
-        """The architecture of what ``platform.machine()`` gives, or None."""
+        """Return the architecture of a value of ``platform.machine()``, or None."""
         return self._first(lambda arch: arch if machine in arch.machines else None)
 
     def isa(self, name: str) -> Isa:
-        """The ISA of that name, of whichever architecture; raises UnknownNameError."""
+        """Return the ISA with this name, of any architecture; raise UnknownNameError."""
         found = self._first(lambda arch: arch.isa(name))
         if found is None:
             known = tuple(isa.name for arch in self._known for isa in arch.isas)
@@ -90,17 +92,17 @@ class Registry:
         return found
 
     def reason(self, isa_name: str, code: int) -> Reason:
-        """The reason of a code; an unknown ISA or code keeps its number. Never raises."""
+        """Return the reason of a code; an unknown ISA or code keeps its number. Never raises."""
         isa = self._first(lambda arch: arch.isa(isa_name))
         return isa.reason(code) if isa else Reason(code, f"{isa_name}:{code:#x}")
 
     def detail(self, isa_name: str, kind: str) -> Detail | None:
-        """What exits of an ISA tell of that kind; None for an unknown ISA or kind. Never raises."""
+        """Return a kind of detail of an ISA; None if either is unknown. Never raises."""
         isa = self._first(lambda arch: arch.isa(isa_name))
         return isa.detail(kind) if isa else None
 
     def detail_kinds(self) -> dict[str, str]:
-        """The kinds of detail that exits of any ISA have, and what each is."""
+        """Return the meaning of each kind of detail that the exits of any ISA carry."""
         isas = (isa for arch in self.arches() for isa in arch.isas)
         kinds: dict[str, str] = {}
         for detail in (detail for isa in isas for detail in isa.details):
@@ -108,7 +110,7 @@ class Registry:
         return kinds
 
     def _first(self, question: Callable[[Arch], T | None]) -> T | None:
-        """The first answer of an architecture; installed ones are asked last, if at all."""
+        """Return the first answer of an architecture; ask installed ones only if needed."""
         for arch in self._candidates():
             answer = question(arch)
             if answer is not None:
@@ -141,24 +143,22 @@ class Registry:
                 ("ISA", {isa.name for isa in arch.isas}, {isa.name for isa in other.isas}),
             ):
                 for name in sorted(mine & theirs):
-                    yield f"{kind} {name!r} is that of architecture {other.name!r} already"
-
-
-def _contract_problems(arch: Arch) -> list[str]:
-    from kstats.arch.contract import check  # noqa: PLC0415 - built-in ones do not need it
-
-    return check(arch)
+                    yield f"{kind} {name!r} already belongs to architecture {other.name!r}"
 
 
 def load(point: EntryPoint) -> Arch:
-    """The architecture an entry point gives, itself or when called; raises BackendError."""
+    """Return the architecture of an entry point, which is a value or a function.
+
+    Raises:
+        BackendError: it cannot be loaded or is not an Arch.
+    """
     where = f"entry point {point.name} = {point.value}"
     try:
         loaded = point.load()
         arch = loaded() if callable(loaded) else loaded
-    except (Exception, SystemExit) as error:  # whatever a stranger's module does at import
+    except (Exception, SystemExit) as error:  # other packages may raise anything at import
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise BackendError(f"{where} cannot be loaded: {reason}") from error
     if not isinstance(arch, Arch):
-        raise BackendError(f"{where} gives a {type(arch).__name__}, not a kstats.arch.Arch")
+        raise BackendError(f"{where} is a {type(arch).__name__}, not a kstats.arch.Arch")
     return arch

@@ -60,8 +60,8 @@ def _meanings(rules: Sequence[Rule]) -> Iterator[str]:
     for rule in rules:
         here = rule.is_counted or rule.stats
         yield f"{rule.column:<6} {rule.meaning}" if here else f"{rule.column:<6} -: {rule.meaning}"
-        if here and (rule.differs or rule.unkept):
-            yield f"{'':6} --source kernel: {rule.differs or f'-: {rule.unkept}'}"
+        if here and (rule.differs or rule.not_kept):
+            yield f"{'':6} --source kernel: {rule.differs or f'-: {rule.not_kept}'}"
 
 
 def parser() -> options.Parser:

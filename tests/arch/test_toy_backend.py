@@ -18,7 +18,7 @@ TOY = Path(__file__).parent.parent / "data" / "toy_backend"
 ASK = """if True:
     import json
     from kstats import arch
-    from kstats.arch.contract import check
+    from kstats.arch.rules import check
     toy = arch.find("toy")
     print(json.dumps({
         "problems": check(toy),

@@ -10,9 +10,9 @@ from kstats.arch.kvmstat import Event, Rule, absent
 
 _CODES = {reason.name: code for code, reason in ARM64.reasons.items()}
 
-# The exit's code, WFx, is that of WFI and of WFE; is_wfe tells them apart.
+# The code WFx stands for WFI and for WFE; the argument is_wfe tells them apart.
 _WFI = Event("kvm_wfx_arm64", arg=1, values=frozenset({0}))
-# KVM_TRACE_MMIO_READ and _WRITE. Type 0, _READ_UNSATISFIED, goes before every read.
+# KVM_TRACE_MMIO_READ and _WRITE. Type 0, _READ_UNSATISFIED, precedes every read.
 _MMIO = Event("kvm_mmio", arg=0, values=frozenset({1, 2}))
 
 KVMSTAT = {
@@ -21,11 +21,11 @@ KVMSTAT = {
         Rule("haltx", "exits by WFI", events=(_WFI,), stats=("wfi_exit_stat",)),
         Rule(
             "irqx",
-            "exits by interrupts of the host",
+            "exits by host interrupts",
             exits=frozenset({_CODES["IRQ"]}),
-            unkept="KVM keeps no counter of them",
+            not_kept="KVM has no counter for them",
         ),
-        absent("irqwx", "the GIC hands over waiting interrupts by itself, without an exit"),
+        absent("irqwx", "the GIC delivers pending interrupts by itself, without an exit"),
         absent("iox", "there is no port I/O: devices are memory-mapped"),
         Rule(
             "mmiox",
@@ -33,15 +33,15 @@ KVMSTAT = {
             events=(_MMIO,),
             stats=("mmio_exit_user", "mmio_exit_kernel"),
         ),
-        # vgic_update_irq_pending says that a device's line changed, up or down, in whichever
-        # thread changed it and without naming the VM; message-signalled interrupts have none.
-        absent("irqs", "the GIC injects, and KVM does not tell when"),
-        absent("emul", "KVM decodes no instructions: the processor says what an access was"),
+        # vgic_update_irq_pending reports that a device's line changed, up or down, in the thread
+        # that changed it and without the VM; message-signalled interrupts do not fire it.
+        absent("irqs", "the GIC injects, and KVM does not report when"),
+        absent("emul", "KVM decodes no instructions: the processor describes the access"),
         Rule(
             "eptv",
-            "exits by stage-2 faults, accesses to devices among them",
+            "exits by stage-2 faults, including accesses to devices",
             exits=frozenset({_CODES["IABT_LOW"], _CODES["DABT_LOW"]}),
-            unkept="KVM keeps no counter of them",
+            not_kept="KVM has no counter for them",
         ),
     )
 }

@@ -12,16 +12,16 @@ from kstats.arch.kvmstat import Event, Rule
 from kstats.arch.x64.svm import SVM
 from kstats.arch.x64.vmx import VMX
 
-# KVM_TRACE_MMIO_READ and _WRITE. Type 0, _READ_UNSATISFIED, says that userspace is to answer a
-# read, which fires again, as a read, once it is answered.
+# KVM_TRACE_MMIO_READ and _WRITE. Type 0, _READ_UNSATISFIED, is a read that user space must answer;
+# the event fires again, as a read, when it is answered.
 _MMIO = Event("kvm_mmio", arg=0, values=frozenset({1, 2}))
-_FAST_MMIO = Event("kvm_fast_mmio")  # VMX: an ioeventfd took it before it was decoded
+_FAST_MMIO = Event("kvm_fast_mmio")  # VMX: an ioeventfd took it before the instruction was decoded
 _INJECTED = Event("kvm_inj_virq")
-_EMULATED = Event("kvm_emulate_insn", arg=1, values=frozenset({0}))  # a failure fires once more
+_EMULATED = Event("kvm_emulate_insn", arg=1, values=frozenset({0}))  # failures fire again
 
 
 def _by_exits(isa: Isa, column: str, kstats_column: str, meaning: str, stat: str) -> Rule:
-    """The exits under a column of ``kstats -v``."""
+    """Return the rule that counts the exits under a column of ``kstats cpu``."""
     codes = (code for code, reason in isa.reasons.items() if reason.column == kstats_column)
     return Rule(column, meaning, exits=frozenset(codes), stats=(stat,))
 
@@ -30,8 +30,8 @@ def _rules(isa: Isa, *, exits_differ: str, eptv: str) -> tuple[Rule, ...]:
     return (
         Rule("exits", "VM exits", every_exit=True, stats=("exits",), differs=exits_differ),
         _by_exits(isa, "haltx", "inst_hlt", "exits by HLT", "halt_exits"),
-        _by_exits(isa, "irqx", "ints", "exits by interrupts of the host", "irq_exits"),
-        _by_exits(isa, "irqwx", "ints_win", "exits by an open window", "irq_window_exits"),
+        _by_exits(isa, "irqx", "ints", "exits by host interrupts", "irq_exits"),
+        _by_exits(isa, "irqwx", "ints_win", "exits by interrupt windows", "irq_window_exits"),
         _by_exits(isa, "iox", "inst_io", "exits by port I/O", "io_exits"),
         Rule(
             "mmiox",
@@ -44,7 +44,7 @@ def _rules(isa: Isa, *, exits_differ: str, eptv: str) -> tuple[Rule, ...]:
         Rule("emul", "instructions emulated", events=(_EMULATED,), stats=("insn_emulation",)),
         attrs.evolve(
             _by_exits(isa, "eptv", "ept", eptv, "pf_fixed"),
-            differs="KVM counts faults that it settled by mapping a page, as illumos does",
+            differs="KVM counts faults that it resolved by mapping a page, as illumos does",
         ),
     )
 
@@ -53,10 +53,10 @@ KVMSTAT = {
     VMX.name: _rules(
         VMX,
         # "KVM: x86: Account fastpath-only VM-Exits in vCPU stats", 6.4 and its stable series.
-        exits_differ="KVM before 6.4 leaves out exits that its fast path settles",
+        exits_differ="KVM before 6.4 omits exits that its fast path handles",
         eptv="exits by EPT violations",
     ),
     SVM.name: _rules(
-        SVM, exits_differ="", eptv="exits by nested page faults, accesses to devices among them"
+        SVM, exits_differ="", eptv="exits by nested page faults, including accesses to devices"
     ),
 }
