@@ -1,14 +1,17 @@
-# make run    set up, then show kstats -v: live, or from inside an emulated ARM64 host
-# make test   set up, then lint, unit tests, and the tests in emulated KVM hosts
-# make unit   the tests that need neither root nor a host
-# make lint   formatters, linters, types
-# make hosts  build the images of the emulated hosts
-# make riscv64  kstats with the backend of examples/ in an emulated RISC-V host
-# make wheel  build the wheel and the source archive into dist/
-# make bench  what kstats costs: an exit, the start, memory, a report; fails if a budget is broken
-# make clean  remove what was made here (make distclean: the hosts' images, too)
+# make run      show kstats cpu: on this machine, or in an emulated ARM64 host if it has no KVM
+# make test     run the linters and all tests, including those in emulated KVM hosts
+# make unit     run the tests that need neither root nor a host
+# make lint     run the linters and the type checker
+# make format   format Python and C
+# make hosts    build the images of the emulated hosts
+# make riscv64  test the backend of examples/ in an emulated RISC-V host
+# make bench    measure what kstats costs; fail if a budget is exceeded
+# make wheel    build the wheel and the source archive in dist/
+# make clean    remove everything built here except images (make distclean: images, too)
+#
+# All targets first install missing Debian packages and set up the virtual environment.
 
-# bcc belongs to the distribution's Python, so the environment is one of that Python.
+# bcc is a package of the distribution, for the distribution's Python.
 PYTHON := /usr/bin/python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -39,7 +42,7 @@ lint: $(SETUP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	clang-format --dry-run --Werror bench/*.c bpf/*.c examples/*/*/*.c bpf/headers/include/linux/*.h
+	clang-format --dry-run --Werror bench/*.c bpf/*.[ch] examples/*/*/*.c bpf/headers/include/linux/*.h
 	$(BIN)/python tools/gen_man.py $(VENV)/man
 	mandoc -Tlint -Wwarning $(VENV)/man/*
 
@@ -47,7 +50,7 @@ format: $(SETUP)
 	@tools/need $(LINT_PACKAGES)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
-	clang-format -i bench/*.c bpf/*.c
+	clang-format -i bench/*.c bpf/*.[ch]
 
 hosts: $(SETUP) host-packages
 	$(BIN)/python -m lab.hosts build
@@ -56,7 +59,7 @@ riscv64: $(SETUP) host-packages
 	@tools/need qemu-system-misc binutils-riscv64-linux-gnu
 	$(BIN)/pytest tests/riscv64/in_host.py
 
-# BENCH="machine native" measures only those parts.
+# make bench BENCH="machine native" measures only these parts.
 bench: $(SETUP) host-packages
 	@tools/need $(BENCH_PACKAGES)
 	@$(BIN)/python -m bench $(BENCH)
