@@ -1,4 +1,4 @@
-"""``make run``: kstats -v on this machine if its KVM tells of exits, else in an emulated host."""
+"""Run `make run`: show kstats cpu on this machine, or in an emulated host if it has no KVM."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 
 from kstats import errors
 from kstats.collector.live import Target
+from lab.hosts import boot, find
+from lab.payload import payload
 
-REPORTS = ["kstats", "-v", "1", "5"]
+REPORTS = ["kstats", "cpu", "1", "5"]
 HOST = "arm64"
 GUEST = ["python3", "/payload/vmm/vmm.py", "--forever", "--period", "0.2", "--vcpus", "2"]
 _READY_SECONDS = 120
@@ -18,7 +20,7 @@ _ROOT = Path(__file__).parent.parent
 
 
 def main() -> int:
-    """Shows five reports; returns the exit status."""
+    """Show five reports; return the exit status."""
     try:
         Target.find().load(attach=False).close()
     except errors.KstatsError as error:
@@ -29,24 +31,15 @@ def main() -> int:
 
 
 def _in_emulated_host() -> int:
-    # Everything below needs packages that only the emulated hosts need.
-    needed = [f"@{_ROOT}/lab/hosts/packages.txt", *_assemblers()]
-    subprocess.run([_ROOT / "tools" / "need", *needed], check=True)
-    from lab.hosts import boot, find  # noqa: PLC0415
-    from lab.payload import payload  # noqa: PLC0415
-
-    print(f"Booting an emulated {HOST} KVM host with a small busy guest; kstats runs inside.")
-    sys.stdout.flush()
+    need = [_ROOT / "tools" / "need", f"@{_ROOT}/lab/hosts/packages.txt"]
+    subprocess.run(need, check=True)
+    print(
+        f"Booting an emulated {HOST} KVM host with a busy guest, to run kstats in it.", flush=True
+    )
     with boot(find(HOST), payload=payload()) as host, host.start(GUEST):
         command = host.start(REPORTS, timeout=_READY_SECONDS, sink=_show)
         print(f"\n# {' '.join(REPORTS)}        (Linux {host.kernel}, {HOST})", flush=True)
         return command.wait().status
-
-
-def _assemblers() -> tuple[str, ...]:
-    from lab.vmm.build import PACKAGES  # noqa: PLC0415
-
-    return PACKAGES
 
 
 def _show(stream: str, data: bytes) -> None:
