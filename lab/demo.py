@@ -31,11 +31,8 @@ def main() -> int:
 
 
 def _in_emulated_host() -> int:
-    need = [_ROOT / "tools" / "need", f"@{_ROOT}/lab/hosts/packages.txt"]
-    subprocess.run(need, check=True)
-    print(
-        f"Booting an emulated {HOST} KVM host with a busy guest, to run kstats in it.", flush=True
-    )
+    subprocess.run([_ROOT / "tools/need", f"@{_ROOT}/lab/hosts/packages.txt"], check=True)
+    print(f"Booting an emulated {HOST} KVM host with a busy guest; kstats runs in it.", flush=True)
     with boot(find(HOST), payload=payload()) as host, host.start(GUEST):
         command = host.start(REPORTS, timeout=_READY_SECONDS, sink=_show)
         print(f"\n# {' '.join(REPORTS)}        (Linux {host.kernel}, {HOST})", flush=True)

@@ -1,4 +1,4 @@
-"""Guests of the small VMM in an emulated host, and what the kernel must have counted for them."""
+"""Run guests in an emulated host, and compute the exits that the kernel must count for them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RETURN_CODE = 1
 
 @contextmanager
 def guest(host: Host, *options: str) -> Iterator[dict[str, Any]]:
-    """Runs a guest to its end and keeps its VM for the block, which gets the VMM's report."""
+    """Run a guest to its end, yield the VMM's report, and keep the VM until the block ends."""
     with host.start([*VMM, *options, "--hold", "600"], timeout=600) as vmm:
         vmm.wait_output('"vms"')
         yield json.loads(vmm.stdout)
@@ -29,18 +29,18 @@ def guest(host: Host, *options: str) -> Iterator[dict[str, Any]]:
 
 
 def identity(exit_: Exit) -> ExitId:
-    """An exit of the oracle as the JSON reports identify it."""
-    if exit_.code is None:  # arm64: IRQ, the only one that is no trap
+    """Return the identity of an exit in JSON reports."""
+    if exit_.code is None:  # arm64's IRQ, the only exit of a guest that is not a trap
         return exit_.isa, 0, _RETURN_CODE
     return exit_.isa, exit_.code, _QUALIFIER.get(exit_.access, 0)
 
 
 def expected(text: str, isa: str) -> Counter[ExitId]:
-    """What one vCPU with this workload makes the kernel count, where it is certain."""
+    """Return the certain exits of one vCPU with this workload."""
     counts = workloads.expected_exits(workloads.parse(text), isa)
     return Counter({identity(exit_): n for exit_, n in counts.items()})
 
 
 def at_any_time(text: str, isa: str) -> set[ExitId]:
-    """The exits that may come in any number beside the expected ones."""
+    """Return the exits that may also occur, in any number."""
     return {identity(exit_) for exit_ in workloads.inexact(workloads.parse(text), isa)}

@@ -1,4 +1,4 @@
-"""kstats as its users run it, around a guest, in an emulated host."""
+"""Run kstats in an emulated host as users do, around a guest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lab.hosts import Host
 from lab.hosts.command import Command
 
 ATTACHED = " through "
-"""What --debug says once counting has begun."""
+"""Part of a line that --debug prints when counting begins."""
 
 COMMANDS = (("exits",), ("vcpu",))
 """The commands that take the place of ``-v``."""
@@ -36,14 +36,14 @@ class Watch:
     reports: list[dict[str, Any]] = attrs.field(factory=list)
 
     def stop(self) -> Self:
-        """Stops it with ^C; its reports are there from then on."""
+        """Stop it with ^C and parse its reports."""
         done = self.command.stop()
         assert done.status == 0, done.stderr
         self.reports = [json.loads(line) for line in done.stdout.splitlines()]
         return self
 
     def wait_reports(self, count: int, since: str) -> None:
-        """Waits for so many reports that end after a time, as the reports tell it."""
+        """Wait for `count` reports that end after a time, which is given as in the reports."""
         begins = '{"time": "'
 
         def late() -> int:
@@ -53,11 +53,11 @@ class Watch:
         self.command.wait_until(lambda: late() >= count)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The rows of all reports."""
+        """Return the rows of all reports."""
         return (row for report in self.reports for row in report["rows"])
 
     def exits(self, cpu: int | None = None) -> Counter[ExitId]:
-        """Exits by identity, on one CPU or on all."""
+        """Return the exits by identity, on one CPU or on all."""
         counts: Counter[ExitId] = Counter()
         for row in self.rows():
             if cpu in (None, row["cpu"]):
@@ -66,7 +66,7 @@ class Watch:
         return counts
 
     def sums(self, cpu: int | None = None) -> Counter[str]:
-        """Every column summed, on one CPU or on all."""
+        """Return the sum of each column, on one CPU or on all."""
         sums: Counter[str] = Counter()
         for row in self.rows():
             if cpu in (None, row["cpu"]):
@@ -76,20 +76,31 @@ class Watch:
 
 @contextmanager
 def watching(host: Host, *words: str) -> Iterator[Watch]:
-    """Runs kstats with one long interval, ``kstats -v`` unless ``words`` begin with a command."""
+    """Run kstats with one long interval: the command at the start of ``words``, or ``-v``."""
     view = words if words[:1] in COMMANDS else ("-v", "3600", *words)
     with host.start(["kstats", *view, "-f", "json", "--debug"], timeout=1500) as command:
         yield Watch(command)
 
 
 def wait_attached(*watches: Watch) -> None:
-    """Waits until all of them count; they start side by side."""
+    """Wait until all of them count; they start in parallel."""
     for watch in watches:
         watch.command.wait_output(ATTACHED)
 
 
+def wait_for_workload(host: Host, perf: Command) -> None:
+    """Wait until perf runs its command, here sleep: by then it has enabled its events."""
+    child = f"cat /proc/{perf.pid}/task/*/children | xargs -n 1 -I PID cat /proc/PID/comm"
+    host.run(f"until {child} | grep -qx sleep; do sleep 0.1; done").check()
+
+
+def now(host: Host) -> str:
+    """Return the host's time in the format of reports."""
+    return host.run(["date", "-u", "+%FT%T.%3NZ"]).check().stdout.strip()
+
+
 def here(*words: str) -> str:
-    """What kstats prints on this machine."""
+    """Return what kstats prints on this machine."""
     command = [sys.executable, "-m", "kstats", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stderr == ""

@@ -1,4 +1,4 @@
-"""VMs of a real QEMU in an emulated host: a VMM that is not ours, with guests nobody planned."""
+"""Run VMs of QEMU in an emulated host."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.live.conftest import Bed
 
 KERNEL = "/run/kernel"
 
-# Two CPUs that call the firmware without end: the first starts the second by PSCI's CPU_ON.
+# An endless loop of firmware calls on two CPUs; the first starts the second by PSCI's CPU_ON.
 _ARM64_KERNEL = (
     0xD2800063,  # mov  x3, #3
     0xD2B88000,  # mov  x0, #0xc4000000
     0xF2800060,  # movk x0, #3          CPU_ON
     0xD2800021,  # mov  x1, #1          CPU 1
-    0x10000062,  # adr  x2, .+12        begins below
+    0x10000062,  # adr  x2, .+12        its first instruction
     0xD4000002,  # hvc  #0
     0xD503201F,  # nop
     0xD2B08000,  # mov  x0, #0x84000000 PSCI_VERSION
@@ -40,46 +40,48 @@ _MACHINES: Mapping[str, tuple[str, ...]] = {
 
 
 def prepare(host: Host) -> None:
-    """Puts into the host what its VMs start with."""
+    """Copy the kernel of the VMs into the host."""
     host.put(KERNEL, struct.pack(f"<{len(_ARM64_KERNEL)}I", *_ARM64_KERNEL))
 
 
 def words(bed: Bed, name: str) -> list[str]:
-    """The command line of a VM of two vCPUs that is called ``name``, as -name takes it."""
+    """Return the command line of a VM with two vCPUs and this -name."""
     bare = ("-nodefaults", "-no-user-config", "-display", "none", "-serial", "none")
     return [*_MACHINES[bed.isa], "-cpu", "host", "-smp", "2", "-m", "64", *bare, "-name", name]
 
 
 @attrs.frozen
 class Qemu:
-    """A running QEMU, and what the host's kernel tells of it."""
+    """A running QEMU, and the host kernel's information about it."""
 
     host: Host
     command: Command
     pid: int
 
     def freeze(self) -> None:
-        """Keeps its vCPUs from running, so that counters stand still."""
+        """Stop all its threads, so that counters do not change; wait until they have stopped."""
         self.command.signal(signal.SIGSTOP)
+        states = f"cat /proc/{self.pid}/task/*/status | grep ^State"
+        self.host.run(f"while {states} | grep -qv stopped; do sleep 0.1; done").check()
 
     def thaw(self) -> None:
-        """Lets them run on."""
+        """Let its threads continue."""
         self.command.signal(signal.SIGCONT)
 
     def kernel_exits(self) -> int:
-        """The exits of all its vCPUs as KVM itself counts them; 0 before it has a VM."""
+        """Return KVM's own count of its exits; 0 before it has a VM."""
         path = f"/sys/kernel/debug/kvm/{self.pid}-*/exits"
         return int(self.host.run(f"cat {path}").stdout or 0)
 
     def vcpu_threads(self) -> dict[int, int]:
-        """{thread: vCPU} as the kernel tells; empty where it does not."""
+        """Return {thread: vCPU} from debugfs; empty if the kernel does not provide it."""
         script = f"cd /sys/kernel/debug/kvm/{self.pid}-*/ && grep -H . vcpu*/pid"
         lines = self.host.run(script).stdout.splitlines()
         pairs = [line.split("/pid:") for line in lines]
         return {int(tid): int(name.removeprefix("vcpu")) for name, tid in pairs}
 
     def thread_names(self) -> dict[int, str]:
-        """{thread: name} of the whole process."""
+        """Return {thread: name} of the process."""
         lines = self.host.run(f"cd /proc/{self.pid}/task && grep -H . */comm").check().stdout
         pairs = [line.split("/comm:") for line in lines.splitlines()]
         return {int(tid): name for tid, name in pairs}
@@ -87,11 +89,11 @@ class Qemu:
 
 @contextmanager
 def running(bed: Bed, host: Host, name: str) -> Iterator[Qemu]:
-    """Runs a VM called ``name`` for the block."""
+    """Run a VM called ``name`` until the block ends."""
     with host.start(words(bed, name), timeout=600) as command:
         yield Qemu(host, command, command.pid)
 
 
 def shell_words(bed: Bed, name: str) -> str:
-    """The same for a shell."""
+    """Return the command line for a shell."""
     return shlex.join(words(bed, name))

@@ -1,4 +1,4 @@
-"""``kstats exits`` around VMs of a real QEMU: their names, their vCPUs, and the kernel's counts."""
+"""``kstats exits`` around VMs of QEMU: their names, their vCPUs, and the kernel's counts."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ import pytest
 from lab.hosts import Host
 from tests.live import qemu
 from tests.live.conftest import Bed, beds
-from tests.live.kstats import wait_attached, watching
+from tests.live.kstats import now, wait_attached, watching
 
 pytestmark = pytest.mark.host
 
 
 def in_hosts(*recipes: str) -> pytest.MarkDecorator:
-    """Runs a test in these hosts."""
+    """Run a test in these hosts."""
     return pytest.mark.parametrize("bed", beds(*recipes), indirect=True, scope="session")
 
 
 HOSTILE = "e\x1b[31mvil\nweb\t" + "x" * 4096
 SHOWN = r"e\x1b[31mvil\nweb\t"
 NAMES = ("guest=web,debug-threads=on", HOSTILE)
-"""A VM as libvirt starts it, and one whose threads have no names of their own."""
+"""A VM as libvirt starts it, and one with unnamed threads."""
 
 
 @attrs.frozen
 class Seen:
-    """Two VMs, the rows that kstats showed of them, and what the kernel told when they stood."""
+    """Two VMs, their rows, and the kernel's information when they were stopped."""
 
     vms: tuple[qemu.Qemu, ...]
     rows: tuple[dict[str, Any], ...]
@@ -42,7 +42,7 @@ class Seen:
     threads: tuple[dict[int, str], ...]
 
     def of(self, number: int) -> list[dict[str, Any]]:
-        """The rows of a VM."""
+        """Return the rows of a VM."""
         return [row for row in self.rows if row["pid"] == self.vms[number].pid]
 
 
@@ -56,7 +56,6 @@ def seen(bed: Bed, host: Host) -> Iterator[Seen]:
             wait_until_both_vcpus_run(vms)
             for vm in vms:
                 vm.freeze()
-            time.sleep(1)
             seen = Seen(
                 vms,
                 (),
@@ -68,8 +67,8 @@ def seen(bed: Bed, host: Host) -> Iterator[Seen]:
 
 
 def wait_until_both_vcpus_run(vms: tuple[qemu.Qemu, ...]) -> None:
-    """Waits for some thousand exits of each VM."""
-    deadline = time.monotonic() + 120
+    """Wait for some thousand exits of each VM."""
+    deadline = time.monotonic() + 600
     while min(vm.kernel_exits() for vm in vms) < 3000:
         assert time.monotonic() < deadline
         time.sleep(0.5)
@@ -77,18 +76,18 @@ def wait_until_both_vcpus_run(vms: tuple[qemu.Qemu, ...]) -> None:
 
 @in_hosts("svm-qemu", "arm64-qemu")
 @pytest.mark.parametrize("vm", [0, 1], ids=["web", "hostile"])
-def test_exits_are_those_that_the_kernel_counts(seen: Seen, vm: int) -> None:
+def test_exits_are_those_of_the_kernels_counters(seen: Seen, vm: int) -> None:
     assert sum(row["count"] for row in seen.of(vm)) == seen.kernel_exits[vm] > 3000
 
 
 @in_hosts("svm-qemu", "arm64-qemu")
 @pytest.mark.parametrize(("vm", "name"), [(0, "web"), (1, HOSTILE)], ids=["web", "hostile"])
-def test_vms_go_by_their_names(seen: Seen, vm: int, name: str) -> None:
+def test_vms_have_their_names(seen: Seen, vm: int, name: str) -> None:
     assert {row["vm"] for row in seen.of(vm)} == {name}
 
 
 @in_hosts("svm-qemu", "arm64-qemu")
-def test_vcpus_are_numbered_by_the_names_of_their_threads(seen: Seen) -> None:
+def test_thread_names_number_vcpus(seen: Seen) -> None:
     named = {tid: name for tid, name in seen.threads[0].items() if name.endswith("/KVM")}
     assert sorted(named.values()) == ["CPU 0/KVM", "CPU 1/KVM"]
     shown = {row["tid"]: f"CPU {row['vcpu']}/KVM" for row in seen.of(0)}
@@ -96,29 +95,27 @@ def test_vcpus_are_numbered_by_the_names_of_their_threads(seen: Seen) -> None:
 
 
 @in_hosts("svm-qemu")
-def test_vcpus_without_such_names_are_numbered_by_the_kernel(seen: Seen) -> None:
+def test_debugfs_numbers_vcpus_with_unnamed_threads(seen: Seen) -> None:
     assert not any(name.endswith("/KVM") for name in seen.threads[1].values())
     assert {row["tid"]: row["vcpu"] for row in seen.of(1)} == seen.vcpus[1]
     assert sorted(seen.vcpus[1].values()) == [0, 1]
 
 
 @in_hosts("arm64-qemu")
-def test_vcpus_that_nobody_numbers_have_no_number(seen: Seen) -> None:
+def test_without_either_vcpus_have_no_number(seen: Seen) -> None:
     assert not seen.vcpus[1]
     assert {row["vcpu"] for row in seen.of(1)} == {"?"}
     assert len({row["tid"] for row in seen.of(1)}) == 2
 
 
 def exits(host: Host, *words: str) -> list[dict[str, Any]]:
-    """The reports of ``kstats exits``."""
+    """Return the reports of ``kstats exits``."""
     done = host.run(["kstats", "exits", *words, "-f", "json"], timeout=300).check()
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 @in_hosts("svm-qemu")
-def test_a_hostile_name_is_escaped_and_chooses_its_vm_as_it_is_shown(
-    host: Host, seen: Seen
-) -> None:
+def test_a_hostile_name_is_escaped_and_selects_its_vm_as_shown(host: Host, seen: Seen) -> None:
     for vm in seen.vms:
         vm.thaw()
     everything = host.run(["kstats", "exits", "--by", "vm", "1"], timeout=300).check().stdout
@@ -132,10 +129,10 @@ def test_a_hostile_name_is_escaped_and_chooses_its_vm_as_it_is_shown(
 
 
 @in_hosts("svm-qemu")
-def test_without_debugfs_threads_names_still_number_vcpus(host: Host, seen: Seen) -> None:
+def test_without_debugfs_thread_names_still_number_vcpus(host: Host, seen: Seen) -> None:
     for vm in seen.vms:
         vm.thaw()
-    # Its tracefs is a mount of its own, below.
+    # The tracefs in debugfs is a separate mount.
     host.run("umount /sys/kernel/tracing && umount -l /sys/kernel/debug").check()
     try:
         (report,) = exits(host, "--by", "pid,vm,tid,vcpu", "2")
@@ -155,41 +152,41 @@ PID = 20000
 
 @contextmanager
 def numbered(bed: Bed, host: Host, name: str) -> Iterator[None]:
-    """A VM whose process has the number :data:`PID`; its threads follow."""
+    """Run a VM with the process ID :data:`PID`; the IDs of its threads follow."""
     with host.start(
         f"echo {PID - 1} > /proc/sys/kernel/ns_last_pid; {qemu.shell_words(bed, name)} & wait",
         timeout=300,
     ):
-        time.sleep(4)
+        exits = f"cat /sys/kernel/debug/kvm/{PID}-*/exits"
+        host.run(f"until [ $({exits} 2>/dev/null || echo 0) -gt 3000 ]; do sleep 0.5; done").check()
         assert host.run(f"cat /proc/{PID}/cmdline").check().stdout.endswith(f"{name}\0")
         yield
+    host.run(f"while [ -d /proc/{PID} ]; do sleep 0.1; done").check()
 
 
 @in_hosts("svm-qemu")
-def test_numbers_that_are_used_again_go_by_their_new_owner(bed: Bed, host: Host) -> None:
-    words = ["kstats", "exits", "--by", "pid,tid,vm,vcpu", "1", "600", "-f", "json", "--debug"]
-    with host.start(words, timeout=300) as command:
-        command.wait_output("exits through")
+def test_reused_process_ids_belong_to_the_new_vm(bed: Bed, host: Host) -> None:
+    with watching(host, "exits", "--by", "pid,tid,vm,vcpu", "1", "600") as watch:
+        wait_attached(watch)
         for name in ("first", "second"):
             with numbered(bed, host, name):
-                pass
-            time.sleep(3)
-        done = command.stop().check()
+                watch.wait_reports(2, now(host))
+            watch.wait_reports(2, now(host))
+        watch.stop()
     names: dict[str, set[tuple[int, int]]] = {"first": set(), "second": set()}
     order = []
-    for line in done.stdout.splitlines():
-        for row in json.loads(line)["rows"]:
-            if row["pid"] == PID:
-                names[row["vm"]].add((row["tid"], row["vcpu"]))
-                order.append(row["vm"])
+    for row in watch.rows():
+        if row["pid"] == PID:
+            names[row["vm"]].add((row["tid"], row["vcpu"]))
+            order.append(row["vm"])
     for seen in names.values():
         assert sorted(vcpu for _, vcpu in seen) == [0, 1]
     assert order == sorted(order)
 
 
 @in_hosts("svm-qemu")
-def test_a_vm_in_a_pid_namespace_goes_by_the_hosts_numbers(bed: Bed, host: Host) -> None:
-    """And kstats in there does not mistake one process for another: it says why it cannot."""
+def test_a_vm_in_a_pid_namespace_has_the_hosts_process_ids(bed: Bed, host: Host) -> None:
+    """In the namespace, kstats refuses to run, because it cannot identify processes."""
     inside = f"kstats exits 1; echo status $?; exec {qemu.shell_words(bed, 'caged')}"
     with host.start("busybox unshare -m -p -f --mount-proc sh -c " + shlex.quote(inside)) as caged:
         caged.wait_output("status 4")

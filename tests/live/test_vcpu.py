@@ -17,7 +17,7 @@ from lab.vmm import workload as workloads
 from lab.vmm.kinds import ANY_TIME
 from tests.live.conftest import Bed, beds
 from tests.live.guests import guest
-from tests.live.kstats import Watch, wait_attached, watching
+from tests.live.kstats import Watch, now, wait_attached, watching
 
 pytestmark = pytest.mark.host
 
@@ -121,11 +121,6 @@ def idling(host: Host, counted: Watch) -> str:
     counted.wait_reports(2, now(host))
     words = ["kvmstat", "--source", "kernel", "1", "2"]
     return host.run(words, timeout=300).check().stdout
-
-
-def now(host: Host) -> str:
-    """The host's time as reports have it."""
-    return host.run(["date", "-u", "+%FT%T.%3NZ"]).check().stdout.strip()
 
 
 def rules(bed: Bed) -> dict[str, Rule]:
