@@ -90,13 +90,13 @@ def wait_attached(*watches: Watch) -> None:
 
 def wait_for_workload(host: Host, perf: Command) -> None:
     """Wait until perf runs its command, here sleep: by then it has enabled its events."""
-    child = f"cat /proc/{perf.pid}/task/*/children | xargs -n 1 -I PID cat /proc/PID/comm"
-    host.run(f"until {child} | grep -qx sleep; do sleep 0.1; done").check()
+    children = f"for pid in $(cat /proc/{perf.pid}/task/*/children); do cat /proc/$pid/comm; done"
+    host.run(f"until {{ {children}; }} | grep -qx sleep; do sleep 0.1; done").check()
 
 
 def now(host: Host) -> str:
-    """Return the host's time in the format of reports."""
-    return host.run(["date", "-u", "+%FT%T.%3NZ"]).check().stdout.strip()
+    """Return the end of the current second of the host's time, in the format of reports."""
+    return host.run(["date", "-u", "+%FT%T.999Z"]).check().stdout.strip()
 
 
 def here(*words: str) -> str:

@@ -1,4 +1,4 @@
-"""How long exits take and where time goes, in emulated KVM hosts, around waits that are known.
+"""Latencies of exits and vCPU time in emulated KVM hosts, around guests with known waits.
 
 The same run is recorded, and the recordings are read on this machine.
 """
@@ -20,24 +20,31 @@ from lab.hosts import Host
 from lab.vmm import workload as workloads
 from tests.live.conftest import Bed, beds
 from tests.live.guests import VMM, guest
-from tests.live.kstats import ATTACHED, Watch, here, wait_attached, watching
+from tests.live.kstats import (
+    ATTACHED,
+    Watch,
+    here,
+    wait_attached,
+    wait_for_workload,
+    watching,
+)
 
 pytestmark = pytest.mark.host
 
 
 def in_hosts(*recipes: str) -> pytest.MarkDecorator:
-    """Runs a test in these hosts."""
+    """Run a test in these hosts."""
     return pytest.mark.parametrize("bed", beds(*recipes), indirect=True, scope="session")
 
 
 in_all = in_hosts("svm", "svm-5.10", "svm-6.12", "arm64", "vmx-up")
-# 5.10 tells in another way where a thread sleeps.
+# 5.10 shows in another file where a thread sleeps.
 in_some = in_hosts("svm", "svm-5.10", "arm64")
 
 
 MS = 10**6
-ERROR = 0.125  # of a percentile
-SLEEP, DELAY = 3, 2  # milliseconds that the guest waits for its timer, and for the VMM
+ERROR = 0.125  # relative error of a percentile
+SLEEP, DELAY = 3, 2  # milliseconds that the guest waits for its timer and for the VMM
 SLEEPS, DELAYS = 31, 41
 IDLE = "(idle)"
 LATENCY = ("exits", "--latency", "--by", "tid,reason")
@@ -45,12 +52,12 @@ RECORDED, LATENCIES = "/run/recorded.jsonl", "/run/latencies.jsonl"
 PERF_DATA = "/root/perf.data"
 
 PERF_LINE = re.compile(r"^\s*([\w-]+(?: excp)?)\s+(\d+)\s+[\d.]+%.*?([\d.]+)us\s*\(", re.MULTILINE)
-"""A line of its report: name, samples, per cent of samples and time, min, max, mean."""
+"""A line of perf's report: name, samples, per cent of samples and time, min, max, mean."""
 
 
 @attrs.frozen
 class Load:
-    """What a guest does, and the reasons of what is waited for."""
+    """Workloads, and the reason of accesses to the device."""
 
     mixed: str
     access: str
@@ -75,8 +82,8 @@ LOADS: Mapping[str, Load] = {
 
 
 def kernel_halted(bed: Bed, host: Host) -> int | None:
-    """Nanoseconds that vCPUs of the VMs that are alive were halted, by KVM's own counters."""
-    if bed.recipe == "svm-5.10":  # it counts how long it polled, but not how long it waited
+    """Return the nanoseconds that running VMs' vCPUs were halted, by KVM's own counters."""
+    if bed.recipe == "svm-5.10":  # counts the time of polling only
         return None
     parts = ("halt_wait_ns", "halt_poll_success_ns", "halt_poll_fail_ns")
     return sum(int(host.get(f"/sys/kernel/debug/kvm/{part}")) for part in parts)
@@ -84,7 +91,7 @@ def kernel_halted(bed: Bed, host: Host) -> int | None:
 
 @attrs.frozen
 class Observed:
-    """One guest's run, as everybody saw it who watched; and what was recorded of it."""
+    """One run of a guest, as measured by each observer, and its recordings."""
 
     vcpu: dict[str, Any]
     shown: str
@@ -99,20 +106,20 @@ class Observed:
 
 
 def rows_of(watch: Watch, tid: int) -> list[dict[str, Any]]:
-    """The rows of one thread, and those that say nothing of threads."""
+    """Return the rows of one thread, and those of no thread."""
     return [row for row in watch.rows() if row["tid"] in (tid, IDLE)]
 
 
 @contextmanager
 def perf_kvm(host: Host, bed: Bed) -> Iterator[list[str]]:
-    """Has perf measure the same, where it can; its report is there afterwards."""
+    """Let perf measure the same, where it can; yield a list that gets its report at the end."""
     report: list[str] = []
-    if bed.isa != "svm":  # on ARM64 it times the guest, and not exits; Bochs takes minutes
+    if bed.isa != "svm":  # on ARM64 perf times the guest instead of exits; Bochs takes minutes
         yield report
         return
     words = ["perf", "kvm", "stat", "record", "-a", "-o", PERF_DATA, "sleep", "3600"]
     with host.start(words, timeout=600) as perf:
-        host.run("sleep 3").check()
+        wait_for_workload(host, perf)
         yield report
         perf.stop()
     words = ["perf", "kvm", "-i", PERF_DATA, "stat", "report", "--event=vmexit"]
@@ -162,14 +169,14 @@ def observed(bed: Bed, host: Host, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def fetched(host: Host, path: str, folder: Path) -> Path:
-    """A copy of one of the host's files."""
+    """Copy one of the host's files."""
     copy = folder / Path(path).name
     copy.write_bytes(host.get(path))
     return copy
 
 
 def replayed(recording: Path, *view: str) -> list[dict[str, Any]]:
-    """The reports of a view of a recording."""
+    """Return the reports of a view of a recording."""
     return [
         json.loads(line)
         for line in here(*view, "--input", str(recording), "-f", "json").splitlines()
@@ -181,9 +188,7 @@ def idle_reason(bed: Bed) -> str:
 
 
 @in_all
-def test_counts_are_those_of_the_guest_and_of_what_was_recorded(
-    bed: Bed, observed: Observed
-) -> None:
+def test_counts_are_those_of_the_guest_and_of_the_recording(bed: Bed, observed: Observed) -> None:
     counted = Counter({reason: row["count"] for reason, row in observed.latency.items()})
     counted[idle_reason(bed)] = counted.pop(IDLE)
     assert counted == observed.plain
@@ -195,14 +200,14 @@ def test_counts_are_those_of_the_guest_and_of_what_was_recorded(
 
 
 @in_all
-def test_recorded_latencies_show_here_digit_for_digit_what_was_shown_there(
+def test_recorded_latencies_are_replayed_digit_by_digit(
     observed: Observed,
 ) -> None:
     assert here(*LATENCY, "--input", str(observed.latencies), "-f", "json") == observed.shown
 
 
 @in_all
-def test_a_comparison_of_what_was_recorded_has_every_exit(observed: Observed) -> None:
+def test_a_comparison_of_the_recording_has_every_exit(observed: Observed) -> None:
     words = ("compare", str(observed.recorded), "--by", "vm", "--reasons", "-f", "json")
     found = json.loads(here(*words))
     counts = {line["reason"]: line["count"] for line in found["lines"] if "reason" in line}
@@ -212,7 +217,7 @@ def test_a_comparison_of_what_was_recorded_has_every_exit(observed: Observed) ->
 
 
 @in_all
-def test_idle_is_what_the_guest_waits_for(observed: Observed) -> None:
+def test_idle_time_is_the_time_the_guest_waits(observed: Observed) -> None:
     idle = observed.latency[IDLE]
     assert idle["share"] is None
     assert idle["p50_ns"] >= SLEEP * MS * (1 - ERROR) * 0.9  # arming the timer takes a while, too
@@ -220,8 +225,8 @@ def test_idle_is_what_the_guest_waits_for(observed: Observed) -> None:
 
 
 @in_all
-def test_halted_is_what_kvm_itself_counts(observed: Observed) -> None:
-    """Except what the thread waited for its CPU once it was woken."""
+def test_halted_time_is_that_of_kvms_counters(observed: Observed) -> None:
+    """Except for the time that the woken thread waits for its CPU."""
     spent = observed.spent
     if observed.halted is None:
         assert spent["halted"] + spent["waiting"] > SLEEPS * SLEEP * MS * 0.8
@@ -244,7 +249,7 @@ def test_an_access_takes_as_long_as_the_vmm_sleeps(bed: Bed, observed: Observed)
 
 
 @in_all
-def test_slow_exits_are_told_one_by_one(bed: Bed, observed: Observed) -> None:
+def test_slow_exits_are_reported_one_by_one(bed: Bed, observed: Observed) -> None:
     told = Counter(row["reason"] for row in observed.slow)
     assert told[LOADS[bed.isa].access] >= DELAYS
     assert told[idle_reason(bed)] >= 25
@@ -256,7 +261,7 @@ def test_slow_exits_are_told_one_by_one(bed: Bed, observed: Observed) -> None:
 
 @in_hosts("svm", "svm-5.10", "svm-6.12")
 def test_perf_kvm_stat_sees_the_same(bed: Bed, observed: Observed) -> None:
-    """The same number of each; the mean of what takes milliseconds within a tenth."""
+    """Perf has the same number of each reason; the mean of delayed accesses differs by 10 %."""
     found = {
         match[1]: (int(match[2]), float(match[3])) for match in PERF_LINE.finditer(observed.perf)
     }
@@ -267,7 +272,7 @@ def test_perf_kvm_stat_sees_the_same(bed: Bed, observed: Observed) -> None:
     certain = {name for _, name in workloads.expected(load, bed.isa)}
     assert certain <= found.keys(), observed.perf
     for name in certain:
-        # An exit that was the last before the VM stopped has no end.
+        # The last exit before the VM stopped has no end.
         assert counted[name] - found[name][0] in (0, 1), name
     access = observed.latency[LOADS[bed.isa].access]
     assert found["io"][1] * 1e3 == pytest.approx(access["mean_ns"], rel=0.1)
@@ -275,18 +280,18 @@ def test_perf_kvm_stat_sees_the_same(bed: Bed, observed: Observed) -> None:
 
 @contextmanager
 def steady(host: Host, *options: str) -> Iterator[int]:
-    """A guest that goes on for the block, which gets its first vCPU's thread."""
+    """Run a guest until the block ends; yield the thread of its first vCPU."""
     words = [*VMM, *options, "--forever", "--timeout", "0", "--wait"]
     with host.start(words, stdin=b"\n", timeout=600) as vmm:
         vmm.wait_output('"ready"')
-        (told,) = json.loads(vmm.stdout.splitlines()[0])["ready"]
-        yield told["vcpus"][0]["tid"]
+        (vm,) = json.loads(vmm.stdout.splitlines()[0])["ready"]
+        yield vm["vcpus"][0]["tid"]
         vmm.stop(9)
 
 
 @pytest.fixture(scope="module")
 def steadily(bed: Bed, host: Host) -> tuple[dict[str, int], list[dict[str, Any]]]:
-    """Thread → what it does, and reports of half a second on all of them."""
+    """Return {name of a guest: its thread}, and reports of half a second on all of them."""
     load = LOADS[bed.isa]
     with (
         guest(host, "--workload", load.spin) as report,
@@ -306,7 +311,7 @@ STATES = ("guest", "kernel", "vmm", "halted", "waiting")
 
 
 def parts(report: dict[str, Any], tid: int) -> dict[str, float] | None:
-    """What part of a report's time a thread spent how; None before its first event."""
+    """Return the share of each state in a report; None before the thread's first event."""
     (row,) = (row for row in report["rows"] if row["tid"] == tid)
     if row["guest_ns"] is None:
         return None
@@ -316,7 +321,7 @@ def parts(report: dict[str, Any], tid: int) -> dict[str, float] | None:
 def seen(
     steadily: tuple[dict[str, int], list[dict[str, Any]]], name: str
 ) -> list[dict[str, float]]:
-    """The parts of one thread in all reports but the one in which it was seen first."""
+    """Return the shares of one thread in all reports except the first that has them."""
     threads, reports = steadily
     found = [p for p in (parts(report, threads[name]) for report in reports) if p]
     assert len(found) > 5
@@ -325,7 +330,7 @@ def seen(
 
 @in_some
 @pytest.mark.parametrize("name", ["mixed", "asleep", "away", "parked"])
-def test_every_moment_is_somewhere(
+def test_the_states_add_up_to_the_elapsed_time(
     steadily: tuple[dict[str, int], list[dict[str, Any]]], name: str
 ) -> None:
     for found in seen(steadily, name):
@@ -333,10 +338,10 @@ def test_every_moment_is_somewhere(
 
 
 @in_some
-def test_a_mixed_guest_does_everything(
+def test_a_mixed_guest_has_all_states(
     steadily: tuple[dict[str, int], list[dict[str, Any]]],
 ) -> None:
-    """In all reports together: on a busy machine, one of them may see a part of a lap only."""
+    """In all reports together: on a busy machine one report may cover only a part of a lap."""
     reports = seen(steadily, "mixed")
     for state in ("guest", "kernel", "vmm", "halted"):
         assert sum(found[state] for found in reports) > 0
@@ -347,16 +352,16 @@ def test_a_mixed_guest_does_everything(
 def test_a_vcpu_can_spend_a_whole_report_in_one_state(
     steadily: tuple[dict[str, int], list[dict[str, Any]]], name: str, state: str
 ) -> None:
-    """Waits of a second, reports of half of one: some have no event in them."""
+    """Waits take a second and reports half of one, so some reports have no event."""
     whole = [found for found in seen(steadily, name) if found[state] > 0.99]
     assert whole
 
 
 @in_some
-def test_a_vcpu_without_any_event_is_known_by_where_it_sleeps(
+def test_the_state_of_a_vcpu_without_events_is_where_it_sleeps(
     steadily: tuple[dict[str, int], list[dict[str, Any]]],
 ) -> None:
-    """Its thread waits in the VMM since before kstats began."""
+    """Its thread has been waiting in the VMM since before kstats started."""
     threads, reports = steadily
     for report in reports:
         found = parts(report, threads["parked"])
@@ -365,7 +370,7 @@ def test_a_vcpu_without_any_event_is_known_by_where_it_sleeps(
 
 
 def run_delay(host: Host, tid: int) -> int:
-    """Nanoseconds that a thread was ready and did not run: the scheduler's own figure."""
+    """Return the nanoseconds that a thread was runnable but not running, by the scheduler."""
     return int(host.get(f"/proc/{tid}/schedstat").split()[1])
 
 

@@ -1,4 +1,4 @@
-"""``kstats -v`` in every emulated KVM host, around guests whose exits are known to the unit."""
+"""``kstats -v`` in every emulated KVM host, around guests with an exactly known number of exits."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lab.hosts import Host, find
 from lab.vmm.workload import parse
 from tests.live.conftest import Bed
 from tests.live.guests import at_any_time, expected, guest
-from tests.live.kstats import ExitId, Watch, wait_attached, watching
+from tests.live.kstats import ExitId, Watch, wait_attached, wait_for_workload, watching
 
 pytestmark = pytest.mark.host
 
-# The column each kind of work must appear in, from the documents that define the columns.
+# The column of each kind of exit, from the documents that define the columns.
 COLUMN_OF: Mapping[str, Mapping[str, str]] = {
     "x64": {
         "cpuid": "inst_cpuid",
@@ -37,7 +37,7 @@ COLUMN_OF: Mapping[str, Mapping[str, str]] = {
 
 @attrs.frozen
 class Observed:
-    """One guest's run as everybody saw it who watched."""
+    """One run of a guest, as measured by each observer."""
 
     watch: Watch
     classic: Watch
@@ -47,12 +47,12 @@ class Observed:
 
 
 def kernel_exits(host: Host) -> int:
-    """The kernel's own count of exits, of the VMs that are alive."""
+    """Return the kernel's own count of exits, of running VMs."""
     return int(host.get("/sys/kernel/debug/kvm/exits"))
 
 
 def perf_count(text: str) -> int:
-    """The count in ``perf stat -x,``'s output."""
+    """Return the count in the output of ``perf stat -x,``."""
     return int(next(line for line in text.splitlines() if "kvm:kvm_exit" in line).split(",")[0])
 
 
@@ -67,7 +67,7 @@ def observed(bed: Bed, host: Host) -> Observed:
     ):
         wait_attached(watch, classic)
         with host.start(PERF).started() as perf:
-            host.run("until bpftool perf list >/dev/null; do :; done; sleep 1").check()
+            wait_for_workload(host, perf)
             with guest(host, "--cpu", str(bed.pinned), "--workload", bed.workload):
                 kernel = kernel_exits(host)
                 watch.stop()
@@ -76,21 +76,21 @@ def observed(bed: Bed, host: Host) -> Observed:
     return Observed(watch, classic, counted, kernel, vcpus=1)
 
 
-def test_doctor_finds_that_it_works_and_every_name_known(bed: Bed, host: Host) -> None:
+def test_doctor_reports_success_and_known_names(bed: Bed, host: Host) -> None:
     said = host.run(["kstats", "doctor"]).check().stdout
     assert "kstats cpu works here" in said
     assert f"loaded and attached through {bed.probe}" in said
     assert re.search(r"ok\s+names", said)
 
 
-def test_every_name_of_the_running_kernel_is_in_our_tables(host: Host) -> None:
+def test_the_tables_have_every_name_of_the_running_kernel(host: Host) -> None:
     text = host.get("/sys/kernel/tracing/events/kvm/kvm_exit/format").decode()
     named = set(re.findall(r'\{[^{}"]*,\s*"([^"]+)"\s*\}', text))
     isas = [isa for arch in arches.arches() for isa in arch.isas]
     known = {reason.name for isa in isas for reason in isa.reasons.values()}
     known.update(name for isa in isas for name in isa.flags.values())
     assert len(named) > 30
-    # TRAP says that the exception class tells; it is no reason of its own.
+    # TRAP is not a reason: it means that the exception class is.
     assert named - known <= {"TRAP"}
 
 
@@ -112,14 +112,14 @@ def test_other_cpus_rows_stay_empty(bed: Bed, observed: Observed) -> None:
     assert all(sum(observed.watch.exits(cpu).values()) == 0 for cpu in others)
 
 
-def test_columns_hold_what_their_documents_say(bed: Bed, observed: Observed) -> None:
+def test_columns_count_what_their_documents_say(bed: Bed, observed: Observed) -> None:
     column_of = COLUMN_OF["arm64" if bed.isa == "arm64" else "x64"]
     wanted: Counter[str] = Counter()
     for step in parse(bed.workload):
         if step.kind in column_of:
             wanted[column_of[step.kind]] += step.count
     if "inst_io" in wanted:
-        # The guest rings at the VMM's door with an OUT: see lab/vmm.
+        # The guest signals the VMM with an OUT: see lab/vmm.
         wanted["inst_io"] = expected_io(bed)
     sums = observed.watch.sums(bed.pinned)
     assert {column: sums[column] for column in wanted} == wanted
@@ -130,7 +130,7 @@ def expected_io(bed: Bed) -> int:
     return expected(bed.workload, bed.isa)[bed.isa, code, 0]
 
 
-def test_entries_are_exits_once_no_vcpu_is_in_its_guest(observed: Observed) -> None:
+def test_entries_equal_exits_once_no_vcpu_runs(observed: Observed) -> None:
     sums = observed.watch.sums()
     assert sums["vm_entry"] == sums["vm_exit"] > 0
 
@@ -159,6 +159,6 @@ def test_perf_beside_kstats_counts_every_exit(observed: Observed) -> None:
     assert observed.perf == observed.kernel
 
 
-def test_nothing_was_lost(observed: Observed) -> None:
+def test_nothing_was_dropped(observed: Observed) -> None:
     gaps = [(r["code_dropped"], r["unsupported_isa"], r["missed"]) for r in observed.watch.reports]
     assert gaps == [(0, 0, 0)] * len(gaps)
