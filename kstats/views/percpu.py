@@ -141,7 +141,7 @@ class PerCpuView:
     def _rows(self, sample: Sample, index: Mapping[Code, int], width: int) -> dict[_Group, _Counts]:
         """Return the rows to show, ascending, before ``top`` limits them."""
         groups = self._groups(sample)
-        rows = {group: _Counts([0] * width) for group in sorted(set(groups.values()))}
+        rows = {group: _Counts([0] * width) for group in sorted(set(groups.values()), key=_order)}
         row_of = {cpu: rows[group] for cpu, group in groups.items()}
         for code, places in sample.exits.items():
             column = len(_COUNTS) + index[code]
@@ -187,6 +187,10 @@ class PerCpuView:
         ):
             return ascending  # it has not occurred yet
         raise UsageError(f"there is no column {sort!r} to sort by", f"columns: {', '.join(keys)}")
+
+
+def _order(group: _Group) -> list[tuple[bool, int]]:
+    return [(number < 0, number) for number in group]  # unknown ones last
 
 
 def _count_codes(sample: Sample, row_of: Mapping[int, _Counts]) -> None:
