@@ -1,10 +1,9 @@
 """A small VMM over /dev/kvm whose guests make known VM exits.
 
-It is the source of truth for the tests that run inside emulated hosts: a workload such as
-``cpuid=1000,io=200`` makes exactly the exits that `workload.expected` says. Standard library
-only, so it runs in any host that has Python.
+Tests in emulated hosts use it as an oracle: a workload such as ``cpuid=1000,io=200`` makes exactly
+the exits that `workload.expected` returns. It needs only Python's standard library.
 
 * ``python3 lab/vmm/vmm.py --workload cpuid=1000,io=200`` runs guests and reports in JSON.
-* ``python3 lab/vmm/vmm.py --check`` checks the table of exits against the kernel itself.
+* ``python3 lab/vmm/vmm.py --check`` compares the table of exits with the kernel's trace.
 * `build.build` assembles the guests; `workload` needs neither Linux nor KVM.
 """

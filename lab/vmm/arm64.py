@@ -1,4 +1,4 @@
-"""A vCPU at EL1 with its MMU off."""
+"""ARM64 guests: vCPUs at EL1 with the MMU off."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Arm64(Machine):
     return_code = bytes.fromhex("c0035fd6")
 
     def complete(self, vcpus: int) -> None:
-        """Add the interrupt controller, which wants to know all vCPUs."""
+        """Create the interrupt controller, which must be done after all vCPUs."""
         if not self.irqchip:
             return
         vgic = self.vm.create_device(_VGIC_V3)
@@ -55,7 +55,7 @@ class Arm64(Machine):
         vgic.set_attr(_GROUP_CTRL, _CTRL_INIT)
         vgic.set_attr(_GROUP_DIST, _GICD_CTLR, _GICD_ENABLE)
         for vcpu in range(vcpus):
-            _let_timer_in(vgic, _affinity(vcpu))
+            _enable_timer(vgic, _affinity(vcpu))
 
     def reset(self, vcpu: Vcpu, window: Window) -> None:
         """Point a new vCPU at the code in its window."""
@@ -71,7 +71,7 @@ class Arm64(Machine):
         vcpu.set(_VCPU_INIT, init)
 
     def ring(self, vcpu: Vcpu, reason: str) -> Ring | None:
-        """What the guest said, if this exit to userspace is a ring."""
+        """Return the ring, if this exit to user space is one."""
         mmio = vcpu.mmio
         if reason != "MMIO" or not mmio.is_write:
             return None
@@ -79,14 +79,14 @@ class Arm64(Machine):
             raise GuestError(f"exception in the guest: ESR_EL1 {mmio.data:#x}")
         return Ring(mmio.data & 0xFFFF_FFFF) if mmio.gpa == BELL else None
 
-    def inject(self, vcpu: Vcpu) -> None:  # noqa: ARG002 - a line, not a vCPU, is raised
-        """Raise a line and lower it; the guest has it masked."""
+    def inject(self, vcpu: Vcpu) -> None:  # noqa: ARG002 - the line belongs to the VM
+        """Raise and lower an interrupt line, which the guest has masked."""
         self.vm.irq_line(_SPI, 1)
         self.vm.irq_line(_SPI, 0)
 
 
-def _let_timer_in(vgic: Device, affinity: int) -> None:
-    """Do what a guest's driver does, which would cost exits there."""
+def _enable_timer(vgic: Device, affinity: int) -> None:
+    """Enable the timer's interrupt, as a guest's driver would, but without exits."""
     vgic.set_attr(_GROUP_REDIST, affinity | _GICR_IGROUPR0, 0xFFFF_FFFF)
     vgic.set_attr(_GROUP_REDIST, affinity | _GICR_ISENABLER0, _TIMER)
     vgic.set_attr(_GROUP_SYSREGS, affinity | _ICC_PMR_EL1, 0xF0)
@@ -94,7 +94,7 @@ def _let_timer_in(vgic: Device, affinity: int) -> None:
 
 
 def _affinity(vcpu: int) -> int:
-    """The vCPU's MPIDR as KVM makes it: sixteen to a cluster."""
+    """Return the MPIDR that KVM gives a vCPU: clusters of sixteen."""
     return (vcpu & 0xF | vcpu >> 4 << 8) << 32
 
 

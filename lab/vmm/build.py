@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Install the VMM and its guests into a folder: ``python3 build.py FOLDER``, or `build`.
 
-Without a folder it assembles the guests where they are, to run the VMM from the checkout.
+Without a folder, assemble the guests in the source tree, to run the VMM from there.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import Final
 _HERE: Final = Path(__file__).resolve().parent
 PAGE: Final = 4096
 PACKAGES: Final = ("binutils-x86-64-linux-gnu", "binutils-aarch64-linux-gnu")
-"""Debian packages with the assemblers, on any machine."""
+"""Debian packages of the assemblers."""
 
 _PREFIXES: Final = {"x64": "x86_64-linux-gnu-", "arm64": "aarch64-linux-gnu-"}
 _TIMEOUT: Final = 60
 
 
 class BuildError(Exception):
-    """An assembler is missing or unhappy, or the guest outgrew its page."""
+    """An assembler is missing or failed, or a guest is larger than its page."""
 
 
 def build(folder: Path) -> Path:
-    """Make `folder` one that runs anywhere: ``python3 FOLDER/vmm.py``; returns that path."""
+    """Copy the VMM into `folder`, with its guests; return the path of ``vmm.py`` there."""
     assemble(folder / "guests")
     for module in _HERE.glob("*.py"):
         if not module.name.startswith("test_") and folder != _HERE:
@@ -35,7 +35,7 @@ def build(folder: Path) -> Path:
 
 
 def assemble(folder: Path) -> dict[str, Path]:
-    """Make ``x64.bin`` and ``arm64.bin`` in `folder`; returns machine → path."""
+    """Assemble ``x64.bin`` and ``arm64.bin`` into `folder`; return {machine: path}."""
     folder.mkdir(parents=True, exist_ok=True)
     return {machine: _assemble(machine, folder) for machine in _PREFIXES}
 

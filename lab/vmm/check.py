@@ -1,7 +1,7 @@
 """Check the table of exits against the running kernel: ``python3 vmm.py --check``.
 
-Every kind alone, then everything together, on several vCPUs and CPUs. The kernel's own trace is
-what counts; nothing of kstats takes part.
+Run every kind alone, then all of them together, on several vCPUs and CPUs. The kernel's own trace
+counts the exits; kstats is not used.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from .workload import (
 )
 
 _UNITS: Final = 37
-_DEADLINE: Final = 300.0  # seconds for one case; an emulated CPU is slow
-_TIMERS: Final = frozenset({"sleep", "wfi"})  # their interrupts are not the VMM's
+_DEADLINE: Final = 300.0  # seconds for one case
+_TIMERS: Final = frozenset({"sleep", "wfi"})  # their interrupts come from timers, not from the VMM
 
 
 @dataclass
 class Verdict:
-    """Numbers that were compared, to print, and whether all of them are right."""
+    """The compared numbers as text, and whether all are right."""
 
     what: str
     numbers: list[str] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Verdict:
         return f"{'ok' if self.good else 'FAIL':6}{self.what}: {', '.join(self.numbers)}"
 
     def add(self, name: str, counted: int, expected: int | None, *, more: bool = False) -> None:
-        """Compare one number; None expects nothing in particular, `more` at least so many."""
+        """Compare one number; None accepts any, and `more` accepts larger ones."""
         if expected is None:
             self.numbers.append(f"{name} {counted} (any)")
         elif counted == expected or (more and counted > expected):
@@ -60,14 +60,14 @@ class Verdict:
     def add_all(
         self, counted: Mapping[str, int], expected: Mapping[str, int], vague: Collection[str]
     ) -> None:
-        """Compare everything that was counted or expected."""
+        """Compare all numbers that were counted or expected."""
         for name in sorted({*counted, *expected}):
             wanted = None if name in vague else expected.get(name, 0)
             self.add(name, counted.get(name, 0), wanted)
 
 
 def main(plan: Plan) -> int:
-    """Run every case and print what was counted; returns 1 if something is off."""
+    """Run every case and print its counts; return 1 if one is wrong."""
     lacks = lacking(plan.isa)
     for kind, why in lacks.items():
         print(f"skip  {kind}: {why}")
@@ -82,11 +82,7 @@ def main(plan: Plan) -> int:
 
 @contextmanager
 def _idle_vm() -> Iterator[None]:
-    """Keep a VM all the time.
-
-    The first and the last one make the kernel patch its scheduler, which emulated CPUs do not
-    always survive.
-    """
+    """Keep a VM, because the first and the last VM of a host make the kernel patch its code."""
     vm = System().create_vm()
     yield
     os.close(vm.fd)
@@ -119,7 +115,7 @@ def _work(*kinds: str) -> Workload:
 
 
 def _together(isa: str, lacks: Container[str]) -> Workload:
-    """Every kind with exact numbers that others can share a VM with."""
+    """Return a unit of every kind that has exact numbers and can share a VM with others."""
     kinds = (kind for kind in KINDS.values() if isa in kind.isas and kind.name not in lacks)
     shared = (kind for kind in kinds if isa == ARM64 or not kind.irqchip.get(isa))
     return _work(*(k.name for k in shared if any(r.exact for r in k.rules if r.exit.isa == isa)))

@@ -21,11 +21,11 @@ from .options import parser
 from .runner import Plan
 from .workload import MIXES, Workload, expected, inexact, mix, parse, require
 
-_LAST_LAP: Final = 30.0  # seconds that a stopped guest has to finish its lap
+_LAST_LAP: Final = 30.0  # seconds for a stopped guest to finish its lap
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     options = parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(options)
     except VmmError as error:
         print(f"vmm: {error}", file=sys.stderr)
-    except BrokenPipeError:  # the reader of our output has seen enough
+    except BrokenPipeError:  # the reader of the output has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 2
 
@@ -59,9 +59,9 @@ def _run(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace, isa: str, lacks: Container[str]) -> Plan:
     if min(options.vms, options.vcpus) < 1:
-        raise WorkloadError("--vms and --vcpus are at least 1")
+        raise WorkloadError("--vms and --vcpus must be at least 1")
     if min(options.laps, options.period, options.delay) < 0:
-        raise WorkloadError("--laps, --period and --delay are at least 0")
+        raise WorkloadError("--laps, --period and --delay must be at least 0")
     return Plan(
         isa=isa,
         workload=_workload(options.workload, isa, lacks),

@@ -1,4 +1,4 @@
-"""What the kernel says that vCPUs did: KVM's events, added up."""
+"""Count KVM's events in the kernel's trace."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _USER_EXIT: Final = re.compile(r"reason (?:KVM_EXIT_)?(\w+)")
 
 
 def events(isa: str) -> tuple[str, ...]:
-    """The events to record on a host of this ISA."""
+    """Return the events to record on a host of this ISA."""
     return (*COMMON_EVENTS, _injection(isa))
 
 
@@ -28,7 +28,7 @@ def _injection(isa: str) -> str:
 
 @dataclass
 class Counted:
-    """Totals of one thread, or on one CPU. Exits by the kernel's name, SVM's MSRs as below."""
+    """Totals of one thread or CPU; exits are named as by `title`."""
 
     exits: Counter[str] = field(default_factory=Counter)
     user_exits: Counter[str] = field(default_factory=Counter)
@@ -66,7 +66,7 @@ def add_up(isa: str, happened: Iterable[Event]) -> Totals:
 
 
 def title(exit_: Exit) -> str:
-    """The name under which an exit is counted here: SVM's two MSR accesses are told apart."""
+    """Return the name of an exit here: the kernel's, with SVM's MSR reads and writes separate."""
     return f"{exit_.name} {exit_.access}".rstrip()
 
 
@@ -74,7 +74,7 @@ def _exit_name(isa: str, text: str) -> str:
     match = (_ARM64_EXIT if isa == ARM64 else _X64_EXIT).match(text)
     if not match:
         return text
-    if isa == ARM64:  # the class means something for traps alone
+    if isa == ARM64:  # the exception class is valid for traps only
         return match[2] if match[1] == "TRAP" else match[1]
     if isa == SVM and match[1] == "msr":
         return "msr write" if int(match[2], 16) & 1 else "msr read"
@@ -82,7 +82,7 @@ def _exit_name(isa: str, text: str) -> str:
 
 
 def misnumbered(isa: str, event_format: str) -> list[Exit]:
-    """Exits whose number and name in our table are not a pair in the kernel's."""
+    """Return exits with a number and name that do not match in the kernel's table."""
     theirs = _pairs(event_format)
     rules = (rule for kind in (*KINDS.values(), START, BELL) for rule in kind.rules)
     ours = {rule.exit for rule in rules if rule.exit.isa == isa and rule.exit.code is not None}
@@ -90,7 +90,7 @@ def misnumbered(isa: str, event_format: str) -> list[Exit]:
 
 
 def _pairs(event_format: str) -> set[tuple[int | None, str]]:
-    """Numbers and names in ``print fmt``; numbers like ``0x40 + 6``, ``((0x24UL))``, ``9ull``."""
+    """Return {(number, name)} of ``print fmt``; numbers may be ``0x40 + 6``, ``((0x24UL))``."""
     pairs: set[tuple[int | None, str]] = set()
     for number, name in re.findall(r'\{\s*([^{}",]+),\s*"([^"]+)"\s*\}', event_format):
         terms = re.findall(r"0[xX][0-9a-fA-F]+|\d+", number)

@@ -1,23 +1,23 @@
-"""What can go wrong; every message is one line, for the command line to print."""
+"""Errors of the VMM; every message is one line."""
 
 from __future__ import annotations
 
 
 class VmmError(Exception):
-    """The VMM cannot do what was asked."""
+    """Base of all errors of the VMM."""
 
 
 class WorkloadError(VmmError):
-    """The workload is malformed or this architecture cannot run it."""
+    """The workload is invalid, or this architecture cannot run it."""
 
 
 class GuestError(VmmError):
-    """The guest did something that its program does not contain."""
+    """The guest did something that is not in its program."""
 
 
 class StopError(VmmError):
-    """Somebody wants an end: SIGTERM, ^C, the end of stdin."""
+    """The VMM was stopped by SIGTERM, ^C or the end of stdin."""
 
 
 class HostError(VmmError):
-    """This machine lacks something: KVM, a permission, the guest's binary, an assembler."""
+    """KVM, a permission or the guest's binary is missing."""

@@ -1,4 +1,4 @@
-"""Several VMs at once, each in a process of its own, started together."""
+"""Several VMs at once, each in its own process, started together."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 class Fleet:
-    """The VMs of a plan: all created when this is entered, all gone when it is left.
+    """The VMs of a plan; as a context manager, it creates them and ends them.
 
-    A VM outlives its workload until then, so that the kernel's counters of it can be read.
+    A VM outlives its workload, so that the kernel's counters of it can be read.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -52,22 +52,22 @@ class Fleet:
             process.join()
 
     def ready(self, deadline: float) -> list[dict[str, Any]]:
-        """Wait until all VMs exist; returns their pid and the tids of their vCPUs."""
+        """Wait until all VMs exist; return their process IDs and the thread IDs of their vCPUs."""
         return [_receive(pipe, deadline) for pipe in self._pipes]
 
     def start(self) -> None:
-        """Let all guests begin."""
-        self._tell("start")
+        """Let all guests start."""
+        self._send("start")
 
     def stop(self) -> None:
-        """End running forever, at the end of the lap."""
-        self._tell("stop")
+        """Let guests that run forever end after their lap."""
+        self._send("stop")
 
     def reports(self, deadline: float) -> list[dict[str, Any]]:
-        """Wait until all VMs are done; raises what one of them ran into."""
+        """Wait until all VMs are done; raise the error of a VM that failed."""
         return [_receive(pipe, deadline) for pipe in self._pipes]
 
-    def _tell(self, word: str) -> None:
+    def _send(self, word: str) -> None:
         for pipe in self._pipes:
             pipe.send(word)
 
@@ -86,7 +86,7 @@ def _receive(pipe: Connection, deadline: float) -> dict[str, Any]:
 
 
 def _vm_process(pipe: Connection, plan: Plan, number: int) -> None:
-    """What a VM's process does: say it is ready, wait for the start, report, stay."""
+    """Run in a VM's process: report readiness, wait for the start, report, stay."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

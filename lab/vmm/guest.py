@@ -1,4 +1,4 @@
-"""The guest's binary, and the programs it runs."""
+"""The guest's binary, and the programs that it runs."""
 
 from __future__ import annotations
 
@@ -18,34 +18,36 @@ FOLDER: Final = Path(__file__).parent / "guests"
 _SYMBOL: Final = struct.Struct("<12sI")
 _ENTRY: Final = struct.Struct("<QQQ")
 _HEADER: Final = struct.Struct("<QQQ")
-PROGRAM_SIZE: Final = 2048  # the rest of the block's page is for descriptors and the stack
+PROGRAM_SIZE: Final = 2048  # the rest of the page has descriptors and the stack
 
 
 class Ring(IntEnum):
-    """What a guest can say by ringing at the VMM's door."""
+    """Values that a guest writes to its doorbell, to signal the VMM."""
 
-    HERE = 1  # first instructions done
-    HALF = 2  # now move me to another CPU
-    LAP = 3  # program done, about to start over
+    HERE = 1  # started
+    HALF = 2  # move me to another CPU
+    LAP = 3  # program done, about to repeat it
     IRQ = 4  # inject an interrupt
-    WINDOW = 5  # inject an interrupt as soon as I take one
+    WINDOW = 5  # inject an interrupt as soon as I accept one
 
 
 @dataclass(frozen=True)
 class Binary:
-    """Code, and the offsets of its handlers."""
+    """The code of a guest, and the offsets of its handlers."""
 
     code: bytes
     symbols: Mapping[str, int]
 
 
 def load(machine: str, folder: Path = FOLDER) -> Binary:
-    """Read ``x64.bin`` or ``arm64.bin``, as `build.build` made it."""
+    """Read ``x64.bin`` or ``arm64.bin``, which `build.build` makes."""
     path = folder / f"{machine}.bin"
     try:
         code = path.read_bytes()
     except OSError as error:
-        raise HostError(f"no guest: {path}: {error.strerror} (python3 build.py makes it)") from None
+        raise HostError(
+            f"no guest: {path}: {error.strerror} (make it with python3 build.py)"
+        ) from None
     return Binary(code, dict(_symbols(code)))
 
 
@@ -58,12 +60,12 @@ def _symbols(code: bytes) -> Iterable[tuple[str, int]]:
 
 @dataclass(frozen=True)
 class Program:
-    """What one vCPU runs: (handler, count, argument) in order."""
+    """The program of a vCPU: (handler, count, argument) in order."""
 
     entries: tuple[tuple[str, int, int], ...]
 
     def block(self, binary: Binary, window: Window) -> bytes:
-        """The parameter block for a vCPU at `window`."""
+        """Return the parameter block for the vCPU at `window`."""
         if len(self.entries) * _ENTRY.size > PROGRAM_SIZE - _HEADER.size:
             raise WorkloadError(f"a program of {len(self.entries)} steps is too long")
         out = bytearray(_HEADER.pack(window.heap, window.calls, window.device))
@@ -73,7 +75,7 @@ class Program:
 
 
 def program(workload: Workload, isa: str, *, moves: bool = False) -> Program:
-    """Arrange a workload between the rings that the VMM waits for; it runs in a circle."""
+    """Put a workload between the rings that the VMM waits for; the program loops."""
     parts = halves(workload) if moves else (workload,)
     entries = [_ring(Ring.HERE)]
     for number, part in enumerate(parts):

@@ -1,10 +1,10 @@
-"""Every kind of work a guest can do, and the VM exits it makes: the oracle, as data.
+"""The oracle: every kind of work that a guest can do, and the VM exits that it makes.
 
 An exit is named as the kernel names it in ``events/kvm/kvm_exit/format`` and numbered as the
 hardware numbers it: basic exit reasons on VMX (Intel SDM volume 3, appendix C), exit codes on SVM
 (AMD APM volume 2, appendix C), ESR_EL2.EC on arm64 (Arm ARM, ESR_EL2).
 
-To add a kind: a row here, and a ``handler`` of its name in the guest of each ISA that has it.
+To add a kind, add a row here, and a ``handler`` of its name in the guests of its ISAs.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ class Exit(NamedTuple):
     """One exit code of one ISA."""
 
     isa: str
-    code: int | None  # None: arm64 reports an interrupt without an exception class
+    code: int | None  # None: arm64's IRQ, which has no exception class
     name: str
     access: str = ""  # "read" or "write" where one SVM code stands for both
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How often a kind makes one exit: `each` for every unit, `once` on top for a vCPU's first."""
+    """How often a kind makes an exit: `each` per unit, plus `once` per vCPU."""
 
     exit: Exit
     each: int = 1
@@ -39,33 +39,35 @@ class Rule:
     exact: bool = True
 
     def count(self, units: int) -> int:
-        """How many exits that many units make."""
+        """Return the number of exits of so many units."""
         return self.each * units + self.once if units else 0
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Something a guest does: one unit of it, the exits of a unit, and what the VMM sees of it."""
+    """A kind of work: what a unit of it is, its exits, and its exits to user space."""
 
     name: str
     unit: str
     rules: tuple[Rule, ...]
-    arg: int = 0  # what the guest gets when the workload names no argument
-    arg_name: str = ""  # empty: takes none
+    arg: int = 0  # the default argument
+    arg_name: str = ""  # empty: no argument
     arg_max: int = 0xFFFF_FFFF
     handlers: Mapping[str, str] = field(default_factory=dict)  # ISA → handler, if not the name
-    user: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # ISA → exits to userspace
+    user: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # ISA → exits to user space
     injects: int = 0  # interrupts that the VMM injects, per unit
-    irqchip: Mapping[str, bool] = field(default_factory=dict)  # ISA → must it be in the kernel
+    irqchip: Mapping[str, bool] = field(
+        default_factory=dict
+    )  # ISA → whether it must be in the kernel
 
     @property
     def isas(self) -> tuple[str, ...]:
-        """The ISAs that have this kind."""
+        """Return the ISAs that have this kind."""
         made = {rule.exit.isa for rule in self.rules}
         return tuple(isa for isa in ISAS if isa in made)
 
     def handler(self, isa: str) -> str:
-        """The name of the code in the guest that does it."""
+        """Return the name of its handler in the guest."""
         return self.handlers.get(isa, self.name)
 
 
@@ -108,7 +110,7 @@ ANY_TIME: Final[Mapping[str, frozenset[Exit]]] = {
     SVM: frozenset({_svm(0x60, "interrupt"), _svm(0x61, "nmi")}),
     ARM64: frozenset({Exit(ARM64, None, "IRQ")}),
 }
-"""Exits that the host causes when it likes, whatever the guest does."""
+"""Exits that the host causes at any time, independent of the guest."""
 
 _USER_IO: Final = {VMX: ("IO",), SVM: ("IO",)}
 _USER_BELL: Final = {**_USER_IO, ARM64: ("MMIO",)}
@@ -129,7 +131,7 @@ _TABLE: Final = (
     Kind("hypercall", "VMCALL, VMMCALL or HVC, answered by the kernel",
          _one(_vmx(18, "VMCALL"), _svm(0x81, "hypercall"), _arm64(0x16, "HVC64")),
          handlers={VMX: "vmcall", SVM: "vmmcall", ARM64: "hvc"}),
-    # One that nobody knows is answered as well: that it is not known.
+    # An unknown hypercall is answered, too: with an error.
     Kind("call", "VMCALL, VMMCALL or HVC of any number",
          _one(_vmx(18, "VMCALL"), _svm(0x81, "hypercall"), _arm64(0x16, "HVC64")), arg=1,
          arg_name="number",
@@ -139,14 +141,14 @@ _TABLE: Final = (
          _one(_arm64(0x18, "SYS64")), arg_name="register", arg_max=2),
     Kind("wrsys64", "write of OSLAR_EL1, trapped by MDCR_EL2.TDOSA",
          _one(_arm64(0x18, "SYS64"))),
-    Kind("page", "store to a page never used before", _one(EPT_VIOLATION, NPF, DABT)),
-    Kind("exec", "call into a page never used before", _one(EPT_VIOLATION, NPF, IABT)),
-    # On VMX the first access finds no mapping; KVM then plants an entry that is invalid on
-    # purpose, so that the next ones say "device" at once. SVM and arm64 have one code for both.
+    Kind("page", "store to an unused page", _one(EPT_VIOLATION, NPF, DABT)),
+    Kind("exec", "call into an unused page", _one(EPT_VIOLATION, NPF, IABT)),
+    # On VMX the first access finds no mapping. KVM then creates an invalid entry, so that the
+    # next accesses exit with EPT_MISCONFIG. SVM and arm64 have one code for both.
     Kind("mmio", "store to an address without memory",
          (Rule(EPT_VIOLATION, each=0, once=1), Rule(EPT_MISCONFIG, once=-1), *_one(NPF, DABT)),
          arg_name="offset", arg_max=0xFFC, user=dict.fromkeys(ISAS, ("MMIO",))),
-    # Without an interrupt controller nothing in the kernel can end a HLT: it goes to userspace.
+    # Without an interrupt controller in the kernel, HLT exits to user space.
     Kind("hlt", "HLT, ended by the VMM", _one(*HLT), user={VMX: ("HLT",), SVM: ("HLT",)},
          irqchip=_NO_CHIP),
     # Arming the timer and ending its interrupt write MSRs, unless the hardware has a virtual APIC.
@@ -157,14 +159,14 @@ _TABLE: Final = (
          arg=500, arg_name="microseconds", arg_max=1_000_000, irqchip=_CHIP),
     Kind("wfi", "WFI until a timer of the guest fires", _one(WFX),
          arg=500, arg_name="microseconds", arg_max=1_000_000, irqchip=_CHIP),
-    # Trapped only while something else wants to run on the CPU (HCR_EL2.TWE).
+    # Trapped only while another thread is runnable on the CPU (HCR_EL2.TWE).
     Kind("wfe", "WFE", _any(WFX)),
-    # A bit that KVM owns has to change. CR0.AM and CR4.MCE are such, and not part of the MMU's
-    # role, so that KVM keeps its page tables. SVM sees CR0 through the selective intercept.
+    # Only changes of bits that KVM owns exit. CR0.AM and CR4.MCE are such bits, and KVM keeps its
+    # page tables when they change. SVM intercepts CR0 by the selective intercept.
     Kind("cr0", "MOV to CR0, toggling AM", _one(CR_ACCESS, _svm(0x65, "cr0_sel_write"))),
     Kind("cr4", "MOV to CR4, toggling MCE", _one(CR_ACCESS, _svm(0x14, "write_cr4"))),
     Kind("rdcr4", "MOV from CR4; VMX has a shadow to read", _one(_svm(0x04, "read_cr4"))),
-    # With an APIC in the kernel the task priority is virtualized and stops exiting.
+    # With an APIC in the kernel the task priority is virtualized and does not exit.
     Kind("cr8", "MOV to CR8", _one(CR_ACCESS, _svm(0x18, "write_cr8")), irqchip=_NO_CHIP),
     Kind("xsetbv", "XSETBV of XCR0", _one(_vmx(55, "XSETBV"), _svm(0x8D, "xsetbv"))),
     Kind("wbinvd", "WBINVD", _one(_vmx(54, "WBINVD"), _svm(0x89, "wbinvd"))),
@@ -173,15 +175,14 @@ _TABLE: Final = (
     Kind("mwait", "MWAIT", _one(_vmx(36, "MWAIT_INSTRUCTION"), _svm(0x8B, "mwait"))),
     Kind("ud", "UD2, handed back to the guest",
          _one(_vmx(0, "EXCEPTION_NMI"), _svm(0x46, "UD excp"))),
-    # KVM makes the guest leave at once after an injection of this sort, by the VMX timer or by an
-    # interrupt to itself.
-    Kind("irq", "interrupt, asked for by ringing",
+    # After such an injection KVM forces an immediate exit, by the VMX timer or an interrupt.
+    Kind("irq", "interrupt, requested by a ring",
          (*_one(*IO, DABT), *_any(VMX_TIMER)), user=_USER_BELL, injects=1,
          irqchip={**_NO_CHIP, ARM64: True}),
-    Kind("irqwin", "interrupt that has to wait for STI", (*_one(*IO, *WINDOW), *_any(VMX_TIMER)),
+    Kind("irqwin", "interrupt that waits for STI", (*_one(*IO, *WINDOW), *_any(VMX_TIMER)),
          user=_USER_WINDOW,
          injects=1, irqchip=_NO_CHIP),
-    # Whether and when a PAUSE exits is up to ple_gap, ple_window and the CPU.
+    # Whether a PAUSE exits depends on ple_gap, ple_window and the CPU.
     Kind("pause", "PAUSE", _any(_vmx(40, "PAUSE_INSTRUCTION"), _svm(0x77, "pause"))),
     Kind("spin", "1000 turns of an empty loop",
          tuple(rule for isa in ISAS for rule in _any(*sorted(ANY_TIME[isa])))),
@@ -195,4 +196,4 @@ KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in _TABLE}
 START: Final = Kind(
     "start", "first use of a vCPU", (Rule(EPT_VIOLATION, 5), Rule(NPF, 5), *_one(IABT, DABT))
 )
-BELL: Final = Kind("bell", "ring at the VMM's door", _one(*IO, DABT), user=_USER_BELL)
+BELL: Final = Kind("bell", "ring of the doorbell", _one(*IO, DABT), user=_USER_BELL)

@@ -1,4 +1,4 @@
-"""/dev/kvm from Python: the few ioctls and structures that the VMM needs.
+"""The ioctls and structures of /dev/kvm that the VMM needs.
 
 Names and layouts are those of ``<linux/kvm.h>``; Documentation/virt/kvm/api.rst describes them.
 """
@@ -36,7 +36,7 @@ _REQUEST_WINDOW = 0
 
 
 def fields(kind: type[Any], names: str) -> Fields:
-    """Fields of a structure that are all of one type."""
+    """Return fields of one type, for a structure."""
     return tuple((name, kind) for name in names.split())
 
 
@@ -105,19 +105,19 @@ class Descriptor:
         self.fd = fd
 
     def plain(self, number: int, value: int = 0) -> int:
-        """An ``_IO`` with a number as its argument."""
+        """Call an ``_IO`` with a number as its argument."""
         return self._ioctl(_none(number), value)
 
     def set(self, number: int, value: ctypes.Structure, size: int | None = None) -> None:
-        """An ``_IOW``: hand a structure to the kernel."""
+        """Call an ``_IOW``, which passes a structure to the kernel."""
         self._ioctl(_write(number, size or type(value)), value)
 
     def get(self, number: int, value: ctypes.Structure) -> None:
-        """An ``_IOR``: have the kernel fill in a structure."""
+        """Call an ``_IOR``, which fills in a structure."""
         self._ioctl(_read(number, type(value)), value)
 
     def exchange(self, number: int, value: ctypes.Structure, size: int | None = None) -> None:
-        """An ``_IOWR``: both."""
+        """Call an ``_IOWR``, which does both."""
         self._ioctl(_both(number, size or type(value)), value)
 
     def _ioctl(self, request: int, value: int | ctypes.Structure) -> int:
@@ -130,7 +130,7 @@ class Descriptor:
 
 
 class System(Descriptor):
-    """/dev/kvm itself."""
+    """/dev/kvm."""
 
     CREATE_VM: Final = 0x01
     GET_VCPU_MMAP_SIZE: Final = 0x04
@@ -143,12 +143,12 @@ class System(Descriptor):
         self.run_size = self.plain(self.GET_VCPU_MMAP_SIZE)
 
     def create_vm(self) -> Vm:
-        """Make a VM."""
+        """Create a VM."""
         return Vm(self, self.plain(self.CREATE_VM))
 
 
 class Vm(Descriptor):
-    """A virtual machine without any vCPU or memory yet."""
+    """A virtual machine; new ones have neither vCPUs nor memory."""
 
     CREATE_VCPU: Final = 0x41
     SET_USER_MEMORY_REGION: Final = 0x46
@@ -165,14 +165,14 @@ class Vm(Descriptor):
         return Vcpu(self.plain(self.CREATE_VCPU, index), self.system.run_size)
 
     def add_memory(self, size: int) -> Memory:
-        """Give the guest `size` bytes from address 0."""
+        """Add `size` bytes of memory at address 0."""
         memory = Memory(size)
         region = MemoryRegion(0, 0, 0, size, memory.address)
         self.set(self.SET_USER_MEMORY_REGION, region)
         return memory
 
     def create_device(self, kind: int) -> Device:
-        """Add an in-kernel device, one of KVM_DEV_TYPE."""
+        """Create an in-kernel device of a KVM_DEV_TYPE."""
         request = CreateDevice(kind, 0, 0)
         self.exchange(self.CREATE_DEVICE, request)
         return Device(request.fd)
@@ -195,27 +195,27 @@ class Device(Descriptor):
 
 
 class Memory:
-    """Guest memory from address 0, in small pages that appear when first used."""
+    """Guest memory at address 0, in small pages that are allocated at first use."""
 
     def __init__(self, size: int) -> None:
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
         self._map = mmap.mmap(-1, size, flags=flags)
-        # One huge page would satisfy 512 faults that a workload counts on.
+        # One huge page would replace 512 expected faults.
         self._map.madvise(mmap.MADV_NOHUGEPAGE)
         self.address = ctypes.addressof(u8.from_buffer(self._map))
 
     def write(self, gpa: int, data: bytes) -> None:
-        """Copy bytes into the guest, which uses that host page from now on."""
+        """Copy bytes into the guest's memory; this allocates the page."""
         self._map[gpa : gpa + len(data)] = data
 
     def forget(self, gpa: int, size: int) -> None:
-        """Make a range as if never used: the guest will fault there again."""
+        """Free a range, so that the guest faults there again."""
         if size:
             self._map.madvise(mmap.MADV_DONTNEED, gpa, size)
 
 
 class Vcpu(Descriptor):
-    """A virtual CPU and the page it shares with the kernel."""
+    """A virtual CPU, and the page that it shares with the kernel."""
 
     RUN: Final = 0x80
     GET_STATS_FD: Final = 0xCE
@@ -229,7 +229,7 @@ class Vcpu(Descriptor):
         self._reason = u32.from_buffer(self._run, _EXIT_REASON)
 
     def run(self) -> str:
-        """Let the guest run until KVM wants something; returns the KVM_EXIT name."""
+        """Run the guest until it exits to user space; return the KVM_EXIT name."""
         try:
             self.plain(self.RUN)
         except InterruptedError:
@@ -237,16 +237,16 @@ class Vcpu(Descriptor):
         return EXITS.get(self._reason.value, f"KVM_EXIT_{self._reason.value}")
 
     def open_stats(self) -> None:
-        """Have KVM's counters of it open for others to read, as QEMU does since 8.1."""
+        """Open KVM's counters of it for other processes, as QEMU does since 8.1."""
         self.stats = self.plain(self.GET_STATS_FD)
 
     def io_value(self) -> int:
-        """What the guest wrote to a port."""
+        """Return the value that the guest wrote to a port."""
         offset = self.io.offset
         return int.from_bytes(self._run[offset : offset + self.io.size], "little")
 
     def request_window(self, *, wanted: bool) -> None:
-        """Ask for IRQ_WINDOW_OPEN as soon as the guest takes interrupts."""
+        """Request IRQ_WINDOW_OPEN as soon as the guest accepts interrupts."""
         self._run[_REQUEST_WINDOW] = int(wanted)
 
     def interrupt(self, vector: int) -> None:

@@ -1,7 +1,7 @@
-"""Guest-physical memory: one window for every vCPU, laid out so that page faults can be counted.
+"""The layout of guest memory: a window for every vCPU, so that the number of page faults is known.
 
-vCPUs share nothing below the topmost levels of the host's page tables: two that fill in the same
-entry at once would make the loser fault again.
+Windows share only the top levels of the host's page tables: if two vCPUs filled in the same entry
+at once, one of them would fault again.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from .errors import WorkloadError
 from .workload import Workload
 
 PAGE: Final = 4096
-# KVM's older MMU also maps the neighbours of a faulting page, within its group of eight, if the
-# VMM has used them. So pages that the VMM writes lie one to a group.
+# KVM's older MMU maps the other used pages in the group of eight around a faulting page, too. So
+# each page that the VMM writes has a group of its own.
 GROUP: Final = 8 * PAGE
 EXEC_STRIDE: Final = GROUP
-WINDOW_ALIGN: Final = 2 << 20  # what one lowest table maps, on x64 as on arm64
+WINDOW_ALIGN: Final = 2 << 20  # the range of a lowest-level table, on x64 and arm64
 
 CODE: Final = 0 * GROUP
 BLOCK: Final = 1 * GROUP
@@ -27,8 +27,8 @@ PDPT: Final = 3 * GROUP
 PD: Final = 4 * GROUP
 HEAP: Final = 5 * GROUP
 
-DEVICES: Final = 768 << 20  # no memory from here; the guest's page tables map up to 1 GiB
-BELL: Final = 1008 << 20  # arm64 rings by a store to here
+DEVICES: Final = 768 << 20  # memory ends here; the guest's page tables map 1 GiB
+BELL: Final = 1008 << 20  # arm64's doorbell
 VGIC_DIST: Final = 1010 << 20
 VGIC_REDIST: Final = 1012 << 20
 
@@ -44,41 +44,41 @@ class Window:
 
     @property
     def code(self) -> int:
-        """The page with the binary."""
+        """The address of the page with the binary."""
         return self.base + CODE
 
     @property
     def block(self) -> int:
-        """The page with the program; on x64 also descriptors and stack."""
+        """The address of the page with the program, and on x64 with descriptors and stack."""
         return self.base + BLOCK
 
     @property
     def page_tables(self) -> tuple[int, int, int]:
-        """The guest's own page tables (x64), topmost first."""
+        """The addresses of the guest's own page tables (x64), top level first."""
         return self.base + PML4, self.base + PDPT, self.base + PD
 
     @property
     def heap(self) -> int:
-        """The pages to store to: never touched by the VMM."""
+        """The address of the pages to store to, which the VMM does not touch."""
         return self.base + HEAP
 
     @property
     def calls(self) -> int:
-        """The pages to call: the VMM writes a return into each."""
+        """The address of the pages to call, each with a return that the VMM writes."""
         return self.heap + _up(self.pages * PAGE, GROUP)
 
     def call(self, number: int) -> int:
-        """One of the pages to call."""
+        """Return the address of a page to call."""
         return self.calls + number * EXEC_STRIDE
 
     @property
     def end(self) -> int:
-        """Where the next window begins."""
+        """The address of the next window."""
         return _up(self.calls + self.execs * EXEC_STRIDE, WINDOW_ALIGN)
 
     @property
     def device(self) -> int:
-        """An address without memory, on a page and in a page table of this vCPU."""
+        """An address without memory, in a page table of this vCPU alone."""
         return DEVICES + self.index * WINDOW_ALIGN
 
 
@@ -90,12 +90,12 @@ class Layout:
 
     @cached_property
     def size(self) -> int:
-        """Bytes of memory that the VM needs, from address 0."""
+        """The size of the VM's memory, in bytes."""
         return self.windows[-1].end
 
 
 def layout(workload: Workload, vcpus: int) -> Layout:
-    """Place `vcpus` windows; raises `WorkloadError` if they do not fit below `DEVICES`."""
+    """Place `vcpus` windows; raise `WorkloadError` if they do not fit below `DEVICES`."""
     pages = _units(workload, "page")
     execs = _units(workload, "exec")
     windows: list[Window] = []

@@ -1,4 +1,4 @@
-"""What the VMM asks of an architecture; `x64` and `arm64` answer."""
+"""The interface of the architectures `x64` and `arm64`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .layout import Window
 
 
 class Machine(ABC):
-    """A VM's architecture: made before its vCPUs, completed after them."""
+    """The architecture of a VM; created before its vCPUs, completed after them."""
 
     name: ClassVar[str]  # of the guest's binary
     return_code: ClassVar[bytes]  # the instruction that ends a call
@@ -23,7 +23,7 @@ class Machine(ABC):
 
     @abstractmethod
     def complete(self, vcpus: int) -> None:
-        """Do what has to wait until all `vcpus` exist."""
+        """Finish the set-up when all `vcpus` exist."""
 
     def load(self, memory: Memory, window: Window, program: Program) -> None:
         """Write the code and its program into a vCPU's window."""
@@ -32,7 +32,7 @@ class Machine(ABC):
         self.freshen(memory, window)
 
     def freshen(self, memory: Memory, window: Window) -> None:
-        """Make the pages to store to and to call as if never used."""
+        """Free the pages to store to and to call, so that they are unused again."""
         memory.forget(window.heap, window.end - window.heap)
         for number in range(window.execs):
             memory.write(window.call(number), self.return_code)
@@ -43,8 +43,8 @@ class Machine(ABC):
 
     @abstractmethod
     def ring(self, vcpu: Vcpu, reason: str) -> Ring | None:
-        """What the guest said, if it left to userspace to ring; raises `GuestError` if it died."""
+        """Return the ring, if this exit to user space is one; raise `GuestError` on an exception."""
 
     @abstractmethod
     def inject(self, vcpu: Vcpu) -> None:
-        """Have one interrupt arrive at the guest."""
+        """Inject one interrupt."""

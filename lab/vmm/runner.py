@@ -1,4 +1,4 @@
-"""One VM in one process: vCPU threads, pinned, answering the guest's rings."""
+"""One VM in one process: its vCPU threads, which answer the guest's rings."""
 
 from __future__ import annotations
 
@@ -25,34 +25,35 @@ _HARMLESS: Final = frozenset({"IO", "MMIO", "HLT", "INTR", "SET_TPR"})
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run. vCPUs are numbered through all VMs; CPU lists are used round and round."""
+    """What to run; vCPUs are numbered across all VMs, and CPU lists are used in turn."""
 
     isa: str
     workload: Workload
     vms: int = 1
     vcpus: int = 1
     cpus: tuple[int, ...] = ()  # empty: unpinned
-    move: tuple[int, ...] = ()  # where to go half-way; empty: stay
+    move: tuple[int, ...] = ()  # CPUs to move to after half of the work; empty: stay
     laps: int = 1  # 0: until stopped
-    period: float = 0.0  # seconds that a lap takes at least
-    stats: bool = False  # open KVM's statistics of every vCPU
-    delay: float = 0.0  # seconds before an access to a port or a device is answered
+    period: float = 0.0  # least seconds of a lap
+    stats: bool = False  # open KVM's statistics of each vCPU
+    delay: float = 0.0  # seconds until an access of a port or a device is answered
     guests: Path = FOLDER
 
     def cpu(self, number: int) -> int | None:
-        """Where vCPU `number` begins; None: anywhere."""
+        """Return the CPU on which vCPU `number` starts; None: any."""
         return self.cpus[number % len(self.cpus)] if self.cpus else None
 
     def goal(self, number: int) -> int | None:
-        """Where it goes half-way; None: nowhere."""
+        """Return the CPU to which it moves; None: it stays."""
         return self.move[number % len(self.move)] if self.move else None
 
 
 @dataclass
 class VcpuReport:
-    """What one vCPU did. `user_exits` counts returns of KVM_RUN by KVM_EXIT name.
+    """What one vCPU did.
 
-    `delays` are what the VMM itself measured of its delays: how many, and seconds in all.
+    `user_exits` counts returns of KVM_RUN by KVM_EXIT name; `delays` is the number of delayed
+    answers, `delayed` their sum in seconds, as the VMM measured it.
     """
 
     vcpu: int
@@ -67,7 +68,7 @@ class VcpuReport:
     elapsed: float = 0.0
 
     def as_json(self, plan: Plan) -> dict[str, Any]:
-        """The report, and the exits that the kernel must have counted."""
+        """Return the report, with the exits that the kernel must have counted."""
         out = dict(vars(self), user_exits=dict(self.user_exits))
         out["elapsed"] = round(self.elapsed, 6)
         whole = expected(plan.workload, plan.isa, laps=self.laps, moves=bool(plan.move))
@@ -79,7 +80,7 @@ class VcpuReport:
 
 
 class VirtualMachine:
-    """VM number `number` of a plan: created on construction, run once."""
+    """VM `number` of a plan; it runs once."""
 
     def __init__(self, plan: Plan, number: int) -> None:
         self.plan = plan
@@ -117,16 +118,16 @@ class VirtualMachine:
         self._go.set()
 
     def wait_for_turn(self, index: int) -> None:
-        """Wait to be started; all but the first vCPU until that one has run.
+        """Wait for the start; all vCPUs but the first also wait until that one has run.
 
-        The first one's faults fill in the tables that all share, see `layout`.
+        Its faults fill in the tables that all vCPUs share, see `layout`.
         """
         self._go.wait()
         if index:
             self.first_is_up.wait()
 
     def join(self) -> list[dict[str, Any]]:
-        """Wait until all vCPUs are done; raises the first error that one of them met."""
+        """Wait until all vCPUs are done; raise the first error of one of them."""
         for thread in self.threads:
             thread.done.wait()
         for thread in self.threads:
@@ -136,7 +137,7 @@ class VirtualMachine:
 
 
 class VcpuThread(threading.Thread):
-    """Runs one vCPU until its laps are done."""
+    """A thread that runs one vCPU until its laps are done."""
 
     def __init__(self, vm: VirtualMachine, vcpu: Vcpu, window: Window, number: int) -> None:
         super().__init__(daemon=True)
@@ -151,7 +152,7 @@ class VcpuThread(threading.Thread):
         self.error: VmmError | None = None
 
     def run(self) -> None:
-        """Thread body."""
+        """Run the vCPU; called in the thread."""
         try:
             self._introduce()
             self._vm.wait_for_turn(self.report.vcpu)
@@ -162,7 +163,7 @@ class VcpuThread(threading.Thread):
             self.named.set()
             self._vm.first_is_up.set()
             self.done.set()
-        threading.Event().wait()  # a vCPU's thread lives as long as its VM
+        threading.Event().wait()  # the thread of a vCPU lives as long as its VM
 
     def _introduce(self) -> None:
         self.report.tid = threading.get_native_id()
@@ -179,7 +180,7 @@ class VcpuThread(threading.Thread):
         self.report.elapsed = time.monotonic() - began
 
     def _turn(self) -> bool:
-        """One KVM_RUN and what follows from it; false when the last lap is done."""
+        """Run the guest once and answer its exit; return whether there is more to do."""
         reason = self._vcpu.run()
         self.report.runs += 1
         self.report.user_exits[reason] += 1

@@ -1,6 +1,6 @@
-"""The kernel's own record of events, read as text: an oracle that knows nothing of BPF.
+"""Record events with ftrace, an oracle that does not use BPF.
 
-Documentation/trace/ftrace.rst. Histograms would be shorter, but not every kernel has them.
+See Documentation/trace/ftrace.rst. Not every kernel has histograms, so the text is counted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LINE: Final = re.compile(r".{16,}?-(\d+) +\[(\d+)\] \S+ +[\d.]+: (\w+): (.*)")
 
 
 class Event(NamedTuple):
-    """One event that happened to a thread on a CPU."""
+    """An event of a thread on a CPU."""
 
     tid: int
     cpu: int
@@ -30,7 +30,7 @@ class Event(NamedTuple):
 
 
 class Trace:
-    """Records KVM's events in an instance of its own, which is gone when this is left."""
+    """A trace of KVM's events in an ftrace instance; as a context manager, it removes that."""
 
     def __init__(self, events: Sequence[str], tracefs: Path = TRACEFS) -> None:
         self._events = events
@@ -55,11 +55,11 @@ class Trace:
         self._instance.rmdir()
 
     def clear(self) -> None:
-        """Forget what was recorded so far."""
+        """Drop the events recorded so far."""
         (self._instance / "trace").write_text("", encoding="ascii")
 
     def events(self) -> Iterator[Event]:
-        """What was recorded since the last `clear`; raises `VmmError` if some is lost."""
+        """Yield the events since the last `clear`; raise `VmmError` if some were dropped."""
         for stats in self._instance.glob("per_cpu/cpu*/stats"):
             if not re.search(r"^overrun: 0$", stats.read_text(encoding="ascii"), re.MULTILINE):
                 raise VmmError("the kernel's trace buffer is too small")
@@ -69,7 +69,7 @@ class Trace:
                 yield Event(int(match[1]), int(match[2]), match[3], match[4])
 
     def format(self, event: str) -> str:
-        """The description of an event, with the kernel's names for its numbers."""
+        """Return the format of an event, which has the kernel's names of its numbers."""
         return (self._event(event) / "format").read_text(encoding="ascii")
 
     def _event(self, event: str) -> Path:

@@ -1,7 +1,7 @@
-"""Workloads, and the VM exits that each makes. Needs no KVM: it answers on any machine.
+"""Workloads, and the VM exits that they make; works on machines without KVM, too.
 
-A workload is text such as ``cpuid=1000,io@0x80=200``: kinds (see `kinds.KINDS`), how many units
-of each, and perhaps an argument. `expected` says what one vCPU that runs it makes the kernel count.
+A workload is a text such as ``cpuid=1000,io@0x80=200``: kinds (see `kinds.KINDS`), the number of
+units of each, and arguments of some. `expected` returns the exits of one vCPU that runs it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Final
 from .errors import WorkloadError
 from .kinds import ANY_TIME, BELL, KINDS, START, Exit, Kind, Rule
 
-RINGS: Final = 2  # a lap begins and ends with a ring; a vCPU that moves rings half-way as well
+RINGS: Final = 2  # at the begin and the end of a lap; a moving vCPU has one more
 
 
 @dataclass(frozen=True)
 class Step:
-    """Do one kind `count` times."""
+    """`count` units of a kind."""
 
     kind: str
     count: int
@@ -40,13 +40,14 @@ MIXES: Final = {
         "arm64": "hypercall=71,smc=41,sys64=67,page=43,exec=29,mmio=59,wfi=61,irq=19,spin=2000",
     }
 }
-"""Workloads with a name: a busy guest that makes exits of most kinds."""
+"""Named workloads; `demo` is a busy guest with exits of most kinds."""
 
 
 def parse(text: str) -> Workload:
-    """Read ``kind=count,kind@argument=count,…``; numbers may be hexadecimal.
+    """Parse ``kind=count,kind@argument=count,…``; numbers may be hexadecimal.
 
-    Raises `WorkloadError` for anything else, and for kinds that do not exist.
+    Raises:
+        WorkloadError: The text is invalid, or a kind is unknown.
     """
     return tuple(_step(item.strip()) for item in text.split(",") if item.strip())
 
@@ -56,7 +57,7 @@ def _step(item: str) -> Step:
     name, at, arg = what.partition("@")
     kind = KINDS.get(name)
     if kind is None:
-        raise WorkloadError(f"unknown kind {name!r}; there are: {' '.join(KINDS)}")
+        raise WorkloadError(f"unknown kind {name!r}; known kinds: {' '.join(KINDS)}")
     if at and not kind.arg_name:
         raise WorkloadError(f"{item!r}: {name} takes no argument")
     units = _number(count, item, range(1, 1 << 63))
@@ -74,7 +75,7 @@ def _number(text: str, item: str, allowed: range) -> int:
 
 
 def require(workload: Workload, isa: str) -> None:
-    """Raise `WorkloadError` unless `isa` has every kind and they can share a VM."""
+    """Raise `WorkloadError` unless `isa` has all kinds and they can share a VM."""
     for step in workload:
         if isa not in KINDS[step.kind].isas:
             raise WorkloadError(f"{isa} has no {step.kind}")
@@ -82,9 +83,10 @@ def require(workload: Workload, isa: str) -> None:
 
 
 def wants_irqchip(workload: Workload, isa: str) -> bool:
-    """Whether the workload needs an interrupt controller in the kernel.
+    """Return whether the workload needs an interrupt controller in the kernel.
 
-    Raises `WorkloadError` if one kind needs it and another needs its absence.
+    Raises:
+        WorkloadError: One kind needs it, and another one cannot run with it.
     """
     wishes = {step.kind: KINDS[step.kind].irqchip.get(isa) for step in workload}
     present = [kind for kind, wish in wishes.items() if wish is True]
@@ -95,24 +97,26 @@ def wants_irqchip(workload: Workload, isa: str) -> bool:
 
 
 def halves(workload: Workload) -> tuple[Workload, Workload]:
-    """What a moving vCPU does before and after: every step cut in two, odd units after."""
+    """Return the work of a moving vCPU before and after the move; odd units are after it."""
     first = [replace(step, count=step.count // 2) for step in workload]
     second = [replace(step, count=step.count - step.count // 2) for step in workload]
     return tuple(step for step in first if step.count), tuple(second)
 
 
 def mix(name: str, isa: str) -> Workload:
-    """A workload of `MIXES`, for one ISA."""
+    """Return a workload of `MIXES` for an ISA."""
     try:
         return parse(MIXES[name][isa])
     except KeyError:
-        raise WorkloadError(f"no mix {name!r} for {isa}; there are: {' '.join(MIXES)}") from None
+        raise WorkloadError(
+            f"unknown mix {name!r} for {isa}; known mixes: {' '.join(MIXES)}"
+        ) from None
 
 
 def expected(workload: Workload, isa: str, *, laps: int = 1, moves: bool = False) -> Counts:
-    """Exits of one vCPU by (ISA, kernel's name), for every name whose number is certain.
+    """Return the exits of one vCPU, {(ISA, kernel's name): count}, where the count is certain.
 
-    Includes the start of the vCPU and its rings. `inexact` has the names that are left out.
+    Includes those of the vCPU's start and of its rings. `inexact` returns the others.
     """
     counts: Counter[tuple[str, str]] = Counter()
     for exit_, count in expected_exits(workload, isa, laps=laps, moves=moves).items():
@@ -123,7 +127,7 @@ def expected(workload: Workload, isa: str, *, laps: int = 1, moves: bool = False
 def expected_exits(
     workload: Workload, isa: str, *, laps: int = 1, moves: bool = False
 ) -> dict[Exit, int]:
-    """Like `expected`, by `Exit`: with numbers, and on SVM with MSR reads apart from writes."""
+    """Return `expected` by `Exit`: with numbers, and on SVM with separate MSR reads and writes."""
     vague = inexact(workload, isa)
     counts: Counter[Exit] = Counter()
     for rule, units in _rules(workload, isa, laps, RINGS + moves):
@@ -132,9 +136,9 @@ def expected_exits(
 
 
 def expected_halves(workload: Workload, isa: str, *, laps: int = 1) -> tuple[Counts, Counts]:
-    """What `expected` is on the CPU that a moving vCPU leaves, and on the one it goes to.
+    """Return `expected` on the CPU that a moving vCPU leaves, and on the one it moves to.
 
-    The ring that asks for the move exits on the first CPU.
+    The ring that requests the move exits on the first CPU.
     """
     whole = expected(workload, isa, laps=laps, moves=True)
     left = expected(halves(workload)[0], isa, laps=laps)
@@ -143,7 +147,7 @@ def expected_halves(workload: Workload, isa: str, *, laps: int = 1) -> tuple[Cou
 
 
 def inexact(workload: Workload, isa: str) -> frozenset[Exit]:
-    """Exits that may come in any number: the host's own, and those of kinds that promise none."""
+    """Return the exits without a certain count: the host's own, and those of inexact kinds."""
     vague = {rule.exit for rule, _ in _rules(workload, isa, 1, RINGS) if not rule.exact}
     return ANY_TIME[isa] | vague
 
@@ -151,7 +155,7 @@ def inexact(workload: Workload, isa: str) -> frozenset[Exit]:
 def expected_user(
     workload: Workload, isa: str, *, laps: int = 1, moves: bool = False
 ) -> dict[str, int]:
-    """Exits to userspace of one vCPU by KVM's name; interrupted runs (INTR) come on top."""
+    """Return one vCPU's exits to user space by KVM's name, without interrupted runs (INTR)."""
     counts: Counter[str] = Counter()
     for kind, units in _units(workload, laps, RINGS + moves):
         for name in kind.user.get(isa, ()):
@@ -160,10 +164,10 @@ def expected_user(
 
 
 def injected(workload: Workload, *, laps: int = 1) -> int:
-    """Interrupts that the VMM injects into one vCPU.
+    """Return the number of interrupts that the VMM injects into one vCPU.
 
-    The x64 kernel may count more: it takes an injection back when it is called away before the
-    entry, and makes it again.
+    The x64 kernel may count more: if something interrupts it before the entry, it cancels the
+    injection and repeats it.
     """
     return sum(KINDS[step.kind].injects * step.count * laps for step in workload)
 

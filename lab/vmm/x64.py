@@ -1,4 +1,4 @@
-"""A vCPU in 64-bit mode: page tables, descriptors, registers."""
+"""x64 guests in 64-bit mode: page tables, descriptors, registers."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class X64(Machine):
             vm.plain(vm.CREATE_IRQCHIP)
 
     def complete(self, vcpus: int) -> None:
-        """Nothing waits for the last vCPU here."""
+        """Do nothing: x64 needs no more set-up."""
 
     @property
     def _has_xsave(self) -> bool:
@@ -141,14 +141,14 @@ class X64(Machine):
         vcpu.set(_SET_REGS, regs)
 
     def ring(self, vcpu: Vcpu, reason: str) -> Ring | None:
-        """What the guest said, if this exit to userspace is a ring."""
+        """Return the ring, if this exit to user space is one."""
         io = vcpu.io
         if reason == "IO" and io.direction == io.OUT and io.size == 4 and io.port == BELL_PORT:
             return Ring(vcpu.io_value())
         return None
 
     def inject(self, vcpu: Vcpu) -> None:
-        """Inject an interrupt into a guest that takes it now."""
+        """Inject an interrupt into a guest that accepts interrupts."""
         vcpu.interrupt(_IRQ)
 
 
@@ -167,7 +167,7 @@ def _gate(handler: int) -> bytes:
 
 
 def _set_lapic(vcpu: Vcpu) -> None:
-    """Switch the local APIC on, with its timer set to one shot in nanoseconds."""
+    """Enable the local APIC, with a one-shot timer that counts nanoseconds."""
     vcpu.set(_SET_MP_STATE, _MpState(_RUNNABLE))
     lapic = _Lapic()
     vcpu.get(_GET_LAPIC, lapic)

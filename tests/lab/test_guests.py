@@ -79,7 +79,7 @@ def test_code_fits_into_the_page_that_its_first_fault_maps(
 
 
 def test_load_says_how_to_make_what_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(HostError, match=r"x64\.bin: No such file .*build\.py makes it"):
+    with pytest.raises(HostError, match=r"x64\.bin: No such file .*make it with .*build\.py"):
         load("x64", tmp_path)
 
 
