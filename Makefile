@@ -17,10 +17,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SETUP  := $(VENV)/.set-up
 
-RUN_PACKAGES  := python3 python3-venv python3-bpfcc python3-zstandard
-LINT_PACKAGES := clang-format mandoc
+RUN_PACKAGES   := python3 python3-venv python3-bpfcc python3-zstandard
+LINT_PACKAGES  := clang-format mandoc
 BENCH_PACKAGES := bpfcc-tools gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-TEST_PACKAGES := chromium chromium-driver
+UNIT_PACKAGES  := binutils-aarch64-linux-gnu binutils-x86-64-linux-gnu e2fsprogs
+TEST_PACKAGES  := chromium chromium-driver
 
 .PHONY: run test unit lint format hosts riscv64 bench wheel clean distclean host-packages
 
@@ -34,7 +35,7 @@ test: lint host-packages
 	$(BIN)/pytest -m host -n 3 --dist loadgroup --no-loadscope-reorder
 
 unit: $(SETUP)
-	@tools/need $(LINT_PACKAGES)
+	@tools/need $(LINT_PACKAGES) $(UNIT_PACKAGES)
 	$(BIN)/pytest -q -n 2 -m "not host and not root and not install and not browser"
 
 lint: $(SETUP)

@@ -43,7 +43,7 @@ class Machine(ABC):
 
     @abstractmethod
     def ring(self, vcpu: Vcpu, reason: str) -> Ring | None:
-        """Return the ring, if this exit to user space is one; raise `GuestError` on an exception."""
+        """Return the ring, if this exit to user space is one; raise `GuestError` on a fault."""
 
     @abstractmethod
     def inject(self, vcpu: Vcpu) -> None:

@@ -1,8 +1,4 @@
-"""Hosts without a machine: the agent as a child of ours, at the other end of a socket pair.
-
-Everything above the machine is the real thing; only what the agent does as first process of a host,
-such as powering it off, is not to be had.
-"""
+"""Hosts without a machine: the agent runs as a child process, connected by a socket pair."""
 
 from __future__ import annotations
 
@@ -26,11 +22,11 @@ LOG = "last words"
 
 
 class FakeHost:
-    """A program that takes the part of emulator and agent together.
+    """A program that replaces the emulator and the agent.
 
     Args:
-        words: The program; gets the number of its channel's file descriptor added as `fd:N`.
-        deadline: Seconds the host may live.
+        words: The program; its last argument will be its channel, as `fd:N`.
+        deadline: Of the host, in seconds.
     """
 
     def __init__(self, words: Sequence[str] = (), deadline: float = 30) -> None:
@@ -52,11 +48,11 @@ class FakeHost:
         return HostLostError("fake", reason, LOG)
 
     def host(self, boot_deadline: float = 10) -> Host:
-        """Return the host when the agent has answered, as `boot` does."""
+        """Wait for the agent and return the host, as `boot` does."""
         return Host("fake", self.channel, boot_deadline=boot_deadline, command_deadline=20)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the agent, to have it end (SIGKILL) or freeze (SIGSTOP)."""
+        """Send a signal to the agent, to end it (SIGKILL) or freeze it (SIGSTOP)."""
         self.process.send_signal(number)
 
     def __enter__(self) -> Self:

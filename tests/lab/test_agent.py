@@ -1,4 +1,4 @@
-"""The protocol's framing: messages survive whatever pieces they arrive in."""
+"""Test the protocol's framing: messages may arrive in pieces of any size."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MESSAGES = st.fixed_dictionaries(
 
 
 @given(st.lists(_MESSAGES), st.integers(1, 100))
-def test_messages_arrive_as_they_were_sent_however_they_are_cut(
+def test_messages_arrive_unchanged_in_pieces_of_any_size(
     messages: list[dict[str, Any]], size: int
 ) -> None:
     stream = b"".join(map(encode, messages))
@@ -38,7 +38,7 @@ def test_a_message_is_one_line() -> None:
     assert encode({"op": "put", "data": b"a\nb", "path": "x\ny"}).count(b"\n") == 1
 
 
-@pytest.mark.parametrize("line", [b"no message\n", b"[1]\n", b'{"data": "%%%"\n', b"\xff\n"])
-def test_what_is_no_message_is_an_error(line: bytes) -> None:
+@pytest.mark.parametrize("line", [b"not a message\n", b"[1]\n", b'{"data": "%%%"\n', b"\xff\n"])
+def test_a_line_that_is_not_a_message_is_an_error(line: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         Lines().feed(line)

@@ -1,4 +1,4 @@
-"""Packages, kernels and images, as far as they need neither the network nor an emulator."""
+"""Test building packages, kernels and images, without network and emulator."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Debian|Debian|main|http://mirror.example/debian/
 """
 
 
-def test_a_plan_names_the_archives_to_unpack(tmp_path: Path) -> None:
+def test_the_archives_to_unpack_are_those_of_the_plan(tmp_path: Path) -> None:
     names = [
         "libc6_2.36-9+deb12u9_arm64",
         "libcrypt1_1%3a4.4.33-2_arm64",
@@ -42,18 +42,18 @@ def test_a_plan_names_the_archives_to_unpack(tmp_path: Path) -> None:
     assert [path.stem for path in planned] == names
 
 
-def test_an_archive_that_did_not_arrive_is_an_error(tmp_path: Path) -> None:
+def test_an_archive_that_was_not_downloaded_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="libc6_2"):
         list(apt.Apt(tmp_path, "bookworm", "arm64")._planned(PLAN))
 
 
-def test_the_mirror_is_the_machines_official_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mirror_is_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KSTATS_HOSTS_MIRROR", raising=False)
     monkeypatch.setattr(apt, "run", lambda *_args, **_options: TARGETS)
     assert apt.mirror() == "http://mirror.example/debian/"
 
 
-def test_without_an_official_mirror_one_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_mirror_a_variable_names_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KSTATS_HOSTS_MIRROR", raising=False)
     monkeypatch.setattr(apt, "run", lambda *_args, **_options: TARGETS.splitlines()[0])
     with pytest.raises(BuildError) as caught:
@@ -64,7 +64,7 @@ def test_without_an_official_mirror_one_can_be_named(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("pack", [lzma.compress, gzip.compress, bytes])
-def test_packed_data_is_unpacked_and_other_data_kept(pack: type[bytes]) -> None:
+def test_compressed_data_is_decompressed_and_other_data_kept(pack: type[bytes]) -> None:
     assert compression.decompress(pack(b"contents")) == b"contents"
 
 
@@ -73,7 +73,7 @@ def test_damaged_data_is_an_error() -> None:
         compression.decompress(lzma.compress(bytes(1000))[:-20])
 
 
-def test_a_kernel_is_taken_out_of_its_wrapping() -> None:
+def test_the_elf_file_in_a_bzimage_is_found() -> None:
     setup, before, payload = 3, 40, lzma.compress(b"\x7fELF")
     wrapped = bytearray((setup + 1) * 512 + before) + payload + struct.pack("<I", 4)
     wrapped[0x1F1] = setup
@@ -86,7 +86,7 @@ def test_another_kernel_is_only_decompressed() -> None:
     assert compression.unwrap(gzip.compress(bytes(1000))) == bytes(1000)
 
 
-def test_modules_come_with_what_they_need(tmp_path: Path) -> None:
+def test_modules_come_with_their_dependencies(tmp_path: Path) -> None:
     (tmp_path / "modules.dep").write_text(
         "kernel/kvm/kvm-amd.ko.xz: kernel/kvm/kvm.ko.xz kernel/ccp.ko.xz\n"
         "kernel/kvm/kvm.ko.xz:\n"
@@ -100,8 +100,7 @@ def test_modules_come_with_what_they_need(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.skipif(not which("mke2fs"), reason="e2fsprogs is not installed")
-def test_an_image_holds_the_directory_and_is_as_large_as_bochs_wants_it(tmp_path: Path) -> None:
+def test_an_image_has_the_files_and_a_size_for_bochs(tmp_path: Path) -> None:
     (tmp_path / "tree/sub").mkdir(parents=True)
     (tmp_path / "tree/sub/file").write_text("contents")
     target = tmp_path / "image"

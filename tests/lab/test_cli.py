@@ -1,4 +1,4 @@
-"""The command line: what it prints, and the status it ends with."""
+"""Test the command line: its output and its exit status."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def booted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
-    """Boot fakes instead of hosts; lists what was asked for."""
+    """Boot fake hosts; yield the arguments of each boot."""
     asked: list[object] = []
     with FakeHost() as fake:
 
@@ -33,7 +33,7 @@ def booted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
         yield asked
 
 
-def test_list_shows_every_host_and_what_is_built(capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_shows_all_hosts_and_their_images(capsys: pytest.CaptureFixture[str]) -> None:
     for entry in images.entries(find("svm")):
         entry.mkdir(parents=True)
         (entry / "file").write_bytes(b"x" * (3 << 20))
@@ -67,22 +67,22 @@ def test_run_passes_on_outputs_and_status(
 
 
 @pytest.mark.usefixtures("booted")
-def test_a_signal_is_128_and_its_number() -> None:
+def test_a_signal_is_status_128_plus_its_number() -> None:
     assert cli.main(["run", "svm", "--", "sh", "-c", "kill -KILL $$"]) == 137
 
 
 @pytest.mark.usefixtures("booted")
-def test_a_slow_command_is_124(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_timeout_is_status_124(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["run", "svm", "--timeout", "0.2", "--", "sleep", "100"]) == 124
     assert "error: timed out after 0.2 s: sleep 100" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("booted")
-def test_a_failing_command_is_not_mistaken_for_the_harness() -> None:
+def test_the_status_of_a_command_is_kept() -> None:
     assert cli.main(["run", "svm", "--", "sh", "-c", "exit 1"]) == 1
 
 
-def test_a_lost_host_is_125(
+def test_a_lost_host_is_status_125(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def boot(*_: object) -> Host:
@@ -118,13 +118,13 @@ def test_an_unknown_host_is_one_line_and_a_hint(capsys: pytest.CaptureFixture[st
     "words",
     [[], ["fly"], ["run", "svm"], ["run", "svm", "--payload", "/no/such", "--", "true"]],
 )
-def test_nonsense_is_refused(words: list[str]) -> None:
+def test_invalid_words_are_refused(words: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(words)
     assert caught.value.code == 2
 
 
-def test_help_tells_the_statuses(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_explains_the_statuses(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["run", "--help"])
     text = capsys.readouterr().out

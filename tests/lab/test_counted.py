@@ -1,4 +1,4 @@
-"""Reading the kernel's trace, in the words of several kernels."""
+"""Test the parser of the kernel's trace, with the formats of several kernels."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def test_vmx_exits() -> None:
         ("IRQ: HSR_EC: 0x0016 (HVC64), PC: 0x0000000000000130", "IRQ"),
     ],
 )
-def test_arm64_class_counts_only_if_it_was_a_trap(text: str, name: str) -> None:
+def test_arm64s_exception_class_is_used_for_traps_only(text: str, name: str) -> None:
     assert _exits("arm64", text) == {name: 1}
 
 
-def test_lowered_lines_are_no_injections() -> None:
+def test_lowered_lines_are_not_injections() -> None:
     name = "vgic_update_irq_pending"
     happened = [Event(7, 0, name, f"VCPU: 0, IRQ 32, level: {level}") for level in (1, 0, 1)]
     assert add_up("arm64", happened).threads[7].injected == 2
@@ -60,7 +60,7 @@ def test_userspace_exits_have_their_short_names() -> None:
     assert add_up("svm", happened).threads[7].user_exits == {"IO": 1}
 
 
-def test_a_cpu_sees_all_its_threads() -> None:
+def test_a_cpu_has_the_events_of_all_its_threads() -> None:
     happened = [Event(tid, cpu, "kvm_entry", "vcpu 0") for tid, cpu in ((1, 0), (2, 0), (2, 1))]
     totals = add_up("svm", happened)
     assert (totals.cpus[0].entries, totals.cpus[1].entries) == (2, 1)
@@ -70,7 +70,7 @@ def test_a_cpu_sees_all_its_threads() -> None:
     ("isa", "right"),
     [("vmx", {"CPUID"}), ("svm", {"UD excp", "io"}), ("arm64", {"DABT_LOW", "IABT_LOW"})],
 )
-def test_numbers_are_found_however_the_kernel_writes_them(isa: str, right: set[str]) -> None:
+def test_numbers_are_found_in_all_spellings_of_the_kernel(isa: str, right: set[str]) -> None:
     rules = (rule for kind in KINDS.values() for rule in kind.rules)
     ours = {rule.exit.name for rule in rules if rule.exit.isa == isa and rule.exit.code is not None}
     wrong = {exit_.name for exit_ in misnumbered(isa, FORMAT)}

@@ -1,4 +1,4 @@
-"""The guests' binaries and programs, and where they lie in memory. Needs the assemblers."""
+"""Test the guests' binaries and programs, and their layout in memory; needs the assemblers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def binaries(folder: Path) -> dict[str, Binary]:
     return {isa: load(machine, folder / "guests") for isa, machine in MACHINES.items()}
 
 
-def test_build_makes_a_folder_that_runs_by_itself(folder: Path) -> None:
+def test_build_copies_the_vmm_without_its_tests(folder: Path) -> None:
     assert (folder / "vmm.py").exists()
     assert not list(folder.glob("test_*"))
 
@@ -52,7 +52,7 @@ def test_every_kind_has_a_handler(kind: str, isa: str, binaries: dict[str, Binar
 
 
 @pytest.mark.parametrize("isa", ISAS)
-def test_no_handler_is_without_a_kind(isa: str, binaries: dict[str, Binary]) -> None:
+def test_every_handler_has_a_kind(isa: str, binaries: dict[str, Binary]) -> None:
     ours = {kind.handler(other) for kind in KINDS.values() for other in kind.isas}
     inner = {"start", "bell", "isr_ud", "isr_irq", "isr_timer"}
     assert set(binaries[isa].symbols) <= ours | inner
@@ -72,19 +72,17 @@ def test_assembly_and_python_agree_on_constants(machine: str) -> None:
 
 
 @pytest.mark.parametrize("isa", ISAS)
-def test_code_fits_into_the_page_that_its_first_fault_maps(
-    isa: str, binaries: dict[str, Binary]
-) -> None:
+def test_code_fits_into_one_page(isa: str, binaries: dict[str, Binary]) -> None:
     assert len(binaries[isa].code) <= PAGE
 
 
-def test_load_says_how_to_make_what_is_missing(tmp_path: Path) -> None:
+def test_load_says_how_to_build_a_missing_guest(tmp_path: Path) -> None:
     with pytest.raises(HostError, match=r"x64\.bin: No such file .*make it with .*build\.py"):
         load("x64", tmp_path)
 
 
 @pytest.mark.parametrize("isa", ISAS)
-def test_programs_run_between_rings_and_in_a_circle(isa: str) -> None:
+def test_programs_loop_and_start_and_end_with_a_ring(isa: str) -> None:
     entries = program(parse("hypercall=5"), isa).entries
     assert entries == (
         ("bell", 1, Ring.HERE),
@@ -110,7 +108,7 @@ def test_block_holds_addresses_within_the_vcpus_own_window(
     assert window.code < first_handler < window.code + PAGE
 
 
-def test_programs_that_do_not_fit_are_refused(binaries: dict[str, Binary]) -> None:
+def test_programs_that_are_too_long_are_refused(binaries: dict[str, Binary]) -> None:
     window = layout((), vcpus=1).windows[0]
     steps = parse(",".join(["cpuid=1"] * (PROGRAM_SIZE // 24)))
     with pytest.raises(WorkloadError, match="steps is too long"):
@@ -127,7 +125,7 @@ def test_windows_share_no_lowest_level_table() -> None:
     assert len(devices) == 4
 
 
-def test_pages_that_the_vmm_writes_lie_in_groups_of_their_own() -> None:
+def test_each_page_that_the_vmm_writes_has_its_own_group() -> None:
     (window,) = layout(parse("page=9,exec=5"), vcpus=1).windows
     written = [window.code, window.block, *window.page_tables]
     written += [window.call(number) for number in range(5)]
@@ -137,7 +135,7 @@ def test_pages_that_the_vmm_writes_lie_in_groups_of_their_own() -> None:
     assert not heap & set(groups)
 
 
-def test_memory_ends_where_devices_begin() -> None:
+def test_memory_ends_below_the_devices() -> None:
     with pytest.raises(WorkloadError, match="too many"):
         layout(parse(f"page={DEVICES // PAGE}"), vcpus=1)
 

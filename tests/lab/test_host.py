@@ -37,7 +37,7 @@ def fake() -> Iterator[FakeHost]:
         yield one
 
 
-def test_a_booted_host_says_what_it_is(host: Host) -> None:
+def test_a_booted_host_reports_kernel_and_uptime(host: Host) -> None:
     assert host.kernel == os.uname().release
     assert host.uptime > 0
 
@@ -47,11 +47,11 @@ def test_outputs_and_status_are_kept_apart(host: Host) -> None:
     assert (result.status, result.stdout, result.stderr) == (3, "out\n", "err\n")
 
 
-def test_words_are_no_shell_line(host: Host) -> None:
+def test_words_are_not_parsed_by_a_shell(host: Host) -> None:
     assert host.run(["printf", "%s|", "a b", "$HOME", "*"]).stdout == "a b|$HOME|*|"
 
 
-def test_environment_directory_and_input_are_the_callers(host: Host, tmp_path: Path) -> None:
+def test_the_caller_sets_environment_directory_and_input(host: Host, tmp_path: Path) -> None:
     result = host.run(
         "cat; pwd; echo $NAME", env={"NAME": "value"}, cwd=str(tmp_path), stdin=b"input\n"
     )
@@ -62,13 +62,13 @@ def test_without_input_a_command_reads_nothing(host: Host) -> None:
     assert host.run(["cat"]).stdout == ""
 
 
-def test_a_program_that_is_not_there_is_a_status(host: Host) -> None:
+def test_a_missing_program_is_status_127(host: Host) -> None:
     result = host.run(["no-such-program"])
     assert result.status == 127
     assert result.stderr == "no-such-program: No such file or directory\n"
 
 
-def test_a_file_that_may_not_be_run_is_another(host: Host, tmp_path: Path) -> None:
+def test_a_file_that_is_not_executable_is_status_126(host: Host, tmp_path: Path) -> None:
     (tmp_path / "file").touch(mode=0o644)
     assert host.run([str(tmp_path / "file")]).status == 126
 
@@ -81,14 +81,14 @@ def test_a_pipe_that_nobody_reads_ends_its_writer(host: Host) -> None:
     assert host.run("yes | head -n 1", timeout=10).stdout == "y\n"
 
 
-def test_check_raises_what_went_wrong(host: Host) -> None:
+def test_check_raises_the_status_and_the_output(host: Host) -> None:
     assert host.run("true").check().status == 0
     with pytest.raises(CommandError, match="status 4: echo why >&2; exit 4") as caught:
         host.run("echo why >&2; exit 4").check()
     assert caught.value.stderr == "why\n"
 
 
-def test_bytes_that_are_no_text_survive(host: Host) -> None:
+def test_bytes_that_are_not_text_are_kept(host: Host) -> None:
     every = bytes(range(256)) * 500
     result = host.run(["cat"], stdin=every)
     assert result.stdout.encode(errors="surrogateescape") == every
@@ -102,11 +102,11 @@ def test_output_is_passed_on_as_it_comes(host: Host) -> None:
     assert pieces == [("stdout", b"one\n"), ("stderr", b"two\n")]
 
 
-def test_a_child_that_keeps_the_pipe_open_holds_up_nobody(host: Host) -> None:
+def test_a_child_that_keeps_the_pipe_open_is_not_waited_for(host: Host) -> None:
     assert host.run("sleep 60 & echo done", timeout=50).stdout == "done\n"
 
 
-def test_a_child_that_never_stops_writing_holds_up_nobody(host: Host) -> None:
+def test_a_child_that_never_stops_writing_is_not_waited_for(host: Host) -> None:
     assert host.run("yes & sleep 0.1; exit 6", timeout=10).status == 6
 
 
@@ -114,7 +114,7 @@ def test_all_of_a_long_output_arrives(host: Host) -> None:
     assert len(host.run("head -c 1000000 /dev/zero").stdout) == 1_000_000
 
 
-def test_commands_run_side_by_side(host: Host) -> None:
+def test_commands_run_in_parallel(host: Host) -> None:
     with host.start(FOREVER) as first, host.start(FOREVER) as second:
         first.wait_output("going")
         second.wait_output("going")
@@ -129,14 +129,14 @@ def test_a_signal_reaches_all_of_a_pipeline(host: Host) -> None:
         assert running.stop(signal.SIGTERM, timeout=5).status == -signal.SIGTERM
 
 
-def test_a_command_can_end_in_its_own_way(host: Host) -> None:
+def test_a_command_may_handle_its_signal(host: Host) -> None:
     with host.start("trap 'echo bye; exit 0' INT; echo going; while :; do sleep 0.01; done") as it:
         it.wait_output("going")
         result = it.stop()
     assert (result.status, result.stdout) == (0, "going\nbye\n")
 
 
-def test_stopping_what_has_ended_gives_its_result(host: Host) -> None:
+def test_stopping_an_ended_command_returns_its_result(host: Host) -> None:
     with host.start("exit 5") as running:
         assert running.wait().status == 5
         assert running.stop().status == 5
@@ -148,12 +148,12 @@ def test_leaving_a_command_kills_it(host: Host) -> None:
     assert running.status == -signal.SIGKILL
 
 
-def test_waiting_for_words_that_never_come_is_a_failure(host: Host) -> None:
+def test_waiting_for_text_that_does_not_come_is_an_error(host: Host) -> None:
     with host.start("echo other") as running, pytest.raises(CommandError, match="other"):
         running.wait_output("word")
 
 
-def test_a_terminal_is_one(host: Host) -> None:
+def test_a_command_can_run_at_a_terminal(host: Host) -> None:
     with host.start("tty; stty size; read line; echo =$line=", terminal=(33, 77)) as running:
         running.wait_output("33 77")
         running.enter(b"typed\n")
@@ -162,7 +162,7 @@ def test_a_terminal_is_one(host: Host) -> None:
     assert "=typed=" in result.stdout
 
 
-def test_files_come_back_as_they_went(host: Host, tmp_path: Path) -> None:
+def test_files_are_copied_unchanged(host: Host, tmp_path: Path) -> None:
     data = os.urandom(100_000)
     path = tmp_path / "new" / "file"
     host.put(str(path), data, mode=0o700)
@@ -171,14 +171,14 @@ def test_files_come_back_as_they_went(host: Host, tmp_path: Path) -> None:
     assert host.get(str(path)) == data
 
 
-def test_an_empty_file_is_one(host: Host, tmp_path: Path) -> None:
+def test_an_empty_file_is_copied(host: Host, tmp_path: Path) -> None:
     path = tmp_path / "empty"
     path.write_text("not so empty")
     host.put(str(path), b"")
     assert path.read_bytes() == host.get(str(path)) == b""
 
 
-def test_what_cannot_be_read_or_written_is_said(host: Host, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_or_written_is_an_error(host: Host, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"get .*/absent: .*No such file"):
         host.get(str(tmp_path / "absent"))
     with pytest.raises(RequestError, match=r"put .*: .*Is a directory"):
@@ -186,7 +186,7 @@ def test_what_cannot_be_read_or_written_is_said(host: Host, tmp_path: Path) -> N
     assert host.run("true").status == 0
 
 
-def test_a_slow_command_is_killed_and_the_host_lives_on(host: Host) -> None:
+def test_a_slow_command_is_killed_and_the_host_still_works(host: Host) -> None:
     running = host.start(FOREVER)
     running.wait_output("going")
     with pytest.raises(CommandTimeoutError) as caught:
@@ -197,13 +197,13 @@ def test_a_slow_command_is_killed_and_the_host_lives_on(host: Host) -> None:
     assert host.run("echo still here").stdout == "still here\n"
 
 
-def test_what_ignores_signals_is_killed_too(host: Host) -> None:
+def test_a_command_that_ignores_signals_is_killed(host: Host) -> None:
     with pytest.raises(CommandTimeoutError):
         host.run("trap '' INT TERM; while :; do sleep 0.01; done", timeout=0.2)
 
 
 @pytest.mark.parametrize("spoilt", [b"", b"\n", b"{}\n", b"\x01"], ids=repr)
-def test_what_the_line_spoils_is_sent_again_and_done_once(
+def test_a_damaged_request_is_repeated_and_done_once(
     fake: FakeHost, spoilt: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = fake.host()
@@ -221,7 +221,7 @@ def test_what_the_line_spoils_is_sent_again_and_done_once(
     assert (tmp_path / "said").read_text() == "once\n"
 
 
-def test_a_host_that_ends_is_lost_not_slow(fake: FakeHost) -> None:
+def test_a_host_that_ends_is_lost_at_once(fake: FakeHost) -> None:
     running = fake.host().start(FOREVER)
     running.wait_output("going")
     fake.signal(signal.SIGKILL)
@@ -244,7 +244,7 @@ def test_a_lost_host_stays_lost(fake: FakeHost) -> None:
     host.close()
 
 
-def test_a_frozen_host_is_lost_when_it_cannot_even_kill(
+def test_a_host_that_cannot_kill_a_command_is_lost(
     fake: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "KILL_SECONDS", 0.2)
@@ -256,7 +256,7 @@ def test_a_frozen_host_is_lost_when_it_cannot_even_kill(
     assert fake.process.poll() == -signal.SIGKILL
 
 
-def test_a_host_that_outlives_its_deadline_is_lost_whatever_goes_on() -> None:
+def test_a_host_is_lost_at_its_deadline() -> None:
     with FakeHost(deadline=0.5) as fake, pytest.raises(HostLostError, match="its deadline passed"):
         fake.host().run(FOREVER, timeout=20)
 
@@ -267,7 +267,7 @@ def test_a_host_that_does_not_answer_is_lost() -> None:
         fake.host(boot_deadline=0.2)
 
 
-def test_a_host_that_talks_nonsense_is_lost() -> None:
+def test_a_host_that_sends_garbage_is_lost() -> None:
     babble = "import os, sys, time; os.write(int(sys.argv[1][3:]), b'?\\n'); time.sleep(100)"
     with (
         FakeHost([sys.executable, "-c", babble]) as fake,
@@ -276,7 +276,7 @@ def test_a_host_that_talks_nonsense_is_lost() -> None:
         fake.host()
 
 
-def test_a_closed_host_says_so(fake: FakeHost) -> None:
+def test_a_closed_host_is_lost(fake: FakeHost) -> None:
     host = fake.host()
     host.close()
     with pytest.raises(HostLostError, match="it was closed"):

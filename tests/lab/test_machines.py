@@ -1,4 +1,4 @@
-"""How machines are started: command lines, boot data, initial files."""
+"""Test how machines are started: command lines, boot data, initial files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import attrs
 import pytest
 
 from lab.hosts import find, initrd
-from lab.hosts.build.run import which
 from lab.hosts.images import Images
 from lab.hosts.machines import ARM64_EL2, X64_SVM, X64_VMX, Boot, Qemu, pvh
 
@@ -52,7 +51,7 @@ def read_cpio(data: bytes) -> dict[str, tuple[int, bytes]]:
 
 
 @pytest.mark.parametrize("machine", [ARM64_EL2, X64_SVM])
-def test_qemu_gets_everything_read_only(machine: Qemu) -> None:
+def test_qemus_disks_are_read_only(machine: Qemu) -> None:
     words = machine._words(boot(Path("payload.img")), 7)
     drives = [word for word in words if word.startswith("if=none")]
     assert len(drives) == 2
@@ -79,7 +78,7 @@ def test_cpus_of_an_x86_host_share_a_thread() -> None:
     assert "tcg,thread=single" in X64_SVM._words(boot(), 7)
 
 
-def test_without_a_payload_there_is_no_second_disk() -> None:
+def test_without_a_payload_there_is_one_disk() -> None:
     assert sum(word.startswith("if=none") for word in X64_SVM._words(boot(), 7)) == 1
 
 
@@ -91,7 +90,7 @@ def test_bochs_never_writes_to_the_images() -> None:
     assert "com2: enabled=1, mode=term, dev=/dev/pts/9" in text
 
 
-def test_a_kernel_is_laid_out_as_its_headers_say() -> None:
+def test_a_kernel_is_loaded_by_its_program_headers() -> None:
     kernel = pvh.read_kernel(elf(OTHER_NOTE, NOTE))
     assert (kernel.base, kernel.entry) == (0x1000000, 0x1000850)
     assert kernel.image == b"first...\0\0\0\0\0\0\0\0second"
@@ -118,15 +117,14 @@ def test_start_info_points_to_what_follows_it() -> None:
         assert struct.unpack_from("<QQI", info, areas_at - address + 24 * number) == area
 
 
-def test_memory_is_told_about_once_and_to_its_end() -> None:
+def test_the_memory_map_is_complete_and_has_no_overlaps() -> None:
     areas = pvh.memory_map(1 << 30)
     ends = [start + size for start, size, _ in areas]
     assert all(end <= start for end, (start, _, _) in zip(ends, areas[1:], strict=False))
     assert ends[-1] == 1 << 30
 
 
-@pytest.mark.skipif(not which(pvh.ASSEMBLER), reason=f"{pvh.ASSEMBLER} is not installed")
-def test_a_rom_is_one_to_the_bios(tmp_path: Path) -> None:
+def test_a_rom_has_the_signature_and_checksum_of_the_bios(tmp_path: Path) -> None:
     symbols = {"LOAD_ADDRESS": 0x1000000, "LOAD_SECTORS": 512, "ENTRY": 0x1000850}
     rom = pvh.option_rom(tmp_path, 0xD0000, {**symbols, "START_INFO": 0x5000000})
     assert rom[:2] == b"\x55\xaa"
@@ -134,7 +132,7 @@ def test_a_rom_is_one_to_the_bios(tmp_path: Path) -> None:
     assert sum(rom) % 256 == 0
 
 
-def test_the_initial_files_are_all_the_first_script_needs(tmp_path: Path) -> None:
+def test_the_initial_file_system_has_all_that_init_needs(tmp_path: Path) -> None:
     modules = tmp_path / "modules/lib/modules/6.1"
     modules.mkdir(parents=True)
     (modules / "kvm.ko").write_bytes(b"module")

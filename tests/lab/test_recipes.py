@@ -22,14 +22,14 @@ def test_names_are_unique_and_found() -> None:
     assert len({recipe.name for recipe in RECIPES}) == len(RECIPES)
 
 
-def test_benchmarks_run_on_one_cpu_with_a_clock_of_instructions() -> None:
+def test_hosts_of_the_benchmark_have_one_cpu_and_count_instructions() -> None:
     for recipe in BENCHES:
         assert recipe.cpus == 1
         assert isinstance(recipe.machine, Qemu)
         assert recipe.machine.counts_instructions
 
 
-def test_an_unknown_host_is_answered_with_those_there_are() -> None:
+def test_an_unknown_host_is_an_error_with_the_known_ones() -> None:
     with pytest.raises(UnknownHostError, match="unknown host 'x64'") as caught:
         find("x64")
     assert "svm-5.10" in caught.value.hint
@@ -41,18 +41,18 @@ def test_userlands_are_shared_within_an_architecture_only() -> None:
     assert userlands["svm"] != userlands["arm64"]
 
 
-def test_a_kernel_is_kept_apart_from_every_other() -> None:
+def test_each_kernel_has_its_own_entry() -> None:
     kernels = {recipe.name: images.kernel_entry(recipe) for recipe in RECIPES}
     assert kernels["svm"] == kernels["svm-qemu"] == kernels["vmx"] == kernels["vmx-up"]
     assert len(set(kernels.values())) == len({(r.arch, r.kernel) for r in RECIPES})
 
 
-def test_how_a_host_is_booted_is_no_part_of_its_images() -> None:
+def test_images_do_not_depend_on_cpus_memory_and_deadlines() -> None:
     svm = find("svm")
     assert entries(svm) == entries(attrs.evolve(svm, name="other", cpus=7, memory=4096, deadline=1))
 
 
-def test_other_packages_make_another_userland_but_the_same_kernel() -> None:
+def test_packages_change_the_userland_but_not_the_kernel() -> None:
     svm = find("svm")
     more = attrs.evolve(svm.userland, packages=(*svm.userland.packages, "strace"))
     other = attrs.evolve(svm, userland=more)
@@ -60,14 +60,14 @@ def test_other_packages_make_another_userland_but_the_same_kernel() -> None:
     assert images.kernel_entry(other) == images.kernel_entry(svm)
 
 
-def test_another_suite_makes_another_kernel_but_the_same_userland() -> None:
+def test_the_kernels_suite_does_not_change_the_userland() -> None:
     svm = find("svm")
     other = attrs.evolve(svm, kernel=Kernel("sid", "linux-image-amd64"))
     assert images.userland_entry(other) == images.userland_entry(svm)
     assert images.kernel_entry(other) != images.kernel_entry(svm)
 
 
-def test_a_changed_builder_makes_all_images_anew(
+def test_a_changed_builder_rebuilds_all_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache, "BUILDER", tmp_path)
@@ -78,7 +78,7 @@ def test_a_changed_builder_makes_all_images_anew(
     assert len(keys) == 3
 
 
-def test_packages_for_installing_are_those_that_are_needed() -> None:
+def test_packages_txt_lists_the_needed_packages() -> None:
     needed = set(needs.ALWAYS.values())
     for recipe in RECIPES:
         needed.update(recipe.machine.needs.values())
@@ -86,6 +86,6 @@ def test_packages_for_installing_are_those_that_are_needed() -> None:
     assert needs.packages() == sorted(needed)
 
 
-def test_what_is_missing_is_named_by_its_package() -> None:
+def test_missing_programs_are_reported_by_package() -> None:
     there = {"sh": "dash", str(Path(__file__)): "this"}
     assert needs.missing({**there, "no-such-program": "b", "/no/such/file": "a"}) == ["a", "b"]

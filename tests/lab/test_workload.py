@@ -52,12 +52,12 @@ def test_parse_of_nothing_is_an_empty_workload() -> None:
         ("hlt@1=1", "hlt takes no argument"),
     ],
 )
-def test_parse_names_what_is_wrong(text: str, complaint: str) -> None:
+def test_parse_errors_name_the_item(text: str, complaint: str) -> None:
     with pytest.raises(WorkloadError, match=re.escape(complaint)):
         parse(text)
 
 
-def test_require_refuses_what_an_isa_has_not() -> None:
+def test_require_refuses_kinds_that_an_isa_does_not_have() -> None:
     with pytest.raises(WorkloadError, match="arm64 has no cpuid"):
         require(parse("cpuid=1"), "arm64")
 
@@ -68,7 +68,7 @@ def test_require_refuses_kinds_that_cannot_share_a_vm() -> None:
 
 
 @pytest.mark.parametrize(("name", "isa"), [(name, isa) for name in MIXES for isa in ISAS])
-def test_mixes_run_where_they_are_offered(name: str, isa: str) -> None:
+def test_mixes_run_on_their_isas(name: str, isa: str) -> None:
     require(mix(name, isa), isa)
 
 
@@ -81,7 +81,7 @@ def test_expected_includes_start_and_rings() -> None:
     assert expected((), "arm64") == {("arm64", "IABT_LOW"): 1, ("arm64", "DABT_LOW"): 3}
 
 
-def test_first_mmio_is_a_violation_on_vmx_and_the_others_are_not() -> None:
+def test_only_the_first_mmio_is_a_violation_on_vmx() -> None:
     counts = expected(parse("mmio=7,cpuid=1,mmio=3"), "vmx")
     assert counts["vmx", "EPT_VIOLATION"] == 5 + 1
     assert counts["vmx", "EPT_MISCONFIG"] == 9
@@ -106,7 +106,7 @@ def test_inexact_names_are_not_expected() -> None:
 
 
 @pytest.mark.parametrize(("kind", "isa"), EVERY)
-def test_every_unit_counts_alike(kind: str, isa: str) -> None:
+def test_every_unit_counts_the_same(kind: str, isa: str) -> None:
     """From the second unit on, each adds the same exits: nothing depends on the count."""
     totals = [Counter(expected(parse(f"{kind}={n}"), isa)) for n in range(1, 6)]
     steps = [more - fewer for fewer, more in pairwise(totals)]
@@ -119,14 +119,14 @@ def test_two_steps_of_a_kind_are_one_step_of_both(kind: str, isa: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "isa"), EVERY)
-def test_kinds_say_an_exit_or_say_that_it_is_uncertain(kind: str, isa: str) -> None:
+def test_every_kind_has_a_certain_exit_or_an_inexact_one(kind: str, isa: str) -> None:
     workload = parse(f"{kind}=5")
     grows = expected(workload, isa) != expected((), isa)
     assert grows or inexact(workload, isa) >= ANY_TIME[isa]
 
 
 @pytest.mark.parametrize("isa", ISAS)
-def test_no_kind_is_certain_of_what_comes_at_any_time(isa: str) -> None:
+def test_exits_at_any_time_are_never_certain(isa: str) -> None:
     certain = {rule.exit for kind in KINDS.values() for rule in kind.rules if rule.exact}
     assert not certain & ANY_TIME[isa]
 
@@ -158,7 +158,7 @@ def test_first_faults_and_the_ring_for_the_move_are_on_the_first_cpu() -> None:
     assert second == {("svm", "npf"): 0, ("svm", "io"): 1, ("svm", "cpuid"): 2}
 
 
-def test_laps_repeat_everything_but_the_start() -> None:
+def test_laps_repeat_everything_except_the_start() -> None:
     counts = expected(parse("page=10,mmio=2"), "vmx", laps=3)
     assert counts == {
         ("vmx", "EPT_VIOLATION"): 5 + 30 + 1,
