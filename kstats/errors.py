@@ -1,22 +1,21 @@
-"""What can go wrong, one class per fact, each with its exit status and a hint.
+"""Errors: one class per kind of failure, each with its exit status and a hint.
 
 The command line prints ``str(error)`` and ``error.hint`` on one line each and exits with
 ``error.status``; the table of statuses is in ``kstats --help`` and docs/output.md.
+This module imports nothing: every command pays for it.
 """
 
 from __future__ import annotations
-
-from typing import ClassVar
 
 
 class KstatsError(Exception):
     """Base of every error that is not a bug in kstats.
 
-    ``status`` is the exit status of a command that ends with it; ``hint`` says what to do,
-    in one line, and may be empty.
+    ``status`` is the exit status of a command that ends with it; ``hint`` says in one line what
+    to do, and may be empty.
     """
 
-    status: ClassVar[int] = 1
+    status = 1
     hint: str = ""
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -26,19 +25,19 @@ class KstatsError(Exception):
 
 
 class UsageError(KstatsError):
-    """The command line asks for something that makes no sense."""
+    """The command line is invalid."""
 
     status = 2
 
 
 class PrivilegeError(KstatsError):
-    """The kernel refused because of missing privileges."""
+    """Privileges are missing."""
 
     status = 3
 
 
 class UnsupportedHostError(KstatsError):
-    """This host cannot show VM exits: no KVM, an unknown architecture or vendor module."""
+    """This host cannot show VM exits: no KVM, or an unknown architecture or vendor module."""
 
     status = 4
 
@@ -46,7 +45,7 @@ class UnsupportedHostError(KstatsError):
 class LoadError(KstatsError):
     """The BPF program could not be compiled, loaded or attached.
 
-    ``log`` is what the compiler or the verifier said, possibly many lines.
+    ``log`` is the output of the compiler or of the verifier, possibly many lines.
     """
 
     status = 5
@@ -57,14 +56,14 @@ class LoadError(KstatsError):
 
     @property
     def complaint(self) -> str:
-        """The line of ``log`` that says most: clang's first error, or the verifier's last word."""
+        """Return the most useful line of ``log``: clang's first error, or the verifier's last."""
         lines = self.log.splitlines()
         said = [line for line in lines if not line.startswith("processed ")]
         return next((line for line in lines if " error: " in line), (said or [""])[-1])
 
 
 class OutputError(KstatsError):
-    """Standard output takes nothing; ``reason`` is the system's word for why."""
+    """Standard output cannot be written; ``reason`` is the system's message."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -90,7 +89,7 @@ class UnknownNameError(KstatsError, LookupError):
 
 
 class RecordingError(KstatsError):
-    """A recording cannot be read or written: ``path``, and the ``line`` if it is one's fault."""
+    """A recording cannot be read or written; ``line`` is the number of a faulty line."""
 
     status = 7
 
@@ -102,9 +101,9 @@ class RecordingError(KstatsError):
 
 
 class MissingLibraryError(KstatsError):
-    """What is asked for needs a Python library that is not installed.
+    """A Python library is not installed.
 
-    ``package`` is what Debian calls it, without ``python3-``.
+    ``package`` is its name in Debian, without ``python3-``.
     """
 
     status = 7

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
 
 import kstats
 from kstats.cli import streams
 from kstats.errors import KstatsError, LoadError, OutputError
+
+TYPE_CHECKING = False  # as in streams: a command that prints a line imports nothing for it
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 INTERRUPTED = 130
 

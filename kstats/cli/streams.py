@@ -1,26 +1,30 @@
-"""Standard streams as they may be: closed, full, or left by their reader."""
+"""Standard streams in every state: closed, full, or left by their reader.
+
+Every command pays for this module, so it imports little.
+"""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TextIO
 
 from kstats.errors import OutputError
 
+TYPE_CHECKING = False  # importing typing would double the time that kstats --version takes
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import TextIO
+
 
 def prepare() -> None:
-    """Makes the standard streams fit for use, whatever the caller left of them.
+    """Make the standard streams usable, however the caller left them.
 
-    /dev/null is opened where a descriptor is closed; else a socket or a BPF map would get its
-    number, and what is printed there. Names of VMs that a locale has no letters for are escaped.
+    Open /dev/null where a descriptor is closed: a socket or a BPF map would get its number, and
+    then what is printed. Escape characters that the locale cannot encode, as in names of VMs.
 
     Raises:
-        OutputError: standard output is closed.
+        OutputError: Standard output is closed.
     """
     for descriptor in range(3):
         try:
@@ -29,31 +33,42 @@ def prepare() -> None:
             os.open(os.devnull, os.O_RDWR)
     # Python has None for a stream that was closed when it started.
     if sys.stderr is None:
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - until exit
     if sys.stdout is None:
         raise OutputError("it is closed")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-@contextmanager
-def writing() -> Iterator[TextIO]:
-    """Standard output, flushed at the end.
+class writing:  # noqa: N801 - used like a function: with writing() as out
+    """Give standard output to a block and flush it at the end.
 
     Raises:
-        BrokenPipeError: the reader went away.
-        OutputError: it takes nothing for another reason: the disk is full, for example.
+        BrokenPipeError: The reader went away.
+        OutputError: Standard output cannot be written: the disk is full, for example.
     """
-    try:
-        yield sys.stdout
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError(error.strerror or str(error)) from error
+
+    def __enter__(self) -> TextIO:
+        return sys.stdout
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                sys.stdout.flush()
+        except OSError as failure:
+            error = failure
+        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+            raise OutputError(error.strerror or str(error)) from error
+        if error is not None and kind is None:
+            raise error
 
 
 def discard() -> None:
-    """Drops what is still buffered, which would fail once more when Python flushes at exit."""
+    """Drop buffered output, which would fail again when Python flushes it at exit."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
