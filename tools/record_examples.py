@@ -1,8 +1,8 @@
-"""Records the examples in examples/recordings: the same kind of guest in emulated KVM hosts.
+"""Record the examples in examples/recordings, with the same kind of guest in emulated KVM hosts.
 
 Run: .venv/bin/python -m tools.record_examples HOST…  (arm64, svm, vmx)
 
-The beginnings of those that were made first are in tests/data/recordings, to be read for ever.
+The beginnings of older ones are in tests/data/recordings.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ INSIDE = "/run/example.jsonl"
 GATE = "/run/gate"
 GUESTS = f"exec python3 /payload/vmm/vmm.py --forever --period 0.5 --vms 2 --vcpus 2 <>{GATE}"
 PART = 8
-"""A lap is so much of the usual mix: as Bochs is slow, and a sample is to see more than one."""
+"""A lap is this part of the usual mix, so that a sample has several laps even in Bochs."""
 
 SAMPLES = "30"
 DEADLINE = 1500
 
 
 def workload(isa: str) -> str:
-    """A part of everything that the demonstration's guests do."""
+    """Return a part of the demonstration's workload."""
     return re.sub(r"(?<==)\d+", lambda n: str(max(1, int(n[0]) // PART)), MIXES["demo"][isa])
 
 
 def record(host: Host, isa: str) -> bytes:
-    """Records half a minute of two VMs, which begin once the recording has.
+    """Record half a minute of two VMs, which start once counting has begun.
 
-    Guests that are busy would keep bcc's compiler waiting.
+    Busy guests would slow down bcc's compiler.
     """
     host.run(["mkfifo", GATE]).check()
     guests = f"{GUESTS} --timeout 0 --wait --workload {workload(isa)}"

@@ -1,1 +1,1 @@
-"""kstats as its users run it, in emulated KVM hosts."""
+"""Tests of kstats in emulated KVM hosts."""

@@ -1,4 +1,4 @@
-"""The script that ``kstats arch -f bpftrace`` writes, run by bpftrace around a known guest."""
+"""The script of ``kstats arch -f bpftrace``, run by bpftrace around a guest with known exits."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _COUNTED = re.compile(r"^@exits\[(\d+), (.*)\]: (\d+)$", re.MULTILINE)
 
 @pytest.fixture(scope="module", params=sorted(LOADS))
 def isa(request: pytest.FixtureRequest) -> str:
-    """The ISA of the host."""
+    """Return the ISA of the host."""
     found: str = request.param
     return found
 
 
 @pytest.fixture(scope="module")
 def bpftraced(isa: str) -> Iterator[Host]:
-    """A host that has bpftrace."""
+    """Boot a host that has bpftrace."""
     with boot(find(f"{isa}-bpftrace"), payload=payload()) as host:
         yield host
 

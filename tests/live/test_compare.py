@@ -1,4 +1,4 @@
-"""``kstats compare live`` in emulated KVM hosts, around a guest whose exits are known."""
+"""``kstats compare live`` in emulated KVM hosts, around a guest with known exits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VCPUS = 2
 
 @pytest.fixture(scope="module")
 def comparison(bed: Bed, host: Host) -> dict[str, Any]:
-    """Of a live host's VMs, ended by ^C, while two vCPUs did the bed's workload each."""
+    """Compare a live host's VMs until ^C, while two vCPUs run the workload."""
     words = ["compare", "live", "--by", "vm", "--reasons", "--interval", "3600"]
     with host.start(["kstats", *words, "-f", "json", "--debug"], timeout=600) as command:
         command.wait_output(ATTACHED)
@@ -35,7 +35,7 @@ def comparison(bed: Bed, host: Host) -> dict[str, Any]:
 
 
 def reasons(comparison: dict[str, Any]) -> Counter[ExitId]:
-    """Exits by identity."""
+    """Return the exits by identity."""
     counts: Counter[ExitId] = Counter()
     for line in comparison["lines"]:
         if "reason" in line:
@@ -62,7 +62,7 @@ def test_categories_and_the_total_are_sums(comparison: dict[str, Any]) -> None:
     assert whole["total"] == sums.total()
 
 
-def test_it_knows_the_vm_and_its_vcpus(comparison: dict[str, Any]) -> None:
+def test_the_subject_is_the_vm_with_its_vcpus(comparison: dict[str, Any]) -> None:
     (subject,) = comparison["subjects"]
     assert (subject["recording"], subject["vcpus"], subject["samples"]) == ("live", VCPUS, 1)
     assert comparison["per"] == "vcpu_second"
@@ -70,6 +70,6 @@ def test_it_knows_the_vm_and_its_vcpus(comparison: dict[str, Any]) -> None:
     assert total["per_vcpu_second"] == pytest.approx(total["per_second"] / VCPUS, rel=1e-3)
 
 
-def test_what_cannot_be_is_missing(comparison: dict[str, Any], bed: Bed) -> None:
+def test_impossible_categories_have_no_count(comparison: dict[str, Any], bed: Bed) -> None:
     impossible = {line["category"] for line in comparison["lines"] if line["count"] is None}
     assert impossible == ({"io", "spin"} if bed.isa == "arm64" else set())

@@ -1,4 +1,4 @@
-"""What ftrace and perf tell of a run, decoded, is what kstats counted of it: by CPU and thread."""
+"""Decoded output of ftrace and perf equals what kstats counted, by CPU and thread."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.host
 
 
 def in_beds(*recipes: str) -> pytest.MarkDecorator:
-    """How exits are read does not matter here, how the kernel prints them does."""
+    """Run a test in these hosts: one for each way in which the kernel prints exits."""
     return pytest.mark.parametrize("bed", beds(*recipes), indirect=True, scope="session")
 
 
@@ -40,7 +40,7 @@ Counts = Counter[tuple[Any, ...]]
 
 @attrs.frozen
 class Seen:
-    """One run: what kstats counted, the text of ftrace, and kstats in a pipe behind perf."""
+    """One run: the counts of kstats, the text of ftrace, and kstats' reading of perf's output."""
 
     counted: Counts
     ftrace: bytes
@@ -71,8 +71,8 @@ def seen(bed: Bed, host: Host) -> Seen:
 
 
 def decoded_by_pipe(bed: Bed, host: Host) -> Counts:
-    """What kstats makes of perf's text, in the host."""
-    # On ARM64 perf takes KVM's events for the guest's, and leaves those out unless told otherwise.
+    """Decode perf's output in the host."""
+    # On ARM64 perf attributes KVM's events to the guest, and omits those without this option.
     guests = "--guest-code " if bed.isa == "arm64" else ""
     script = f"perf script {guests}-i {RECORDED} -F comm,pid,tid,cpu,time,event,trace 2>/dev/null"
     shown = host.run(f"{script} | kstats decode - --by {','.join(BY)} -f json", timeout=600).check()

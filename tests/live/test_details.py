@@ -1,4 +1,4 @@
-"""``kstats exits --detail`` in emulated KVM hosts, around a guest that touches what is known."""
+"""``kstats exits --detail`` in emulated KVM hosts, around a guest with known accesses."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def in_hosts(*recipes: str) -> pytest.MarkDecorator:
 
 in_all = in_hosts("svm", "svm-5.10", "svm-6.12", "arm64", "vmx")
 
-Told = Mapping[str, Mapping[str, int]]
-"""By kind, how often each detail is told of one vCPU."""
+Details = Mapping[str, Mapping[str, int]]
+"""Kind -> detail -> how often one vCPU has it."""
 
 _X64 = (
     "rdmsr@0x8b=307,wrmsr@0x79=151,rdmsr@0x1b=7,io@0x80=41,in@0x71=5,mmio@0x10=53,page=3,"
@@ -39,25 +39,25 @@ _ARM64 = (
 )
 _ISA_LOADS = {"svm": f"{_X64},rdcr4=5", "vmx": _X64, "arm64": _ARM64}
 
-_X64_TOLD: Told = {
+_X64_DETAILS: Details = {
     "msr": {
         "read MSR_IA32_UCODE_REV(0x8b)": 307,
         "write MSR_IA32_UCODE_WRITE(0x79)": 151,
         "read MSR_IA32_APICBASE(0x1b)": 7,
     },
-    "io": {"out 0x80/1": 41, "in 0x71/1": 5, "out 0xf4/4": 2},  # rings at the VMM's door
+    "io": {"out 0x80/1": 41, "in 0x71/1": 5, "out 0xf4/4": 2},  # rings of the doorbell
     "hypercall": {"KVM_HC_VAPIC_POLL_IRQ(0x1)": 11, "KVM_HC_KICK_CPU(0x5)": 3, "0x99": 2},
 }
-_TOLD: Mapping[str, Told] = {
+_DETAILS: Mapping[str, Details] = {
     "svm": {
-        **_X64_TOLD,
+        **_X64_DETAILS,
         "cr": {"write cr0": 29, "write cr4": 17, "read cr4": 5},
         "mmio": {"write {device}": 53, "write {heap}": 1},
         "page": {"write {device_page}": 53, "write {heap}": 1},
     },
-    # The first access finds no mapping, and is told as a fault; KVM emulates the others.
+    # The first access finds no mapping and is a fault; KVM emulates the others.
     "vmx": {
-        **_X64_TOLD,
+        **_X64_DETAILS,
         "cr": {"write cr0": 29, "write cr4": 17},
         "mmio": {"write {device}": 1, "write {device}/4": 52, "write {heap}": 1},
         "page": {"write {device_page}": 53, "write {heap}": 1},
@@ -90,18 +90,18 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 VCPUS = 2
 TIMED = "mmio"
 DELAY = 2_000_000
-"""Nanoseconds that the VMM takes for an access to its device."""
+"""Nanoseconds that the VMM delays an access to its device."""
 
 
 @attrs.frozen
 class Seen:
-    """What kstats told of a guest, by kind, and who the guest's vCPUs are."""
+    """The reports on a guest, by kind of detail, and the threads of its vCPUs."""
 
     tids: tuple[int, ...]
     reports: Mapping[str, dict[str, Any]]
 
     def details(self, kind: str, vcpu: int) -> Counter[str]:
-        """How often each detail was told of a vCPU."""
+        """Return how often a vCPU has each detail."""
         counts: Counter[str] = Counter()
         for row in self.reports[kind]["rows"]:
             if row["tid"] == self.tids[vcpu]:
@@ -109,7 +109,7 @@ class Seen:
         return counts
 
     def reasons(self, kind: str, vcpu: int) -> Counter[str]:
-        """How often each reason occurred that tells the kind."""
+        """Return how often a vCPU has each reason with this kind of detail."""
         counts: Counter[str] = Counter()
         for row in self.reports[kind]["rows"]:
             if row["tid"] == self.tids[vcpu]:
@@ -119,7 +119,7 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def seen(bed: Bed, host: Host) -> Iterator[Seen]:
-    """One guest, watched by a kstats for each kind at the same time."""
+    """Run one guest, and a kstats for each kind at the same time."""
     with ExitStack() as stack:
         words = ("--by", "tid,reason,detail", "--detail")
         watches = {
@@ -143,13 +143,13 @@ def only(watch: Watch) -> dict[str, Any]:
 
 
 def wanted(bed: Bed, kind: str, vcpu: int) -> Counter[str]:
-    """What a vCPU touches that is known beforehand, as the table calls it."""
+    """Return the known details of a vCPU."""
     load = workloads.parse(_ISA_LOADS[bed.isa])
     window = layout(load, VCPUS).windows[vcpu]
     device = window.device + 0x10
     places = {"device": device, "device_page": device & ~0xFFF, "bell": BELL}
     counts: Counter[str] = Counter()
-    for text, n in _TOLD[bed.isa][kind].items():
+    for text, n in _DETAILS[bed.isa][kind].items():
         for heap in range(window.heap, window.heap + 3 * PAGE, PAGE) if "{heap}" in text else [0]:
             hexed = {name: hex(place) for name, place in (places | {"heap": heap}).items()}
             counts[text.format(**hexed)] += n
@@ -158,18 +158,18 @@ def wanted(bed: Bed, kind: str, vcpu: int) -> Counter[str]:
 
 @in_all
 @pytest.mark.parametrize("vcpu", range(VCPUS))
-def test_what_a_guest_touches_is_told_to_the_unit(bed: Bed, seen: Seen, vcpu: int) -> None:
+def test_the_details_of_a_guest_are_counted_exactly(bed: Bed, seen: Seen, vcpu: int) -> None:
     for kind in KINDS[bed.recipe]:
         known = wanted(bed, kind, vcpu)
-        told = seen.details(kind, vcpu)
+        found = seen.details(kind, vcpu)
         if kind in ("mmio", "page"):  # the vCPU's own code and tables are faulted in as well
-            told = Counter({text: n for text, n in told.items() if text in known})
-        assert told == known, kind
+            found = Counter({text: n for text, n in found.items() if text in known})
+        assert found == known, kind
 
 
 @in_all
 @pytest.mark.parametrize("vcpu", range(VCPUS))
-def test_the_sum_is_that_of_the_reasons_that_tell(bed: Bed, seen: Seen, vcpu: int) -> None:
+def test_the_details_sum_to_their_reasons(bed: Bed, seen: Seen, vcpu: int) -> None:
     exits = workloads.expected(workloads.parse(_ISA_LOADS[bed.isa]), bed.isa)
     for kind in KINDS[bed.recipe]:
         reasons = seen.reasons(kind, vcpu)
@@ -177,7 +177,7 @@ def test_the_sum_is_that_of_the_reasons_that_tell(bed: Bed, seen: Seen, vcpu: in
 
 
 @in_all
-def test_each_takes_as_long_as_the_vmm(bed: Bed, seen: Seen) -> None:
+def test_each_access_takes_as_long_as_its_delay(bed: Bed, seen: Seen) -> None:
     for vcpu in range(VCPUS):
         device = hex(
             layout(workloads.parse(_ISA_LOADS[bed.isa]), VCPUS).windows[vcpu].device + 0x10
@@ -192,7 +192,7 @@ def test_each_takes_as_long_as_the_vmm(bed: Bed, seen: Seen) -> None:
 
 
 @in_all
-def test_nothing_is_lost(seen: Seen) -> None:
+def test_nothing_is_dropped(seen: Seen) -> None:
     for kind, report in seen.reports.items():
         assert (report["detail_dropped"], report["code_dropped"], report["missed"]) == (0, 0, 0), (
             kind
@@ -203,21 +203,21 @@ def test_nothing_is_lost(seen: Seen) -> None:
 
 @in_all
 def test_kinds_that_the_host_does_not_have_are_refused(bed: Bed, host: Host) -> None:
-    stranger = "msr" if bed.isa == "arm64" else "sysreg"
-    done = host.run(["kstats", "exits", "--detail", stranger, "1"], timeout=300)
+    other = "msr" if bed.isa == "arm64" else "sysreg"
+    done = host.run(["kstats", "exits", "--detail", other, "1"], timeout=300)
     assert done.status == 2
-    assert f"{bed.isa} exits do not tell '{stranger}'" in done.stderr
+    assert f"{bed.isa} exits do not tell '{other}'" in done.stderr
 
 
 @in_hosts("svm-5.10")
-def test_without_types_of_modules_registers_are_out_of_reach(host: Host) -> None:
+def test_without_module_btf_registers_cannot_be_read(host: Host) -> None:
     done = host.run(["kstats", "exits", "--detail", "msr", "1"], timeout=300)
     assert done.status == 4
     assert "this kernel offers no way to read exits" in done.stderr
 
 
 @in_hosts("svm", "arm64")
-def test_a_map_made_too_small_loses_details_and_no_exits(bed: Bed, host: Host) -> None:
+def test_a_small_map_drops_details_but_no_exits(bed: Bed, host: Host) -> None:
     words = ("--detail", "page", "--map-entries", "8", "--by", "reason,detail")
     with watching(host, "exits", *words) as watch:
         wait_attached(watch)

@@ -1,4 +1,4 @@
-"""The programs under examples/ do what they say, in hosts, around guests that are known."""
+"""The programs in examples/, in emulated hosts, around guests with known exits."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ SITE = {"PYTHONPATH": "/payload/site"}
 LOADS = {"svm": "cpuid=1009,rdmsr=307,wrmsr=151,io=83", "arm64": "hypercall=1009,smc=53,mmio=83"}
 
 
-def test_watcher_prints_a_vms_top_reasons(bed: Bed, host: Host) -> None:
+def test_top_reasons_prints_those_of_a_vm(bed: Bed, host: Host) -> None:
     host.put("/run/top_reasons.py", (EXAMPLES / "top_reasons.py").read_bytes())
     words = ["python3", "/run/top_reasons.py", "--all", "--top", "2", "1", "60"]
     with host.start(words, env=SITE, timeout=300) as watcher:
-        watcher.wait_output("T")  # the first sample's time: it counts
+        watcher.wait_output("T")  # the time of the first sample: counting has begun
         with guest(host, "--workload", LOADS[bed.isa]) as report:
             watcher.wait_output(f"pid {report['vms'][0]['pid']}")
             host.run("sleep 2").check()
@@ -39,7 +39,7 @@ def test_watcher_prints_a_vms_top_reasons(bed: Bed, host: Host) -> None:
 
 
 def test_perf_handler_names_exits(bed: Bed, host: Host) -> None:
-    """Under a real perf script. On ARM64 perf takes KVM's events for the guest's."""
+    """With perf script. On ARM64 perf attributes KVM's events to the guest."""
     host.put("/run/perf_exits.py", (EXAMPLES / "perf_exits.py").read_bytes())
     load = LOADS[bed.isa]
     record = ["perf", "record", "-q", "-o", "/run/p.data", "-a", "-e", "kvm:kvm_exit"]

@@ -1,7 +1,7 @@
-"""``kstats exits`` in emulated KVM hosts: two VMs, two vCPUs each, one of them moving.
+"""``kstats exits`` in emulated KVM hosts, around three VMs.
 
-A third has four vCPUs on one CPU. All is counted once, on every axis; on VMX bcc's own kvmexit, as
-the distribution has it, counts beside ours.
+One has two vCPUs, one two vCPUs that move between CPUs, and one four vCPUs on one CPU. Exits are
+counted once, on all axes. On VMX the distribution's kvmexit (bcc) counts at the same time.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ pytestmark = pytest.mark.host
 
 
 def in_hosts(*recipes: str) -> pytest.MarkDecorator:
-    """Runs a test in these hosts."""
+    """Run a test in these hosts."""
     return pytest.mark.parametrize("bed", beds(*recipes), indirect=True, scope="session")
 
 
-# How exits are read is the other file's matter; how threads are told apart is the same there.
+# One host per ISA: test_percpu tests the probes, and threads are found in the same way on all.
 in_all = in_hosts("svm", "arm64", "vmx")
 
 Exits = Counter[tuple[str, ...]]
@@ -54,10 +54,10 @@ STILL, MOVED, CROWDED = range(3)
 
 @attrs.frozen
 class Fleet:
-    """What the VMs did, as their VMMs tell, and as it was counted on every axis at once.
+    """The VMMs' reports, and the exits counted on all axes.
 
-    ``rows`` are of ``kstats exits``, ``scarce`` of one with hardly any room for threads, and
-    ``theirs`` what bcc's kvmexit printed.
+    ``rows`` are those of ``kstats exits``, ``scarce`` those with the smallest map for threads, and
+    ``theirs`` is the output of bcc's kvmexit.
     """
 
     vms: tuple[dict[str, Any], ...]
@@ -95,8 +95,8 @@ def fleet(bed: Bed, host: Host) -> Fleet:
 
 BCC = """
 import bcc, runpy, sys
-# Its raw tracepoint takes the exit reason for the first argument, which is the vCPU since 5.16:
-# it counts nothing. This is how it finds out that a kernel has no such tracepoints.
+# Its raw tracepoint expects the exit reason as the first argument, which is the vCPU since 5.16, so
+# it counts nothing. Make it use the classic tracepoint, as on kernels without raw ones in modules.
 bcc.BPF.support_raw_tracepoint_in_module = staticmethod(lambda: False)
 sys.argv = ["kvmexit"]
 runpy.run_path("/usr/sbin/kvmexit-bpfcc", run_name="__main__")
@@ -105,8 +105,8 @@ runpy.run_path("/usr/sbin/kvmexit-bpfcc", run_name="__main__")
 
 @contextmanager
 def bcc_kvmexit(host: Host) -> Iterator[Command]:
-    """Runs the distribution's kvmexit until it is stopped."""
-    # Of the kernel's headers it names one more than we have, and uses nothing of it.
+    """Run the distribution's kvmexit until the block ends."""
+    # It includes a kernel header that kstats' replacement does not have, but uses nothing of it.
     headers = "/run/headers"
     host.run(
         f"cp -r /payload/site/kstats/bpf/headers {headers}; touch {headers}/include/linux/delay.h"
@@ -118,7 +118,7 @@ def bcc_kvmexit(host: Host) -> Iterator[Command]:
 
 
 def rows_of_bcc(text: str) -> Exits:
-    """Its rows by (pid, tid, reason)."""
+    """Return its rows by (pid, tid, reason)."""
     lines = text.splitlines()
     header = next(i for i, line in enumerate(lines) if line.startswith("PID"))
     cells = [line.split() for line in lines[header + 1 :]]
@@ -130,7 +130,7 @@ def rows_of(watch: Watch) -> tuple[dict[str, Any], ...]:
 
 
 def counted(fleet: Fleet, isa: str, **where: int) -> Counter[str]:
-    """Exits by reason in the rows that match, without what may come in any number."""
+    """Return the certain exits of matching rows, by reason."""
     vague = {
         exit_.name
         for load in fleet.loads
@@ -151,7 +151,7 @@ def expected(load: str, isa: str, *, moves: bool) -> Counter[str]:
 @in_all
 @pytest.mark.parametrize("vm", [STILL, MOVED], ids=["still", "moved"])
 @pytest.mark.parametrize("vcpu", [0, 1])
-def test_every_thread_has_its_own_exits_to_the_unit(
+def test_the_exits_of_each_thread_are_counted_exactly(
     bed: Bed, fleet: Fleet, vm: int, vcpu: int
 ) -> None:
     report = fleet.vms[vm]
@@ -180,9 +180,7 @@ def test_a_moving_vcpu_is_split_where_it_moved(bed: Bed, fleet: Fleet, vcpu: int
 
 
 @in_all
-def test_too_small_a_map_loses_whose_exits_they_are_and_nothing_else(
-    bed: Bed, fleet: Fleet
-) -> None:
+def test_with_a_small_map_exits_are_unattributed_but_counted(bed: Bed, fleet: Fleet) -> None:
     (report,) = fleet.scarce.reports
     everything = attrs.evolve(fleet, rows=tuple(report["rows"]))
     assert counted(everything, bed.isa) == counted(fleet, bed.isa)
@@ -194,7 +192,7 @@ def test_too_small_a_map_loses_whose_exits_they_are_and_nothing_else(
 
 
 @in_hosts("vmx")
-def test_bccs_kvmexit_agrees_to_the_unit(fleet: Fleet) -> None:
+def test_bccs_kvmexit_counts_the_same(fleet: Fleet) -> None:
     ours: Exits = Counter()
     for row in fleet.rows:
         ours[str(row["pid"]), str(row["tid"]), row["reason"]] += row["count"]
@@ -213,7 +211,7 @@ def test_bccs_kvmexit_is_decoded(fleet: Fleet) -> None:
 
 
 @in_all
-def test_vcpu_numbers_are_the_vmms(fleet: Fleet) -> None:
+def test_vcpu_numbers_are_those_of_the_vmm(fleet: Fleet) -> None:
     threads = {vcpu["tid"]: vcpu["vcpu"] for vm in fleet.vms for vcpu in vm["vcpus"]}
     assert len(threads) == 2 + 2 + 4
     assert {row["tid"]: row["vcpu"] for row in fleet.rows} == threads
@@ -221,7 +219,7 @@ def test_vcpu_numbers_are_the_vmms(fleet: Fleet) -> None:
 
 @in_all
 @pytest.mark.parametrize("vcpu", range(4))
-def test_four_vcpus_on_one_cpu_are_told_apart(bed: Bed, fleet: Fleet, vcpu: int) -> None:
+def test_four_vcpus_on_one_cpu_are_counted_separately(bed: Bed, fleet: Fleet, vcpu: int) -> None:
     tid = fleet.vms[CROWDED]["vcpus"][vcpu]["tid"]
     wanted = expected(fleet.loads[CROWDED], bed.isa, moves=False)
     assert counted(fleet, bed.isa, tid=tid, cpu=1) == wanted

@@ -1,4 +1,4 @@
-"""``kvmexit``: each example of its manual page, as it is written there, around known guests."""
+"""``kvmexit``: each example of its manual page, around guests with known exits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FOREVER = "... Hit Ctrl-C to end."
 
 @attrs.frozen
 class Example:
-    """A command, what its title says, and whose exits it shows: (VM, vCPU); None is all."""
+    """A command, its title, and the VM and vCPUs that it shows; None is all."""
 
     command: str
     title: str
@@ -40,7 +40,7 @@ class Example:
 
     @property
     def name(self) -> str:
-        """What a test of it is called."""
+        """The name of its test."""
         return self.command.replace(" ", "")
 
 
@@ -66,7 +66,7 @@ EXAMPLES = (
         BOTH,
         "TID KVM_EXIT_REASON COUNT",
     ),
-    # Not in the manual: vCPU 1 is not vCPU 10, whose thread's name begins the same.
+    # Not in the manual: the name of vCPU 10's thread starts with that of vCPU 1.
     Example("kvmexit -p $PID -v 1", f"PID $PID VCPU 1{FOREVER}", (0, (1,)), vms=1, vcpus=11),
 )
 LOADS = {
@@ -77,7 +77,7 @@ LOADS = {
 
 @pytest.fixture(scope="module")
 def results(bed: Bed, host: Host) -> dict[str, dict[str, Any]]:
-    """What became of each example, by its command."""
+    """Run all examples; return the results by command."""
     load = LOADS["arm64" if bed.isa == "arm64" else "x64"]
     asked = [
         {
@@ -94,7 +94,7 @@ def results(bed: Bed, host: Host) -> dict[str, dict[str, Any]]:
 
 
 def filled(text: str, result: dict[str, Any]) -> str:
-    """A text with the numbers of the first VM."""
+    """Insert the process and thread IDs of the first VM into a text."""
     vm = result["vms"][0]
     for vcpu in reversed(vm["vcpus"]):
         text = text.replace(f"$TID{vcpu['vcpu']}", str(vcpu["tid"]))
@@ -104,7 +104,7 @@ def filled(text: str, result: dict[str, Any]) -> str:
 def wanted(
     example: Example, result: dict[str, Any], load: str, isa: str
 ) -> Counter[tuple[str, ...]]:
-    """The rows that the guests must have made, by the words before the count."""
+    """Return the expected rows, as {words before the count: count}."""
     names = {name: n for (_, name), n in workloads.expected(workloads.parse(load), isa).items()}
     columns = example.columns.split()[:-1]
     rows: Counter[tuple[str, ...]] = Counter()
@@ -121,7 +121,7 @@ def wanted(
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
-def test_each_example_counts_whom_it_names_to_the_unit(
+def test_each_example_counts_the_selected_threads_exactly(
     bed: Bed, results: dict[str, dict[str, Any]], example: Example
 ) -> None:
     result = results[example.command]
@@ -136,7 +136,7 @@ def test_each_example_counts_whom_it_names_to_the_unit(
     for line in lines:
         *words, count = line.split()
         words[-1] = re.sub(":.*", "", words[-1])
-        # Without a process named, the VMs of another example may show up.
+        # Without a process ID, the VMs of another example may be included.
         if words[-1] not in vague and ("PID" not in header or words[0] in pids):
             rows[tuple(words)] += int(count)
     assert rows == wanted(example, result, load, bed.isa)

@@ -1,4 +1,4 @@
-"""``kstats record`` while a host has the days that hosts have: one recording, nothing lost."""
+"""``kstats record`` on a host with changing CPUs, VMs, modules and clocks: nothing is lost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RECORD = ("kstats", "record", "-o", "/run/day.jsonl", "0.5", "--debug")
 
 
 def kept(host: Host, path: str, folder: Path) -> list[Sample]:
-    """The samples of one of the host's recordings, which is whole."""
+    """Return the samples of a recording in the host; it must be complete."""
     copy = folder / Path(path).name
     copy.write_bytes(host.get(path))
     with recording.read(copy) as source:
@@ -36,12 +36,12 @@ def kept(host: Host, path: str, folder: Path) -> list[Sample]:
 
 
 def cpuids(samples: Iterable[Sample]) -> int:
-    """How many exits by CPUID they have."""
+    """Return the number of CPUID exits."""
     return sum(sum(sample.exits.get(("svm", 0x72), {}).values()) for sample in samples)
 
 
-def test_a_day_of_a_host_is_recorded(host: Host, tmp_path: Path) -> None:
-    """A CPU that goes and comes, VMs, kvm_amd reloaded, the clock set: nothing is lost."""
+def test_a_recording_survives_changes_of_the_host(host: Host, tmp_path: Path) -> None:
+    """A CPU goes offline, VMs start and end, kvm_amd is reloaded, the clock is set."""
     switch = "/sys/devices/system/cpu/cpu1/online"
     with host.start(RECORD, timeout=600) as recorder:
         recorder.wait_output(ATTACHED)
@@ -67,7 +67,7 @@ def test_a_day_of_a_host_is_recorded(host: Host, tmp_path: Path) -> None:
 
 LAPS, PERIOD = 12, 0.5
 SUSPEND = "echo core > /sys/power/pm_test && echo mem > /sys/power/state"
-"""Suspends all but the firmware: tasks, devices, other CPUs, clocks. It is back after 5 s."""
+"""Suspend tasks, devices, other CPUs and clocks, but not the firmware; resume after 5 s."""
 
 CLOCKS = """python3 -c '
 import time
@@ -75,12 +75,12 @@ print(time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic())'"""
 
 
 def asleep(host: Host) -> float:
-    """Seconds that the host was suspended since it booted."""
+    """Return the seconds that the host has been suspended since its boot."""
     return float(host.run(CLOCKS).check().stdout)
 
 
 def test_a_host_that_is_suspended_is_recorded(host: Host, tmp_path: Path) -> None:
-    """Nothing is lost of a guest that is running; the time asleep is in no rate."""
+    """No exit of a running guest is lost; rates do not include the time of suspension."""
     steps = ("--laps", str(LAPS), "--period", str(PERIOD), "--hold", "600")
     before = asleep(host)
     with host.start((*RECORD[:3], "/run/night.jsonl", *RECORD[4:]), timeout=600) as recorder:

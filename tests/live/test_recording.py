@@ -1,4 +1,4 @@
-"""Recordings made in emulated KVM hosts, and read there and on this machine."""
+"""Recordings of emulated KVM hosts, read there and on this machine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ VIEWS = (PER_CPU, BY_AXES, PER_VCPU, KERNELS, SLOW)
 
 @attrs.frozen
 class Kept:
-    """What the views showed live while a guest ran, and what was recorded meanwhile."""
+    """The live reports on a guest, and the recordings made at the same time."""
 
     shown: dict[tuple[str, ...], str]
     files: dict[tuple[str, ...], str]
@@ -43,7 +43,7 @@ class Kept:
     header: recording.Header
 
     def exits(self) -> Counter[ExitId]:
-        """Exits by identity, as kstats record has them."""
+        """Return the exits by identity, as kstats record has them."""
         counts: Counter[ExitId] = Counter()
         for sample in self.samples:
             for (isa, code), at in sample.exits.items():
@@ -53,13 +53,13 @@ class Kept:
 
 
 def running(host: Host, *words: str) -> Command:
-    """Kstats with these words; it says when it counts."""
+    """Start kstats with ``--debug``, which reports when counting begins."""
     return host.start(["kstats", *words, "--debug"], timeout=600)
 
 
 @pytest.fixture(scope="module")
 def kept(bed: Bed, host: Host, tmp_path_factory: pytest.TempPathFactory) -> Kept:
-    """Views that record, and kstats record, side by side around a guest."""
+    """Run views that record, and kstats record, at the same time around a guest."""
     folder = tmp_path_factory.mktemp(bed.recipe)
     files = {words: f"/run/{number}.jsonl" for number, words in enumerate(VIEWS)}
     with ExitStack() as stack:
@@ -83,21 +83,19 @@ def kept(bed: Bed, host: Host, tmp_path_factory: pytest.TempPathFactory) -> Kept
 
 
 def read_here(words: tuple[str, ...], path: Path) -> str:
-    """What a view shows of a recording on this machine."""
-    # exits adds up all samples unless it is given the interval that they were made with.
+    """Return what a view shows of a recording on this machine."""
+    # By default exits sums all samples: give it the interval of the recording.
     each = ("0.5", "999") if words[0] == "exits" else ()
     return here(*words, "--input", str(path), *each)
 
 
 @pytest.mark.parametrize("words", VIEWS, ids=["percpu", "exits", "vcpu", "kernel", "slow"])
-def test_a_recording_shows_here_digit_for_digit_what_was_shown_there(
-    kept: Kept, words: tuple[str, ...]
-) -> None:
+def test_a_recording_is_replayed_digit_by_digit(kept: Kept, words: tuple[str, ...]) -> None:
     assert kept.shown[words].count("\n") > 1
     assert read_here(words, kept.copies[words]) == kept.shown[words]
 
 
-def test_and_there_with_the_distributions_libraries(host: Host, kept: Kept) -> None:
+def test_a_recording_is_replayed_with_the_hosts_libraries(host: Host, kept: Kept) -> None:
     words = [*PER_CPU, "--input", kept.files[PER_CPU]]
     assert host.run(["kstats", *words], timeout=300).check().stdout == kept.shown[PER_CPU]
 
@@ -111,7 +109,7 @@ def test_every_exit_of_the_guest_is_in_the_recording(bed: Bed, kept: Kept) -> No
     assert entries == sum(counted.values())
 
 
-def test_the_header_tells_whose_it_is(bed: Bed, host: Host, kept: Kept) -> None:
+def test_the_header_describes_the_host(bed: Bed, host: Host, kept: Kept) -> None:
     header = kept.header
     assert header.host.kernel == host.kernel
     assert header.host.name
@@ -142,7 +140,7 @@ def test_the_recorded_topology_is_the_hosts(host: Host, kept: Kept) -> None:
         assert "?" not in {row[by] for row in report["rows"]}
 
 
-def test_threads_are_chosen_of_the_recording(kept: Kept, tmp_path: Path) -> None:
+def test_threads_of_a_recording_can_be_selected(kept: Kept, tmp_path: Path) -> None:
     path = tmp_path / "all.jsonl"
     with recording.Writer(path, kept.header) as writer:
         for sample in kept.samples:

@@ -1,4 +1,4 @@
-"""``kstats vcpu`` and ``kvmstat`` in emulated KVM hosts: two VMs of two vCPUs, both sources."""
+"""``kstats vcpu`` and ``kvmstat`` in emulated KVM hosts, with two VMs and both sources."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def hosts(*recipes: str) -> pytest.MarkDecorator:
 
 HOSTS = hosts("svm", "arm64", "vmx")
 EVERY_SECOND = hosts("svm", "arm64")
-"""Where time can be relied on: under Bochs who sleeps may not be woken up for minutes."""
+"""Hosts with a reliable clock: in Bochs a sleeping thread may not wake up for minutes."""
 
 HEADER = "pid vcpu | exits : haltx irqx irqwx iox mmiox | irqs emul eptv"
 
@@ -46,11 +46,11 @@ Who = tuple[int, int]
 
 @attrs.frozen
 class Observed:
-    """What the vCPUs of two VMs did, as their VMMs tell, and as each source counted it.
+    """The work of two VMs as counted by each source.
 
-    ``rows`` has the rows of each report from BPF: one a second, while the VMs did their work,
-    idled and ended; or one of their work. ``kernel`` is one report, from when they idled, and
-    ``idle`` what kvmstat printed of it then, if it was every second.
+    ``rows`` has the rows of each BPF report: one per second until the VMs ended, or one of their
+    work. ``kernel`` is one report from KVM's counters, made while the VMs idled. ``idle`` is the
+    output of kvmstat at that time, if there was one report per second.
     """
 
     pids: tuple[int, int]
@@ -59,11 +59,11 @@ class Observed:
     idle: str
 
     def vcpus(self) -> list[Who]:
-        """Every vCPU there was."""
+        """Return all vCPUs."""
         return [(pid, vcpu) for pid in self.pids for vcpu in (0, 1)]
 
     def counted(self, who: Who) -> Columns:
-        """The sums of a vCPU's columns over all reports."""
+        """Return the sum of each column of a vCPU over all reports."""
         reports = [rows[who] for rows in self.rows if who in rows]
         return {column: _sum([row[column] for row in reports]) for column in COLUMNS}
 
@@ -117,7 +117,7 @@ def observed(bed: Bed, host: Host) -> Observed:
 
 
 def idling(host: Host, counted: Watch) -> str:
-    """Waits for reports on idle VMs; what kvmstat prints of KVM's counters meanwhile."""
+    """Wait for reports of idle VMs; return what kvmstat prints of KVM's counters."""
     counted.wait_reports(2, now(host))
     words = ["kvmstat", "--source", "kernel", "1", "2"]
     return host.run(words, timeout=300).check().stdout
@@ -129,7 +129,7 @@ def rules(bed: Bed) -> dict[str, Rule]:
 
 
 def work(bed: Bed, observed: Observed) -> list[tuple[Who, str]]:
-    """Each vCPU and its workload."""
+    """Return each vCPU and its workload."""
     return [
         ((pid, vcpu), load)
         for pid, load in zip(observed.pids, loads(bed), strict=True)
@@ -138,7 +138,7 @@ def work(bed: Bed, observed: Observed) -> list[tuple[Who, str]]:
 
 
 def known(load: str, isa: str) -> dict[str, int]:
-    """The columns whose numbers follow from a workload, by the manuals and not by our rules."""
+    """Return the columns that a workload determines, by the manuals and not by kstats' rules."""
     steps = workloads.parse(load)
     units = Counter({step.kind: step.count for step in steps})
     exits = Counter({name: n for (_, name), n in workloads.expected(steps, isa).items()})
@@ -165,7 +165,7 @@ def test_every_column_is_what_the_guests_did(bed: Bed, observed: Observed) -> No
 
 
 @HOSTS
-def test_all_exits_are_those_of_the_work_and_the_hosts_own(bed: Bed, observed: Observed) -> None:
+def test_all_exits_are_those_of_the_work_and_of_the_host(bed: Bed, observed: Observed) -> None:
     for who, load in work(bed, observed):
         counted = observed.counted(who)
         steps = workloads.parse(load)
@@ -186,7 +186,7 @@ def test_injected_interrupts_are_the_vmms(bed: Bed, observed: Observed) -> None:
         if not rules(bed)["irqs"].is_counted:
             assert injected is None
             continue
-        # One that KVM takes back and injects again counts twice.
+        # An injection that KVM cancels and repeats counts twice.
         wanted = workloads.injected(workloads.parse(load))
         assert injected is not None
         assert injected >= wanted
@@ -194,7 +194,7 @@ def test_injected_interrupts_are_the_vmms(bed: Bed, observed: Observed) -> None:
 
 
 @HOSTS
-def test_both_sources_agree_where_both_can_tell(bed: Bed, observed: Observed) -> None:
+def test_both_sources_agree_where_both_count(bed: Bed, observed: Observed) -> None:
     for who, _ in work(bed, observed):
         counted, kept = observed.counted(who), observed.kernel[who]
         equal = {name for name, rule in rules(bed).items() if rule.stats and not rule.differs}
@@ -203,21 +203,23 @@ def test_both_sources_agree_where_both_can_tell(bed: Bed, observed: Observed) ->
 
 
 @HOSTS
-def test_sources_differ_as_it_is_documented(bed: Bed, observed: Observed) -> None:
+def test_the_sources_differ_as_documented(bed: Bed, observed: Observed) -> None:
     for who, load in work(bed, observed):
         counted, kept = observed.counted(who), observed.kernel[who]
         units = Counter({step.kind: step.count for step in workloads.parse(load)})
-        if rules(bed)["exits"].differs:  # exits that the fast path settles
+        if rules(bed)["exits"].differs:  # exits handled by the fast path
             assert 0 < (kept["exits"] or 0) <= (counted["exits"] or 0)
-        if rules(bed)["mmiox"].differs:  # all of these go to userspace
+        if rules(bed)["mmiox"].differs:  # all of these go to user space
             assert kept["mmiox"] == counted["mmiox"] == units["mmio"]
-        if rules(bed)["eptv"].differs:  # mapped pages alone; VMX's first access plants an entry
+        if rules(bed)["eptv"].differs:  # only mapped pages; VMX's first access creates an entry
             devices = {"svm": units["mmio"], "vmx": min(units["mmio"], 1)}[bed.isa]
             assert kept["eptv"] == (counted["eptv"] or 0) - devices
 
 
 @HOSTS
-def test_columns_without_a_meaning_are_dashes_in_every_report(bed: Bed, observed: Observed) -> None:
+def test_columns_that_are_not_counted_are_null_in_every_report(
+    bed: Bed, observed: Observed
+) -> None:
     dashes = {name for name, rule in rules(bed).items() if not rule.is_counted}
     unkept = {name for name, rule in rules(bed).items() if not rule.stats}
     for report in observed.rows:
@@ -235,7 +237,7 @@ def test_an_idle_vcpu_has_a_row_of_zeros(bed: Bed, observed: Observed) -> None:
 
 
 @EVERY_SECOND
-def test_a_vm_comes_and_leaves_after_its_last_counts(observed: Observed) -> None:
+def test_a_vm_appears_once_and_leaves_after_its_last_counts(observed: Observed) -> None:
     for who in observed.vcpus():
         there = "".join("-+"[who in rows] for rows in observed.rows)
         assert there.strip("-").count("-") == 0, there
@@ -243,21 +245,21 @@ def test_a_vm_comes_and_leaves_after_its_last_counts(observed: Observed) -> None
 
 
 @HOSTS
-def test_nobody_else_has_a_row(observed: Observed) -> None:
+def test_only_vcpus_have_rows(observed: Observed) -> None:
     assert {who for rows in observed.rows for who in rows} == set(observed.vcpus())
     assert set(observed.kernel) == set(observed.vcpus())
 
 
 @EVERY_SECOND
-def test_kvmstat_prints_what_its_manual_says(bed: Bed, observed: Observed) -> None:
+def test_kvmstat_prints_the_format_of_its_manual(bed: Bed, observed: Observed) -> None:
     header, *lines = observed.idle.splitlines()
     assert header.split() == HEADER.split()
     assert all(len(line) == len(header) for line in lines)
     zeros = [str(0) if rule.stats else "-" for rule in rules(bed).values()]
     exits, classes, others = zeros[0], " ".join(zeros[1:6]), " ".join(zeros[6:])
-    whose = sorted(observed.vcpus()) * 2
+    rows = sorted(observed.vcpus()) * 2
     assert [" ".join(line.split()) for line in lines] == [
-        f"{pid} {vcpu} | {exits} : {classes} | {others}" for pid, vcpu in whose
+        f"{pid} {vcpu} | {exits} : {classes} | {others}" for pid, vcpu in rows
     ]
 
 
@@ -265,7 +267,7 @@ ONE_KERNEL = hosts("svm")
 
 
 @ONE_KERNEL
-def test_kvmstat_counts_by_bpf_unless_it_is_told_otherwise(host: Host) -> None:
+def test_kvmstat_counts_with_bpf_by_default(host: Host) -> None:
     with host.start(["kvmstat", "1"], timeout=300) as command:
         command.wait_output(HEADER.split(maxsplit=1)[0])
         with guest(host, "--vcpus", "1", "--cpu", "1", "--workload", "cpuid=97") as report:
@@ -280,7 +282,7 @@ def test_kvmstat_counts_by_bpf_unless_it_is_told_otherwise(host: Host) -> None:
 
 
 @ONE_KERNEL
-def test_a_vmm_that_opened_no_statistics_has_rows_of_dashes(host: Host) -> None:
+def test_a_vmm_that_opened_no_statistics_has_rows_of_nulls(host: Host) -> None:
     with guest(host, "--vcpus", "2", "--workload", "cpuid=5") as report:
         words = ["kstats", "vcpu", "--source", "kernel", "-f", "json", "0.5", "2"]
         done = host.run(words, timeout=300).check()

@@ -1,1 +1,1 @@
-"""What runs in a host on behalf of the tests there: standard library only."""
+"""Programs that the tests run in a host; they use only the standard library."""

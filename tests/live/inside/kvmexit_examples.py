@@ -1,8 +1,8 @@
-"""Runs in a host: each command beside VMs of its own that make their exits while it counts.
+"""Run commands in a host, each with VMs that make their exits while it counts.
 
-Standard input has a JSON list of commands, each with the options of its VMs: ``$PID`` is the
-first VM, ``$TID0``, ``$TID1`` … are the threads of its vCPUs. Standard output gets what each
-command wrote, how it ended, and what its VMs tell, in the same order.
+Standard input is a JSON list of commands with the options of their VMs; ``$PID`` is the first VM,
+``$TID0``, ``$TID1`` … are the threads of its vCPUs. Standard output is a list with the output and
+the status of each command, and the reports of its VMs, in the same order.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from subprocess import PIPE, Popen
 from typing import Any
 
 VMM = ("python3", "/payload/vmm/vmm.py", "--wait", "--hold")
-AT_ONCE = 2  # as many as the host has CPUs, and memory for compilers
+AT_ONCE = 2  # limited by CPUs, and by memory for compilers
 
 
 def run(example: dict[str, Any]) -> dict[str, Any]:
-    """Starts the VMs, then the command; lets the VMs begin once it counts."""
+    """Start the VMs, then the command; start the guests once it counts."""
     words = [*VMM, *example["vms"]]
     with Popen(words, stdin=PIPE, stdout=PIPE, text=True) as vmm:
         assert vmm.stdin
