@@ -13,13 +13,15 @@ from kstats.cli import COMMANDS
 from tests import documented
 
 WIDTH = 100
-GENERATED = {"reasons.md", "categories.md"}
-TO_DO = {
-    "CONTRIBUTING.md",
-    "detail.md",
-    "how-it-works.md",
-    "other-tools.md",
-    "recording.md",
+# Generated, or not wrapped yet.
+UNWRAPPED = {
+    "docs/reasons.md",
+    "docs/categories.md",
+    "docs/detail.md",
+    "docs/how-it-works.md",
+    "docs/other-tools.md",
+    "docs/recording.md",
+    "lab/README.md",
 }
 
 every_document = pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 @every_document
 def test_prose_wraps_at_one_width(document: Path) -> None:
-    if document.name not in GENERATED | TO_DO:
+    if str(document.relative_to(documented.ROOT)) not in UNWRAPPED:
         for line in prose(document):
             assert len(line) <= WIDTH or _TABLE.match(line), line
 
