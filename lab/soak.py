@@ -10,17 +10,12 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import attrs
 
-from lab.hosts import HostLostError, boot, find
+from lab.hosts import Host, HostLostError, Recipe, boot, find
 from lab.payload import payload
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from lab.hosts import Host, Recipe
 
 ROUNDS = 8
 DEADLINE = 600

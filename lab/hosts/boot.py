@@ -8,7 +8,6 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lab.hosts import cache, images, needs, process
 from lab.hosts.build.image import make_image
@@ -16,12 +15,10 @@ from lab.hosts.channel import Channel
 from lab.hosts.errors import HostLostError
 from lab.hosts.host import Host, tail
 from lab.hosts.initrd import write_initrd
-from lab.hosts.machines import Boot, Running
+from lab.hosts.machines import Boot, Images, Running
 from lab.hosts.machines.base import CONSOLE_LOG, MACHINE_LOG
 from lab.hosts.progress import say
-
-if TYPE_CHECKING:
-    from lab.hosts.recipes import Recipe
+from lab.hosts.recipes import Recipe
 
 PREFIX = "kstats-host-"
 
@@ -65,7 +62,7 @@ def _directory(name: str) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-{name}-"))
 
 
-def _prepare(recipe: Recipe, parts: images.Images, payload: Path | None, directory: Path) -> Boot:
+def _prepare(recipe: Recipe, parts: Images, payload: Path | None, directory: Path) -> Boot:
     initrd = directory / "initrd"
     write_initrd(initrd, recipe, parts, payload=payload is not None)
     image = None

@@ -13,13 +13,10 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lab.hosts.progress import say, step
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 BUILDER = Path(__file__).with_name("build")
 ROOT = Path(__file__).parents[2]

@@ -13,15 +13,13 @@ import queue
 import select
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from lab.hosts.errors import HostLostError
 from lab.hosts.guest.agent import CHUNK, Lines, encode, seal
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from lab.hosts.guest.agent import Message
+Message = dict[str, Any]
 
 READY = 0  # conversation of events that do not answer a request
 STOPPED = "the machine stopped"

@@ -9,19 +9,14 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lab.hosts import cache, images, needs
 from lab.hosts.boot import boot
 from lab.hosts.errors import BuildError, CommandTimeoutError, HostError
-from lab.hosts.recipes import BY_NAME, RECIPES, find
+from lab.hosts.recipes import BY_NAME, RECIPES, Recipe, find
 from lab.hosts.terminal import interact
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lab.hosts.recipes import Recipe
 
 TIMEOUT = 124
 NO_HOST = 125

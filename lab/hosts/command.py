@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import signal as signals
 import time
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 
 import attrs
 
+from lab.hosts.channel import Conversation, Message
 from lab.hosts.errors import CommandError, CommandTimeoutError, HostError, RequestError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-
-    from lab.hosts.channel import Conversation
-    from lab.hosts.guest.agent import Message
-
-    Sink = Callable[[str, bytes], object]
+Sink = Callable[[str, bytes], object]
 
 # Seconds until a killed command must have ended; a host that cannot kill a process is lost.
 KILL_SECONDS = 60

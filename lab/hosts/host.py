@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from types import TracebackType
+from typing import Self
 
-from lab.hosts.channel import Channel
-from lab.hosts.command import Command, Result
+from lab.hosts.channel import Channel, Conversation
+from lab.hosts.command import Command, Result, Sink
 from lab.hosts.errors import RequestError
 from lab.hosts.guest.agent import CHUNK
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from types import TracebackType
-
-    from lab.hosts.channel import Conversation
-    from lab.hosts.command import Sink
 
 TRANSFER_SECONDS = 300
 

@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import attrs
+from pathlib import Path
 
 from lab.hosts import cache, riscv64
 from lab.hosts.build import kernel as kernels
 from lab.hosts.build import userland as userlands
 from lab.hosts.build.apt import Apt
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from lab.hosts.recipes import Recipe
+from lab.hosts.machines import Images
+from lab.hosts.recipes import Recipe
 
 KERNEL_BUILDERS = {"riscv64": riscv64.build_kernel}
 """Builders for architectures that `build.kernel` does not support."""
-
-
-@attrs.frozen
-class Images:
-    """Paths of the parts that a host boots from; all are read-only.
-
-    Attributes:
-        root: Disk image of the root file system.
-        busybox: A static one of the host's architecture.
-        kernel: What the machine starts: an ELF file for amd64, else the image as distributed.
-        modules: Directory with the kernel's `lib/modules`.
-    """
-
-    root: Path
-    busybox: Path
-    kernel: Path
-    modules: Path
 
 
 def userland_entry(recipe: Recipe) -> tuple[str, str]:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import BinaryIO
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import BinaryIO
-
-    from lab.hosts.images import Images
-    from lab.hosts.recipes import Recipe
+from lab.hosts.machines import Images
+from lab.hosts.recipes import Recipe
 
 GUEST = Path(__file__).with_name("guest")
 DIRECTORIES = ("bin", "dev", "proc", "root", "sys")

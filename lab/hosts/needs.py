@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lab.hosts.build.apt import KEYRING
 from lab.hosts.build.run import which
 from lab.hosts.errors import MissingPackagesError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from lab.hosts.machines import Machine
+from lab.hosts.machines import Machine
 
 # Program or file: package.
 ALWAYS = {

@@ -7,15 +7,12 @@ the Python and bcc that we test with; the kernels are those that kstats is teste
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import attrs
 
 from lab.hosts.errors import UnknownHostError
 from lab.hosts.machines import ARM64_EL2, RISCV64_H, X64_SVM, X64_VMX, Machine, Qemu
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 @attrs.frozen

@@ -6,17 +6,13 @@ This file is not in `build`, so that a change of it does not rebuild the images 
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from lab.hosts.build import kernel as kernels
+from lab.hosts.build.apt import Apt
 from lab.hosts.build.unpack import unpack
 from lab.hosts.errors import BuildError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from lab.hosts.build.apt import Apt
-    from lab.hosts.recipes import Kernel
+from lab.hosts.recipes import Kernel
 
 TOOLS = "riscv64-linux-gnu"
 

@@ -9,13 +9,10 @@ import sys
 import termios
 import threading
 import tty
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from lab.hosts.command import Command
-    from lab.hosts.host import Host
+from lab.hosts.command import Command
+from lab.hosts.host import Host
 
 END_OF_FILE = b"\x04"
 

@@ -11,8 +11,7 @@ import attrs
 import pytest
 
 from lab.hosts import find, initrd
-from lab.hosts.images import Images
-from lab.hosts.machines import ARM64_EL2, X64_SVM, X64_VMX, Boot, Qemu, pvh
+from lab.hosts.machines import ARM64_EL2, X64_SVM, X64_VMX, Boot, Images, Qemu, pvh
 
 NOTE = struct.pack("<III4sI", 4, 4, 18, b"Xen\0", 0x1000850)
 OTHER_NOTE = struct.pack("<III8sI", 5, 4, 18, b"Linux\0\0\0", 0x666)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
+from lab.hosts.build.apt import Apt
 from lab.hosts.build.compression import decompress, unwrap
 from lab.hosts.build.run import run
 from lab.hosts.build.unpack import unpack
 from lab.hosts.errors import BuildError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from lab.hosts.build.apt import Apt
-    from lab.hosts.recipes import Kernel
+from lab.hosts.recipes import Kernel
 
 IMAGE = "kernel"
 MODULES = "modules"  # holds lib/modules/VERSION

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from lab.hosts.build.apt import Apt
 from lab.hosts.build.image import make_image
 from lab.hosts.build.run import run, which
 from lab.hosts.build.unpack import unpack
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from lab.hosts.build.apt import Apt
-    from lab.hosts.recipes import Userland
+from lab.hosts.recipes import Userland
 
 IMAGE = "root.img"
 BUSYBOX = "busybox"

@@ -1,6 +1,6 @@
 """The emulated machines, as values; see `Machine` for what a machine consists of."""
 
-from lab.hosts.machines.base import Boot, Machine, Running
+from lab.hosts.machines.base import Boot, Images, Machine, Running
 from lab.hosts.machines.bochs import Bochs
 from lab.hosts.machines.qemu import Qemu
 
@@ -43,6 +43,7 @@ __all__ = [
     "X64_VMX",
     "Bochs",
     "Boot",
+    "Images",
     "Machine",
     "Qemu",
     "Running",

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
 
 import attrs
-
-if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from lab.hosts.images import Images
 
 CONSOLE_LOG = "console.log"
 MACHINE_LOG = "machine.log"
@@ -23,6 +19,23 @@ COMMAND_LINE = (
     "nokaslr mitigations=off init_on_alloc=0 rodata=off cryptomgr.notests audit=0 apparmor=0 "
     "selinux=0 i8042.noaux i8042.nokbd"
 )
+
+
+@attrs.frozen
+class Images:
+    """Paths of the parts that a host boots from; all are read-only.
+
+    Attributes:
+        root: Disk image of the root file system.
+        busybox: A static one of the host's architecture.
+        kernel: What the machine starts: an ELF file for amd64, else the image as distributed.
+        modules: Directory with the kernel's `lib/modules`.
+    """
+
+    root: Path
+    busybox: Path
+    kernel: Path
+    modules: Path
 
 
 @attrs.frozen

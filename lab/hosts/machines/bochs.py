@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import platform
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path
 
 import attrs
 
@@ -16,10 +17,6 @@ from lab.hosts import process
 from lab.hosts.build.image import CYLINDER
 from lab.hosts.machines import pvh
 from lab.hosts.machines.base import COMMAND_LINE, CONSOLE_LOG, MACHINE_LOG, Boot, Running
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 BIOS = "/usr/share/bochs/BIOS-bochs-latest"
 SCREEN = f"/usr/lib/{platform.machine()}-linux-gnu/bochs/plugins/libbx_term_gui.so"

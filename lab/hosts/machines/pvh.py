@@ -10,15 +10,12 @@ Source: xen/include/public/arch-x86/hvm/start_info.h.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 
 from lab.hosts.build.run import run
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
 
 LOADER = Path(__file__).with_name("loader.S")
 ASSEMBLER = "x86_64-linux-gnu-as"

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import attrs
 
 from lab.hosts import process
 from lab.hosts.machines.base import COMMAND_LINE, CONSOLE_LOG, MACHINE_LOG, Boot, Running
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 @attrs.frozen
