@@ -190,7 +190,7 @@ def test_a_vm_in_a_pid_namespace_has_the_hosts_process_ids(bed: Bed, host: Host)
     inside = f"kstats exits 1; echo status $?; exec {qemu.shell_words(bed, 'caged')}"
     with host.start("busybox unshare -m -p -f --mount-proc sh -c " + shlex.quote(inside)) as caged:
         caged.wait_output("status 4")
-        assert "cannot be told apart in a PID namespace" in caged.stderr
+        assert "cannot be identified in a separate PID namespace" in caged.stderr
         (report,) = exits(host, "--vm", "caged", "--by", "pid,tid,vm,vcpu", "2")
         script = "for p in /proc/[0-9]*; do grep -q caged $p/cmdline && grep NSpid $p/status; done"
         told = host.run(script).stdout
