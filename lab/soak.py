@@ -14,7 +14,7 @@ from pathlib import Path
 
 import attrs
 
-from lab.hosts import Host, HostLostError, Recipe, boot, find
+from lab.hosts import Host, HostError, Recipe, boot, find
 from lab.payload import payload
 
 ROUNDS = 8
@@ -59,13 +59,14 @@ def soak(recipe: Recipe, shared: Path, rounds: int) -> Run:
     try:
         with boot(recipe, shared) as host:
             switched = _load(host, rounds)
-    except HostLostError as error:
+    except HostError as error:
         lost = str(error)
     return Run(switched, time.monotonic() - begun, lost)
 
 
 def _load(host: Host, rounds: int) -> int:
     with host.start(SWITCH, timeout=DEADLINE * rounds) as switching:
+        switching.wait_output("switched")
         for _ in range(rounds):
             host.run(FLEET, timeout=DEADLINE).check()
         switching.kill()
