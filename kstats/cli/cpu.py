@@ -21,7 +21,7 @@ _DESCRIPTION = """\
   kstats cpu 1 10                 ten reports, one per second
   kstats -v -d 1 -n 10            the same, as in Fuchsia
   kstats cpu --by socket          the CPUs of each socket together
-  kstats cpu --top 5 --sort ept   the five CPUs with most EPT exits
+  kstats cpu --top 5 --sort ept   the five CPUs with the most EPT exits
 """
 
 _EPILOG = """\
@@ -61,7 +61,7 @@ def parser() -> options.Parser:
     text = "one row per node, socket or core, with the sums of its CPUs (default cpu)"
     p.add_argument("--by", choices=BY, default="cpu", help=text)
     p.add_argument("--nonzero", action="store_true", help="only rows with entries or exits")
-    p.add_argument("--sort", metavar="COLUMN", help="most first by this column, like vm_exit")
+    p.add_argument("--sort", metavar="COLUMN", help="sort rows by this column, largest first")
     p.add_argument("--top", metavar="N", help="only the first N rows, and the sum of the others")
     p.add_argument("--total", action="store_true", help="add a row with the sums")
     p.add_argument("--reasons", action="store_true", help="one column per reason that occurred")

@@ -41,7 +41,7 @@ class Options:
         cpus: Only these CPUs; None for all.
         by: One of :data:`BY`; anything but ``cpu`` sums the CPUs that are in it.
         nonzero: Leave out rows without entries and exits.
-        sort: The key of a column to order the rows by, most first; ``by`` for ascending order.
+        sort: The key of a column to sort by, largest first; empty: ascending by the first column.
         top: At most this many rows; one more has the sum of the others, if there is any.
         total: Add the sum of the rows.
         rate: Counts per second of elapsed time.
