@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,6 +89,28 @@ def test_views_and_renderers_do_not_know_where_samples_come_from(room: str) -> N
         for module in imported(path):
             assert not module.startswith(("kstats.collector", "kstats.cli", "kstats.host"))
             assert module.split(".")[0] not in {"ctypes", "subprocess", "socket"}
+
+
+def test_imports_have_no_cycle() -> None:
+    """Not even for type checkers only, or inside functions."""
+    modules = {_module(path): path for path in FILES}
+    graph: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        graph[module] = set()
+        for node in nodes(path):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = {f"{node.module}.{alias.name}" for alias in node.names}
+                graph[module] |= {name if name in modules else node.module for name in names}
+            elif isinstance(node, ast.Import):
+                graph[module] |= {alias.name for alias in node.names}
+        graph[module] &= modules.keys() - {module}
+    graphlib.TopologicalSorter(graph).prepare()  # CycleError lists the modules of a cycle
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(
+        ".__init__"
+    )
 
 
 VALUES = ("model.py", "histogram.py", "topology.py", "vms/identity.py", "table.py", "errors.py")
