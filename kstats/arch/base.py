@@ -133,7 +133,7 @@ class Column:
 
     key: str = attrs.field(validator=valid.identifier)
     label: str = attrs.field(
-        validator=valid.field("is not one word", re.compile(r"[^\s()]+").fullmatch)
+        validator=valid.field("is not one word", lambda text: text and not {*text} & {*"() "})
     )
     group: str = ""
     meaning: str = attrs.field(default="", validator=valid.line_or_empty)
@@ -316,7 +316,7 @@ class BtfField:
     paths: tuple[str, ...] = attrs.field(
         validator=[
             valid.not_empty,
-            valid.each("is not struct.member", re.compile(r"\w+(\.\w+)+", re.ASCII).fullmatch),
+            valid.each("is not struct.member", valid.is_member),
         ]
     )
 

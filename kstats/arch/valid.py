@@ -5,7 +5,6 @@ Messages name the field and the value: ``Reason.name has unusual characters: 'a,
 
 from __future__ import annotations
 
-import string
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
@@ -20,7 +19,7 @@ MAX_ARGS = 12
 
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
-_READABLE = frozenset(string.ascii_letters + string.digits + "_ .:-")
+_PUNCTUATION = str.maketrans("", "", "_ .:-")
 
 
 def field(problem: str, holds: Callable[[Any], object]) -> Validator:
@@ -61,7 +60,12 @@ def is_define(text: str) -> bool:
 
 def is_readable(text: str) -> bool:
     """Whether a name survives CSV, JSON keys and shells."""
-    return text[:1] in string.ascii_letters and bool(text) and _READABLE.issuperset(text)
+    return text.isascii() and text[:1].isalpha() and text.translate(_PUNCTUATION).isalnum()
+
+
+def is_member(text: str) -> bool:
+    """Whether a text is a member of a struct: ``struct.member.member``."""
+    return "." in text and all(part.isidentifier() for part in text.split("."))
 
 
 def is_line(text: str) -> bool:
