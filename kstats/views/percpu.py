@@ -90,7 +90,7 @@ class PerCpuView:
         """Return the report on a sample. In every row the columns after vm_exit sum to it.
 
         Raises:
-            UsageError: the sample has no topology, or there is no column to sort by.
+            UsageError: the sample has no topology, or not the column to sort by.
         """
         options = self._options
         columns, index = self._columns(sample)
@@ -186,7 +186,7 @@ class PerCpuView:
             sort == reason.name for isa in arch.isas for reason in isa.reasons.values()
         ):
             return ascending  # it has not occurred yet
-        raise UsageError(f"there is no column {sort!r} to sort by", f"columns: {', '.join(keys)}")
+        raise UsageError(f"unknown column {sort!r}", f"columns: {', '.join(keys)}")
 
 
 def _order(group: _Group) -> list[tuple[bool, int]]:

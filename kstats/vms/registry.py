@@ -18,7 +18,7 @@ _KEPT_REFRESHES = 2
 
 
 class ForeignPidsError(UnsupportedHostError):
-    """/proc shows the pids of another PID namespace than the initial one, whose BPF counts."""
+    """/proc shows a PID namespace other than the initial one, by which BPF counts."""
 
     hint = (
         "run it in the host's PID namespace: docker run --pid=host,"

@@ -63,7 +63,7 @@ def test_rows_are_sorted_and_limited(capsys: pytest.CaptureFixture[str]) -> None
 def test_a_column_to_sort_by_must_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cpu", "0.02", "1", "--sort", "npf"]) == 2
     error, hint = capsys.readouterr().err.splitlines()
-    assert error == "kstats: there is no column 'npf' to sort by"
+    assert error == "kstats: unknown column 'npf'"
     assert "columns: cpu, vm_entry, vm_exit, ints, " in hint
 
 
