@@ -18,6 +18,7 @@ from tabulate import tabulate
 
 from bench.recording import CPUS, DAY, REASONS, Host
 from kstats.compare.aggregate import Tally
+from kstats.fields import counted_threads
 from kstats.model import Sample
 from kstats.report.gather import Gathered
 from kstats.report.page import html
@@ -32,7 +33,7 @@ def samples(seconds: int) -> Iterable[Sample]:
     """Of a host whose vCPUs belong to some VMs."""
     threads: dict[int, Thread] = {}
     for sample in Host(by_thread=True).samples(seconds):
-        for number in {number for places in sample.exits.values() for _, number in places}:
+        for number in counted_threads(sample):
             if number not in threads:
                 pid, tid = number >> 32, number & 0xFFFF_FFFF
                 vm = Vm(pid % VMS, 1, Kind.QEMU, f"vm{pid % VMS}")

@@ -23,7 +23,7 @@ from tabulate import tabulate
 
 from kstats import arch as arches
 from kstats import recording
-from kstats.model import Code, Sample
+from kstats.model import Code, Exits, Place, Sample
 from kstats.recording import Clock, Header
 
 CPUS, REASONS = 256, 20
@@ -47,7 +47,7 @@ class Host:
         codes = [reason.code for reason in arches.isa("vmx").reasons.values()]
         self._codes: list[Code] = [("vmx", code) for code in codes[:REASONS]]
         self._places = [
-            (cpu, (5000 + cpu) << 32 | 6000 + cpu if by_thread else 0) for cpu in range(CPUS)
+            Place(cpu, (5000 + cpu) << 32 | 6000 + cpu if by_thread else 0) for cpu in range(CPUS)
         ]
 
     def samples(self, seconds: int) -> Iterator[Sample]:
@@ -59,20 +59,20 @@ class Host:
             yield self._sample(second)
 
     def _sample(self, second: int) -> Sample:
-        exits = {
+        found = {
             code: {
-                place: n
+                place: Exits(n)
                 for place, rate, load in zip(self._places, rates, self._loads, strict=True)
                 if (n := self._poisson(rate * load))
             }
             for code, rates in zip(self._codes, self._rates, strict=True)
         }
         entries = dict.fromkeys(range(CPUS), 0)
-        for at in exits.values():
-            for (cpu, _), n in at.items():
-                entries[cpu] += n
+        for at in found.values():
+            for place, exits in at.items():
+                entries[place.cpu] += exits.count
         elapsed = 1 + self._chance.gauss(0, 1e-4)
-        return Sample("x64", 1.77e9 + second, elapsed, tuple(range(CPUS)), entries, exits)
+        return Sample("x64", 1.77e9 + second, elapsed, tuple(range(CPUS)), entries, found)
 
     def _poisson(self, mean: float) -> int:
         if mean > 30:

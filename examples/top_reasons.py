@@ -22,9 +22,10 @@ def by_vm(sample: api.Sample) -> Mapping[api.Vm, Counter[str]]:
     """How often each VM left its guest in a sample, by reason; also VMs that did not."""
     found: dict[api.Vm, Counter[str]] = {t.vm: Counter() for t in sample.threads.values()}
     for code, places in sample.exits.items():
-        for (_, thread), n in places.items():
-            if thread in sample.threads:
-                found[sample.threads[thread].vm][api.reason(*code).name] += n
+        for place, exits in places.items():
+            if place.thread in sample.threads:
+                vm = sample.threads[place.thread].vm
+                found[vm][api.reason(*code).name] += exits.count
     return found
 
 

@@ -17,7 +17,7 @@ from kstats.errors import KstatsError, RecordingError, UnknownNameError
 from kstats.escape import printable
 from kstats.histogram import Histogram
 from kstats.importers import decode
-from kstats.model import Code, Place, Sample, VcpuTime
+from kstats.model import Code, Exits, Place, Sample, VcpuTime
 from kstats.recording import (
     Clock,
     Header,
@@ -48,6 +48,7 @@ __all__ = [
     "Clock",
     "Code",
     "Column",
+    "Exits",
     "ExitsOptions",
     "ExitsView",
     "Header",
@@ -166,11 +167,12 @@ def counted(
     arch = next(arch for arch in arches.arches() if arch.isa(isa))
     placed = {
         (isa, code): {
-            (cpu, 0): n for cpu, n in (at if isinstance(at, Mapping) else {0: at}).items()
+            Place(cpu, 0): Exits(n)
+            for cpu, n in (at if isinstance(at, Mapping) else {0: at}).items()
         }
         for code, at in exits.items()
     }
-    cpus = {cpu for at in placed.values() for cpu, _ in at} | (entries or {}).keys()
+    cpus = {place.cpu for at in placed.values() for place in at} | (entries or {}).keys()
     return Sample(
         arch=arch.name,
         time=clocks.time() if time is None else time,

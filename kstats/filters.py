@@ -1,21 +1,17 @@
-"""Any view, of some reasons only."""
+"""Filters of samples: what is left of them for some reasons."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import TypeVar
+from collections.abc import Collection
 
-import attrs
-
+from kstats import fields
 from kstats.model import Code, Sample
 from kstats.table import Table
 from kstats.views import ExactingView
 
-T = TypeVar("T")
 
-
-class Only:
-    """Shows to another view only exits for some reasons."""
+class ReasonFilter:
+    """Shows only exits of some reasons in another view; shares are of them."""
 
     def __init__(self, view: ExactingView, codes: Collection[Code]) -> None:
         """``codes`` are the exits to show."""
@@ -24,21 +20,10 @@ class Only:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What the other view needs."""
+        """Return what the other view requires."""
         return self._view.needs
 
     def table(self, sample: Sample) -> Table:
-        """The view's report on those exits; shares are of them."""
-        return self._view.table(
-            attrs.evolve(
-                sample,
-                exits=self._of(sample.exits),
-                latency=None if sample.latency is None else self._of(sample.latency),
-                detail_latency={kind: self._of(at) for kind, at in sample.detail_latency.items()},
-                slow=tuple(exit_ for exit_ in sample.slow if exit_.code in self._codes),
-                code_dropped={},
-            )
-        )
-
-    def _of(self, by_code: Mapping[Code, T]) -> dict[Code, T]:
-        return {code: at for code, at in by_code.items() if code in self._codes}
+        """Return the view's table of those exits of one sample."""
+        of = fields.narrowed(sample, lambda means, value: means.only(value, self._codes))
+        return self._view.table(of)

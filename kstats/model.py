@@ -1,13 +1,30 @@
-"""What every source yields and every view takes: samples."""
+"""Samples: what every source yields and every view takes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import attrs
 
+from kstats.fields import (
+    BY_CPU,
+    BY_PLACE,
+    BY_THREAD,
+    BY_VCPU,
+    DROPPED_BY_CPU,
+    EXITS,
+    FACT,
+    FLAG,
+    NOTES,
+    ONE_BY_ONE,
+    SET_OF_THREADS,
+    TOTAL,
+    UNION,
+    WHO,
+    means,
+)
 from kstats.histogram import Histogram
 from kstats.topology import CpuTopology
 from kstats.vms.identity import Thread, Vcpu
@@ -15,30 +32,68 @@ from kstats.vms.identity import Thread, Vcpu
 Code: TypeAlias = tuple[str, int]
 """(isa, code) of an exit."""
 
-Place: TypeAlias = tuple[int, int]
-"""(cpu, thread) where exits happened.
 
-A thread is the kernel's pid_tgid, ``pid << 32 | tid``; 0 where threads were not told apart, and
-its high half 0 where only the process is unknown. CPU is -1 where CPUs were not told apart.
-"""
+class Place(NamedTuple):
+    """Where exits happened.
+
+    Attributes:
+        cpu: The physical CPU; -1 where CPUs are not told apart.
+        thread: The kernel's pid_tgid, ``pid << 32 | tid``. 0 where threads are not told apart;
+            its high half is 0 where only the process is unknown.
+        detail: What the exits carry beyond their code, as a number of
+            :mod:`kstats.arch.details`; None where it is not counted, does not exist or was
+            dropped.
+    """
+
+    cpu: int
+    thread: int
+    detail: int | None = None
 
 
-DetailPlace: TypeAlias = tuple[int, int, int]
-"""(cpu, thread, detail): a :data:`Place`, and what more exits there told.
+@attrs.frozen
+class Exits:
+    """Exits of one code at one place.
 
-A detail is a number as in :mod:`kstats.arch.details`.
-"""
+    Attributes:
+        count: How many there were.
+        latency: The time until the next entry of their thread, of those that ended within the
+            sample; None if it was not measured or none ended.
+    """
+
+    count: int = 0
+    latency: Histogram | None = None
+
+    def __add__(self, other: Exits) -> Exits:
+        latency = self.latency
+        if other.latency is not None:
+            latency = other.latency if latency is None else latency + other.latency
+        return Exits(self.count + other.count, latency)
+
+
+class _Untimed(dict[int, Exits]):
+    """Exits without a latency, by their count."""
+
+    def __missing__(self, count: int) -> Exits:
+        exits = Exits(count)
+        if len(self) < 1 << 16:
+            self[count] = exits
+        return exits
+
+
+untimed = _Untimed().__getitem__
+"""Return exits without a latency, for a count. Samples have thousands of them, and most counts
+come again and again: finding one takes a fifth of the time that making one does."""
 
 
 @attrs.frozen
 class SlowExit:
-    """One exit that took long.
+    """One slow exit.
 
     Attributes:
         time: When it ended, seconds since the epoch (UTC).
-        code: What it was.
-        place: Where, and of which thread, the guest was left.
-        duration: Until the next entry of the thread, in nanoseconds.
+        code: Its code.
+        place: Where it happened.
+        duration: Nanoseconds until the next entry of the thread.
     """
 
     time: float
@@ -49,15 +104,15 @@ class SlowExit:
 
 @attrs.frozen
 class VcpuTime:
-    """Where the time of a thread that runs a vCPU went within a sample, in nanoseconds.
+    """Where the time of a thread that runs a vCPU goes, in nanoseconds.
 
     Attributes:
         guest: In the guest.
-        kernel: From an exit to the next entry, as far as none of the others has it.
-        vmm: From KVM_RUN's return to the next entry: in the VMM.
-        halted: Until KVM woke the vCPU up: asleep, or polling for what would wake it.
-        waiting: Ready to run while the CPU ran something else; None if nobody looked, and then
-            it is part of the others.
+        kernel: From an exit to the next entry, without the other states.
+        vmm: In the VMM: from the return of KVM_RUN to the next entry.
+        halted: Until KVM wakes the vCPU up: asleep, or polling for a wake-up.
+        waiting: Runnable, while the CPU runs something else; None if it was not measured, and
+            then it is part of the other states.
     """
 
     guest: int = 0
@@ -65,6 +120,16 @@ class VcpuTime:
     vmm: int = 0
     halted: int = 0
     waiting: int | None = None
+
+    def __add__(self, other: VcpuTime) -> VcpuTime:
+        waiting = [n for n in (self.waiting, other.waiting) if n is not None]
+        return VcpuTime(
+            self.guest + other.guest,
+            self.kernel + other.kernel,
+            self.vmm + other.vmm,
+            self.halted + other.halted,
+            sum(waiting) if waiting else None,
+        )
 
 
 @attrs.frozen
@@ -97,7 +162,11 @@ class Overhead:
 
 @attrs.frozen(eq=False)
 class Sample:
-    """What happened on a host between two moments.
+    """Everything measured on a host between two moments.
+
+    Beside each field stands what it means for filtering, merging and replaying (see
+    :mod:`kstats.fields`); how it is recorded follows from its type (see
+    :mod:`kstats.recording.fields`).
 
     Attributes:
         arch: Name of the host's architecture.
@@ -105,64 +174,79 @@ class Sample:
         elapsed: Seconds that really passed.
         cpus: The CPUs online at the end, ascending.
         topology: Where each of ``cpus`` is; empty if it was not read.
-        entries: VM entries by CPU; a CPU without any may be missing.
-        exits: VM exits by :data:`Code`, then by :data:`Place`; zero counts may be missing.
+        entries: VM entries by CPU; zeros may be missing.
+        exits: VM exits by :data:`Code`, then by :class:`Place`; zeros may be missing. Latencies
+            that are not told apart by CPU are at CPU -1, beside a count of 0.
         code_dropped: Exits by CPU without their code: it could not be read, or the table of
             unusual codes was full. They are not in ``exits``.
         unsupported_isa: Exits of an ISA that the program does not decode; in no other field.
         missed: Times the kernel skipped the program; each is an entry or exit not counted.
-        threads: Who each thread of a :data:`Place` is; also vCPUs that did not exit.
+        threads: Process, vCPU and VM of each thread of a :class:`Place`; also of vCPUs without
+            an exit.
         ended: Those of ``threads`` that had ended when the sample did.
-        isa: The ISA that the host's KVM counts exits of; empty if that is not told.
-        events: Firings of tracepoints by :attr:`kstats.arch.kvmstat.Event.label`, then by
-            :data:`Place`; an event without a key was not counted.
-        counters: By how much KVM's own counters of each vCPU grew, by the kernel's names; none
-            where the VMM keeps them to itself. None if they were not read.
-        latency: How long exits took until the next entry of their thread, by :data:`Code`, then
-            by :data:`Place` (CPU -1 where CPUs were not told apart): of those that ended within
-            the sample. None if it was not measured.
+        isa: The ISA that the host's KVM counts exits of; empty if it is unknown.
+        detail: The kind of detail that ``exits`` are told apart by, a name of
+            :class:`kstats.arch.details.Detail`; empty for none.
+        timed: Whether latencies were measured; with ``detail``, of exits that carry it.
         latency_dropped: Exits that were counted but not timed: the next entry was not seen, or
             the latency tables were full.
-        slow: Single exits that took longer than was asked for, in the order of their ends.
+        slow: Slow exits, in the order of their ends.
         slow_dropped: Slow exits dropped by the rate limit; not in ``slow``.
-        vcpu_time: Where the time went, by thread, of all that were seen to run a vCPU. None if it
+        vcpu_time: Where the time of each thread that was seen to run a vCPU went. None if it
             was not measured.
         time_dropped: Scheduling events dropped because the vCPU time table was full; the time
             of their threads is not in ``vcpu_time``.
-        details: Those of ``exits`` that told more, by the name of the
-            :class:`kstats.arch.details.Detail`, :data:`Code`, then :data:`DetailPlace`. A kind
-            without a key was not asked for; what ``exits`` has more had no room.
-        detail_latency: How long those exits took, as ``latency`` says it, which is not measured
-            beside it. A kind without a key was not measured.
-        notes: What people should know about this sample, a line each.
+        events: Firings of tracepoints by :attr:`kstats.arch.kvmstat.Event.label`, then by
+            :class:`Place`; an event without a key was not counted.
+        counters: By how much KVM's own counters of each vCPU grew, by the kernel's names; empty
+            for a vCPU that the VMM gives no access to. None if they were not read.
+        notes: Lines for people about this sample.
     """
 
-    arch: str
-    time: float
-    elapsed: float
-    cpus: tuple[int, ...]
-    entries: Mapping[int, int]
-    exits: Mapping[Code, Mapping[Place, int]]
-    code_dropped: Mapping[int, int] = attrs.field(factory=dict)
-    unsupported_isa: int = 0
-    missed: int = 0
-    threads: Mapping[int, Thread] = attrs.field(factory=dict)
-    ended: frozenset[int] = frozenset()
-    isa: str = ""
-    events: Mapping[str, Mapping[Place, int]] = attrs.field(factory=dict)
-    counters: Mapping[Vcpu, Mapping[str, int]] | None = None
-    latency: Mapping[Code, Mapping[Place, Histogram]] | None = None
-    latency_dropped: int = 0
-    slow: tuple[SlowExit, ...] = ()
-    slow_dropped: int = 0
-    vcpu_time: Mapping[int, VcpuTime] | None = None
-    time_dropped: int = 0
-    details: Mapping[str, Mapping[Code, Mapping[DetailPlace, int]]] = attrs.field(factory=dict)
-    detail_latency: Mapping[str, Mapping[Code, Mapping[DetailPlace, Histogram]]] = attrs.field(
-        factory=dict
+    arch: str = attrs.field(metadata=means(FACT))
+    time: float = attrs.field(metadata=means(FACT))
+    elapsed: float = attrs.field(metadata=means(TOTAL))
+    cpus: tuple[int, ...] = attrs.field(metadata=means(FACT))
+    entries: Mapping[int, int] = attrs.field(
+        metadata=means(BY_CPU, "VM entries", "kstats record -o FILE")
     )
-    topology: Mapping[int, CpuTopology] = attrs.field(factory=dict)
-    notes: tuple[str, ...] = ()
+    exits: Mapping[Code, Mapping[Place, Exits]] = attrs.field(metadata=means(EXITS))
+    code_dropped: Mapping[int, int] = attrs.field(factory=dict, metadata=means(DROPPED_BY_CPU))
+    unsupported_isa: int = attrs.field(default=0, metadata=means(TOTAL))
+    missed: int = attrs.field(default=0, metadata=means(TOTAL))
+    threads: Mapping[int, Thread] = attrs.field(
+        factory=dict,
+        metadata=means(WHO, "exits by thread", "kstats record -o FILE"),
+    )
+    ended: frozenset[int] = attrs.field(default=frozenset(), metadata=means(SET_OF_THREADS))
+    isa: str = attrs.field(default="", metadata=means(FACT))
+    detail: str = attrs.field(default="", metadata=means(FACT))
+    timed: bool = attrs.field(
+        default=False,
+        metadata=means(FLAG, "latencies", "kstats exits --latency --record FILE", name="latency"),
+    )
+    latency_dropped: int = attrs.field(default=0, metadata=means(TOTAL))
+    slow: tuple[SlowExit, ...] = attrs.field(
+        default=(),
+        metadata=means(ONE_BY_ONE, "slow exits", "kstats exits --slower-than TIME --record FILE"),
+    )
+    slow_dropped: int = attrs.field(default=0, metadata=means(TOTAL))
+    vcpu_time: Mapping[int, VcpuTime] | None = attrs.field(
+        default=None,
+        metadata=means(BY_THREAD, "vCPU times", "kstats exits --time --record FILE"),
+    )
+    time_dropped: int = attrs.field(default=0, metadata=means(TOTAL))
+    events: Mapping[str, Mapping[Place, int]] = attrs.field(factory=dict, metadata=means(BY_PLACE))
+    counters: Mapping[Vcpu, Mapping[str, int]] | None = attrs.field(
+        default=None,
+        metadata=means(
+            BY_VCPU,
+            "KVM's own counters of vCPUs",
+            "kstats vcpu --source kernel --record FILE",
+        ),
+    )
+    topology: Mapping[int, CpuTopology] = attrs.field(factory=dict, metadata=means(UNION))
+    notes: tuple[str, ...] = attrs.field(default=(), metadata=means(NOTES))
 
     @property
     def timestamp(self) -> str:

@@ -205,4 +205,4 @@ def _samples(args: argparse.Namespace, decoded: Decoded) -> Generator[Sample, No
 
 
 def _has_no_cpu(sample: Sample) -> bool:
-    return any(cpu == NO_CPU for places in sample.exits.values() for cpu, _ in places)
+    return any(place.cpu == NO_CPU for places in sample.exits.values() for place in places)

@@ -12,7 +12,7 @@ from kstats.collector.live import Collector, Counting, Target
 from kstats.collector.threads import MORE_THREADS, Filter
 from kstats.collector.vcpu_time import asleep
 from kstats.errors import KstatsError, UsageError
-from kstats.filters import Only
+from kstats.filters import ReasonFilter
 from kstats.host import Host
 from kstats.recording.choose import Choice
 from kstats.views import ExactingView, details
@@ -149,7 +149,7 @@ def _view(args: argparse.Namespace, by: tuple[str, ...] = ()) -> ExactingView:
     by = by or _axes(args)
     top = None if args.top is None else options.times(args.top, "--top", "see all rows")
     view = latency.view(args, by, top) or ExitsView(_view_options(args, by, top))
-    return view if args.reason is None else Only(view, options.reasons(args.reason))
+    return view if args.reason is None else ReasonFilter(view, options.reasons(args.reason))
 
 
 def _coarser(args: argparse.Namespace) -> ExactingView | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator
 from itertools import islice
 from typing import Self
 
-from kstats import cpulist, recording
+from kstats import cpulist, fields, recording
 from kstats.cli import options
 from kstats.cli.ticker import until_asked
 from kstats.errors import KstatsError, RecordingError, UsageError
@@ -16,16 +16,6 @@ from kstats.recording.choose import Choice, chosen
 
 LIVE_OPTIONS = ("--probe", "--map-entries", "--record")
 """Options that tell how to count, which is done when a recording is read."""
-
-_RECORDED: Mapping[str, tuple[str, str]] = {
-    "entries": ("VM entries", "kstats record -o FILE"),
-    "threads": ("exits by thread", "kstats record -o FILE"),
-    "counters": ("KVM's own counters of vCPUs", "kstats vcpu --source kernel --record FILE"),
-    "latency": ("durations of exits", "kstats exits --latency --record FILE"),
-    "slow": ("slow exits, one by one,", "kstats exits --slower-than TIME --record FILE"),
-    "vcpu_time": ("times of vCPUs", "kstats exits --time --record FILE"),
-}
-"""What views need, for people, and the command that records it."""
 
 
 class Replay:
@@ -127,10 +117,12 @@ class Replay:
 
 
 def _recorded(need: str) -> tuple[str, str]:
+    """Return what a view requires, and the command that records it."""
+    if meaning := fields.requirements(Sample).get(need):
+        return meaning.label, meaning.command
     kind, _, what = need.rpartition(" ")
     latency = " --latency" if what == "latency" else ""
-    details = need, f"kstats exits --detail {kind}{latency} --record FILE"
-    return _RECORDED.get(need, details)
+    return need, f"kstats exits --detail {kind}{latency} --record FILE"
 
 
 def _check_options(args: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from kstats.collector import percpu, threads
 from kstats.errors import BackendError, UsageError
 from kstats.loader import c_text
 from kstats.loader.program import Attachment, Loaded
-from kstats.model import Code, DetailPlace, Place, Sample
+from kstats.model import Code, Exits, Place, Sample, untimed
 
 PENDING_EXITS = 16384
 """Room for exits whose detail the kernel has yet to tell: one of each thread at most."""
@@ -152,14 +152,13 @@ class PerThreadWithDetails:
     def sample(self, before: Snapshot, now: Snapshot, online: tuple[int, ...]) -> Sample:
         """What was counted between two snapshots, whether with its detail or without."""
         sample = self.exits.sample(before.exits, now.exits, online)
-        exits: dict[Code, dict[Place, int]] = {code: dict(at) for code, at in sample.exits.items()}
-        counts: dict[Code, dict[DetailPlace, int]] = {}
+        exits: dict[Code, dict[Place, Exits]] = {
+            code: dict(at) for code, at in sample.exits.items()
+        }
         for key, n in now.details.items():
             if not (more := n - before.details.get(key, 0)):
                 continue
             thread, number, cpu, detail = key
             code = self.exits.layout.isa, number
-            at = exits.setdefault(code, {})
-            at[cpu, thread] = at.get((cpu, thread), 0) + more
-            counts.setdefault(code, {})[cpu, thread, detail] = more
-        return attrs.evolve(sample, exits=exits, details={self.source.name: counts})
+            exits.setdefault(code, {})[Place(cpu, thread, detail)] = untimed(more)
+        return attrs.evolve(sample, exits=exits, detail=self.source.name)

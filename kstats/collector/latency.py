@@ -10,12 +10,13 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from kstats import model
 from kstats.arch.base import BtfField
 from kstats.collector import details, threads
 from kstats.histogram import SUB_BITS, SUB_BUCKETS, Histogram, bounds
 from kstats.loader.program import Attachment, Loaded
 from kstats.loader.syscall import Map
-from kstats.model import Code, Sample
+from kstats.model import Code, Place, Sample, untimed
 
 OPEN_EXITS = 16384
 """Threads whose exits can be timed at once."""
@@ -156,23 +157,18 @@ class Latencies:
     def sample(self, before: Snapshot, now: Snapshot, online: tuple[int, ...]) -> Sample:
         """What was counted and measured between two snapshots."""
         sample = self.base.sample(before.base, now.base, online)
-        sample = attrs.evolve(sample, latency_dropped=now.untimed - before.untimed)
-        latency = self._latency(before.values, now.values)
-        if kind := self.base.detail:
-            return attrs.evolve(sample, detail_latency={kind: latency})
-        return attrs.evolve(sample, latency=latency)
-
-    def _latency(self, before: Values, now: Values) -> dict[Code, dict[Any, Histogram]]:
-        """By code, then by :data:`Place` or :data:`DetailPlace`."""
-        latency: dict[Code, dict[Any, Histogram]] = {}
-        for key, values in now.items():
+        exits: dict[Code, dict[Place, model.Exits]] = {
+            code: dict(at) for code, at in sample.exits.items()
+        }
+        for key, values in now.values.items():
             thread, code, cpu, power, *detail = key
-            grown = _grown(power, before.get(key, _ZERO), values)
+            grown = _grown(power, before.values.get(key, _ZERO), values)
             if grown.buckets:
-                places = latency.setdefault((self.base.layout.isa, code), {})
-                place = cpu, thread, *detail
-                places[place] = places.get(place, Histogram()) + grown
-        return latency
+                places = exits.setdefault((self.base.layout.isa, code), {})
+                place = Place(cpu, thread, *detail)
+                places[place] = places.get(place, untimed(0)) + model.Exits(0, grown)
+        dropped = now.untimed - before.untimed
+        return attrs.evolve(sample, exits=exits, timed=True, latency_dropped=dropped)
 
 
 def _grown(power: int, before: tuple[int, ...], now: tuple[int, ...]) -> Histogram:

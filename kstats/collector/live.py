@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Protocol, Self
 
 import attrs
@@ -11,9 +11,10 @@ from kstats import arch as arches
 from kstats.arch.base import Arch, BtfField, ExitSource, Probe
 from kstats.collector import details, percpu, threads, tracepoints
 from kstats.errors import UnsupportedHostError, UsageError
+from kstats.fields import counted_threads
 from kstats.host import Host
 from kstats.loader import c_text, program
-from kstats.model import Place, Sample
+from kstats.model import Sample
 from kstats.vms.registry import VmRegistry
 
 
@@ -292,24 +293,10 @@ def _identified(
     directory.refresh()
     wanted = (vcpus for vm, vcpus in directory.vms().items() if not pids or vm.pid in pids)
     known = {t.pid << 32 | t.tid: t for vcpus in wanted for t in vcpus}
-    strangers = {number: _whose(number) for number in _counted(sample) - known.keys()}
+    strangers = {number: _whose(number) for number in counted_threads(sample) - known.keys()}
     known |= {number: directory.thread(*whose) for number, whose in strangers.items()}
     ended = {number for number, whose in strangers.items() if directory.has_ended(*whose)}
     return {"threads": known, "ended": frozenset(ended)}
-
-
-def _counted(sample: Sample) -> set[int]:
-    """The threads that counted anything."""
-    at: list[Iterable[Place]] = [*sample.exits.values(), *sample.events.values()]
-    at += (sample.latency or {}).values()
-    at += (
-        [place[:2] for place in places]
-        for latencies in sample.detail_latency.values()
-        for places in latencies.values()
-    )
-    at.append([exit_.place for exit_ in sample.slow])
-    counted = {thread for places in at for _, thread in places if thread}
-    return counted | (sample.vcpu_time or {}).keys()
 
 
 def _whose(number: int) -> tuple[int, int]:

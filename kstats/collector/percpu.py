@@ -12,7 +12,7 @@ from typing import ClassVar, TypeVar
 import attrs
 
 from kstats.loader.program import Attachment, Loaded
-from kstats.model import Code, Place, Sample
+from kstats.model import Code, Exits, Place, Sample, untimed
 
 T = TypeVar("T")
 
@@ -102,15 +102,15 @@ class Layout:
             isa=self.isa,
         )
 
-    def _exits(self, before: Snapshot, now: Snapshot) -> dict[Code, dict[Place, int]]:
-        places = [(cpu, 0) for cpu in self.cpus]
-        exits: dict[Code, dict[Place, int]] = {}
+    def _exits(self, before: Snapshot, now: Snapshot) -> dict[Code, dict[Place, Exits]]:
+        places = [Place(cpu, 0) for cpu in self.cpus]
+        exits: dict[Code, dict[Place, Exits]] = {}
         for slot, code in enumerate(self.codes, _EXITS):
             if grown := _grown(before, now, slot, places):
-                exits[self.isa, code] = grown
+                exits[self.isa, code] = {place: untimed(n) for place, n in grown.items()}
         for (code, cpu), n in now.odd.items():
             if more := n - before.odd.get((code, cpu), 0):
-                exits.setdefault((self.isa, code), {})[cpu, 0] = more
+                exits.setdefault((self.isa, code), {})[Place(cpu, 0)] = untimed(more)
         return exits
 
 

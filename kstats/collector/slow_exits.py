@@ -15,7 +15,7 @@ from kstats.collector import latency
 from kstats.collector.latency import Latencies
 from kstats.loader.program import Attachment, Loaded
 from kstats.loader.ringbuf import RingBuffer
-from kstats.model import Sample, SlowExit
+from kstats.model import Place, Sample, SlowExit
 
 RATE = 1000
 """Exits that are told in a second, of each CPU."""
@@ -121,7 +121,7 @@ class SlowExits:
         return attrs.evolve(
             self.base.sample(before.base, now.base, online),
             slow=tuple(
-                SlowExit(now.epoch + ended / 1e9, (isa, code), (cpu, thread), ns)
+                SlowExit(now.epoch + ended / 1e9, (isa, code), Place(cpu, thread), ns)
                 for thread, code, ended, ns, cpu in told
             ),
             slow_dropped=now.dropped - before.dropped,

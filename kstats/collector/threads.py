@@ -13,7 +13,7 @@ import attrs
 from kstats.collector import percpu
 from kstats.loader.program import Attachment, Loaded
 from kstats.loader.reclaim import Reclaimer
-from kstats.model import Code, Place, Sample
+from kstats.model import Code, Exits, Place, Sample, untimed
 
 TABLE_SIZE = 1024
 """Places of each CPU's own table: with 24 bytes each, the most that a per-CPU value can hold."""
@@ -170,8 +170,13 @@ class PerThread:
     def sample(self, before: Snapshot, now: Snapshot, online: tuple[int, ...]) -> Sample:
         """What was counted between two snapshots; exits that lost their thread have thread 0."""
         base = self.layout.sample(before.base, now.base, online)
-        exits: dict[Code, dict[Place, int]] = {code: dict(at) for code, at in base.exits.items()}
+        exits: dict[Code, dict[Place, Exits]] = {code: dict(at) for code, at in base.exits.items()}
+        places: dict[tuple[int, int], Place] = {}  # finding one takes less than making one
         for (thread, code, cpu), n in now.counts.items():
             if more := n - before.counts.get((thread, code, cpu), 0):
-                exits.setdefault((self.layout.isa, code), {})[cpu, thread] = more
+                key = cpu, thread
+                place = places.get(key)
+                if place is None:
+                    place = places[key] = Place(cpu, thread)
+                exits.setdefault((self.layout.isa, code), {})[place] = untimed(more)
         return attrs.evolve(base, exits=exits)

@@ -123,10 +123,10 @@ class PerThreadWithEvents:
         firings = {(isa, code): at for (isa, code), at in sample.exits.items() if _is_event(code)}
         counts: dict[int, dict[Place, int]] = {number: {} for number in now.events}
         for (_, code), at in firings.items():
-            counts[code & NUMBER_MASK] |= at
+            counts[code & NUMBER_MASK] |= {place: fired.count for place, fired in at.items()}
         for (number, cpu), n in now.others.items():
             if more := n - before.others.get((number, cpu), 0):
-                counts[number][cpu, 0] = more
+                counts[number][Place(cpu, 0)] = more
         return attrs.evolve(
             sample,
             exits={code: at for code, at in sample.exits.items() if code not in firings},

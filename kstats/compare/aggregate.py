@@ -140,7 +140,7 @@ class Tally:
 
 
 def _whole(sample: Sample) -> Exits:
-    sums = {code: sum(places.values()) for code, places in sample.exits.items()}
+    sums = {code: sum(e.count for e in places.values()) for code, places in sample.exits.items()}
     exits = {code: n for code, n in sums.items() if n}
     return _with_dropped({None: exits}, None, sum(sample.code_dropped.values()))
 
@@ -148,11 +148,13 @@ def _whole(sample: Sample) -> Exits:
 def _by_cpu(sample: Sample) -> Exits:
     parts: Exits = {cpu: {} for cpu in sample.cpus}
     for code, places in sample.exits.items():
-        for (cpu, _), n in places.items():
+        for (cpu, _, _), of in places.items():
             exits = parts.get(cpu)
             if exits is None:
+                if not of.count:  # latencies of all CPUs have none
+                    continue
                 exits = parts[cpu] = {}
-            exits[code] = exits.get(code, 0) + n
+            exits[code] = exits.get(code, 0) + of.count
     for cpu, n in sample.code_dropped.items():
         _with_dropped(parts, cpu, n)
     return parts
@@ -164,9 +166,9 @@ def _by_vm(sample: Sample) -> Exits:
     of_thread = {number: parts[thread.vm] for number, thread in sample.threads.items()}
     unknown: dict[Code, int] = {}
     for code, places in sample.exits.items():
-        for (_, number), n in places.items():
+        for (_, number, _), of in places.items():
             exits = of_thread.get(number, unknown)
-            exits[code] = exits.get(code, 0) + n
+            exits[code] = exits.get(code, 0) + of.count
     if unknown:
         parts[None] = unknown
     return _with_dropped(parts, None, sum(sample.code_dropped.values()))

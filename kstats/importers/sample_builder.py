@@ -8,7 +8,7 @@ from kstats.arch import lookup
 from kstats.arch.base import Isa
 from kstats.arch.spelling import code_of, normalize
 from kstats.importers.lines import Problems
-from kstats.model import Code, Place, Sample
+from kstats.model import Code, Place, Sample, untimed
 from kstats.vms.identity import Kind, Thread, Vm
 from kstats.vms.naming import vcpu_number
 
@@ -39,10 +39,10 @@ class Tally:
 
     def exits(self, code: int, n: int = 1, cpu: int = NO_CPU, thread: int = NO_THREAD) -> None:
         """Adds exits; on a CPU and by a thread where that is told."""
-        place = cpu, thread
+        place = Place(cpu, thread)
         if place not in self._places:
             if len(self._places) >= MOST_PLACES:
-                place = cpu, NO_THREAD
+                place = Place(cpu, NO_THREAD)
             self._places.add(place)
         self._saw(cpu)
         self._exits[self._isa.name, code][place] += n
@@ -98,14 +98,17 @@ class Tally:
 
     def sample(self, time: float, elapsed: float) -> Sample:
         """What was added since the last sample, which ended ``elapsed`` seconds before."""
-        places = {thread for counts in self._exits.values() for _, thread in counts}
+        places = {place.thread for counts in self._exits.values() for place in counts}
         sample = Sample(
             arch=self._arch,
             time=time,
             elapsed=elapsed,
             cpus=tuple(sorted(self._cpus)),
             entries=dict(self._entries),
-            exits={code: dict(counts) for code, counts in self._exits.items()},
+            exits={
+                code: {place: untimed(n) for place, n in counts.items()}
+                for code, counts in self._exits.items()
+            },
             code_dropped=dict(self._code_dropped),
             threads={number: t for number, t in self._threads.items() if number in places},
             isa=self._isa.name,

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator
 
 import attrs
 
+from kstats import fields
 from kstats.errors import KstatsError
-from kstats.model import DetailPlace, Place, Sample
+from kstats.model import Sample
 from kstats.vms.identity import Thread
 from kstats.vms.select import NoSuchVmError, matches
-
-T = TypeVar("T")
-P = TypeVar("P", Place, DetailPlace)
 
 
 @attrs.frozen
@@ -69,8 +66,7 @@ def _chosen(sample: Sample, choice: Choice) -> set[int]:
 
 
 def _all(sample: Sample) -> set[int]:
-    places = (place for at in sample.exits.values() for place in at)
-    return {thread for _, thread in places if thread} | sample.threads.keys()
+    return fields.counted_threads(sample) | sample.threads.keys()
 
 
 def _vcpu(sample: Sample, number: int) -> int | None:
@@ -79,32 +75,10 @@ def _vcpu(sample: Sample, number: int) -> int | None:
 
 
 def _only(sample: Sample, numbers: set[int]) -> Sample:
-    threads = {number: t for number, t in sample.threads.items() if number in numbers}
-    vcpus = {(thread.pid, thread.vcpu) for thread in threads.values()}
-    counters, latency, spent = sample.counters, sample.latency, sample.vcpu_time
-    return attrs.evolve(
-        sample,
-        entries={},
-        exits={code: at for code, at in _at(sample.exits, numbers).items() if at},
-        code_dropped={},
-        threads=threads,
-        ended=sample.ended & numbers,
-        events=_at(sample.events, numbers),
-        counters=counters
-        and {vcpu: n for vcpu, n in counters.items() if (vcpu.pid, vcpu.vcpu) in vcpus},
-        latency=latency and {code: at for code, at in _at(latency, numbers).items() if at},
-        slow=tuple(exit_ for exit_ in sample.slow if exit_.place[1] in numbers),
-        details={kind: _at(at, numbers) for kind, at in sample.details.items()},
-        detail_latency={kind: _at(at, numbers) for kind, at in sample.detail_latency.items()},
-        vcpu_time=spent and {number: s for number, s in spent.items() if number in numbers},
-    )
-
-
-def _at(mapping: Mapping[Any, Mapping[P, T]], numbers: set[int]) -> dict[Any, dict[P, T]]:
-    return {
-        key: {place: value for place, value in at.items() if place[1] in numbers}
-        for key, at in mapping.items()
-    }
+    chosen = (thread for number, thread in sample.threads.items() if number in numbers)
+    selection = fields.Selection(numbers, {(thread.pid, thread.vcpu) for thread in chosen})
+    selected: Sample = fields.narrowed(sample, lambda means, value: means.select(value, selection))
+    return selected
 
 
 def _nobody(choice: Choice, known: Iterable[Thread]) -> KstatsError:

@@ -14,7 +14,7 @@ from kstats.escape import printable
 from kstats.model import Sample
 from kstats.recording import numbers
 from kstats.recording.errors import LineError
-from kstats.recording.fields import Field, Path, counters, fields, others
+from kstats.recording.fields import Field, Path, counters, fields, others, together
 from kstats.recording.header import FORMAT, READABLE, VERSION, Header
 from kstats.recording.structure import MOST, structure
 
@@ -118,7 +118,7 @@ class Decoder:
         for name, runs in line.series.items():
             self._announce(name, structure(runs, _RUNS))
         self._count(line.counts)
-        fields_: dict[str, Any] = self._facts | self._counters()
+        fields_: dict[str, Any] = together(self._facts | self._counters())
         sample = Sample(time=_moment(line.time), elapsed=_moment(line.elapsed), **fields_)
         self._begun = True
         return sample

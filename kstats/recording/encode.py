@@ -71,8 +71,8 @@ class Encoder:
     def _changed_empty(self, sample: Sample) -> Iterator[tuple[str, Any]]:
         """Which mappings of counts are there, but empty."""
         for field in counters():
-            value = getattr(sample, field.name)
-            there = value is not None and value != field.default
+            value = getattr(sample, field.source)
+            there = field.name == field.source and value is not None and value != field.default
             now = list(field.empty(value)) if there else []
             if now != self._empty[field.name]:
                 self._empty[field.name] = now
@@ -103,7 +103,7 @@ class Encoder:
 def _counts(sample: Sample) -> Iterator[tuple[Path, int]]:
     """Every count of a sample, by field and path."""
     for field in counters():
-        for path, n in field.counts(getattr(sample, field.name) or {}):
+        for path, n in field.counts(getattr(sample, field.source) or {}):
             yield (field.name, *path), n
 
 

@@ -1,7 +1,8 @@
 """The fields of a sample, by what they hold: so that a field that is added is recorded, too.
 
 - *Counters*: mappings, also of mappings, that end in counts: in whole numbers, or in values made
-  of them. Each is one of many series that change a little from sample to sample.
+  of them. Each is one of many series that change a little from sample to sample. ``exits`` are
+  two: their counts, and as ``latency`` the latencies.
 - *Directories*: mappings that end in anything else: who is who. Most of it stays.
 - *Facts*: everything else.
 """
@@ -11,15 +12,18 @@ from __future__ import annotations
 import functools
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import attrs
 
-from kstats.model import Sample
+from kstats.histogram import Histogram
+from kstats.model import Exits, Sample, untimed
 
 ALWAYS = frozenset({"time", "elapsed"})
 """Facts that every sample has of its own."""
+
+_LATENCY = "latency"
 
 Path = tuple[Any, ...]
 """The keys on the way to a count."""
@@ -69,6 +73,8 @@ class Field:
             is none of the counters.
         leaf: What its counts are part of, if they are.
         default: What it is where nothing was recorded; attrs.NOTHING if there must be something.
+        source: The field of the sample that has it.
+        pick: What to record of the value at the end of the keys; None for nothing.
     """
 
     name: str
@@ -76,6 +82,8 @@ class Field:
     keys: tuple[Any, ...]
     leaf: Leaf | None
     default: Any
+    source: str
+    pick: Callable[[Any], Any] = lambda value: value
 
     @property
     def is_directory(self) -> bool:
@@ -105,11 +113,13 @@ class Field:
         for key, item in mapping.items():
             if depth > 1:
                 yield from self._below(item, (*path, key), depth - 1)
+            elif (picked := self.pick(item)) is None:
+                continue
             elif self.leaf:
-                for name, n in self.leaf.counts(item).items():
+                for name, n in self.leaf.counts(picked).items():
                     yield (*path, key, name), n
             else:
-                yield (*path, key), item
+                yield (*path, key), picked
 
     def _with_leaves(self, counts: dict[Any, Any], depth: int) -> Any:
         if depth:
@@ -130,9 +140,10 @@ def fields() -> Mapping[str, Field]:
     """The fields of a sample by name, without those that are :data:`ALWAYS` there."""
     hints = typing.get_type_hints(Sample)
     return {
-        f.name: _field(f.name, _without_none(hints[f.name]), _default(f.default))
+        field.name: field
         for f in attrs.fields(Sample)
         if f.name not in ALWAYS
+        for field in _fields(f.name, _without_none(hints[f.name]), _default(f.default))
     }
 
 
@@ -148,19 +159,48 @@ def others() -> tuple[Field, ...]:
     return tuple(field for field in fields().values() if not field.keys)
 
 
-def _field(name: str, type_: Any, default: Any) -> Field:
-    keys = []
+def together(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a sample, of the values of all :func:`fields`."""
+    latencies = values.pop(_LATENCY)
+    exits = {
+        code: {place: untimed(n) for place, n in places.items()}
+        for code, places in values["exits"].items()
+    }
+    for code, places in latencies.items():
+        at = exits.setdefault(code, {})
+        for place, latency in places.items():
+            at[place] = Exits(at[place].count if place in at else 0, latency)
+    return values | {"exits": exits}
+
+
+def _fields(name: str, type_: Any, default: Any) -> Iterator[Field]:
+    keys: list[Any] = []
     below = type_
     while typing.get_origin(below) is Mapping:
         key, below = typing.get_args(below)
         keys.append(key)
     if keys and default is attrs.NOTHING:
         default = {}
-    if keys and below is int:
-        return Field(name, type_, tuple(keys), None, default)
-    if keys and _is_leaf(below):
-        return Field(name, type_, tuple(keys), Leaf.of(below), default)
-    return Field(name, type_, (), None, default)
+    if below is Exits:
+        latency = _without_none(typing.get_type_hints(Exits)[_LATENCY])
+        yield Field(name, type_, tuple(keys), None, default, name, _count)
+        leaf = Leaf.of(latency)
+        yield Field(_LATENCY, type_, tuple(keys), leaf, default, name, _latency)
+    elif keys and below is int:
+        yield Field(name, type_, tuple(keys), None, default, name)
+    elif keys and _is_leaf(below):
+        yield Field(name, type_, tuple(keys), Leaf.of(below), default, name)
+    else:
+        yield Field(name, type_, (), None, default, name)
+
+
+def _count(exits: Exits) -> int | None:
+    # Latencies at CPU -1 have no count of their own.
+    return exits.count if exits.count or exits.latency is None else None
+
+
+def _latency(exits: Exits) -> Histogram | None:
+    return exits.latency
 
 
 def _is_leaf(type_: Any) -> bool:

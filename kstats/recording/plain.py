@@ -8,6 +8,8 @@ from typing import Any
 
 import attrs
 
+from kstats.model import Place
+
 
 def plain(value: Any) -> Any:
     """``value`` of attrs classes, mappings, tuples, sets, enums, numbers and texts for JSON.
@@ -18,6 +20,8 @@ def plain(value: Any) -> Any:
         return value.value if isinstance(value, enum.Enum) else value
     if attrs.has(type(value)):
         return {f.name: plain(getattr(value, f.name)) for f in attrs.fields(type(value))}
+    if isinstance(value, Place):  # most have no detail
+        return list(value if value.detail is not None else value[:2])
     if isinstance(value, Mapping):
         return [[plain(key), plain(item)] for key, item in value.items()]
     if isinstance(value, frozenset | set):

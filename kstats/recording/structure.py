@@ -119,12 +119,13 @@ def _items(converter: Converter, type_: Any) -> Hook:
 
 
 def _tuple(converter: Converter, type_: Any) -> Hook:
-    """A list of as many items as the type has."""
+    """A list of as many items as the type has; those with a default may be missing."""
     held = typing.get_args(type_) or tuple(typing.get_type_hints(type_).values())
-    make = getattr(type_, "_make", tuple)
+    least = len(held) - len(getattr(type_, "_field_defaults", ()))
+    make: Any = tuple if typing.get_args(type_) else lambda items: type_(*items)
 
     def hook(value: Any, _: Any) -> Any:
-        if len(_list(value)) != len(held):
+        if not least <= len(_list(value)) <= len(held):
             raise LineError(f"{_shown(value)} has not {len(held)} items")
         return make(map(converter.structure, value, held))
 

@@ -87,8 +87,8 @@ class Gathered:
             self._threads = sample.threads
         for code, places in sample.exits.items():
             counts = self._pending.setdefault(code, {})
-            for (_, number), n in places.items():
-                counts[number] = counts.get(number, 0) + n
+            for (_, number, _), exits in places.items():
+                counts[number] = counts.get(number, 0) + exits.count
 
     def _settle(self) -> None:
         """Turns exits by thread into exits by VM; a thread's number may be another's later."""

@@ -138,14 +138,14 @@ class Timeline:
 
     def _counts(self, sample: Sample) -> Floats:
         """Exits by CPU and column, with room for all bands."""
-        used = [cpu for places in sample.exits.values() for cpu, _ in places]
+        used = [cpu for places in sample.exits.values() for cpu, _, _ in places]
         self._make_room(max(*used, *sample.cpus, *sample.code_dropped, 0, 0))
         cpus = BANDS * self.cpus_per_band
         counts = np.zeros((cpus, len(self.columns)))
         for code, places in sample.exits.items():
             column = [0] * cpus
-            for (cpu, _), n in places.items():
-                column[min(cpu, MOST_CPUS - 1)] += n
+            for (cpu, _, _), exits in places.items():
+                column[min(cpu, MOST_CPUS - 1)] += exits.count
             counts[:, self._place(code)] += column
         for cpu, n in sample.code_dropped.items():
             counts[min(cpu, MOST_CPUS - 1), -1] += n

@@ -141,23 +141,11 @@ def count_by(sample: Sample, by: Sequence[str], detail: str | None = None) -> Co
     """
     keys = Keys(sample, by)
     counts: Counter[Key] = Counter()
-    for code, exits in told_exits(sample, detail):
-        for (place, told), n in exits.items():
-            counts[keys.of(code, place, told)] += n
+    for code, place, exits, told in details.exits(sample, detail):
+        counts[keys.of(code, place, told)] += exits.count
     for cpu, n in {}.items() if detail else sample.code_dropped.items():
         counts[keys.of_cpu(cpu)] += n
     return +counts  # without zeros: they did not occur
-
-
-def told_exits(
-    sample: Sample, detail: str | None
-) -> Iterator[tuple[Code, Mapping[tuple[Place, Cell], int]]]:
-    """Exits of each code by place and by what they told, None unless ``detail`` is asked for."""
-    if detail:
-        yield from details.exits(sample, detail)
-        return
-    for code, places in sample.exits.items():
-        yield code, {(place, None): n for place, n in places.items()}
 
 
 class Keys:
@@ -171,7 +159,7 @@ class Keys:
 
     def of(self, code: Code, place: Place, told: Cell = None) -> Key:
         """The values of an exit that ``told`` more; a negative CPU is one that is not known."""
-        cpu, thread = place
+        cpu, thread, _ = place
         of_code = self._codes.get(code)
         if of_code is None:
             of_code = self._codes[code] = {

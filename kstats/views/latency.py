@@ -10,10 +10,12 @@ import attrs
 from kstats import arch as arches
 from kstats.arch.base import Category
 from kstats.histogram import SUB_BITS, Histogram, bounds
-from kstats.model import Code, Place, Sample
+from kstats.model import Code, Exits, Sample, untimed
 from kstats.table import Cell, Heading, Row, Table, Unit
 from kstats.views import details, losses
-from kstats.views.exits import COUNT, Key, Keys, comparable, headings, threads_needed, told_exits
+from kstats.views.exits import COUNT, Key, Keys, comparable, headings, threads_needed
+
+_NEVER = Histogram()
 
 IDLE = "(idle)"
 OTHERS = "(others)"
@@ -67,29 +69,6 @@ class Options:
         )
 
 
-@attrs.frozen
-class Exits:
-    """Exits of one sort: how many there were, and how long those took that ended."""
-
-    count: int = 0
-    latency: Histogram = attrs.field(factory=Histogram)
-
-    def __add__(self, other: Exits) -> Exits:
-        return Exits(self.count + other.count, self.latency + other.latency)
-
-    def cells(self, whole: int | None, scale: float) -> tuple[Cell, ...]:
-        """The columns from the count on; shares are of ``whole`` nanoseconds."""
-        latency = self.latency
-        total = latency.total if scale == 1 else latency.total * scale
-        share = 100 * latency.total / whole if whole else None
-        mean = None if latency.mean is None else round(latency.mean)
-        percentiles = [latency.percentile(percent) for percent in _PERCENTILES]
-        count = self.count if scale == 1 else self.count * scale
-        if mean is None:
-            return count, 0, share, *[None] * (len(TIMES) - 2)
-        return count, total, share, latency.minimum, mean, *percentiles, latency.maximum
-
-
 @attrs.frozen(eq=False)
 class Measured:
     """The exits of a sample by the values of some axes; those that wait for work by themselves."""
@@ -103,36 +82,29 @@ class Measured:
         keys = Keys(sample, by)
         busy: dict[Key, Exits] = {}
         idle = Exits()
-        for code, place, told, exits in _all(sample, detail):
+        for code, place, exits, told in details.exits(sample, detail):
             if is_idle(code):
                 idle += exits
-            else:
+            elif exits.count or exits.latency:
                 key = keys.of(code, place, told)
-                busy[key] = busy.get(key, Exits()) + exits
+                busy[key] = busy.get(key, untimed(0)) + exits
         for cpu, n in {}.items() if detail else sample.code_dropped.items():
             key = keys.of_cpu(cpu)
-            busy[key] = busy.get(key, Exits()) + Exits(n)
+            busy[key] = busy.get(key, untimed(0)) + Exits(n)
         return cls(busy, idle)
 
 
-def _all(sample: Sample, detail: str | None) -> Iterator[tuple[Code, Place, Cell, Exits]]:
-    """Exits by code, place and what more they told: their number, and how long they took."""
-    for code, counts in told_exits(sample, detail):
-        for (place, told), n in counts.items():
-            yield code, place, told, Exits(n)
-    for code, latencies in _latencies(sample, detail):
-        for (place, told), latency in latencies.items():
-            yield code, place, told, Exits(0, latency)
-
-
-def _latencies(
-    sample: Sample, detail: str | None
-) -> Iterator[tuple[Code, Mapping[tuple[Place, Cell], Histogram]]]:
-    if detail:
-        yield from details.latencies(sample, detail)
-        return
-    for code, places in (sample.latency or {}).items():
-        yield code, {(place, None): latency for place, latency in places.items()}
+def _cells(exits: Exits, whole: int | None, scale: float) -> tuple[Cell, ...]:
+    """Return the cells from the count on; shares are of ``whole`` nanoseconds."""
+    latency = exits.latency or _NEVER
+    total = latency.total if scale == 1 else latency.total * scale
+    share = 100 * latency.total / whole if whole else None
+    mean = None if latency.mean is None else round(latency.mean)
+    percentiles = [latency.percentile(percent) for percent in _PERCENTILES]
+    count = exits.count if scale == 1 else exits.count * scale
+    if mean is None:
+        return count, 0, share, *[None] * (len(TIMES) - 2)
+    return count, total, share, latency.minimum, mean, *percentiles, latency.maximum
 
 
 def is_idle(code: Code) -> bool:
@@ -156,14 +128,14 @@ class LatencyView:
         """The report on one sample. Its rows sum to all exits counted."""
         by = self._options.by
         measured = Measured.of(sample, by, self._options.detail)
-        whole = sum(exits.latency.total for exits in measured.busy.values())
+        whole = sum(exits.latency.total for exits in measured.busy.values() if exits.latency)
         scale = 1 / sample.elapsed if self._options.rate and sample.elapsed else 1
         rows = [
-            Row((*key, *exits.cells(whole, scale)))
+            Row((*key, *_cells(exits, whole, scale)))
             for key, exits in _shown(measured.busy, self._options)
         ]
-        if measured.idle.count or measured.idle.latency.count:
-            rows.append(Row((*_named(IDLE, by), *measured.idle.cells(None, scale))))
+        if measured.idle != Exits():
+            rows.append(Row((*_named(IDLE, by), *_cells(measured.idle, None, scale))))
         lost = _losses(sample, self._options.detail)
         return Table(
             timestamp=sample.timestamp,
@@ -200,7 +172,7 @@ def _ordered(busy: Mapping[Key, Exits], options: Options) -> list[tuple[Key, Exi
     column = [h.key.removesuffix("_ns") for h in (COUNT, *TIMES)].index(options.sort)
 
     def rank(row: tuple[Key, Exits]) -> tuple[float, tuple[tuple[bool, float, str], ...]]:
-        value = row[1].cells(None, 1)[column]
+        value = _cells(row[1], None, 1)[column]
         largest_first = -value if isinstance(value, int | float) else 0
         return largest_first, tuple(map(comparable, row[0]))
 
@@ -252,11 +224,12 @@ class HistogramView:
         return (*map(_nanoseconds, ("from", "to")), COUNT, *bar)
 
     def _cells(self, exits: Exits, scale: float) -> Iterator[tuple[Cell, ...]]:
+        latency = exits.latency or _NEVER
         if not self._bars:
-            for bucket, n in sorted(exits.latency.buckets.items()):
+            for bucket, n in sorted(latency.buckets.items()):
                 yield *bounds(bucket), n if scale == 1 else n * scale
             return
-        lines = _lines(exits.latency)
+        lines = _lines(latency)
         most = max((n for _, _, n in lines), default=1)
         for low, high, n in lines:
             bar = "#" * max(round(self._bars * n / most), 1 if n else 0)

@@ -51,9 +51,8 @@ def sentences(losses: Mapping[str, int]) -> tuple[str, ...]:
 
 def unattributed(sample: Sample) -> tuple[str, ...]:
     """Return a sentence if exits are unattributed; empty if the sample has no threads at all."""
-    n = sum(
-        n for places in sample.exits.values() for (_, thread), n in places.items() if not thread
-    )
+    places = (at.items() for at in sample.exits.values())
+    n = sum(exits.count for at in places for place, exits in at if not place.thread)
     if not n or not sample.threads:
         return ()
     sentence = "unattributed exits: counted without their thread; raise --map-entries or select"

@@ -145,9 +145,9 @@ class PerCpuView:
         row_of = {cpu: rows[group] for cpu, group in groups.items()}
         for code, places in sample.exits.items():
             column = len(_COUNTS) + index[code]
-            for (cpu, _), n in places.items():
-                if cpu in row_of:
-                    row_of[cpu].cells[column] += n
+            for place, exits in places.items():
+                if place.cpu in row_of:
+                    row_of[place.cpu].cells[column] += exits.count
         if self._options.detail:
             _count_codes(sample, row_of)
         for cpu, row in row_of.items():
@@ -161,7 +161,12 @@ class PerCpuView:
 
     def _groups(self, sample: Sample) -> dict[int, _Group]:
         """Return the group of each CPU to show: online at the end, or counted before that."""
-        counted = {cpu for places in sample.exits.values() for cpu, _ in places}
+        counted = {
+            place.cpu
+            for places in sample.exits.values()
+            for place, exits in places.items()
+            if exits.count  # latencies of all CPUs have none
+        }
         cpus = counted.union(sample.cpus, sample.entries, sample.code_dropped)
         if self._options.cpus is not None:
             cpus &= set(self._options.cpus)
@@ -195,9 +200,9 @@ def _order(group: _Group) -> list[tuple[bool, int]]:
 
 def _count_codes(sample: Sample, row_of: Mapping[int, _Counts]) -> None:
     for code, places in sample.exits.items():
-        for (cpu, _), n in places.items():
-            if cpu in row_of:
-                row_of[cpu].codes[code] += n
+        for place, exits in places.items():
+            if place.cpu in row_of:
+                row_of[place.cpu].codes[code] += exits.count
 
 
 def _heading(key: str, label: str = "", group: str = "") -> Heading:

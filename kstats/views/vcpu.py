@@ -150,11 +150,12 @@ def _tallies(sample: Sample, isa: str) -> defaultdict[_Whose, _Tally]:
     none = dict.fromkeys(sample.events, 0)
     did = defaultdict[_Whose, _Tally](lambda: _Tally(Counter(), Counter(none)))
     for (of, code), places in sample.exits.items():
-        for (_, thread), n in places.items():
-            did[_whose(sample, thread)].exits[code if of == isa else _NUMBERLESS] += n
-    for label, places in sample.events.items():
-        for (_, thread), n in places.items():
-            did[_whose(sample, thread)].events[label] += n
+        for place, exits in places.items():
+            number = code if of == isa else _NUMBERLESS
+            did[_whose(sample, place.thread)].exits[number] += exits.count
+    for label, fired in sample.events.items():
+        for place, n in fired.items():
+            did[_whose(sample, place.thread)].events[label] += n
     if sample.code_dropped:
         did[_NOBODY].exits[_NUMBERLESS] += sum(sample.code_dropped.values())
     return did

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from kstats.model import Sample, VcpuTime
+from kstats.model import Place, Sample, VcpuTime
 from kstats.table import Cell, Heading, Row, Table, Unit
 from kstats.views import losses
 from kstats.views.exits import Key, Keys, comparable, headings, threads_needed
@@ -39,7 +39,7 @@ class VcpuTimeView:
         lost = losses.counts(sample, time_dropped=sample.time_dropped)
         rows: dict[Key, list[VcpuTime | None]] = {}
         for thread in sample.threads.keys() | spent.keys():
-            key = keys.of(_NOBODY, (-1, thread))
+            key = keys.of(_NOBODY, Place(-1, thread))
             rows.setdefault(key, []).append(spent.get(thread))
         ordered = sorted(rows.items(), key=lambda row: tuple(map(comparable, row[0])))
         return Table(

@@ -14,7 +14,7 @@ from typing import Any, Self
 from kstats import arch as arches
 from kstats.cli import cpu, main, record
 from kstats.host import Host
-from kstats.model import Sample
+from kstats.model import Exits, Place, Sample
 
 COUNT = 7
 SLOW = "KSTATS_TEST_LOADS_SLOWLY"
@@ -52,7 +52,7 @@ class Collector:
         """The same counts every time, and the time that really passed."""
         now = time.monotonic()
         elapsed, self._last = now - self._last, now
-        exits = {("vmx", 48): {(0, 0): COUNT}}
+        exits = {("vmx", 48): {Place(0, 0): Exits(COUNT)}}
         return Sample(
             "x64",
             time.time(),

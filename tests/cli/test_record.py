@@ -20,7 +20,7 @@ from kstats.recording import IsaTable, Rotation
 from tests.cli import process, scripted
 from tests.cli.process import finish, shell, start
 from tests.recording.samples import HEADER
-from tests.samples import sample
+from tests.samples import placed, sample
 
 
 @pytest.fixture
@@ -114,10 +114,10 @@ def complaint(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]
         ("exits --input {} --by vm", "exits by thread were not recorded"),
         ("exits --input {} --sort vm", "exits by thread were not recorded"),
         ("exits --input {} --tid 5 --by reason", "hint: kstats record -o FILE records them"),
-        ("exits --input {} --time", "times of vCPUs were not recorded"),
+        ("exits --input {} --time", "vCPU times were not recorded"),
         ("exits --input {} --time", "hint: kstats exits --time --record FILE records them"),
-        ("exits --input {} --slower-than 1ms", "slow exits, one by one, were not recorded"),
-        ("exits --input {} --latency", "durations of exits were not recorded"),
+        ("exits --input {} --slower-than 1ms", "slow exits were not recorded"),
+        ("exits --input {} --latency", "latencies were not recorded"),
         ("exits --input {} --detail msr --by reason,detail", "msr details were not recorded"),
         ("vcpu --input {} --source kernel", "KVM's own counters of vCPUs were not recorded"),
         ("record --rotate-size 0", "--rotate-size '0' is no amount"),
@@ -314,7 +314,9 @@ def wait_for(condition: object) -> None:
 
 
 def test_kvmexit_shows_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = attrs.evolve(sample(), exits={("vmx", 48): {(0, 5 << 32 | 6): 3, (1, 7 << 32 | 8): 4}})
+    made = attrs.evolve(
+        sample(), exits=placed({("vmx", 48): {(0, 5 << 32 | 6): 3, (1, 7 << 32 | 8): 4}})
+    )
     header = attrs.evolve(HEADER, counted=("exits", "threads"))
     path = tmp_path / "x.jsonl"
     with recording.Writer(path, header) as writer:

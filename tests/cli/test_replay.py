@@ -13,7 +13,7 @@ import pytest
 from kstats import recording
 from kstats.cli import cpu, exits, main, session, vcpu
 from kstats.histogram import Histogram
-from kstats.model import Sample, SlowExit, VcpuTime
+from kstats.model import Exits, Place, Sample, SlowExit, VcpuTime
 from kstats.vms.identity import Kind, Thread, Vcpu, Vm
 from tests.cli import scripted
 from tests.recording.samples import HEADER
@@ -30,20 +30,25 @@ COUNTED = ("entries", "exits", "threads", "events", "counters", "latency", "slow
 
 def made(number: int, elapsed: float) -> Sample:
     """A sample with something of everything that is counted; nothing is slow in every other."""
-    slow = SlowExit(MOMENT + number, IO, (0, THREAD), 2_000_000 + number)
+    slow = SlowExit(MOMENT + number, IO, Place(0, THREAD), 2_000_000 + number)
     return attrs.evolve(
         sample(elapsed=elapsed, entries={0: 9 + number}),
         time=MOMENT + number,
         isa="svm",
-        exits={IO: {(0, THREAD): 7 + number}, MSR: {(1, THREAD): 3}},
+        exits={
+            IO: {Place(0, THREAD): Exits(7 + number, Histogram.of([1000 + number, 9000]))},
+            MSR: {
+                Place(1, THREAD, 0x10): Exits(3),
+                Place(-1, THREAD, 0x10): Exits(0, Histogram.of([500 + number])),
+            },
+        },
+        detail="msr",
+        timed=True,
         threads={THREAD: Thread(6, 5, 1, WEB)},
-        events={"kvm_inj_virq": {(0, THREAD): number}},
+        events={"kvm_inj_virq": {Place(0, THREAD): number}},
         counters={Vcpu(5, 6, 1, 3): {"exits": 10 + number, "halt_exits": 2}},
-        latency={IO: {(0, THREAD): Histogram.of([1000 + number, 9000])}},
         slow=(slow,) if number % 2 else (),
         vcpu_time={THREAD: VcpuTime(10**8, 10**7, 10**6, 10**8, None)},
-        details={"msr": {MSR: {(1, THREAD, 0x10): 3}}, "io": {IO: {(0, THREAD, 0x3F8): 7}}},
-        detail_latency={"msr": {MSR: {(-1, THREAD, 0x10): Histogram.of([500 + number])}}},
         notes=("odd",) if number == 1 else (),
     )
 

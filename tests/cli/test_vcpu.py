@@ -14,7 +14,7 @@ from kstats import recording
 from kstats.arch.kvmstat import COLUMNS
 from kstats.cli import kvmstat, main, vcpu
 from kstats.host import Host
-from kstats.model import Sample
+from kstats.model import Exits, Place, Sample
 from kstats.vms.identity import Kind, Thread, Vcpu, Vm
 from tests import trees
 
@@ -173,7 +173,7 @@ COUNTED = Sample(
     elapsed=1.0,
     cpus=(0, 1),
     entries={},
-    exits={("vmx", 12): {(0, ONE): 4}},
+    exits={("vmx", 12): {Place(0, ONE): Exits(4)}},
     isa="vmx",
     threads={ONE: Thread(101, 100, 0, WEB)},
 )

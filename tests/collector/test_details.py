@@ -19,10 +19,11 @@ from kstats.collector.details import PerThreadWithDetails, Snapshot
 from kstats.collector.latency import Latencies
 from kstats.collector.live import Collector
 from kstats.errors import BackendError, UsageError
-from kstats.model import DetailPlace, Sample
+from kstats.model import Exits, Place, Sample
 from tests.collector import kernel
 from tests.collector.native import SOURCE, target
 from tests.collector.test_threads import HER, LAYOUT, ME, NOTHING, me
+from tests.samples import counts
 
 KIND = DetailSource("tone", ("NATIVE_TONE",), SOURCE.probes)
 COUNTING = PerThreadWithDetails(threads.PerThread(LAYOUT), KIND, None)
@@ -44,17 +45,12 @@ def test_a_sample_has_the_details_and_their_exits_among_the_others() -> None:
         {(ME, 1, 0, 7): 6, (ME, 1, 0, 8): 2, (ME, 1, 1, 7): 3, (HER, 2, 0, 7): 4},
         {(ME, 1, 0): 10, (HER, 9, 0): 1},
     )
-    assert got.exits == {
-        ("native", 1): {(0, ME): 11, (1, ME): 3},
-        ("native", 2): {(0, HER): 4},
+    assert counts(got.exits) == {
+        ("native", 1): {(0, ME): 10, (0, ME, 7): 1, (1, ME, 7): 3},
+        ("native", 2): {(0, HER, 7): 4},
         ("native", 9): {(0, HER): 1},
     }
-    assert got.details == {
-        "tone": {
-            ("native", 1): {(0, ME, 7): 1, (1, ME, 7): 3},
-            ("native", 2): {(0, HER, 7): 4},
-        }
-    }
+    assert got.detail == "tone"
 
 
 def test_ways_to_a_detail_are_those_of_the_probes_at_hand() -> None:
@@ -145,17 +141,18 @@ def tell(collector: Collector, tone: int) -> None:
 def counted(collector: Collector) -> tuple[dict[int, int], dict[int, Counter[int]]]:
     """Exits by code, and of each code by detail, all of them mine."""
     got = collector.sample()
-    exits = {code: sum(at.values()) for (_, code), at in got.exits.items()}
-    assert {thread for at in got.exits.values() for _, thread in at} <= {me()}
-    return exits, {code: by_detail(at) for (_, code), at in got.details["tone"].items()}
+    exits = {code: sum(e.count for e in at.values()) for (_, code), at in got.exits.items()}
+    assert {place.thread for at in got.exits.values() for place in at} <= {me()}
+    by_code = {code: by_detail(at) for (_, code), at in got.exits.items()}
+    return exits, {code: found for code, found in by_code.items() if found}
 
 
-def by_detail(at: Mapping[DetailPlace, int]) -> Counter[int]:
-    counts: Counter[int] = Counter()
-    for (_, thread, detail), n in at.items():
-        assert thread == me()
-        counts[detail] += n
-    return counts
+def by_detail(at: Mapping[Place, Exits]) -> Counter[int]:
+    found: Counter[int] = Counter()
+    for place, exits_there in at.items():
+        if place.detail is not None:
+            found[place.detail] += exits_there.count
+    return +found
 
 
 def read(tone: int) -> int:
@@ -234,18 +231,21 @@ def test_exits_take_as_long_as_they_take_by_what_they_tell(
     got = collector.sample()
     args = collector.loaded.defines["TONE_ARGS"]
     cpu = 0 if by_cpu else -1
-    took = got.detail_latency["tone"]
-    assert {code: set(at) for (_, code), at in took.items()} == {
+    took = {
+        code: {place: e.latency for place, e in at.items() if e.latency}
+        for code, at in got.exits.items()
+    }
+    assert {code: set(at) for (_, code), at in took.items() if at} == {
         1: {(cpu, me(), read(440)), (cpu, me(), read(880))},
         3: {(cpu, me(), Parts(Access.WRITE, args, 220).detail)},
     }
-    slow, quick = (took["native", 1][cpu, me(), read(tone)] for tone in (440, 880))
+    slow, quick = (took["native", 1][Place(cpu, me(), read(tone))] for tone in (440, 880))
     assert (slow.count, quick.count) == (2, 1)
     assert slow.total >= 50_000_000
     assert slow.minimum >= 20_000_000
     assert 1_000_000 <= quick.total < slow.total
-    assert (got.latency, got.latency_dropped) == (None, 0)
-    assert got.details["tone"]["native", 1][0, me(), read(660)] == 1
+    assert (got.timed, got.detail, got.latency_dropped) == (True, "tone", 0)
+    assert got.exits["native", 1][Place(0, me(), read(660))].count == 1
 
 
 @pytest.mark.root
@@ -257,4 +257,5 @@ def test_an_entry_does_not_end_an_exit_before_the_last(
     exit_(collector, 1, 440)
     lasting(collector, 99, 0, 0.001)
     got = collector.sample()
-    assert (got.detail_latency["tone"], got.latency_dropped) == ({}, 1)
+    assert not any(e.latency for at in got.exits.values() for e in at.values())
+    assert (got.timed, got.latency_dropped) == (True, 1)

@@ -86,17 +86,16 @@ class Vcpu:
         before = reader.snapshot()
         happens()
         sample = self.counting.sample(before, reader.snapshot(), (0,))
-        assert sum(n for at in sample.exits.values() for n in at.values()) == 1
-        (told,) = sample.details.values()
-        if not told:
+        (((isa, code), at),) = sample.exits.items()
+        ((place, exits),) = at.items()
+        assert exits.count == 1
+        if place.detail is None:
             return None
-        (((isa, code), at),) = told.items()
         kind = self.machine.arch.isa(isa)
         detail = kind.detail(self.counting.source.name) if kind else None
         assert detail
         assert code in detail.codes
-        ((_, _, number),) = at
-        return "?" if number == UNKNOWN else detail.text(number)
+        return "?" if place.detail == UNKNOWN else detail.text(place.detail)
 
 
 def counting(machine: Target, kind: str) -> PerThreadWithDetails:

@@ -16,7 +16,7 @@ from kstats.collector.live import Collector
 from kstats.collector.threads import PerThread
 from kstats.collector.threads import Snapshot as Counts
 from kstats.histogram import SUB_BUCKETS, Histogram, bounds, bucket_of
-from kstats.model import Sample
+from kstats.model import Exits, Place, Sample
 from tests.collector import kernel
 from tests.collector.native import target
 
@@ -41,9 +41,9 @@ def snapshot(*values: int) -> Snapshot:
 
 def between(before: Snapshot, now: Snapshot) -> Histogram:
     """The latencies of code 1 between two snapshots."""
-    latency = COUNTING.sample(before, now, (0, 1)).latency
-    assert latency is not None
-    return latency.get(ONE, {}).get((-1, ME), Histogram())
+    sample = COUNTING.sample(before, now, (0, 1))
+    assert sample.timed
+    return sample.exits.get(ONE, {}).get(Place(-1, ME), Exits()).latency or Histogram()
 
 
 def test_the_first_sample_has_every_value_exactly() -> None:
@@ -98,13 +98,14 @@ def enter(collector: Collector) -> None:
 
 def exits(sample: Sample, code: int = 1) -> int:
     """How many exits for a code a sample has."""
-    return sum(sample.exits.get(("native", code), {}).values())
+    return sum(e.count for e in sample.exits.get(("native", code), {}).values())
 
 
 def timed(sample: Sample, code: int = 1) -> Histogram:
     """The latencies for a code, of all places."""
-    assert sample.latency is not None
-    return sum(sample.latency.get(("native", code), {}).values(), Histogram())
+    assert sample.timed
+    of_code = sample.exits.get(("native", code), {}).values()
+    return sum((e.latency for e in of_code if e.latency), Histogram())
 
 
 def round_trip(collector: Collector, code: int = 1) -> range:
@@ -166,8 +167,9 @@ def test_a_thread_that_moves_meanwhile_is_timed_where_it_left(
     enter(collector)
     sample = collector.sample()
     me = os.getpid() << 32 | threading.get_native_id()
-    assert sample.latency is not None
-    assert set(sample.latency[ONE]) == {(first if by_cpu else -1, me)}
+    assert {place for place, e in sample.exits[ONE].items() if e.latency} == {
+        Place(first if by_cpu else -1, me)
+    }
 
 
 @pytest.mark.root

@@ -11,6 +11,7 @@ from kstats import arch as arches
 from kstats.collector.live import Target, _identified, choose_probes, find_arch, find_source
 from kstats.errors import KstatsError, UnsupportedHostError, UsageError
 from kstats.host import Host
+from kstats.model import Place
 from kstats.vms.registry import VmRegistry
 from tests import trees
 from tests.samples import sample
@@ -166,7 +167,7 @@ def test_who_counted_and_is_gone_has_ended(tmp_path: Path) -> None:
     directory = VmRegistry(tree.host)
     tree.end(100)
     number = 100 << 32 | 101
-    counted = attrs.evolve(sample(), events={"kvm_mmio": {(0, number): 3}})
+    counted = attrs.evolve(sample(), events={"kvm_mmio": {Place(0, number): 3}})
     found = _identified(counted, directory, ())
     assert found["threads"][number].vcpu == 0
     assert found["ended"] == {number}

@@ -18,6 +18,7 @@ from kstats.model import MapUsage
 from tests.collector import kernel
 from tests.collector.native import target
 from tests.collector.test_attach import Calls
+from tests.samples import total
 
 pytestmark = pytest.mark.root
 
@@ -47,7 +48,7 @@ def test_programs_are_timed_for_a_moment_and_not_longer() -> None:
         meter.measure()
         overhead = meter.overhead
         infos = collector.loaded.program_infos()
-        exits = sum(at for code in collector.sample().exits.values() for at in code.values())
+        exits = total(collector.sample())
         assert collector.loaded.program_infos() == infos
     assert 100 < overhead.timed <= exits
     assert overhead.ns_per_exit is not None

@@ -15,7 +15,7 @@ from kstats.compare.compare import Options, compare
 from kstats.compare.result import NEW, Comparison, Figures, Line
 from kstats.errors import KstatsError
 from kstats.model import Sample
-from tests.samples import SAMPLES, sample
+from tests.samples import SAMPLES, sample, total
 from tests.views.hosts import DB_0, WEB_0, WEB_1, happened, steady
 
 HLT, IO, EPT, NPF = ("vmx", 12), ("vmx", 30), ("vmx", 48), ("svm", 0x400)
@@ -209,8 +209,6 @@ def test_every_exit_is_in_one_category_and_one_reason(
         assert sum(whole) == subject.exits
         assert sum(line.figures.count or 0 for line in own if line.code) == subject.exits
     everything = sum(
-        sum(sum(places.values()) for places in one.exits.values()) + sum(one.code_dropped.values())
-        for samples in hosts
-        for one in samples
+        total(one) + sum(one.code_dropped.values()) for samples in hosts for one in samples
     )
     assert sum(subject.exits for subject in made.subjects) == everything

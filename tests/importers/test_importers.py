@@ -15,6 +15,7 @@ from kstats.errors import KstatsError, UnknownNameError
 from kstats.importers import FORMATS, UnrecognizedError, decode
 from kstats.importers.lines import LONGEST, lines
 from kstats.model import Sample
+from tests.samples import counts
 
 VMX = b"  CPU 0/KVM  7 [001]  10.5: kvm:kvm_exit: vcpu 3 reason %s rip 0x1 info1 0x0 info2 0x0\n"
 SVM = b"  python3-7  [001]  10.5: kvm_exit: reason %s rip 0x1 info 1 0\n"
@@ -29,18 +30,18 @@ def samples(data: bytes, **how: object) -> list[Sample]:
 
 def codes(data: bytes, **how: object) -> dict[int, int]:
     """How often each code occurred."""
-    counts: Counter[int] = Counter()
+    found: Counter[int] = Counter()
     for sample in samples(data, **how):
         for (_, code), places in sample.exits.items():
-            counts[code] += sum(places.values())
-    return dict(counts)
+            found[code] += sum(exits.count for exits in places.values())
+    return dict(found)
 
 
 def test_a_bare_list() -> None:
     listed = b"# of last night\n48\nvmx:0x1e 17\nEPT_VIOLATION, 3\nUD excp 2\n0x99\n\n"
     found = decode(io.BytesIO(listed), isa="vmx")
     (sample,) = found
-    assert {code: places[-1, 0] for (_, code), places in sample.exits.items()} == {
+    assert {code: places[-1, 0] for (_, code), places in counts(sample.exits).items()} == {
         48: 4,
         30: 17,
         0x99: 1,
@@ -101,7 +102,7 @@ def test_the_class_of_an_arm64_exit_counts_for_traps_alone() -> None:
 
 def test_place_and_vcpu_are_told() -> None:
     (sample,) = samples(VMX % b"HLT" + b"  x  1/8 [002] 11.5: kvm:kvm_exit: reason HLT rip 0x1\n")
-    assert sample.exits["vmx", 12] == {(1, 7): 1, (2, 1 << 32 | 8): 1}
+    assert counts(sample.exits)["vmx", 12] == {(1, 7): 1, (2, 1 << 32 | 8): 1}
     assert sample.threads[7].vcpu == 3
     assert sample.threads[1 << 32 | 8].vm.name == "x"
     assert (sample.cpus, sample.time, sample.elapsed) == ((1, 2), 11.5, 1.0)
@@ -109,7 +110,7 @@ def test_place_and_vcpu_are_told() -> None:
 
 def test_fields_that_perf_was_not_asked_for() -> None:
     (sample,) = samples(b"kvm:kvm_exit: vcpu 0 reason HLT rip 0x1\n")
-    assert sample.exits["vmx", 12] == {(-1, 0): 1}
+    assert counts(sample.exits)["vmx", 12] == {(-1, 0): 1}
     assert sample.elapsed == 0
 
 
@@ -119,7 +120,7 @@ def test_other_events_and_call_chains_are_no_problem() -> None:
     data += b"  swapper  0 [000]  10.7: sched:sched_switch: prev_comm=x\n"
     (sample,) = samples(data)
     assert sample.notes == ()
-    assert sample.exits == {("vmx", 12): {(1, 7): 1}}
+    assert counts(sample.exits) == {("vmx", 12): {(1, 7): 1}}
 
 
 def test_what_a_trace_lost_is_said() -> None:
@@ -133,7 +134,7 @@ def test_damaged_lines_are_counted_and_the_first_is_shown() -> None:
     data = VMX % b"HLT" + VMX % b"NONSENSE" + b"garb\x1b[31mage \xff\n" + VMX % b"HLT"
     found = decode(io.BytesIO(data))
     (sample,) = found
-    assert sample.exits["vmx", 12] == {(1, 7): 2}
+    assert counts(sample.exits)["vmx", 12] == {(1, 7): 2}
     assert found.problems.count == 2
     assert "2 lines were not understood and not counted; the first is line 2: " in sample.notes[0]
 
@@ -143,14 +144,14 @@ def test_kvmexit_with_fewer_columns() -> None:
     data = title + b"KVM_EXIT_REASON   COUNT\nEPT_VIOLATION   6\nN/A   2\nTDCALL  1\n"
     (sample,) = samples(data)
     assert sample.elapsed == 5
-    assert sample.exits["vmx", 48] == {(-1, 0): 6}
+    assert counts(sample.exits)["vmx", 48] == {(-1, 0): 6}
     assert sample.code_dropped == {-1: 3}
     assert sample.notes == (
         "N/A: kvmexit has no name for them, and does not tell their codes",
         "TDCALL: off by one in some versions of kvmexit; not told which",
     )
     (sample,) = samples(b"TID    KVM_EXIT_REASON  COUNT\n9    EPT_VIOLATION  6     \n")
-    assert sample.exits["vmx", 48] == {(-1, 9): 6}
+    assert counts(sample.exits)["vmx", 48] == {(-1, 9): 6}
 
 
 def test_kvm_stat_without_a_second_line() -> None:
@@ -206,7 +207,7 @@ def test_endless_lines_are_bounded() -> None:
     assert not line.whole
     assert len(line.text) == LONGEST + 1
     (sample,) = samples(VMX % b"HLT" + b"x" * (1 << 20) + b"\n" + VMX % b"HLT")
-    assert sample.exits["vmx", 12] == {(1, 7): 2}
+    assert counts(sample.exits)["vmx", 12] == {(1, 7): 2}
     assert "the first is line 2: it is too long" in sample.notes[0]
 
 
@@ -246,4 +247,4 @@ def test_whatever_comes_is_decoded_or_refused(
     except KstatsError as error:
         assert "\n" not in str(error)  # noqa: PT017 - one of two outcomes
     else:
-        assert all(n > 0 for s in found for places in s.exits.values() for n in places.values())
+        assert all(e.count > 0 for s in found for at in s.exits.values() for e in at.values())

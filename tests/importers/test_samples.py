@@ -102,8 +102,8 @@ def test_entries_follow_exits(path: Path) -> None:
     (sample,) = decoded(path)
     exits = Counter[int]()
     for places in sample.exits.values():
-        for (cpu, _), n in places.items():
-            exits[cpu] += n
+        for place, of in places.items():
+            exits[place.cpu] += of.count
     assert Counter(sample.entries) == exits
 
 

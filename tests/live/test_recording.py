@@ -48,7 +48,7 @@ class Kept:
         for sample in self.samples:
             for (isa, code), at in sample.exits.items():
                 identity = isa, code & NUMBER_MASK, code >> NUMBER_BITS
-                counts[identity] += sum(at.values())
+                counts[identity] += sum(exits.count for exits in at.values())
         return counts
 
 

@@ -8,7 +8,7 @@ import attrs
 from hypothesis import strategies as st
 
 from kstats.histogram import Histogram
-from kstats.model import Sample, SlowExit, VcpuTime
+from kstats.model import Exits, Place, Sample, SlowExit, VcpuTime
 from kstats.recording import Clock, Header, Machine
 from kstats.topology import CpuTopology
 from kstats.vms.identity import Kind, Thread, Vcpu, Vm
@@ -17,7 +17,9 @@ from tests.samples import SAMPLES
 HEADER = Header("x64", Clock(1.5, 2.5), Machine(name="web", cpus=2), interval=1.0)
 
 _NUMBERS = st.one_of(st.integers(0, 3), st.integers(0, (1 << 64) - 1))
-_PLACES = st.tuples(st.integers(0, 2), st.sampled_from((0, 5 << 32 | 6, (1 << 64) - 1)))
+_PLACES = st.builds(
+    Place, st.integers(0, 2), st.sampled_from((0, 5 << 32 | 6, (1 << 64) - 1)), st.none()
+)
 # As from another process: any bytes, which may be no text.
 _NAMES = st.binary(max_size=6).map(lambda name: name.decode(errors="surrogateescape"))
 _VMS = st.builds(
@@ -25,7 +27,9 @@ _VMS = st.builds(
 )
 _THREADS = st.builds(Thread, _NUMBERS, _NUMBERS, st.none() | _NUMBERS, _VMS)
 _CODES = st.tuples(st.sampled_from(("vmx", "arm64")), st.integers(0, 2))
-_TOLD = st.tuples(st.integers(0, 2), st.sampled_from((0, 5 << 32 | 6)), _NUMBERS)
+_DETAILED = st.builds(
+    Place, st.integers(-1, 2), st.sampled_from((0, 5 << 32 | 6)), st.none() | _NUMBERS
+)
 _HISTOGRAMS = st.lists(st.integers(0, 1 << 40), max_size=4).map(Histogram.of)
 _SPENT = st.builds(VcpuTime, *[_NUMBERS] * 4, st.none() | _NUMBERS)
 
@@ -45,14 +49,12 @@ EXTRAS = st.fixed_dictionaries(
         "events": _few(st.text(max_size=3), _few(_PLACES, _NUMBERS)),
         "counters": st.none()
         | _few(st.builds(Vcpu, *[_NUMBERS] * 4), _few(st.text(max_size=3), _NUMBERS)),
-        "latency": st.none() | _few(_CODES, _few(_PLACES, _HISTOGRAMS)),
+        "exits": _few(_CODES, _few(_DETAILED, st.builds(Exits, _NUMBERS, st.none() | _HISTOGRAMS))),
+        "detail": st.sampled_from(("", "msr", "io")),
+        "timed": st.booleans(),
         "latency_dropped": _NUMBERS,
         "slow": st.lists(_SLOW, max_size=2).map(tuple),
         "slow_dropped": _NUMBERS,
-        "details": _few(st.sampled_from(("msr", "io")), _few(_CODES, _few(_TOLD, _NUMBERS))),
-        "detail_latency": _few(
-            st.sampled_from(("msr", "io")), _few(_CODES, _few(_TOLD, _HISTOGRAMS))
-        ),
         "time_dropped": _NUMBERS,
         "vcpu_time": st.none() | _few(_NUMBERS, _SPENT),
     }

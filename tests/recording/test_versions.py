@@ -57,9 +57,9 @@ def test_the_document_alone_is_enough_to_read_it(path: Path) -> None:
         read = [
             {json.dumps(["entries", cpu]): n for cpu, n in sample.entries.items()}
             | {
-                json.dumps(["exits", code, place]): n
+                json.dumps(["exits", code, place[:2]]): exits.count
                 for code, at in sample.exits.items()
-                for place, n in at.items()
+                for place, exits in at.items()
             }
             for sample in kept
         ]

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 
 from kstats.arch.kvmstat import COLUMNS
-from kstats.model import Sample
+from kstats.model import Exits, Place, Sample
 from kstats.render.jsonlines import JsonRenderer
 from kstats.topology import CpuTopology
 from kstats.views.percpu import BY, Options, PerCpuView
@@ -192,7 +192,7 @@ VCPU = Sample(
     elapsed=2.0,
     cpus=(0,),
     entries={},
-    exits={("svm", 0x78): {(0, 0): 3}},
+    exits={("svm", 0x78): {Place(0, 0): Exits(3)}},
     isa="svm",
     threads={7 << 32 | 8: Thread(8, 7, 1, Vm(7, 1, Kind.QEMU, "web"))},
 )

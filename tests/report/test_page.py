@@ -18,7 +18,7 @@ from kstats.report.gather import MOST_ROWS, OTHERS
 from kstats.report.page import html
 from kstats.report.timeline import BINS
 from tests.report import made
-from tests.samples import MOMENT, SAMPLES, sample
+from tests.samples import MOMENT, SAMPLES, sample, total
 from tests.views.hosts import THREADS, WEB_0, happened
 
 POLICY = (
@@ -125,8 +125,7 @@ def test_strangers_names_are_shown_as_they_are(page: Reader) -> None:
 
 def test_figures_of_a_recording() -> None:
     text = Reader(made.one()).text
-    total = sum(sum(sum(places.values()) for places in one.exits.values()) for one in made.busy())
-    assert f"{total:,}" in text
+    assert f"{sum(map(total, made.busy())):,}" in text
     assert "vmx:0x99" in text
     assert "No exits: ints_win, ctrl_reg, msr rd" in text
 

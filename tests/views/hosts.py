@@ -9,7 +9,7 @@ import attrs
 
 from kstats.model import Code, Sample
 from kstats.vms.identity import Kind, Thread, Vm
-from tests.samples import MOMENT, sample
+from tests.samples import MOMENT, At, placed, sample
 
 WEB, DB = Vm(100, 1, Kind.QEMU, "web"), Vm(200, 2, Kind.FIRECRACKER, "db")
 
@@ -28,12 +28,12 @@ THREADS = {
 
 
 def happened(
-    exits: Mapping[Code, Mapping[tuple[int, int], int]],
+    exits: Mapping[Code, Mapping[At, int]],
     threads: Mapping[int, Thread] = THREADS,
     **fields: Any,
 ) -> Sample:
     """A sample of these exits, on a host of two CPUs where these threads run vCPUs."""
-    return attrs.evolve(sample(), exits=exits, threads=threads, **fields)
+    return attrs.evolve(sample(), exits=placed(exits), threads=threads, **fields)
 
 
 def steady(

@@ -10,15 +10,15 @@ import pytest
 
 from kstats.arch.details import UNKNOWN, Access, Parts
 from kstats.errors import UsageError
-from kstats.filters import Only
+from kstats.filters import ReasonFilter
 from kstats.histogram import Histogram
-from kstats.model import Code, DetailPlace, Sample
+from kstats.model import Code, Sample
 from kstats.table import Cell, Table
 from kstats.views import details
 from kstats.views.exits import ExitsView, Options, parse_axes
 from kstats.views.latency import HistogramView, LatencyView
 from kstats.views.latency import Options as TimeOptions
-from tests.samples import sample
+from tests.samples import At, placed, sample
 
 READ, WRITE, HLT = ("vmx", 31), ("vmx", 32), ("vmx", 12)
 ME, HER = 7 << 32 | 8, 7 << 32 | 9
@@ -31,10 +31,22 @@ def of(access: Access, number: int) -> int:
 EFER, DEADLINE = of(Access.READ, 0xC0000080), of(Access.WRITE, 0x6E0)
 
 
-def happened(counts: Mapping[Code, Mapping[DetailPlace, int]], kind: str = "msr") -> Sample:
-    """Ten reads and five writes of MSRs by me on CPU 0, two reads by her, and seven halts."""
-    exits = {READ: {(0, ME): 10, (1, HER): 2}, WRITE: {(0, ME): 5}, HLT: {(0, ME): 7}}
-    return attrs.evolve(sample(code_dropped={0: 3}), exits=exits, details={kind: counts})
+def happened(details: Mapping[Code, Mapping[At, int]], **fields: Any) -> Sample:
+    """Ten reads and five writes of MSRs by me on CPU 0, two reads by her, and seven halts.
+
+    ``details`` are those of them that have a detail.
+    """
+    exits: dict[Code, dict[tuple[int, ...], int]] = {
+        READ: {(0, ME): 10, (1, HER): 2},
+        WRITE: {(0, ME): 5},
+        HLT: {(0, ME): 7},
+    }
+    for code, row in details.items():
+        for at, n in row.items():
+            exits[code][at[:2]] -= n
+            exits[code][at] = n
+    made = attrs.evolve(sample(code_dropped={0: 3}), exits=placed(exits), detail="msr")
+    return attrs.evolve(made, **fields)
 
 
 ALL = {READ: {(0, ME, EFER): 10, (1, HER, EFER): 2}, WRITE: {(0, ME, DEADLINE): 5}}
@@ -96,9 +108,9 @@ def test_exits_that_did_not_tell_are_there_and_had_room() -> None:
     assert not any("dropped detail" in note for note in shown.notes)
 
 
-@pytest.mark.parametrize("missing", [{}, {"io": {}}])
-def test_a_sample_without_the_details_says_so(missing: dict[str, Any]) -> None:
-    one = attrs.evolve(happened(ALL), details=missing)
+@pytest.mark.parametrize("other", ["", "io"])
+def test_a_sample_without_the_details_says_so(other: str) -> None:
+    one = happened({} if other else ALL, detail=other)
     shown = table(one, "reason,detail")
     assert {row.cells[:-1] for row in shown.rows} == {("MSR_READ", "?", 12), ("MSR_WRITE", "?", 5)}
     assert "this sample was taken without --detail msr" in shown.notes[-1]
@@ -120,7 +132,7 @@ def test_kinds_are_those_of_any_isa() -> None:
     assert "io (I/O ports), mmio" in caught.value.hint
 
 
-LATENCY = {
+LATENCY: dict[Code, dict[tuple[int, ...], Histogram]] = {
     READ: {
         (-1, ME, EFER): Histogram.of([1000, 2000]),
         (-1, HER, EFER): Histogram.of([3000]),
@@ -131,7 +143,10 @@ LATENCY = {
 
 
 def timed() -> Sample:
-    return attrs.evolve(happened(ALL), detail_latency={"msr": LATENCY}, latency_dropped=2)
+    counted = happened(ALL)
+    timed = placed({}, LATENCY)
+    exits = {code: {**at, **timed.get(code, {})} for code, at in counted.exits.items()}
+    return attrs.evolve(counted, exits=exits, timed=True, latency_dropped=2)
 
 
 def test_how_long_they_take_is_told_by_detail() -> None:
@@ -156,7 +171,7 @@ def test_a_histogram_is_told_by_detail() -> None:
 
 def test_only_some_reasons_are_shown_of_them_too() -> None:
     view = LatencyView(TimeOptions(("detail",), detail="msr"))
-    shown = Only(view, {WRITE}).table(timed())
+    shown = ReasonFilter(view, {WRITE}).table(timed())
     assert [row.cells[:3] for row in shown.rows] == [
         ("write MSR_IA32_TSC_DEADLINE(0x6e0)", 5, 6000)
     ]

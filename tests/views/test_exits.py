@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from kstats import arch as arches
 from kstats.errors import UsageError
-from kstats.model import Code, Place, Sample
+from kstats.model import Code, Sample
 from kstats.table import Cell, Table
 from kstats.views.exits import AXES, ExitsView, Options, parse_axes, vm_names
 from kstats.vms.identity import Kind, Thread, Vm
-from tests.samples import SAMPLES, sample
+from tests.samples import SAMPLES, placed, sample, total
 
 HLT, EPT, STRANGE = ("vmx", 12), ("vmx", 48), ("vmx", 0x99)
 WEB, DB = Vm(100, 1, Kind.QEMU, "web"), Vm(200, 2, Kind.FIRECRACKER, "db")
@@ -34,9 +34,9 @@ THREADS = {
 }
 
 
-def happened(exits: dict[Code, dict[Place, int]], **fields: Any) -> Sample:
+def happened(exits: dict[Code, dict[tuple[int, ...], int]], **fields: Any) -> Sample:
     """A sample of these exits by those threads."""
-    return attrs.evolve(sample(**fields), exits=exits, threads=THREADS)
+    return attrs.evolve(sample(**fields), exits=placed(exits), threads=THREADS)
 
 
 BUSY = happened(
@@ -123,7 +123,9 @@ def test_a_tree_of_nothing_is_empty() -> None:
 
 def test_numbers_are_sorted_as_numbers_before_words() -> None:
     threads = {number(i, 100): Thread(i, 100, vcpu, WEB) for i, vcpu in enumerate((10, 9, None), 1)}
-    of = attrs.evolve(BUSY, threads=threads, exits={HLT: {(0, thread): 1 for thread in threads}})
+    of = attrs.evolve(
+        BUSY, threads=threads, exits=placed({HLT: {(0, thread): 1 for thread in threads}})
+    )
     assert [row[0] for row in rows(of, "vcpu", sort="vcpu")] == [9, 10, "?"]
 
 
@@ -190,9 +192,7 @@ def test_every_exit_is_in_one_row(
 ) -> None:
     sort = by[0] if by_axis else "count"
     got = ExitsView(Options(by, top=top, sort=sort)).table(of)
-    everything = sum(sum(places.values()) for places in of.exits.values()) + sum(
-        of.code_dropped.values()
-    )
+    everything = total(of) + sum(of.code_dropped.values())
     counts = [row.cells[len(by)] for row in got.rows]
     assert sum(n for n in counts if isinstance(n, int)) == everything
     assert len(got.rows) <= (len(got.rows) if top is None else top + 1)

@@ -7,23 +7,23 @@ from typing import Any
 import attrs
 import pytest
 
-from kstats.filters import Only
+from kstats.filters import ReasonFilter
 from kstats.histogram import Histogram, bounds, bucket_of
-from kstats.model import Code, Place, Sample
+from kstats.model import Code, Sample
 from kstats.table import Cell, Table
 from kstats.views.exits import parse_axes
 from kstats.views.latency import HistogramView, LatencyView, Options
-from tests.samples import sample
+from tests.samples import placed, sample
 
 HLT, EPT, IO = ("vmx", 12), ("vmx", 48), ("vmx", 30)
 ME, HER = 100 << 32 | 101, 100 << 32 | 102
 
-LATENCY: dict[Code, dict[Place, Histogram]] = {
+LATENCY: dict[Code, dict[tuple[int, ...], Histogram]] = {
     EPT: {(-1, ME): Histogram.of([1000, 3000]), (-1, HER): Histogram.of([4000])},
     IO: {(-1, ME): Histogram.of([24_000])},
     HLT: {(-1, ME): Histogram.of([10**9])},
 }
-EXITS: dict[Code, dict[Place, int]] = {
+EXITS: dict[Code, dict[tuple[int, ...], int]] = {
     EPT: {(0, ME): 2, (1, HER): 1},
     IO: {(0, ME): 2},
     HLT: {(0, ME): 1},
@@ -32,7 +32,7 @@ EXITS: dict[Code, dict[Place, int]] = {
 
 def measured(**fields: Any) -> Sample:
     """Three EPT violations, two I/O exits of which one has not ended, and a long HLT."""
-    return attrs.evolve(sample(), exits=EXITS, latency=LATENCY, **fields)
+    return attrs.evolve(sample(), exits=placed(EXITS, LATENCY), timed=True, **fields)
 
 
 def table(of: Sample, by: str, **options: Any) -> Table:
@@ -97,7 +97,7 @@ def test_rates_are_of_counts_and_totals_only() -> None:
 
 
 def test_a_sample_without_exits_has_no_rows() -> None:
-    assert table(attrs.evolve(sample(), latency={}), "reason").rows == ()
+    assert table(attrs.evolve(sample(), timed=True), "reason").rows == ()
 
 
 def test_exits_without_a_known_end_are_said() -> None:
@@ -107,7 +107,7 @@ def test_exits_without_a_known_end_are_said() -> None:
 
 
 def test_only_some_reasons_can_be_shown() -> None:
-    of = Only(LatencyView(Options(("reason",))), {EPT}).table(measured())
+    of = ReasonFilter(LatencyView(Options(("reason",))), {EPT}).table(measured())
     (row,) = columns(of)
     assert (row["reason"], row["share"]) == ("EPT_VIOLATION", 100.0)
 
@@ -125,7 +125,9 @@ def test_a_drawn_histogram_has_no_gaps_few_lines_and_every_exit(most: int) -> No
     values = [1 + most * i // 99 for i in range(100)]
     of = HistogramView(Options(("reason",)), bars=20).table(
         attrs.evolve(
-            sample(), exits={IO: {(0, 0): 100}}, latency={IO: {(0, 0): Histogram.of(values)}}
+            sample(),
+            exits=placed({IO: {(0, 0): 100}}, {IO: {(0, 0): Histogram.of(values)}}),
+            timed=True,
         )
     )
     rows = columns(of)

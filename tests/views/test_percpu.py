@@ -14,7 +14,7 @@ from kstats.model import Code, Sample
 from kstats.table import Row, Table
 from kstats.topology import CpuTopology
 from kstats.views.percpu import BY, Options, PerCpuView
-from tests.samples import SAMPLES, sample
+from tests.samples import SAMPLES, placed, sample, total
 
 EPT, CPUID, IO, UNKNOWN = ("vmx", 48), ("vmx", 10), ("vmx", 30), ("vmx", 0x99)
 READ, WRITE = ("svm", 1 << 32 | 0x7C), ("svm", 2 << 32 | 0x7C)
@@ -88,7 +88,7 @@ def test_codes_without_a_column_are_other() -> None:
 
 
 def test_threads_of_one_cpu_are_summed() -> None:
-    of = attrs.evolve(sample(cpus=(0,)), exits={EPT: {(0, 71): 2, (0, 72): 3}})
+    of = attrs.evolve(sample(cpus=(0,)), exits=placed({EPT: {(0, 71): 2, (0, 72): 3}}))
     assert rows(of)[0]["ept"] == 5
     (reason,) = table(of, detail=True).rows[0].exits
     assert (reason.reason, reason.count) == ("EPT_VIOLATION", 5)
@@ -305,9 +305,7 @@ def test_the_columns_sum_to_vm_exit_in_every_row(of: Sample, options: Options) -
 @given(SAMPLES, st.booleans())
 def test_every_exit_of_a_sample_is_in_one_row(of: Sample, reasons: bool) -> None:  # noqa: FBT001
     got = table(of, reasons=reasons, detail=True)
-    everything = sum(sum(places.values()) for places in of.exits.values()) + sum(
-        of.code_dropped.values()
-    )
+    everything = total(of) + sum(of.code_dropped.values())
     assert sum(_number(row, 2) for row in got.rows) == everything
     assert sum(_number(row, 1) for row in got.rows) == sum(of.entries.values())
     behind = sum(reason.count for row in got.rows for reason in row.exits)

@@ -18,7 +18,7 @@ from kstats.render.text import TextRenderer
 from kstats.table import Cell, Table
 from kstats.views.vcpu import HEADINGS, Options, VcpuView
 from kstats.vms.identity import Kind, Thread, Vcpu, Vm
-from tests.samples import SAMPLES, sample
+from tests.samples import SAMPLES, At, placed, sample, total
 
 # As illumos prints it.
 HEADER = "pid vcpu | exits : haltx irqx irqwx iox mmiox | irqs emul eptv"
@@ -39,8 +39,6 @@ THREADS = {
     ONE: Thread(101, 100, 0, WEB),
 }
 
-Counts = Mapping[Place, int]
-
 
 def labels(arch: str = "x64", isa: str = "vmx") -> dict[str, str]:
     """The label of each tracepoint that the rules name."""
@@ -49,8 +47,8 @@ def labels(arch: str = "x64", isa: str = "vmx") -> dict[str, str]:
 
 
 def happened(
-    exits: Mapping[Code, Counts] | None = None,
-    events: Mapping[str, Counts] | None = None,
+    exits: Mapping[Code, Mapping[At, int]] | None = None,
+    events: Mapping[str, Mapping[At, int]] | None = None,
     *,
     threads: Mapping[int, Thread] | None = None,
     ended: frozenset[int] = frozenset(),
@@ -61,8 +59,11 @@ def happened(
     known = labels(fields.get("arch", "x64"), isa)
     return attrs.evolve(
         sample(**fields),
-        exits=exits or {},
-        events={label: (events or {}).get(name, {}) for name, label in known.items()},
+        exits=placed(exits or {}),
+        events={
+            label: {Place(*at): n for at, n in (events or {}).get(name, {}).items()}
+            for name, label in known.items()
+        },
         threads=THREADS if threads is None else threads,
         ended=ended,
         isa=isa,
@@ -105,7 +106,7 @@ def test_it_looks_as_illumos_prints_it() -> None:
 def test_every_column_counts_what_its_manual_says() -> None:
     codes = {"haltx": 12, "irqx": 1, "irqwx": 7, "iox": 30, "eptv": 48}
     exits = {("vmx", code): {(0, ONE): n} for n, code in enumerate(codes.values(), 2)}
-    events: dict[str, Counts] = {
+    events: dict[str, dict[tuple[int, int], int]] = {
         "kvm_mmio": {(0, ONE): 100, (1, ONE): 10},
         "kvm_fast_mmio": {(0, ONE): 1},
         "kvm_inj_virq": {(0, ONE): 17},
@@ -274,6 +275,6 @@ def test_an_isa_without_rules_is_told() -> None:
 @given(SAMPLES)
 def test_every_exit_is_in_one_row(of: Sample) -> None:
     table = VcpuView().table(attrs.evolve(of, counters=None))
-    exits = sum(n for places in of.exits.values() for n in places.values())
+    exits = total(of)
     shown = sum(n for row in table.rows if isinstance(n := row.cells[2], int))
     assert shown == exits + sum(of.code_dropped.values())

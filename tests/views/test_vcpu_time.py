@@ -6,7 +6,7 @@ import io
 
 import attrs
 
-from kstats.model import Sample, SlowExit, VcpuTime
+from kstats.model import Place, Sample, SlowExit, VcpuTime
 from kstats.render.text import TextRenderer
 from kstats.table import Table
 from kstats.views.slow_exits import SlowExitsView
@@ -66,7 +66,7 @@ def test_rows_of_several_vcpus_are_sums() -> None:
 
 def slow(slow_dropped: int = 0) -> Table:
     """A table of one slow exit."""
-    exits = (SlowExit(MOMENT, ("vmx", 30), (1, ME), 1_234_567),)
+    exits = (SlowExit(MOMENT, ("vmx", 30), Place(1, ME), 1_234_567),)
     return SlowExitsView().table(attrs.evolve(happened(), slow=exits, slow_dropped=slow_dropped))
 
 
