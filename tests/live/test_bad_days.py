@@ -173,10 +173,10 @@ def test_table_on_a_terminal(host: Host) -> None:
 
 
 def test_intervals_do_not_drift(host: Host) -> None:
-    """On a busy machine a report may be late, but then the next ones are not later still."""
-    done = kstats(host, "-v", "0.5", "8", "-f", "csv").check()
+    """On a busy machine reports may be late or left out, but of any four one is in time."""
+    done = kstats(host, "-v", "1", "12", "-f", "csv").check()
     times = {line.split(",")[0] for line in done.stdout.splitlines()[1:]}
     elapsed = [float(line.split(",")[1]) for line in done.stdout.splitlines()[1::2]]
-    assert len(times) == 8
-    late = [end - 0.5 * number for number, end in enumerate(accumulate(elapsed), 1)]
-    assert min(late[4:], key=abs) == pytest.approx(0, abs=0.25)
+    assert len(times) == 12
+    late = [abs(end - round(end)) for end in accumulate(elapsed)]
+    assert all(min(late[first : first + 4]) < 0.25 for first in range(9))
