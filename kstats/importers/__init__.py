@@ -1,14 +1,14 @@
-"""Other tools' data through our tables: what machines without kstats have recorded.
+"""Read exits from the output of other tools, for data from machines without kstats.
 
 ::
 
     with open("trace.txt", "rb") as file:
         decoded = decode(file)
         decoded.format, decoded.isa       # 'perf', 'svm'
-        for sample in decoded:            # as from a host that kstats looked at
+        for sample in decoded:            # like the samples of a live host
             ...
 
-Nothing here needs root, bcc, or the architecture that the data are from.
+Nothing here needs root, bcc or the architecture of the data.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ from kstats.recording.files import BEGIN, MAGIC
 __all__ = ["FORMATS", "Decoded", "Format", "UnrecognizedError", "decode"]
 
 MOST_HELD = 10_000
-"""Lines that are looked at to find out what a file is."""
+"""Lines that are read to detect the format and the ISA of a file."""
 
 _RECORDING, _COMPRESSED = (head.decode(errors="surrogateescape") for head in (BEGIN, MAGIC))
 _REPORT = '{"time": "'
-"""How files of kstats itself begin: recordings, what is compressed, reports as JSON."""
+"""How kstats' own files begin: recordings, compressed recordings, JSON reports."""
 
 
 class UnrecognizedError(KstatsError):
-    """It does not become clear what the data are, or of which ISA."""
+    """The format or the ISA of the data cannot be detected."""
 
 
 @attrs.frozen
 class Format:
-    """What a tool writes.
+    """The output format of a tool.
 
     Attributes:
-        about: What it is, for people.
-        tells: What samples of it can have: ``cpus``, ``entries``, ``threads``, ``times``.
-        fits: Whether a line is one that only this tool writes.
-        speaks: Whether a line is of an ISA.
-        read: Samples from lines.
+        about: A description for people.
+        tells: What the format contains: ``cpus``, ``entries``, ``threads``, ``times``.
+        fits: Whether only this tool writes such a line.
+        speaks: Whether a line has an exit of an ISA.
+        read: Turns lines into samples.
     """
 
     about: str
@@ -92,21 +92,21 @@ FORMATS: Mapping[str, Format] = {
         kvm_stat_log.read,
     ),
     "codes": Format(
-        "a bare list of codes or names, one a line, each with a count behind it or without",
+        "a list of codes or names, one per line, each optionally followed by a count",
         frozenset(),
         code_list.fits,
         code_list.speaks,
         code_list.read,
     ),
 }
-"""Every format by its name, in the order in which they are tried."""
+"""Every format by name, in the order in which they are tried."""
 
 
 @attrs.define
 class Decoded:
-    """Samples of a file, once; ``format`` and ``isa`` say what it was taken for.
+    """Samples of a file, which can be iterated over once.
 
-    ``problems`` grows while samples are taken; the last sample's notes tell of them.
+    ``problems`` is filled during the iteration; the last sample has them as notes.
     """
 
     format: str
@@ -115,21 +115,21 @@ class Decoded:
     _samples: Iterator[Sample]
 
     def __iter__(self) -> Iterator[Sample]:
-        """The samples; an exit that the data tell is in exactly one of them.
+        """Yield the samples. Each exit of the data is in exactly one of them.
 
         Raises:
-            UnrecognizedError: there are none.
+            UnrecognizedError: The data have no exits.
         """
         held: Sample | None = None
-        told = False
+        has_exits = False
         for sample in self._samples:
             if held:
                 yield held
             held = sample
-            told = told or bool(sample.exits or sample.code_dropped)
-        if held is None or (self.problems.count and not told):
+            has_exits = has_exits or bool(sample.exits or sample.code_dropped)
+        if held is None or (self.problems.count and not has_exits):
             raise UnrecognizedError(
-                f"no exits in it: it was taken for {self.format} of {self.isa}",
+                f"no exits found when read as {self.format} of {self.isa}",
                 "; ".join(self.problems.notes()),
             )
         yield attrs.evolve(held, notes=self.problems.notes())
@@ -138,21 +138,21 @@ class Decoded:
 def decode(
     stream: BinaryIO,
     *,
-    format: str | None = None,  # noqa: A002 - what it is called everywhere
+    format: str | None = None,  # noqa: A002 - its name everywhere
     isa: str | None = None,
     interval: float | None = None,
 ) -> Decoded:
-    """Reads what another tool wrote.
+    """Read the output of another tool.
 
     Args:
-        stream: Lines of bytes; read as samples are taken.
-        format: One of :data:`FORMATS`; None to find out.
-        isa: An ISA, or an architecture to find it in; None to find out.
-        interval: Seconds of a sample, where the data tell times; None for one sample.
+        stream: Lines of bytes, read while samples are taken.
+        format: One of :data:`FORMATS`; None to detect it.
+        isa: An ISA, or an architecture that has it; None to detect it.
+        interval: Length of a sample in seconds, if the data have times; None for one sample.
 
     Raises:
-        UnknownNameError: there is no such format or ISA.
-        UnrecognizedError: it does not become clear what the data are.
+        UnknownNameError: There is no such format or ISA.
+        UnrecognizedError: The format or the ISA cannot be detected.
     """
     if format is not None and format not in FORMATS:
         raise UnknownNameError("format", format, tuple(FORMATS))
@@ -174,30 +174,30 @@ def _find_format(held: list[Line], rest: Iterator[Line]) -> str:
             if known.fits(line.text):
                 return name
     raise UnrecognizedError(
-        f"none of {len(held)} lines looks like what a known tool writes about exits",
-        f"say what it is: --from {'|'.join(FORMATS)}",
+        f"none of {len(held)} lines is in the format of a known tool",
+        f"name the tool: --from {'|'.join(FORMATS)}",
     )
 
 
 def _refuse_ours(text: str) -> None:
-    """Raises UnrecognizedError if a file that begins so is for another command."""
+    """Raise UnrecognizedError if the file is for another command."""
     if text.startswith(_RECORDING):
-        raise UnrecognizedError("it is a recording of kstats", "kstats exits --input FILE")
+        raise UnrecognizedError("this is a kstats recording", "kstats exits --input FILE")
     if text.startswith(_REPORT):
         raise UnrecognizedError(
-            "it is a report of kstats as JSON", "kstats record keeps what every view can show again"
+            "this is a JSON report of kstats", "make recordings with kstats record or --record"
         )
     if text.startswith(_COMPRESSED):
         raise UnrecognizedError(
-            "it is compressed",
-            "a recording: kstats exits --input FILE; else: zstd -dc FILE | kstats decode -",
+            "this is a compressed file",
+            "for a recording: kstats exits --input FILE; else: zstd -dc FILE | kstats decode -",
         )
 
 
 def _find_isa(
     known: Format, candidates: tuple[Isa, ...], held: list[Line], rest: Iterator[Line]
 ) -> Isa:
-    """The first ISA that a line is of alone."""
+    """Return the ISA of the first line that only one ISA explains."""
     if len(candidates) == 1:
         return candidates[0]
     for line in _seen(held, rest):
@@ -205,13 +205,13 @@ def _find_isa(
         if len(speaking) == 1:
             return speaking[0]
     raise UnrecognizedError(
-        "of which ISA the exits are does not become clear",
-        f"say which: --isa {'|'.join(isa.name for isa in candidates)}",
+        "cannot detect the ISA of the exits",
+        f"name it: --isa {'|'.join(isa.name for isa in candidates)}",
     )
 
 
 def _seen(held: list[Line], rest: Iterator[Line]) -> Iterator[Line]:
-    """The lines that were looked at, then more of them; all are kept."""
+    """Yield the lines held so far, then further lines, which are held too."""
     yield from list(held)
     for line in islice(rest, MOST_HELD - len(held)):
         held.append(line)

@@ -1,4 +1,4 @@
-"""What bcc's kvmexit prints: a title, a header that names the columns, a line for each reason.
+"""Read the output of bcc's kvmexit: a title, a header with the columns, a line per reason.
 
 ::
 
@@ -20,21 +20,21 @@ from kstats.model import Sample
 
 _TITLE = re.compile(r"Display kvm exit reasons and statistics for ")
 _SECONDS = re.compile(r" after sleeping (\d{1,9}(?:\.\d{1,9})?) secs\.$", re.ASCII)
-_HEADER = re.compile(r"(?P<whose>(?:(?:PID|TIDS?)\s+)*)KVM_EXIT_REASON\s+COUNT\s*")
+_HEADER = re.compile(r"(?P<columns>(?:(?:PID|TIDS?)\s+)*)KVM_EXIT_REASON\s+COUNT\s*")
 _ROW = re.compile(
     r"(?P<numbers>(?:\d{1,10}\s+){0,2})(?P<name>\S(?:.*?\S)?)\s+(?P<count>\d{1,18})\s*", re.ASCII
 )
 _NAMELESS = "N/A"
-"""What it calls the codes that it has no name for."""
+"""What kvmexit prints for codes without a name."""
 
 
 def fits(text: str) -> bool:
-    """Whether this is its title or its header."""
+    """Return whether this is the title or the header."""
     return bool(_TITLE.match(text) or _HEADER.fullmatch(text))
 
 
 def speaks(isa: Isa, text: str) -> bool:
-    """Whether the line has a name of this ISA."""
+    """Return whether the line has a reason of this ISA."""
     row = _ROW.fullmatch(text)
     return row is not None and code_of(isa, row["name"]) is not None
 
@@ -42,37 +42,37 @@ def speaks(isa: Isa, text: str) -> bool:
 def read(
     lines: Iterable[Line], isa: Isa, problems: Problems, _interval: float | None
 ) -> Iterator[Sample]:
-    """One sample: kvmexit prints once."""
+    """Yield one sample: kvmexit prints once."""
     tally = Tally(isa)
-    whose: list[str] = []
+    columns: list[str] = []
     elapsed = 0.0
     for line in lines:
         header = _HEADER.fullmatch(line.text)
         row = _ROW.fullmatch(line.text) if line.whole else None
         if header:
-            whose = header["whose"].split()
+            columns = header["columns"].split()
         elif _TITLE.match(line.text):
             seconds = _SECONDS.search(line.text)
             elapsed = float(seconds[1]) if seconds else elapsed
-        elif line.text.strip() and not (row and _count(row, whose, tally, problems)):
+        elif line.text.strip() and not (row and _count(row, columns, tally, problems)):
             problems.add(line)
     yield tally.sample(0, elapsed)
 
 
-def _count(row: re.Match[str], whose: list[str], tally: Tally, problems: Problems) -> bool:
+def _count(row: re.Match[str], columns: list[str], tally: Tally, problems: Problems) -> bool:
     numbers = [int(number) for number in row["numbers"].split()]
-    if len(numbers) != len(whose):
+    if len(numbers) != len(columns):
         return False
     count = int(row["count"])
     if row["name"] == _NAMELESS:
         tally.nameless(count)
-        problems.remark(f"{_NAMELESS}: kvmexit has no name for them, and does not tell their codes")
+        problems.remark(f"{_NAMELESS}: exits without a name; kvmexit does not print their codes")
         return True
     return tally.named("kvmexit", row["name"], count, problems, _thread(numbers, tally))
 
 
 def _thread(numbers: list[int], tally: Tally) -> int:
-    """``numbers`` are process and thread, the thread alone, or none."""
+    """Return the thread of a row; ``numbers`` are process and thread, only the thread, or none."""
     if not numbers:
         return NO_THREAD
     return tally.thread(numbers[0] if numbers[1:] else 0, numbers[-1])

@@ -1,4 +1,4 @@
-"""A bare list of codes or names, one a line, each with a count behind it or without.
+"""Read a list of codes or names, one per line, each optionally followed by a count.
 
 ::
 
@@ -23,36 +23,36 @@ _COUNTED = re.compile(r"(?P<what>\S.*?)[\s,;]+(?P<count>\d{1,18})", re.ASCII)
 
 
 def fits(text: str) -> bool:
-    """Whether the line is nothing but a code or a name of some ISA, and perhaps a count."""
-    return any(_told(isa, text.strip()) for isa in lookup.isas())
+    """Return whether the line is a code or name of some ISA, with or without a count."""
+    return any(_parse(isa, text.strip()) for isa in lookup.isas())
 
 
 def speaks(isa: Isa, text: str) -> bool:
-    """Whether the line names this ISA, or an exit of it; a number alone may be of any."""
-    told = _told(isa, text.strip())
+    """Return whether the line names this ISA or an exit of it; a bare number may be of any ISA."""
+    found = _parse(isa, text.strip())
     number = re.match(r"0x|\d", text.strip(), re.ASCII)
-    return told is not None and not number
+    return found is not None and not number
 
 
 def read(
     lines: Iterable[Line], isa: Isa, problems: Problems, _interval: float | None
 ) -> Iterator[Sample]:
-    """One sample with everything, of no time and no place."""
+    """Yield one sample without time, CPU or thread."""
     tally = Tally(isa)
     for line in lines:
         text = line.text.strip()
         if not text or text.startswith("#"):
             continue
-        told = _told(isa, text) if line.whole else None
-        if told is None:
+        found = _parse(isa, text) if line.whole else None
+        if found is None:
             problems.add(line)
         else:
-            tally.exits(*told)
+            tally.exits(*found)
     yield tally.sample(0, 0)
 
 
-def _told(isa: Isa, text: str) -> tuple[int, int] | None:
-    """Code and count; a code that is only a number need not be known."""
+def _parse(isa: Isa, text: str) -> tuple[int, int] | None:
+    """Return code and count; a number need not be a known code."""
     code = _code(isa, text)
     if code is not None:
         return code, 1

@@ -1,4 +1,4 @@
-"""What kvm_stat logs: a line of names, then a line of differences each second.
+"""Read the log of kvm_stat: a line of names, then a line of differences each second.
 
 ::
 
@@ -33,12 +33,12 @@ _DEFAULT_INTERVAL = 1.0
 
 
 def fits(text: str) -> bool:
-    """Whether this is a line of names with KVM's exits among them."""
+    """Return whether this is a line of names that includes exits."""
     return any(key == _ALL or _EXIT.fullmatch(key) for key in _keys(text))
 
 
 def speaks(isa: Isa, text: str) -> bool:
-    """Whether most of the exits named are of this ISA: other tools' tables have strange ones."""
+    """Return whether this ISA has most of the exits; kvm_stat's tables also have foreign names."""
     names = [match["name"] for key in _keys(text) if (match := _EXIT.fullmatch(key))]
     known = sum(code_of(isa, name) is not None for name in names)
     return 2 * known > len(names)
@@ -47,10 +47,10 @@ def speaks(isa: Isa, text: str) -> bool:
 def read(
     lines: Iterable[Line], isa: Isa, problems: Problems, interval: float | None
 ) -> Iterator[Sample]:
-    """Samples of ``interval`` seconds, or one of all.
+    """Yield samples of ``interval`` seconds, or one sample.
 
-    Times are taken for UTC: kvm_stat writes local time without its zone, to the second. What
-    came before the first line is not told; it is taken for a second, kvm_stat's default.
+    Times are taken for UTC, because kvm_stat writes local time without a zone, in whole seconds.
+    The interval before the first row is unknown and taken for kvm_stat's default, a second.
     """
     tally = Tally(isa)
     start = last = 0.0
@@ -66,7 +66,7 @@ def read(
 
 
 def _rows(lines: Iterable[Line], problems: Problems) -> Iterator[tuple[float, dict[str, int]]]:
-    """Time and numbers by name of each line that has numbers."""
+    """Yield the time and the numbers by name of each row."""
     keys: list[str] = []
     for line in lines:
         row = _ROW.fullmatch(line.text) if line.whole else None
@@ -81,7 +81,7 @@ def _rows(lines: Iterable[Line], problems: Problems) -> Iterator[tuple[float, di
 
 
 def _new_keys(line: Line, keys: list[str], problems: Problems) -> list[str]:
-    """The line of names comes again and again; anything else that is no row is not kvm_stat's."""
+    """Return the names of a heading, which is repeated; report any other line as a problem."""
     if line.whole and fits(line.text):
         return _keys(line.text)
     if line.text.strip():
@@ -110,5 +110,5 @@ def _count(row: dict[str, int], tally: Tally, problems: Problems) -> None:
     rest = row.get(_ALL, 0) - named
     if rest > 0:
         tally.nameless(rest)
-        problems.remark("kvm_stat names fewer exits than its sum has: ? is what it has no name for")
+        problems.remark("?: exits in the sum of kvm_stat that have no row of their own")
     tally.entries(n=max(row.get(_ENTRY, 0), 0))

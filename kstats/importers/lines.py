@@ -1,4 +1,4 @@
-"""Lines of a file of unknown origin: of any length and content, in bounded memory."""
+"""Read lines of untrusted files, of any length and content, in bounded memory."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import attrs
 from kstats.escape import printable
 
 LONGEST = 1 << 14
-"""Bytes of a line that are kept; no tool whose output is read here writes longer ones."""
+"""Bytes of a line that are kept. No supported tool writes longer lines."""
 
 
 @attrs.frozen
 class Line:
-    """A line without its end, and its number from 1 on; ``whole`` unless it was too long."""
+    """A line without its line end; numbers start at 1; not ``whole`` if it was cut off."""
 
     number: int
     text: str
@@ -23,7 +23,7 @@ class Line:
 
 
 def lines(stream: BinaryIO) -> Iterator[Line]:
-    """The lines of ``stream``; bytes that are not UTF-8 survive as Python's file names do."""
+    """Yield the lines of ``stream``; bytes that are not UTF-8 become surrogate escapes."""
     number = 0
     while data := stream.readline(LONGEST + 1):
         number += 1
@@ -41,13 +41,13 @@ def _skip(stream: BinaryIO) -> None:
 
 @attrs.define
 class Problems:
-    """What a file did not tell: lines that say nothing, events that its maker lost.
+    """What could not be read from a file.
 
     Attributes:
         count: Lines that were not understood.
-        first: The first of them.
-        lost: Events that are missing, as the file itself says.
-        remarks: What else people should know.
+        first: The first such line.
+        lost: Events that the tracer lost, as the file itself reports.
+        remarks: Other notes for people.
     """
 
     count: int = 0
@@ -56,23 +56,23 @@ class Problems:
     remarks: list[str] = attrs.field(factory=list)
 
     def add(self, line: Line) -> None:
-        """Counts a line that was not understood."""
+        """Count a line that was not understood."""
         self.count += 1
         self.first = self.first or line
 
     def remark(self, text: str) -> None:
-        """What people should know; said once."""
+        """Add a note, once."""
         if text not in self.remarks:
             self.remarks.append(text)
 
     def notes(self) -> tuple[str, ...]:
-        """What people should know, a line each."""
+        """Return the notes for people, one line each."""
         notes = list(self.remarks)
         if self.lost:
-            notes.append(f"{self.lost} events were lost when this was traced: not counted")
+            notes.append(f"the tracer lost {self.lost} events; they are not counted")
         if self.first:
             what = "line was" if self.count == 1 else "lines were"
-            shown = printable(self.first.text, 60) if self.first.whole else "it is too long"
+            shown = printable(self.first.text, 60) if self.first.whole else "too long"
             where = f"the first is line {self.first.number}: {shown}"
             notes.append(f"{self.count} {what} not understood and not counted; {where}")
         return tuple(notes)

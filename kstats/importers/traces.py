@@ -1,4 +1,4 @@
-r"""Traces of kvm:kvm_exit and kvm:kvm_entry as text: perf script, ftrace, trace-cmd report.
+r"""Read traces of kvm:kvm_exit and kvm:kvm_entry: perf script, ftrace, trace-cmd report.
 
 ::
 
@@ -8,7 +8,7 @@ r"""Traces of kvm:kvm_exit and kvm:kvm_entry as text: perf script, ftrace, trace
         CPU 0/KVM-1234    (   1230) [003] d....  5123.250123: kvm_exit: …   … record-tgid
         CPU 0/KVM-1234  [003]  5123.250123: kvm_exit:   reason EXIT_HLT rip 0x…       trace-cmd
 
-trace-cmd's plugin knows x86's events alone, and says in others what it misses.
+trace-cmd's plugin knows only the events of x86; on others it reports missing fields in each line.
 """
 
 from __future__ import annotations
@@ -39,26 +39,26 @@ _LOST = re.compile(
     r"\s*CPU:?\s?\d+ \[(?:LOST (\d{1,18}) EVENTS|(\d{1,18}) EVENTS DROPPED)\]", re.ASCII
 )
 _KEPT = re.compile(r"# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18})\b", re.ASCII)
-# The frames of a call chain, and what the tools say about themselves.
-_BESIDE = re.compile(r"\s*(?:$|#|[0-9a-f]{4,16}\s|cpus=\d+$|version = |CPU \d+ is empty$)")
+# Lines without events: call chains, and comments of the tools.
+_IGNORED = re.compile(r"\s*(?:$|#|[0-9a-f]{4,16}\s|cpus=\d+$|version = |CPU \d+ is empty$)")
 
 _EXIT, _ENTRY = "kvm_exit", "kvm_entry"
 
 
 def fits_perf(text: str) -> bool:
-    """Whether this is a line of ``perf script`` with an event of KVM."""
+    """Return whether this is a line of ``perf script`` with a KVM event."""
     match = _PERF.fullmatch(text)
     return match is not None and _event(match) in (_EXIT, _ENTRY)
 
 
 def fits_ftrace(text: str) -> bool:
-    """Whether this is a line of ftrace or trace-cmd with an event of KVM."""
+    """Return whether this is a line of ftrace or trace-cmd with a KVM event."""
     match = _FTRACE.fullmatch(text)
     return match is not None and _event(match) in (_EXIT, _ENTRY)
 
 
 def speaks(isa: Isa, text: str) -> bool:
-    """Whether the line has an exit that this ISA has, in its own spelling: case matters here."""
+    """Return whether the line has an exit of this ISA in its own spelling; case matters."""
     match = _PERF.fullmatch(text) or _FTRACE.fullmatch(text)
     if match is None or _event(match) != _EXIT or isa.event is None:
         return False
@@ -67,14 +67,14 @@ def speaks(isa: Isa, text: str) -> bool:
     if event is None or code is None or code not in isa.reasons:
         return False
     printed = event.groupdict().get("name")
-    if printed is None:  # its text is like no other's
+    if printed is None:  # no other ISA prints such a text
         return True
     name, _, _ = isa.reasons[code].name.partition(":")
     return name in printed or printed.startswith(isa.spellings.prefixes or ("\0",))
 
 
-def told(isa: Isa, text: str) -> tuple[int | None, int | None]:
-    """Code and vCPU as kvm_exit's text tells them; None for what it does not."""
+def _code_and_vcpu(isa: Isa, text: str) -> tuple[int | None, int | None]:
+    """Return what the text of a kvm_exit event contains; None for what it does not."""
     match = isa.event.pattern.match(text) if isa.event else None
     if isa.event is None or match is None:
         return None, None
@@ -88,7 +88,7 @@ def _event(match: re.Match[str]) -> str:
 
 @attrs.define
 class _Clock:
-    """When events happened, by the trace's own clock; samples end at multiples of ``interval``."""
+    """The clock of a trace. Samples end at multiples of ``interval`` after the first event."""
 
     interval: float | None
     first: float | None = None
@@ -96,7 +96,7 @@ class _Clock:
     last: float = 0.0
 
     def ends(self, time: float) -> tuple[float, float] | None:
-        """End and length of the sample that is over at ``time``, if one is."""
+        """Return end and length of the sample that ends before ``time``; None if none does."""
         if self.first is None:
             self.first = self.start = self.last = time
         if self.interval is None or time < self.start + self.interval:
@@ -108,12 +108,12 @@ class _Clock:
         return self.start, self.start - start
 
     def rest(self) -> tuple[float, float]:
-        """End and length of the last sample."""
+        """Return end and length of the last sample."""
         return self.last, self.last - self.start
 
 
 class _Reader:
-    """Reads the lines of one trace."""
+    """Reader of one trace."""
 
     def __init__(self, pattern: re.Pattern[str], isa: Isa, problems: Problems) -> None:
         self._pattern = pattern
@@ -122,22 +122,22 @@ class _Reader:
         self.tally = Tally(isa)
 
     def match(self, line: Line) -> re.Match[str] | None:
-        """The line's event, if it has one; anything else is looked at here."""
+        """Return the event of a line; account for a line without one, and return None."""
         match = self._pattern.fullmatch(line.text) if line.whole else None
         if match is None:
-            self._beside(line)
+            self._account(line)
         return match
 
-    def _beside(self, line: Line) -> None:
+    def _account(self, line: Line) -> None:
         if lost := _LOST.match(line.text):
             self._problems.lost += int(lost[1] or lost[2])
         elif kept := _KEPT.match(line.text):
             self._problems.lost += max(int(kept[2]) - int(kept[1]), 0)
-        elif not line.whole or not _BESIDE.match(line.text):
+        elif not line.whole or not _IGNORED.match(line.text):
             self._problems.add(line)
 
     def count(self, line: Line, match: re.Match[str]) -> None:
-        """Counts an event if it is one of ours."""
+        """Count an entry or exit; ignore other events."""
         event = _event(match)
         cpu = NO_CPU if match["cpu"] is None else int(match["cpu"])
         if event == _ENTRY:
@@ -146,7 +146,7 @@ class _Reader:
             self._exit(line, match, cpu)
 
     def _exit(self, line: Line, match: re.Match[str], cpu: int) -> None:
-        code, vcpu = told(self._isa, match["text"])
+        code, vcpu = _code_and_vcpu(self._isa, match["text"])
         if code is None:
             self._problems.add(line)
         else:
@@ -155,7 +155,7 @@ class _Reader:
     def _thread(self, match: re.Match[str], vcpu: int | None) -> int:
         if match["tid"] is None:
             return NO_THREAD
-        pid = match["pid"] or ""  # ftrace has dashes where it does not know
+        pid = match["pid"] or ""  # ftrace prints dashes for an unknown process
         return self.tally.thread(
             int(pid) if pid.isdigit() else 0, int(match["tid"]), match["comm"], vcpu
         )
@@ -164,14 +164,14 @@ class _Reader:
 def read_perf(
     lines: Iterable[Line], isa: Isa, problems: Problems, interval: float | None
 ) -> Iterator[Sample]:
-    """The samples of a ``perf script``."""
+    """Yield the samples in the output of ``perf script``."""
     return _read(_Reader(_PERF, isa, problems), lines, interval)
 
 
 def read_ftrace(
     lines: Iterable[Line], isa: Isa, problems: Problems, interval: float | None
 ) -> Iterator[Sample]:
-    """The samples of ftrace's or trace-cmd's text."""
+    """Yield the samples in the text of ftrace or trace-cmd."""
     return _read(_Reader(_FTRACE, isa, problems), lines, interval)
 
 

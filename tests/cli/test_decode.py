@@ -96,8 +96,8 @@ def test_malformed_lines_are_told_not_fatal(
         (["perf.txt", "--isa", "z80"], 2, ("unknown ISA 'z80'", "known: vmx, svm, arm64")),
         (["perf.txt", "--by", "colour"], 2, ("there is no axis 'colour'", "axes: cpu")),
         (["perf.txt", "--interval", "0"], 2, ("--interval '0' is not between", "give seconds")),
-        (["perf.txt", "--from", "kvmexit"], 1, ("of which ISA the exits are does not", "--isa")),
-        (["kstats.json"], 1, ("none of ", "say what it is: --from perf|ftrace|")),
+        (["perf.txt", "--from", "kvmexit"], 1, ("cannot detect the ISA of the exits", "--isa")),
+        (["kstats.json"], 1, ("none of ", "name the tool: --from perf|ftrace|")),
         (["perf.txt", "-f", "xml"], 2, ("argument -f/--format: invalid choice: 'xml'", "--help")),
         (["codes", "--rate"], 2, ("codes does not tell times", "leave out --rate")),
         (["codes", "--interval", "1"], 2, ("codes does not tell times", "leave out --interval")),
@@ -153,7 +153,7 @@ def test_a_recording_shows_what_decode_shows(
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("k.jsonl", "a recording of kstats"), ("k.jsonl.zst", "compressed")]
+    ("name", "says"), [("k.jsonl", "a kstats recording"), ("k.jsonl.zst", "a compressed file")]
 )
 def test_what_kstats_wrote_is_for_other_commands(
     name: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -162,7 +162,7 @@ def test_what_kstats_wrote_is_for_other_commands(
     decode(capsys, str(DATA / "perf.txt"), "-o", kept)
     assert main(["decode", kept]) == 1
     complained, hint = capsys.readouterr().err.splitlines()
-    assert complained == f"kstats: it is {says}"
+    assert complained == f"kstats: this is {says}"
     assert "kstats exits --input FILE" in hint
 
 
@@ -172,7 +172,7 @@ def test_reports_as_json_are_not_for_decoding(
     report = tmp_path / "k.json"
     report.write_text(decode(capsys, str(DATA / "perf.txt"), "-f", "json"))
     assert main(["decode", str(report)]) == 1
-    assert "it is a report of kstats as JSON" in capsys.readouterr().err
+    assert "this is a JSON report of kstats" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["perf.txt", "ftrace.txt"])
@@ -182,7 +182,7 @@ def test_exits_of_another_isa_are_an_error_not_an_empty_table(
     assert main(["decode", str(DATA / name), "--isa", "arm64"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert "no exits in it: it was taken for" in err
+    assert "no exits found when read as" in err
     assert "of arm64" in err
 
 

@@ -1,4 +1,4 @@
-"""What is no sample of a real tool: bare lists, damaged files, hostile ones."""
+"""Files that no real tool wrote: lists of codes, damaged files, hostile files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def codes(data: bytes, **how: object) -> dict[int, int]:
     return dict(found)
 
 
-def test_a_bare_list() -> None:
+def test_a_list_of_codes() -> None:
     listed = b"# of last night\n48\nvmx:0x1e 17\nEPT_VIOLATION, 3\nUD excp 2\n0x99\n\n"
     found = decode(io.BytesIO(listed), isa="vmx")
     (sample,) = found
@@ -53,14 +53,14 @@ def test_a_bare_list() -> None:
     assert codes(b"UD excp 2\n") == {0x46: 2}
 
 
-def test_a_bare_list_of_numbers_may_be_of_any_isa() -> None:
-    with pytest.raises(UnrecognizedError, match="of which ISA") as caught:
+def test_a_list_of_numbers_may_be_of_any_isa() -> None:
+    with pytest.raises(UnrecognizedError, match="cannot detect the ISA") as caught:
         samples(b"48\n30\n")
-    assert caught.value.hint == "say which: --isa vmx|svm|arm64"
+    assert caught.value.hint == "name it: --isa vmx|svm|arm64"
     assert codes(b"48\n30\nnpf\n") == {48: 1, 30: 1, 0x400: 1}
 
 
-def test_names_tell_the_isa_by_their_spelling() -> None:
+def test_the_spelling_of_names_identifies_the_isa() -> None:
     for name, isa in ((b"HLT", "vmx"), (b"hlt", "svm"), (b"EXIT_HLT", "svm")):
         assert decode(io.BytesIO(VMX % name)).isa == isa
     assert decode(io.BytesIO(ARM64 % (b"TRAP", 1, b"WFx"))).isa == "arm64"
@@ -94,13 +94,13 @@ def test_what_kernel_and_libtraceevent_print_of_svm(text: bytes, code: int) -> N
     assert codes(SVM % text, isa="svm") == {code: 1}
 
 
-def test_the_class_of_an_arm64_exit_counts_for_traps_alone() -> None:
+def test_the_exception_class_of_arm64_counts_only_for_traps() -> None:
     data = ARM64 % (b"TRAP", 0x18, b"SYS64") + ARM64 % (b"IRQ", 0x18, b"SYS64")
     data += ARM64 % (b"TRAP", 0x3F, b"0x3f") + ARM64 % (b"0x7", 0, b"UNKNOWN")
     assert codes(data) == {0x18: 1, 1 << 32: 1, 0x3F: 1, 1 << 32 | 7: 1}
 
 
-def test_place_and_vcpu_are_told() -> None:
+def test_cpu_thread_and_vcpu_are_read() -> None:
     (sample,) = samples(VMX % b"HLT" + b"  x  1/8 [002] 11.5: kvm:kvm_exit: reason HLT rip 0x1\n")
     assert counts(sample.exits)["vmx", 12] == {(1, 7): 1, (2, 1 << 32 | 8): 1}
     assert sample.threads[7].vcpu == 3
@@ -114,7 +114,7 @@ def test_fields_that_perf_was_not_asked_for() -> None:
     assert sample.elapsed == 0
 
 
-def test_other_events_and_call_chains_are_no_problem() -> None:
+def test_other_events_and_call_chains_are_ignored() -> None:
     data = b"# captured on: ...\n" + VMX % b"HLT"
     data += b"\tffffffffc0a1b2c3 vmx_vcpu_run+0x1 ([kvm_intel])\n\n"
     data += b"  swapper  0 [000]  10.7: sched:sched_switch: prev_comm=x\n"
@@ -123,11 +123,11 @@ def test_other_events_and_call_chains_are_no_problem() -> None:
     assert counts(sample.exits) == {("vmx", 12): {(1, 7): 1}}
 
 
-def test_what_a_trace_lost_is_said() -> None:
+def test_lost_events_are_reported() -> None:
     data = b"# entries-in-buffer/entries-written: 90/100   #P:2\n" + SVM % b"EXIT_NPF"
     data += b"CPU:1 [LOST 5 EVENTS]\nCPU:0 [3 EVENTS DROPPED]\n"
     (sample,) = samples(data)
-    assert sample.notes == ("18 events were lost when this was traced: not counted",)
+    assert sample.notes == ("the tracer lost 18 events; they are not counted",)
 
 
 def test_damaged_lines_are_counted_and_the_first_is_shown() -> None:
@@ -147,7 +147,7 @@ def test_kvmexit_with_fewer_columns() -> None:
     assert counts(sample.exits)["vmx", 48] == {(-1, 0): 6}
     assert sample.code_dropped == {-1: 3}
     assert sample.notes == (
-        "N/A: kvmexit has no name for them, and does not tell their codes",
+        "N/A: exits without a name; kvmexit does not print their codes",
         "TDCALL: off by one in some versions of kvmexit; not told which",
     )
     (sample,) = samples(b"TID    KVM_EXIT_REASON  COUNT\n9    EPT_VIOLATION  6     \n")
@@ -166,12 +166,12 @@ def test_kvm_stat_without_a_second_line() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"hello\nworld\n", b"\0" * 100, b"\xff\xfe\n"])
 def test_what_no_known_tool_writes(data: bytes) -> None:
-    with pytest.raises(UnrecognizedError, match="looks like what a known tool writes"):
+    with pytest.raises(UnrecognizedError, match="is in the format of a known tool"):
         samples(data)
 
 
 def test_a_forced_format_without_exits_in_it() -> None:
-    with pytest.raises(UnrecognizedError, match="no exits in it") as caught:
+    with pytest.raises(UnrecognizedError, match="no exits found") as caught:
         samples(b"hello\n", format="perf", isa="vmx")
     assert "1 line was not understood" in caught.value.hint
 
@@ -208,7 +208,7 @@ def test_endless_lines_are_bounded() -> None:
     assert len(line.text) == LONGEST + 1
     (sample,) = samples(VMX % b"HLT" + b"x" * (1 << 20) + b"\n" + VMX % b"HLT")
     assert counts(sample.exits)["vmx", 12] == {(1, 7): 2}
-    assert "the first is line 2: it is too long" in sample.notes[0]
+    assert "the first is line 2: too long" in sample.notes[0]
 
 
 @pytest.mark.parametrize(

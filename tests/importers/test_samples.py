@@ -1,7 +1,7 @@
-"""What perf, ftrace, trace-cmd, kvmexit and kvm_stat wrote is what kstats counted beside.
+"""Output of perf, ftrace, trace-cmd, kvmexit and kvm_stat, compared with kstats' own counts.
 
-Each folder of tests/data/decode is one run of one guest in an emulated host: everybody watched it
-at once. Its README tells how they were made.
+Each folder of tests/data/decode is one run of one guest in an emulated host, watched by all tools
+at the same time; the README there says how the files were made.
 """
 
 from __future__ import annotations
@@ -62,27 +62,27 @@ def test_it_is_recognised(path: Path) -> None:
         found = decode(stream)
         assert (found.format, found.isa) == (FORMAT_OF[path.name], isa_of(path))
         notes = [sample.notes for sample in found]
-    assert [note for told in notes for note in told if "not understood" in note] == []
+    assert [note for of_one in notes for note in of_one if "not understood" in note] == []
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if p.suffix == ".txt"], ids=named)
 def test_counts_are_those_of_kstats(path: Path) -> None:
-    """By CPU, process and thread, as far as the format tells them."""
+    """By CPU, process and thread, as far as the format has them."""
     (sample,) = decoded(path)
     pidless = ("cpu", "tid")
-    tells = {
+    axes = {
         "perf.txt": pidless,
         "trace-cmd.txt": pidless,
         "trace-cmd-N.txt": pidless,
         "kvmexit.txt": ("pid", "tid"),
     }
-    by = (*tells.get(path.name, ("cpu", "pid", "tid")), "reason")
+    by = (*axes.get(path.name, ("cpu", "pid", "tid")), "reason")
     assert count_by(sample, by) == counted(path, by)
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if "kvm_stat" in p.name], ids=named)
-def test_kvm_stat_tells_names_and_a_sum(path: Path) -> None:
-    """It has fewer names than the kernel; those it has not, and those it mixes, have no code."""
+def test_kvm_stat_has_names_and_a_sum(path: Path) -> None:
+    """Exits without a name in kvm_stat, and those that it mixes, have no code."""
     (sample,) = decoded(path)
     wanted: Counts = Counter()
     for (reason,), n in counted(path, ("reason",)).items():
