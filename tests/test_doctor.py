@@ -12,7 +12,8 @@ import pytest
 
 from kstats import arch as arches
 from kstats import doctor
-from kstats.cli import cpu, main
+from kstats.cli import live as cli_live
+from kstats.cli import main
 from kstats.collector import live
 from kstats.collector.kvm_stats import reader
 from kstats.doctor import Check, State
@@ -236,7 +237,7 @@ HOSTS = {
 def host(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """A host on which kstats -v cannot work, as the commands see it."""
     made = HOSTS[request.param](tmp_path)
-    for module in (cpu, live, doctor):
+    for module in (cli_live, live, doctor):
         monkeypatch.setattr(module, "Host", lambda: made)
     return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -78,3 +79,58 @@ def test_importing_kstats_is_quick_beside_what_python_itself_imports() -> None:
         took[module.strip()] = int(cumulative)
     assert took["kstats"] < 50_000
     assert took["kstats"] < took["site"]
+
+
+LIVE = {"kstats.collector", "kstats.loader", "kstats.vms.registry", "subprocess"}
+"""What only counting on this host needs."""
+
+HEAVY = {"attrs", "attr", "argparse", "typing", "collections", "contextlib", "pathlib", "json"}
+
+
+@pytest.mark.parametrize("word", ["--version", "-V", "--help", "help", ""])
+def test_what_prints_a_line_imports_next_to_nothing(word: str) -> None:
+    """These are what scripts and shells call all the time."""
+    _, modules = running(*word.split())
+    assert not modules & HEAVY
+    ours = {module for module in modules if module.startswith("kstats")}
+    assert ours <= {"kstats", "kstats.cli", "kstats.cli.streams", "kstats.errors"}
+
+
+@pytest.mark.parametrize(
+    ("words", "unused"),
+    [
+        ("explain HLT", {*LIVE, "kstats.recording", "kstats.views", "cattrs", "tabulate"}),
+        ("arch svm", {*LIVE, "kstats.recording", "kstats.views", "cattrs"}),
+        ("compare --help", {*LIVE, "cattrs"}),
+        ("exits --help", {*LIVE, "cattrs", "tabulate"}),
+        ("record --help", {*LIVE, "cattrs", "tabulate"}),
+        ("cpu --input examples/recordings/svm.jsonl", {*LIVE, "tabulate", "kstats.importers"}),
+        ("exits --input examples/recordings/svm.jsonl", {*LIVE, "tabulate", "kstats.importers"}),
+        ("decode tests/data/decode/ftrace.txt", {*LIVE, "cattrs", "tabulate"}),
+    ],
+)
+def test_a_command_imports_what_it_needs(words: str, unused: set[str]) -> None:
+    _, modules = running(*words.split())
+    assert not {module for module in modules for name in unused if module.startswith(name)}
+
+
+def running(*words: str) -> tuple[str, set[str]]:
+    """Run kstats without site-packages' own imports; return its output and all its modules."""
+    code = (
+        "import sys; before = set(sys.modules)\n"
+        "from kstats.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "print(*sorted(set(sys.modules) - before), file=sys.stderr)"
+    )
+    path = os.pathsep.join([str(ROOT), *(p for p in sys.path if p.endswith("-packages"))])
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code, *words],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=20,
+        check=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    return done.stdout, set(done.stderr.splitlines()[-1].split())

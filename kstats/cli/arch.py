@@ -1,14 +1,14 @@
-"""``kstats arch``: the tables of exit codes, for people and in the shapes that tools take."""
+"""``kstats arch``: the tables of exit codes, for people and for other tools."""
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import sys
 from collections.abc import Callable, Mapping
 from itertools import groupby
 
+import attrs
 from tabulate import tabulate
 
 from kstats.arch import lookup, shapes
@@ -39,20 +39,29 @@ _FIELDS = ("isa", "code", "qualifier", "reason", "column", "category", "meaning"
 
 
 def parser() -> options.Parser:
-    """The command line of ``kstats arch``."""
+    """Return the command line of ``kstats arch``."""
     p = options.Parser.of("arch", "[ISA]", _DESCRIPTION, _EPILOG)
     p.add_argument("isa", nargs="?", metavar="ISA", help="an ISA or architecture (default: all)")
     p.add_format(_FORMATS)
-    p.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+    p.add_debug()
     return p
 
 
+@attrs.frozen(kw_only=True)
+class ArchOptions:
+    """The options of ``kstats arch``; without ``isa``, every ISA."""
+
+    isa: str | None
+    format: str
+    debug: bool
+
+
 def run(words: list[str]) -> int:
-    """Runs ``kstats arch``; returns the exit status."""
-    args = parser().parse(words)
-    isas = lookup.isas(args.isa)
+    """Run ``kstats arch``; return the exit status."""
+    wanted = parser().parse(words, ArchOptions)
+    isas = lookup.isas(wanted.isa)
     with streams.writing():
-        _FORMATS[args.format](isas)
+        _FORMATS[wanted.format](isas)
     return 0
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import shutil
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import attrs
 
@@ -16,7 +16,7 @@ from kstats.arch.base import Category
 from kstats.cli import options, session, sources, streams
 from kstats.compare.aggregate import PARTS, Tally
 from kstats.compare.compare import Options, compare
-from kstats.compare.render import FORMATS, LONGEST_NOTE
+from kstats.compare.render import FORMATS, LONGEST_NOTE, WITHOUT_NOTES
 from kstats.compare.result import NEW, TOTAL, Comparison, Line, Per
 from kstats.errors import KstatsError, UsageError
 from kstats.escape import printable
@@ -73,14 +73,15 @@ class Thresholds:
 
 
 def parser() -> options.Parser:
-    """The command line of ``kstats compare``."""
+    """Return the command line of ``kstats compare``."""
     p = options.Parser.of("compare", "SOURCE…", _DESCRIPTION, _EPILOG)
     add = p.add_argument
-    add("sources", nargs="*", metavar="SOURCE", help="a recording, or live")
     add("--by", choices=PARTS, help="each CPU or VM by itself")
     add("--reasons", action="store_true", help="each category's reasons below it")
     add("--per", choices=("vcpu", "second"), help="what ratios are of (default: vcpu if known)")
-    add("--top", metavar="N", help="only the N CPUs or VMs with most exits")
+    text = "only the N CPUs or VMs with most exits"
+    top = partial(options.times, what="--top", without="see all of them")
+    add("--top", metavar="N", type=top, help=text)
     p.add_format(FORMATS)
     add(
         "--threshold",
@@ -100,100 +101,94 @@ def parser() -> options.Parser:
         metavar="CATEGORY",
         help="what categories mean on each ISA, and what they hide",
     )
-    sources.add_live_arguments(p)
+    sources.add_arguments(p)
     return p
 
 
+@attrs.frozen(kw_only=True)
+class CompareOptions(sources.SourceOptions):
+    """The options of ``kstats compare``; ``explain`` has categories, none for all."""
+
+    by: str | None
+    reasons: bool
+    per: str | None
+    top: int | None
+    format: str
+    threshold: list[str]
+    least: str | None
+    explain: list[str] | None
+
+
 def run(words: list[str]) -> int:
-    """Runs ``kstats compare``; returns the exit status."""
-    args = parser().parse(words)
-    if args.explain is not None:
-        text = explanation(_explained(args) or list(Category))
+    """Run ``kstats compare``; return the exit status."""
+    wanted = parser().parse(words, CompareOptions)
+    if wanted.explain is not None:
+        text = explanation([_category(name) for name in wanted.explain] or list(Category))
         with streams.writing() as out:
             out.write(text)
         return 0
-    thresholds = _thresholds(args)
-    view = _view_options(args)
-    with sources.opened(args.sources, args) as found:
-        comparison = compare(_tallies(args, found), view)
+    thresholds = _thresholds(wanted)
+    with sources.opened(wanted) as found:
+        comparison = compare(_aggregates(wanted, found), _view_options(wanted))
     with streams.writing() as out:
-        out.write(FORMATS[args.format](comparison))
-    if args.format == "csv":
+        out.write(FORMATS[wanted.format](comparison))
+    if wanted.format in WITHOUT_NOTES:
         session.print_errors(printable(note, LONGEST_NOTE) for note in comparison.notes)
     crossed = list(thresholds.crossed(comparison))
     session.print_errors(_sentence(line, limit, comparison) for line, limit in crossed)
-    unchecked = list(_unchecked(comparison)) if args.threshold else []
+    unchecked = list(_unchecked(comparison)) if wanted.threshold else []
     session.print_errors(unchecked)
     sources.check(found)
     return CROSSED if crossed else KstatsError.status if unchecked else 0
 
 
 def _unchecked(comparison: Comparison) -> Iterator[str]:
-    """What no threshold can be of."""
+    """Yield a message for each source that no threshold can be checked for."""
     for subject in comparison.subjects:
         if subject.begin is None:
-            yield f"{printable(subject.recording)} has no samples: thresholds of it mean nothing"
+            yield f"{printable(subject.recording)} has no samples: its thresholds were not checked"
 
 
-def _tallies(args: argparse.Namespace, found: Sequence[sources.Source]) -> dict[str, Tally]:
-    """The sources by their labels, added up."""
-    tallies = {source.label: Tally(args.by, reasons=args.reasons) for source in found}
+def _aggregates(wanted: CompareOptions, found: Sequence[sources.Source]) -> dict[str, Tally]:
+    """Return the sums of each source by its label."""
+    sums = {source.label: Tally(wanted.by, reasons=wanted.reasons) for source in found}
     for source in sources.live_last(found):
         for sample in source.samples():
-            tallies[source.label].add(sample)
-    return tallies
+            sums[source.label].add(sample)
+    return sums
 
 
-def _view_options(args: argparse.Namespace) -> Options:
-    if args.top is not None and args.by is None:
-        raise UsageError("--top is of CPUs or VMs", "say which: --by cpu or --by vm")
-    if args.per == "vcpu" and args.by == "cpu":
-        raise UsageError("CPUs have no vCPUs of their own", "leave out --per vcpu or --by cpu")
-    top = None if args.top is None else options.times(args.top, "--top", "see all of them")
+def _view_options(wanted: CompareOptions) -> Options:
     per: Mapping[str | None, Per | None] = {"vcpu": "vcpu_second", "second": "second", None: None}
-    return Options(reasons=args.reasons, per=per[args.per], top=top)
+    return Options(reasons=wanted.reasons, per=per[wanted.per], top=wanted.top)
 
 
-def _thresholds(args: argparse.Namespace) -> Thresholds:
+def _thresholds(wanted: CompareOptions) -> Thresholds:
     limits: dict[str | None, float] = {}
-    for text in args.threshold:
+    for text in wanted.threshold:
         match = _NAMED.fullmatch(text)
         if not match or float(match[2]) <= 1:
-            raise UsageError(f"{text!r} is no threshold above 1", "write it like 2, or io=1.5")
+            raise UsageError(f"invalid threshold {text!r}", "give a ratio above 1: 2, or io=1.5")
         what = match[1] if match[1] in (None, TOTAL) else _category(match[1])
         if what in limits:
-            raise UsageError(f"--threshold {text} comes after another one of it", "keep one")
+            raise UsageError(
+                f"--threshold {text} is given twice for one category", "keep one of them"
+            )
         limits[what] = float(match[2])
-    if args.threshold and len(args.sources) == 1 and args.by is None:
+    if wanted.threshold and len(wanted.sources) == 1 and wanted.by is None:
         raise UsageError(
             "--threshold has nothing to compare with", "name a second source, or --by cpu or vm"
         )
-    if args.least is not None and not args.threshold:
-        raise UsageError("--least is about thresholds", "add --threshold, or leave it out")
-    match = _NAMED.fullmatch("1" if args.least is None else args.least)
+    match = _NAMED.fullmatch("1" if wanted.least is None else wanted.least)
     if not match or match[1]:
-        raise UsageError(f"--least {args.least!r} is no rate", "write it like 0.5")
+        raise UsageError(f"invalid rate {wanted.least!r} for --least", "give a number, like 0.5")
     named = {what: limit for what, limit in limits.items() if what is not None}
     return Thresholds(named, limits.get(None), float(match[2]))
 
 
-def _explained(args: argparse.Namespace) -> list[Category]:
-    if args.sources:
-        raise UsageError(
-            "--explain reads no recordings", "kstats compare --explain, and compare without it"
-        )
-    for option in ("by", "reasons", "per", "top", "threshold", "least"):
-        if getattr(args, option):
-            raise UsageError(
-                f"--explain compares nothing, for --{option} to say how", "leave it out"
-            )
-    return [_category(name, "; recordings are compared without --explain") for name in args.explain]
-
-
-def _category(name: str, more: str = "") -> Category:
+def _category(name: str) -> Category:
     if name not in list(Category):
-        known = ", ".join(Category)
-        raise UsageError(f"there is no category {name!r}", f"categories: {known}{more}")
+        raise UsageError(f"unknown category {name!r}", f"categories: {', '.join(Category)}")
     return Category(name)
 
 
@@ -206,7 +201,7 @@ def _sentence(line: Line, limit: float, comparison: Comparison) -> str:
 
 
 def explanation(wanted: list[Category]) -> str:
-    """What categories mean, wrapped for the terminal."""
+    """Return what categories mean, wrapped for the terminal."""
     isas = [isa for arch in arches.arches() for isa in arch.isas]
     blocks = []
     for category in wanted:

@@ -52,24 +52,33 @@ def parser() -> options.Parser:
         metavar="PROGRAM",
         help=f"{', '.join(_NAMES)} (default kstats)",
     )
-    p.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+    p.add_debug()
     return p
+
+
+@attrs.frozen(kw_only=True)
+class CompletionOptions:
+    """The options of ``kstats completion``."""
+
+    shell: str
+    program: str
+    debug: bool
 
 
 def run(words: list[str]) -> int:
     """Run ``kstats completion``; return the exit status."""
     if words == [_VMS]:
         return _print(_vm_names())
-    args = parser().parse(words)
+    wanted = parser().parse(words, CompletionOptions)
     try:
         import shtab  # noqa: PLC0415 - nothing else needs it
     except ImportError:
         raise KstatsError("shtab is not installed", "pip install shtab") from None
-    shell, values = args.shell, _values()
+    shell, values = wanted.shell, _values()
     patterns = {name: {shell: value.pattern(name, shell)} for name, value in values.items()}
-    wanted = program_parser(args.program, {"FILE": shtab.FILE, "SOURCE": shtab.FILE, **patterns})
+    program = program_parser(wanted.program, {"FILE": shtab.FILE, "SOURCE": shtab.FILE, **patterns})
     functions = [value.function(name, shell) for name, value in values.items()]
-    return _print([shtab.complete(wanted, shell, preamble="\n".join(functions))])
+    return _print([shtab.complete(program, shell, preamble="\n".join(functions))])
 
 
 def _print(lines: Iterable[str]) -> int:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
-from collections.abc import Sequence
 from difflib import get_close_matches
+
+import attrs
 
 from kstats import arch as arches
 from kstats import cpulist
-from kstats.cli import COMMANDS, PROGRAMS, options, session
-from kstats.collector.live import Collector, Target
+from kstats.cli import COMMANDS, PROGRAMS, options
+from kstats.cli.replay import Wanted
+from kstats.cli.session import Session, Source
 from kstats.errors import UsageError
-from kstats.host import Host
+from kstats.render import FORMATS, WITH_REASONS
 from kstats.views.percpu import BY, Options, PerCpuView
 
 _DESCRIPTION = """\
@@ -32,46 +33,58 @@ Lines that begin with # report losses and other notes. Exit status: see kstats -
 
 
 def _columns_help() -> str:
-    """The columns of every architecture and what they mean, from the architectures themselves."""
+    """Return the columns of every architecture and what they mean."""
     paragraphs = []
     for arch in arches.arches():
         names = [f"{c.group}({c.label})" if c.group else c.label for c in arch.columns]
         lines = [f"  {n:<12} {c.meaning}" for n, c in zip(names, arch.columns, strict=True)]
         paragraphs.append("\n".join([f"columns on {arch.title}:", *lines]))
-    return "\n\n".join([*paragraphs, _EPILOG])
+    return "\n\n".join(paragraphs)
 
 
-class _Parser(options.Parser):
-    def format_help(self) -> str:
-        """Called by argparse: only help needs to look for installed backends."""
-        self.epilog = _columns_help()
-        return super().format_help()
+@attrs.frozen(kw_only=True)
+class CpuOptions(options.ViewOptions):
+    """The options of ``kstats cpu``; ``delay`` and ``times`` are Fuchsia's interval and count."""
+
+    per_cpu: bool = False
+    delay: float | None = None
+    times: int | None = None
+    cpus: tuple[int, ...] | None = None
+    by: str = "cpu"
+    nonzero: bool = False
+    sort: str | None = None
+    top: int | None = None
+    total: bool = False
+    reasons: bool = False
 
 
 def parser() -> options.Parser:
     """Return the command line of ``kstats cpu``."""
-    p = _Parser.of("cpu", "[interval [count]]", _DESCRIPTION)
+    p = options.Parser.of("cpu", "[interval [count]]", _DESCRIPTION, _EPILOG, _columns_help)
     text = "no effect: kstats -v is kstats cpu"
     p.add_argument("-v", action="store_true", dest="per_cpu", help=text)
-    p.add_argument("interval", nargs="?", help="seconds between reports (default 1)")
-    p.add_argument("count", nargs="?", help="number of reports (default: until ^C)")
-    p.add_argument("-d", metavar="SECONDS", dest="delay", help="the interval, as in Fuchsia")
-    p.add_argument("-n", metavar="TIMES", dest="times", help="the count, as in Fuchsia")
-    p.add_argument("--cpus", metavar="LIST", help="only these CPUs, like 0-3,8")
+    options.add_interval_arguments(p)
+    text = "the interval, as in Fuchsia"
+    p.add_argument("-d", metavar="SECONDS", dest="delay", type=options.seconds, help=text)
+    text = "the count, as in Fuchsia"
+    p.add_argument("-n", metavar="TIMES", dest="times", type=options.times, help=text)
+    text = "only these CPUs, like 0-3,8"
+    p.add_argument("--cpus", metavar="LIST", type=cpulist.parse, help=text)
     text = "one row per node, socket or core, with the sums of its CPUs (default cpu)"
     p.add_argument("--by", choices=BY, default="cpu", help=text)
     p.add_argument("--nonzero", action="store_true", help="only rows with entries or exits")
     p.add_argument("--sort", metavar="COLUMN", help="sort rows by this column, largest first")
-    p.add_argument("--top", metavar="N", help="only the first N rows, and the sum of the others")
+    text = "only the first N rows, and the sum of the others"
+    p.add_argument("--top", metavar="N", type=options.TOP, help=text)
     p.add_argument("--total", action="store_true", help="add a row with the sums")
     p.add_argument("--reasons", action="store_true", help="one column per reason that occurred")
-    session.add_arguments(p, "-t")
+    options.add_view_arguments(p, FORMATS, "-t")
     return p
 
 
 def run(words: list[str]) -> int:
     """Run ``kstats cpu``; return the exit status."""
-    return _watch(parser().parse(words))
+    return _watch(parser().parse(words, CpuOptions))
 
 
 def run_fuchsia(words: list[str]) -> int:
@@ -80,74 +93,54 @@ def run_fuchsia(words: list[str]) -> int:
         raise UsageError(
             f"{words[0]} is a separate program", f"leave out kstats: {shlex.join(words)}"
         )
-    args = parser().parse(words)
-    if not args.per_cpu:
-        raise _no_command(args, words)
-    if args.interval in COMMANDS:
+    named = next((word for word in words if not word.startswith("-")), "")
+    if words[0].startswith("-") and "-v" in words and named in COMMANDS:
         raise UsageError(
-            f"-v cannot be combined with the command {args.interval}",
-            f"leave out -v: kstats {args.interval}",
+            f"-v cannot be combined with the command {named}", f"leave out -v: kstats {named}"
         )
-    return _watch(args)
+    if not words[0].startswith("-"):
+        raise _no_command(words)
+    wanted = parser().parse(words, CpuOptions)
+    if not wanted.per_cpu:
+        raise _no_command(words)
+    return _watch(wanted)
 
 
-def _watch(args: argparse.Namespace) -> int:
-    given = _one_of(args.interval, args.delay, "interval", "-d")
-    interval = None if given is None else options.seconds(given)
-    wanted = _one_of(args.count, args.times, "count", "-n")
-    count = None if wanted is None else options.times(wanted)
-    # A wrong option is reported before a missing prerequisite of the host.
-    host = Host()
-    view = PerCpuView(_view_options(args, host))
-    session.show(
-        args,
-        view,
-        lambda: Collector(Target.find(host, probe=args.probe)),
-        interval,
-        count,
-        needs=("entries",),
+def _watch(wanted: CpuOptions) -> int:
+    timed = attrs.evolve(
+        wanted,
+        interval=wanted.delay if wanted.interval is None else wanted.interval,
+        count=wanted.times if wanted.count is None else wanted.count,
     )
+    shown = Options(
+        cpus=wanted.cpus,
+        by=wanted.by,
+        nonzero=wanted.nonzero,
+        sort=wanted.sort or "",
+        top=wanted.top,
+        total=wanted.total,
+        rate=wanted.rate,
+        reasons=wanted.reasons,
+        detail=wanted.format in WITH_REASONS,
+    )
+    view = PerCpuView(shown)
+    of_recording = Wanted(needs=("entries",), cpus=wanted.cpus or ())
+    with Session.open(timed, lambda: _collect(wanted), of_recording) as session:
+        session.show(view)
     return 0
 
 
-def _no_command(args: argparse.Namespace, words: list[str]) -> UsageError:
-    if args.interval is None or args.interval.replace(".", "").isdigit():
-        hint = f"per physical CPU: kstats cpu {shlex.join(words)}"
-        return UsageError("no command given", hint)
-    close = get_close_matches(args.interval, (*COMMANDS, *PROGRAMS), n=1)
+def _collect(wanted: CpuOptions) -> Source:
+    from kstats.cli import live  # noqa: PLC0415 - recordings do not need it
+
+    return live.per_cpu(wanted.probe, wanted.cpus or ())
+
+
+def _no_command(words: list[str]) -> UsageError:
+    first = words[0]
+    if first.startswith("-") or first.replace(".", "").isdigit():
+        return UsageError("no command given", f"per physical CPU: kstats cpu {shlex.join(words)}")
+    close = get_close_matches(first, (*COMMANDS, *PROGRAMS), n=1)
     meant = [name if name in PROGRAMS else f"kstats {name}" for name in close]
     hint = f"did you mean {meant[0]}?" if meant else "see kstats --help"
-    return UsageError(f"unknown command {args.interval!r}", hint)
-
-
-def _one_of(operand: str | None, option: str | None, name: str, flag: str) -> str | None:
-    if operand is not None and option is not None:
-        raise UsageError(f"{name} is given twice, also by {flag}", "leave out one of them")
-    return operand if option is None else option
-
-
-def _view_options(args: argparse.Namespace, host: Host) -> Options:
-    cpus = None
-    if args.cpus is not None:
-        cpus = cpulist.parse(args.cpus)
-        if args.input is None:
-            _check_cpus(cpus, host.possible_cpus())
-    return Options(
-        cpus=cpus,
-        by=args.by,
-        nonzero=args.nonzero,
-        sort=args.sort or "",
-        top=None if args.top is None else options.times(args.top, "--top", "see all rows"),
-        total=args.total,
-        rate=args.rate,
-        reasons=args.reasons,
-        detail=args.format == "json",
-    )
-
-
-def _check_cpus(cpus: Sequence[int], possible: Sequence[int]) -> None:
-    missing = [cpu for cpu in cpus if cpu not in possible]
-    if missing:
-        raise UsageError(
-            f"this host has no CPU {missing[0]}", f"it has {possible[0]} to {possible[-1]}"
-        )
+    return UsageError(f"unknown command {first!r}", hint)

@@ -1,15 +1,17 @@
-"""``kstats decode``: what other tools recorded, in the views of kstats."""
+"""``kstats decode``: show what other tools recorded in the views of kstats."""
 
 from __future__ import annotations
 
-import argparse
 import io
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+
+import attrs
 
 from kstats import arch as arches
 from kstats import recording
@@ -19,6 +21,7 @@ from kstats.errors import KstatsError, UsageError
 from kstats.importers import FORMATS, Decoded, decode
 from kstats.importers.sample_builder import NO_CPU
 from kstats.model import Sample
+from kstats.render import FOR_PEOPLE, WITH_REASONS, renderer
 from kstats.render import FORMATS as OUTPUTS
 from kstats.views import View
 from kstats.views.exits import AXES, COUNT, ExitsView, parse_axes
@@ -29,9 +32,7 @@ from kstats.views.percpu import PerCpuView
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-_OF_EXITS, _OF_PERCPU = ("by", "top"), ("reasons", "total")
-_OF_VIEWS = ("view", *_OF_EXITS, *_OF_PERCPU, "timestamps", "rate")
-"""Options that only the view exits, only the view cpu, or no recording takes."""
+_CPU = "cpu"
 
 _DESCRIPTION = """\
   perf script | kstats decode -
@@ -48,75 +49,93 @@ _EPILOG = "\n".join(
         "",
         f"axes: {' '.join(AXES)}",
         "",
-        "Times in traces are those of the trace's clock, which mostly begins at boot. Lines that",
-        "make no sense are not counted; how many there were is said. More: docs/other-tools.md.",
+        "Times in traces are those of the trace's clock, which usually starts at boot. Lines that",
+        "cannot be parsed are not counted; a note reports their number. See docs/other-tools.md.",
     ]
 )
 
 
 def parser() -> options.Parser:
-    """The command line of ``kstats decode``."""
+    """Return the command line of ``kstats decode``."""
     p = options.Parser.of("decode", "FILE", _DESCRIPTION, _EPILOG)
     add = p.add_argument
     add("file", metavar="FILE", help="what a tool wrote; - is standard input")
     add("--from", choices=FORMATS, dest="data", help="the tool that wrote FILE (default: detect)")
     add("--isa", metavar="ISA", help="the ISA of its exit codes (default: detect)")
-    add("--view", choices=("exits", "cpu"), help="which view (default exits)")
+    add("--view", choices=("exits", _CPU), help="which view (default exits)")
     add("--by", metavar="AXES", help="axes of the view exits, like cpu,tid,reason")
-    add("--top", metavar="N", help="only the N first rows, and the sum of the others")
-    add("--reasons", action="store_true", help="view cpu: every reason by name")
-    add("--total", action="store_true", help="view cpu: a last row with the sums")
-    add("--interval", metavar="SECONDS", help="a report for each so many seconds of a trace")
+    text = "only the first N rows, and the sum of the others"
+    add("--top", metavar="N", type=options.TOP, help=text)
+    add("--reasons", action="store_true", help="view cpu: one column per reason that occurred")
+    add("--total", action="store_true", help="view cpu: add a row with the sums")
+    interval = partial(options.seconds, what="--interval")
+    text = "a report for each so many seconds of a trace"
+    add("--interval", metavar="SECONDS", type=interval, help=text)
     add("--timestamps", action="store_true", help="print the time of each report")
-    add("--rate", action="store_true", help="per second, where the data tell times")
+    add("--rate", action="store_true", help="show counts per second, if the input has times")
     p.add_format(OUTPUTS)
     text = "write a recording instead, for --input; *.zst is compressed"
     add("-o", "--output", metavar="FILE", help=text)
-    add("--debug", action="store_true", help="say what the file was taken for")
+    add("--debug", action="store_true", help="print the detected format and ISA")
     return p
 
 
+@attrs.frozen(kw_only=True)
+class DecodeOptions:
+    """The options of ``kstats decode``; None where it detects or has a default."""
+
+    file: str
+    data: str | None
+    isa: str | None
+    view: str | None
+    by: str | None
+    top: int | None
+    reasons: bool
+    total: bool
+    interval: float | None
+    timestamps: bool
+    rate: bool
+    format: str
+    output: str | None
+    debug: bool
+
+
 def run(words: list[str]) -> int:
-    """Runs ``kstats decode``; returns the exit status."""
-    args = parser().parse(words)
-    _check(args)
-    interval = None if args.interval is None else options.seconds(args.interval, "--interval")
-    with waiting() as wait, _opened(args.file, wait) as stream:
-        decoded = decode(stream, format=args.data, isa=args.isa, interval=interval)
-        if args.debug:
-            session.print_errors([f"{args.file}: {decoded.format} of {decoded.isa}"])
-        if interval is not None and "times" not in FORMATS[decoded.format].tells:
-            raise UsageError(f"{decoded.format} does not tell times", "leave out --interval")
-        if args.output is not None:
-            _record(decoded, Path(args.output), interval)
+    """Run ``kstats decode``; return the exit status."""
+    wanted = parser().parse(words, DecodeOptions)
+    with waiting() as wait, _opened(wanted.file, wait) as stream:
+        decoded = decode(stream, format=wanted.data, isa=wanted.isa, interval=wanted.interval)
+        if wanted.debug:
+            session.print_errors([f"{wanted.file}: {decoded.format} of {decoded.isa}"])
+        if wanted.interval is not None:
+            _require(decoded, "times", "--interval")
+        if wanted.output is not None:
+            _record(decoded, Path(wanted.output), wanted.interval)
         else:
-            _show(args, decoded)
+            _show(wanted, decoded)
     return 0
 
 
-def _check(args: argparse.Namespace) -> None:
-    """Raises UsageError for an option that would be without effect."""
-    unfit: tuple[str, ...]
-    if args.output is not None:
-        unfit, why = _OF_VIEWS, "--output writes all data to a recording"
-    elif args.view == "cpu":
-        unfit, why = _OF_EXITS, "it is of the view exits"
-    else:
-        unfit, why = _OF_PERCPU, "it is of the view cpu"
-    for option in unfit:
-        if getattr(args, option):
-            raise UsageError(f"--{option} has no effect here: {why}", "leave it out")
+def _require(decoded: Decoded, what: str, option: str) -> None:
+    if what not in FORMATS[decoded.format].tells:
+        name = what.replace("cpu", "CPU")
+        raise UsageError(f"{decoded.format} has no {name}", f"leave out {option}")
 
 
-def _show(args: argparse.Namespace, decoded: Decoded) -> None:
-    view = _view(args, decoded)
-    session.report(_samples(args, decoded), view, session.renderer(args, session.FOREVER))
+def _show(wanted: DecodeOptions, decoded: Decoded) -> None:
+    if wanted.rate:
+        _require(decoded, "times", "--rate")
+    if wanted.view == _CPU:
+        _require(decoded, "cpus", "--view cpu")
+    writer = renderer(wanted.format, sys.stdout, timestamps=wanted.timestamps)
+    people = wanted.format in FOR_PEOPLE
+    session.report(_samples(wanted, decoded), _view(wanted, decoded), writer, people=people)
 
 
 def _record(decoded: Decoded, path: Path, interval: float | None) -> None:
-    """Keeps all samples; whose they are is not known, so nothing is continued."""
+    """Write all samples to a new recording: its host is unknown, so none is continued."""
     if path.exists():
-        raise UsageError(f"{path} is there already", "name another file, or remove it")
+        raise UsageError(f"{path} exists already", "name another file, or remove it")
     samples = iter(decoded)
     first = next(samples)
     isa = arches.isa(decoded.isa)
@@ -135,9 +154,9 @@ def _record(decoded: Decoded, path: Path, interval: float | None) -> None:
 
 @contextmanager
 def _opened(name: str, wait: Waiting) -> Generator[BinaryIO, None, None]:
-    """The file, which a signal ends: of a pipe that lasts, what came is shown."""
+    """Open a file; a signal ends it, so what came through a pipe until then is shown."""
     if not name:
-        raise KstatsError("no file is named", "- is standard input")
+        raise KstatsError("no file given", "- is standard input")
     if name == "-" and sys.stdin is None:  # what Python has for a stream that was closed
         raise _cannot_read("standard input", "it is closed")
     try:
@@ -151,7 +170,7 @@ def _opened(name: str, wait: Waiting) -> Generator[BinaryIO, None, None]:
 
 
 class _File(io.FileIO):
-    """A file that says its name if it cannot be read: other errors are of what is written."""
+    """A file whose errors have its name; other OSErrors come from output."""
 
     def __init__(self, name: str, wait: Waiting) -> None:
         self._wait = wait
@@ -161,7 +180,7 @@ class _File(io.FileIO):
         self._called = "standard input" if stdin else name
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Called by what buffers; raises KstatsError, or KeyboardInterrupt if nothing came."""
+        """Read; raise KstatsError on failure, KeyboardInterrupt on a signal before any data."""
         try:
             size = self._wait.on(lambda: super(_File, self).readinto(buffer), None)
         except OSError as error:
@@ -176,31 +195,26 @@ def _cannot_read(name: str, why: str | None) -> KstatsError:
     return KstatsError(f"cannot read {name}: {why}")
 
 
-def _view(args: argparse.Namespace, decoded: Decoded) -> View:
-    tells = FORMATS[decoded.format].tells
-    if args.rate and "times" not in tells:
-        raise UsageError(f"{decoded.format} does not tell times", "leave out --rate")
-    if args.view == "cpu":
-        if "cpus" not in tells:
-            raise UsageError(f"{decoded.format} does not tell CPUs", "leave out --view cpu")
+def _view(wanted: DecodeOptions, decoded: Decoded) -> View:
+    if wanted.view == _CPU:
         return PerCpuView(
             PerCpuOptions(
-                total=args.total,
-                rate=args.rate,
-                reasons=args.reasons,
-                detail=args.format == "json",
+                total=wanted.total,
+                rate=wanted.rate,
+                reasons=wanted.reasons,
+                detail=wanted.format in WITH_REASONS,
             )
         )
-    default = ("tid", "reason") if "threads" in tells else ("reason",)
-    by = default if args.by is None else parse_axes(args.by)
-    top = None if args.top is None else options.times(args.top, "--top", "see all rows")
-    return ExitsView(ExitsOptions(by=by, top=top, sort=COUNT.key, rate=args.rate))
+    threads = "threads" in FORMATS[decoded.format].tells
+    default = ("tid", "reason") if threads else ("reason",)
+    by = default if wanted.by is None else parse_axes(wanted.by)
+    return ExitsView(ExitsOptions(by=by, top=wanted.top, sort=COUNT.key, rate=wanted.rate))
 
 
-def _samples(args: argparse.Namespace, decoded: Decoded) -> Generator[Sample, None, None]:
+def _samples(wanted: DecodeOptions, decoded: Decoded) -> Generator[Sample, None, None]:
     for sample in decoded:
-        if args.view == "cpu" and _has_no_cpu(sample):
-            raise KstatsError("the trace does not tell CPUs", "perf script -F +cpu does")
+        if wanted.view == _CPU and _has_no_cpu(sample):
+            raise KstatsError("the trace has no CPUs", "perf script -F +cpu adds them")
         yield sample
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterable
 
@@ -12,6 +11,8 @@ from tabulate import tabulate
 from kstats.cli import options, streams
 from kstats.doctor import Check, Diagnosis, State, diagnose
 
+_JSON = "json"
+
 _DESCRIPTION = """\
 The BPF program of kstats cpu is loaded, attached and detached again.
 """
@@ -20,20 +21,29 @@ _EPILOG = "exit status: 0 if kstats cpu works here, else the exit status of ksta
 
 
 def parser() -> options.Parser:
-    """The command line of ``kstats doctor``."""
+    """Return the command line of ``kstats doctor``."""
     p = options.Parser.of("doctor", "", _DESCRIPTION, _EPILOG)
-    p.add_format(("table", "json"))
+    p.add_format(("table", _JSON))
     p.add_argument("--probe", metavar="PROBE", help="try only this way to read exits")
-    p.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+    p.add_debug()
     return p
 
 
+@attrs.frozen(kw_only=True)
+class DoctorOptions:
+    """The options of ``kstats doctor``; without ``probe`` the best is tried."""
+
+    format: str
+    probe: str | None
+    debug: bool
+
+
 def run(words: list[str]) -> int:
-    """Runs ``kstats doctor``; returns the exit status."""
-    args = parser().parse(words)
-    diagnosis = diagnose(probe=args.probe)
+    """Run ``kstats doctor``; return the exit status."""
+    wanted = parser().parse(words, DoctorOptions)
+    diagnosis = diagnose(probe=wanted.probe)
     with streams.writing():
-        if args.format == "json":
+        if wanted.format == _JSON:
             print(json.dumps(attrs.asdict(diagnosis)))
         else:
             _print(diagnosis)
@@ -41,7 +51,7 @@ def run(words: list[str]) -> int:
 
 
 def _print(diagnosis: Diagnosis) -> None:
-    checks = _told_once(diagnosis.checks)
+    checks = _without_repeats(diagnosis.checks)
     rows = [(check.state, check.name, check.found) for check in checks]
     print(tabulate(rows, tablefmt="plain", disable_numparse=True))
     for check in checks:
@@ -51,12 +61,12 @@ def _print(diagnosis: Diagnosis) -> None:
     print(f"kstats cpu {verdict}")
 
 
-def _told_once(checks: Iterable[Check]) -> list[Check]:
-    """What an earlier check found already, a later one only points to."""
+def _without_repeats(checks: Iterable[Check]) -> list[Check]:
+    """Return the checks; a failure that an earlier check found refers to that one."""
     first: dict[str, str] = {}
-    told = []
+    shown = []
     for check in checks:
         name = first.setdefault(check.found, check.name)
         again = name != check.name and check.state is State.FAIL
-        told.append(Check(check.name, check.state, f"see {name}") if again else check)
-    return told
+        shown.append(Check(check.name, check.state, f"see {name}") if again else check)
+    return shown

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from tabulate import tabulate
+import attrs
 
 from kstats import arch as arches
 from kstats.arch import categories, lookup, shapes
@@ -36,6 +35,7 @@ exit status: 0 if every reason is known, else 2
 """
 
 _WIDTH = 96
+_JSON = "json"
 
 
 def parser() -> options.Parser:
@@ -44,33 +44,48 @@ def parser() -> options.Parser:
     p.add_argument("reasons", nargs="*", metavar="REASON", help="a code, name, column or category")
     p.add_argument("--search", metavar="TEXT", help="list reasons that have every word of TEXT")
     p.add_argument("--isa", metavar="ISA", help="only this ISA or architecture")
-    p.add_format(("table", "json"))
-    p.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+    p.add_format(("table", _JSON))
+    p.add_debug()
     return p
+
+
+@attrs.frozen(kw_only=True)
+class ExplainOptions:
+    """The options of ``kstats explain``; without ``isa``, every ISA."""
+
+    reasons: list[str]
+    search: str | None
+    isa: str | None
+    format: str
+    debug: bool
 
 
 def run(words: list[str]) -> int:
     """Run ``kstats explain``; return the exit status."""
-    args = parser().parse(words)
-    isas = None if args.isa is None else lookup.isas(args.isa)
-    found: list[Found] = []
-    if args.search is not None:
-        if args.reasons:
-            raise UsageError("--search cannot be combined with REASON", "use one of them")
-        found = _search(args.search, isas)
-        text = tabulate(map(_row, found), tablefmt="plain", disable_numparse=True)
-    elif args.reasons:
-        found = [found for text in args.reasons for found in _find(text, isas)]
+    wanted = parser().parse(words, ExplainOptions)
+    isas = None if wanted.isa is None else lookup.isas(wanted.isa)
+    if wanted.search is not None:
+        found = _search(wanted.search, isas)
+        text = _aligned(map(_row, found))
+    elif wanted.reasons:
+        found = [found for text in wanted.reasons for found in _find(text, isas)]
         text = "\n\n".join("\n".join(_lines(isa, reason)) for isa, reason in found)
     else:
         advised = lookup.with_advice(isas)
         found = [one for group in advised.values() for one in group]
         text = "\n".join(line for one in advised.items() for line in _category(*one))
-    if args.format == "json":
+    if wanted.format == _JSON:
         text = "\n".join(json.dumps(shapes.reason_object(*one)) for one in found)
     with streams.writing():
         print(text)
     return 0
+
+
+def _aligned(rows: Iterable[tuple[str, ...]]) -> str:
+    cells = list(rows)
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells)
+    return "\n".join(lines)
 
 
 def _search(text: str, wanted: tuple[Isa, ...] | None) -> list[Found]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 
-from kstats.cli import exits, guarded, options, session, streams
-from kstats.cli.replay import Replay
+import attrs
+
+from kstats.cli import guarded, options, streams, thread_options
+from kstats.cli.options import FOREVER
+from kstats.cli.replay import Wanted
+from kstats.cli.session import Session, Source, report
+from kstats.cli.thread_options import ThreadOptions
 from kstats.escape import printable
-from kstats.model import Sample
 from kstats.render.text import TextRenderer
 from kstats.views.kvmexit import KvmexitView
 
@@ -28,7 +31,7 @@ More axes, more formats: kstats exits --help. Exit status: as kstats; see kstats
 
 
 def parser() -> options.Parser:
-    """The command line of ``kvmexit``."""
+    """Return the command line of ``kvmexit``."""
     p = options.Parser(
         "kvmexit",
         "kvmexit [-h] [-p PID [-v VCPU | -a]] [-t TID | -T 'TID1,TID2'] [--input FILE]"
@@ -36,66 +39,66 @@ def parser() -> options.Parser:
         "Display the reasons of VM exits and how often each occurred.",
         _EPILOG,
     )
-    exits.add_thread_arguments(p, short=True)
+    thread_options.add_arguments(p, short=True)
     p.add_argument("duration", nargs="?", help="seconds to count (default: until ^C)")
-    p.add_argument("--input", metavar="FILE", help="show a recording of kstats record")
-    p.add_argument("--debug", action="store_true", help="say what is loaded, and how")
-    p.set_defaults(vm=None, detail=None, reason=None)
+    p.add_argument("--input", metavar="FILE", help="show a recording; - is standard input")
+    p.add_argument("--debug", action="store_true", help="print what is loaded, and how")
     return p
 
 
+@attrs.frozen(kw_only=True)
+class KvmexitOptions(ThreadOptions):
+    """The options of ``kvmexit``; ``duration`` is as it was written, for the title."""
+
+    duration: str | None = None
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs ``kvmexit`` with ``argv``; returns the exit status."""
+    """Run ``kvmexit`` with ``argv``; return the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     return guarded(lambda: run(words), debug="--debug" in words, prog="kvmexit")
 
 
 def run(words: list[str]) -> int:
-    """Runs ``kvmexit``; returns the exit status, raises KstatsError."""
-    args = parser().parse(words)
-    interval = session.FOREVER if args.duration is None else options.seconds(args.duration)
-    if args.input is not None:
-        return _show_recorded(args, interval)
-    with exits.collect(args) as collector:
-        if args.debug:
-            session.describe(collector)
-        _show(args, session.live(collector, interval, 1))
+    """Run ``kvmexit``; return the exit status."""
+    given = parser().parse(words, KvmexitOptions)
+    interval = FOREVER if given.duration is None else options.seconds(given.duration)
+    wanted = attrs.evolve(given, interval=interval, count=1)
+    of_recording = Wanted(("threads",), wanted.threads)
+    with Session.open(wanted, lambda: _collect(wanted), of_recording) as session:
+        with streams.writing() as out:
+            out.write(_title(wanted))
+        report(session.samples, KvmexitView(_axes(wanted)), TextRenderer(sys.stdout))
     return 0
 
 
-def _show_recorded(args: argparse.Namespace, interval: float) -> int:
-    with Replay(args, ("threads",)) as recorded:
-        _show(args, recorded.samples(interval, 1, exits.choice(args) or None))
-        session.print_errors(recorded.notes())
-    return 0
+def _collect(wanted: KvmexitOptions) -> Source:
+    from kstats.cli import live  # noqa: PLC0415 - recordings do not need it
+
+    return live.threads(wanted)
 
 
-def _show(args: argparse.Namespace, samples: Generator[Sample, None, None]) -> None:
-    with streams.writing() as out:
-        out.write(_title(args))
-    session.report(samples, KvmexitView(_axes(args)), TextRenderer(sys.stdout))
-
-
-def _axes(args: argparse.Namespace) -> tuple[str, ...]:
-    if args.tids or args.alltids:
+def _axes(wanted: KvmexitOptions) -> tuple[str, ...]:
+    if wanted.tids or wanted.alltids:
         return "tid", "reason"
-    return ("reason",) if args.pid or args.tid else ("pid", "tid", "reason")
+    selected = wanted.pid is not None or wanted.tid is not None
+    return ("reason",) if selected else ("pid", "tid", "reason")
 
 
-def _title(args: argparse.Namespace) -> str:
-    end = "... Hit Ctrl-C to end." if args.input is None else f" of {printable(args.input)}"
-    if args.duration is not None:
-        end = f" after sleeping {args.duration} secs."
-    return f"Display kvm exit reasons and statistics for {_whose(args)}{end}\n"
+def _title(wanted: KvmexitOptions) -> str:
+    end = "... Hit Ctrl-C to end." if wanted.input is None else f" of {printable(wanted.input)}"
+    if wanted.duration is not None:
+        end = f" after sleeping {wanted.duration} secs."
+    return f"Display kvm exit reasons and statistics for {_subject(wanted)}{end}\n"
 
 
-def _whose(args: argparse.Namespace) -> str:
-    if args.tid:
-        return f"TID {args.tid}"
-    if args.tids:
-        return f"TIDS {args.tids.split(',')}"
-    if args.vcpu:
-        return f"PID {args.pid} VCPU {args.vcpu}"
-    if args.pid:
-        return f"PID {args.pid}" + (" and its all threads" if args.alltids else "")
+def _subject(wanted: KvmexitOptions) -> str:
+    if wanted.tid is not None:
+        return f"TID {wanted.tid}"
+    if wanted.tids:
+        return f"TIDS {[str(tid) for tid in wanted.tids]}"
+    if wanted.vcpu is not None:
+        return f"PID {wanted.pid} VCPU {wanted.vcpu}"
+    if wanted.pid is not None:
+        return f"PID {wanted.pid}" + (" and its all threads" if wanted.alltids else "")
     return "all threads"

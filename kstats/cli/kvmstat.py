@@ -17,25 +17,25 @@ Report the activity of virtual CPUs: their exits, injected interrupts, emulated 
 
 
 def parser() -> options.Parser:
-    """The command line of ``kvmstat``."""
-    p = vcpu.Parser(
+    """Return the command line of ``kvmstat``."""
+    p = options.Parser(
         "kvmstat",
         "kvmstat [-h] [--source bpf|kernel] [--debug] [interval [count]]",
         _DESCRIPTION,
         vcpu.EPILOG,
+        vcpu.columns_help,
     )
     vcpu.add_arguments(p)
-    p.add_argument("--debug", action="store_true", help="say what is loaded, and how")
-    p.set_defaults(**vars(vcpu.parser().parse_args([])))
+    p.add_argument("--debug", action="store_true", help="print what is loaded, and how")
     return p
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs ``kvmstat`` with ``argv``; returns the exit status."""
+    """Run ``kvmstat`` with ``argv``; return the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     return guarded(lambda: run(words), debug="--debug" in words, prog="kvmstat")
 
 
 def run(words: list[str]) -> int:
-    """Runs ``kvmstat``; returns the exit status, raises KstatsError."""
-    return vcpu.watch(parser().parse(words))
+    """Run ``kvmstat``; return the exit status."""
+    return vcpu.watch(parser().parse(words, vcpu.VcpuOptions))

@@ -1,12 +1,15 @@
-"""Checked values for the command line: one clear line for each that makes no sense."""
+"""What commands share on the command line: the parser, values, and which options combine."""
 
 from __future__ import annotations
 
 import argparse
 import re
 import sys
-from collections.abc import Iterable
-from typing import NoReturn, Self
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import NoReturn, Self, TypeVar
+
+import attrs
 
 from kstats import arch as arches
 from kstats.arch import lookup
@@ -14,36 +17,141 @@ from kstats.cli import COMMANDS, streams
 from kstats.errors import UsageError
 from kstats.model import Code
 
+T = TypeVar("T")
+
 SHORTEST, LONGEST = 0.01, 86400.0
 """Bounds of an interval, seconds."""
+
+FOREVER = 1e9
+"""Seconds until a report that only ^C asks for: three decades."""
 
 MOST = 10**18 - 1
 
 _DECIMAL = re.compile(r"\d{1,9}(\.\d*)?|\.\d+", re.ASCII)
 
 
+@attrs.frozen
+class Rule:
+    """Which options can be given together with ``option``.
+
+    Options are written as on the command line, operands by their names. ``--view cpu`` means that
+    value of the option only.
+
+    Attributes:
+        option: What the rule is for.
+        excludes: Options that cannot be given with it.
+        needs: Options of which one must be given with it; empty for none.
+    """
+
+    option: str
+    excludes: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.needs:
+            return f"{self.option} needs {' or '.join(self.needs)}"
+        return f"{self.option} cannot be combined with {', '.join(self.excludes)}"
+
+
+_LIVE = Rule("--input", ("--record", "--overhead", "--probe"))
+_ONE_KIND_OF_TIME = (
+    Rule("--histogram", ("--latency", "--tree")),
+    Rule("--latency", ("--tree",)),
+    *(
+        Rule(one, (*others, "--detail", "--sort", "--top", "--rate", "--tree"))
+        for one, others in {
+            "--time": ("--latency", "--histogram", "--slower-than", "--reason"),
+            "--slower-than": ("--latency", "--histogram"),
+        }.items()
+    ),
+)
+_THREADS = (
+    Rule("--vcpu", ("--alltids", "--tid", "--tids")),
+    Rule("--alltids", ("--tid", "--tids")),
+    Rule("--tid", ("--tids", "--pid")),
+    Rule("--tids", ("--pid",)),
+)
+_COMPARING = ("SOURCE", "--by", "--reasons", "--per", "--top", "--threshold", "--least")
+
+RULES: Mapping[str, tuple[Rule, ...]] = {
+    "cpu": (_LIVE, Rule("-d", ("interval",)), Rule("-n", ("count",))),
+    "exits": (
+        _LIVE,
+        Rule("--input", ("--map-entries",)),
+        *_ONE_KIND_OF_TIME,
+        *_THREADS,
+        Rule("--vm", ("--pid", "--tid", "--tids")),
+        Rule("--vcpu", needs=("--pid", "--vm")),
+        Rule("--alltids", needs=("--pid", "--vm")),
+    ),
+    "vcpu": (
+        _LIVE,
+        Rule("--vm", ("--pid",)),
+        Rule("--source kernel", ("--probe", "--overhead")),
+    ),
+    "kvmexit": (
+        *_THREADS,
+        Rule("--vcpu", needs=("--pid",)),
+        Rule("--alltids", needs=("--pid",)),
+    ),
+    "record": (Rule("--keep", needs=("--rotate-size", "--rotate-time")),),
+    "compare": (
+        Rule("--explain", _COMPARING),
+        Rule("--top", needs=("--by",)),
+        Rule("--per vcpu", ("--by cpu",)),
+        Rule("--least", needs=("--threshold",)),
+    ),
+    "decode": (
+        Rule("--output", ("--view", "--by", "--top", "--reasons", "--total", "--timestamps")),
+        Rule("--output", ("--rate", "--format")),
+        Rule("--view cpu", ("--by", "--top")),
+        Rule("--reasons", needs=("--view cpu",)),
+        Rule("--total", needs=("--view cpu",)),
+    ),
+    "explain": (Rule("--search", ("REASON",)),),
+}
+"""Which options combine, by command: the parsers check it and show it in their help."""
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that raises :class:`UsageError` for a wrong command line.
 
-    ``usage``, ``description`` and ``epilog`` are printed as they are.
+    ``usage``, ``description`` and ``epilog`` are printed as they are, and before the epilog the
+    text that ``columns`` returns: only help needs to look for installed backends.
     """
 
-    def __init__(self, prog: str, usage: str, description: str, epilog: str = "") -> None:
+    def __init__(
+        self,
+        prog: str,
+        usage: str,
+        description: str,
+        epilog: str = "",
+        columns: Callable[[], str] | None = None,
+    ) -> None:
+        self.rules = RULES.get(prog.rsplit(maxsplit=1)[-1], ())
         super().__init__(
             prog,
             usage,
             description,
-            epilog,
+            "\n".join([*self._rules_help(), epilog]),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+        self._columns = columns
 
     @classmethod
-    def of(cls, command: str, operands: str, description: str = "", epilog: str = "") -> Self:
+    def of(
+        cls,
+        command: str,
+        operands: str,
+        description: str = "",
+        epilog: str = "",
+        columns: Callable[[], str] | None = None,
+    ) -> Self:
         """Return the parser of a command of kstats; its summary begins the description."""
         prog, summary = f"kstats {command}", COMMANDS[command]
         whole = f"{summary[0].upper()}{summary[1:]}.\n\n{description}"
-        return cls(prog, f"{prog} [options] {operands}".rstrip(), whole, epilog)
+        return cls(prog, f"{prog} [options] {operands}".rstrip(), whole, epilog, columns)
 
     def add_format(self, formats: Iterable[str]) -> None:
         """Add ``-f``/``--format``; the first of ``formats`` is the default."""
@@ -51,23 +159,130 @@ class Parser(argparse.ArgumentParser):
         text = f"output format (default {names[0]})"
         self.add_argument("-f", "--format", choices=names, default=names[0], help=text)
 
-    def parse(self, words: list[str]) -> argparse.Namespace:
-        """The values of ``words``; after --help and --version it raises SystemExit(0)."""
+    def add_debug(self) -> None:
+        """Add ``--debug`` to a command that loads nothing: it is accepted everywhere."""
+        self.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+
+    def parse(self, words: list[str], kind: Callable[..., T]) -> T:
+        """Return the values of ``words`` as ``kind``, called with one argument per option.
+
+        After --help SystemExit(0) is raised.
+
+        Raises:
+            UsageError: An option is unknown, its value is invalid, or options do not combine.
+        """
         with streams.writing():
-            return self.parse_args(words)
+            values = vars(self.parse_args(words))
+        for rule in self.rules:
+            self._check(rule, values)
+        return kind(**values)
+
+    def _check(self, rule: Rule, values: Mapping[str, object]) -> None:
+        if not self._is_given(rule.option, values):
+            return
+        for other in rule.excludes:
+            if self._is_given(other, values):
+                raise UsageError(
+                    f"{rule.option} cannot be combined with {other}", "use only one of them"
+                )
+        if rule.needs and not any(self._is_given(other, values) for other in rule.needs):
+            needs = " or ".join(rule.needs)
+            raise UsageError(f"{rule.option} needs {needs}", f"add {needs}")
+
+    def _is_given(self, option: str, values: Mapping[str, object]) -> bool:
+        """Return whether an option of a rule has another value than its default."""
+        name, _, value = option.partition(" ")
+        action = next(a for a in self._actions if name in (*a.option_strings, a.metavar, a.dest))
+        given = values[action.dest]
+        if value:
+            return given == value
+        # argparse has an empty list for operands that are not there.
+        return given != action.default and not (given == [] and not action.option_strings)
+
+    def _rules_help(self) -> Iterator[str]:
+        if self.rules:
+            yield "combinations:"
+            yield from (f"  {rule}" for rule in self.rules)
+            yield ""
+
+    def format_help(self) -> str:
+        """Return the help; argparse calls this."""
+        if self._columns:
+            self.epilog = f"{self._columns()}\n\n{self.epilog}"
+            self._columns = None
+        return super().format_help()
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """Called by argparse after --help and --version."""
+        """Leave after --help; argparse calls this."""
         sys.stdout.flush()
         super().exit(status, message)
 
     def error(self, message: str) -> NoReturn:
-        """Called by argparse for anything wrong."""
+        """Raise UsageError; argparse calls this."""
         raise UsageError(message, f"see {self.prog} --help")
 
 
+@attrs.frozen(kw_only=True)
+class ViewOptions:
+    """What every view takes, as :func:`add_view_arguments` adds it.
+
+    Attributes:
+        interval: Seconds of a report; None for one second, or as a recording was made.
+        count: How many reports; None for no end.
+        format: One of :data:`kstats.render.FORMATS`.
+        timestamps: Whether the table has the time of each report.
+        rate: Per second of time that passed, instead of counts.
+        input: The recording to show; None to count on this host.
+        record: Where to write the samples that are shown.
+        overhead: Report what counting costs.
+        probe: The way to read exits; None for the best.
+        debug: Print what is loaded.
+    """
+
+    interval: float | None = None
+    count: int | None = None
+    format: str = "table"
+    timestamps: bool = False
+    rate: bool = False
+    input: str | None = None
+    record: str | None = None
+    overhead: bool = False
+    probe: str | None = None
+    debug: bool = False
+
+
+def add_view_arguments(p: Parser, formats: Iterable[str], *timestamps: str) -> None:
+    """Add the options of :class:`ViewOptions`; ``timestamps`` are short forms of --timestamps."""
+    add = p.add_argument
+    add(*timestamps, "--timestamps", action="store_true", help="print the UTC time of each report")
+    add("--rate", action="store_true", help="show counts per second of elapsed time")
+    p.add_format(formats)
+    add("--input", metavar="FILE", help="show a recording; - is standard input")
+    add("--record", metavar="FILE", help="also write the samples to a recording")
+    add("--overhead", action="store_true", help="report what counting costs the host")
+    add_probe_arguments(p)
+
+
+def add_interval_arguments(p: Parser, what: str = "reports") -> None:
+    """Add the operands ``[interval [count]]``."""
+    text = f"seconds between {what} (default 1)"
+    p.add_argument("interval", nargs="?", type=seconds, help=text)
+    p.add_argument("count", nargs="?", type=times, help=f"number of {what} (default: until ^C)")
+
+
+def add_probe_arguments(p: Parser) -> None:
+    """Add the options of what loads a program."""
+    text = "use this way to read exits; see kstats doctor"
+    p.add_argument("--probe", metavar="PROBE", help=text)
+    p.add_argument("--debug", action="store_true", help="print what is loaded, and how")
+
+
 def seconds(text: str, what: str = "interval") -> float:
-    """An interval: a decimal number of seconds."""
+    """Return an interval in seconds.
+
+    Raises:
+        UsageError: ``text`` is not a decimal number, or out of bounds.
+    """
     if not _DECIMAL.fullmatch(text) or not SHORTEST <= float(text) <= LONGEST:
         raise UsageError(
             f"{what} {text!r} is not between {SHORTEST} and {LONGEST:.0f} seconds",
@@ -77,7 +292,12 @@ def seconds(text: str, what: str = "interval") -> float:
 
 
 def times(text: str, what: str = "count", without: str = "go on until ^C") -> int:
-    """A count: a whole number from 1 on. ``without`` says what happens if there is none."""
+    """Return a count.
+
+    Raises:
+        UsageError: ``text`` is not a whole number from 1 on; ``without`` says in the hint what
+            happens without this option.
+    """
     if not re.fullmatch(r"\d{1,18}", text, re.ASCII) or not int(text):
         raise UsageError(
             f"{what} {text!r} is not a whole number from 1 on",
@@ -86,12 +306,18 @@ def times(text: str, what: str = "count", without: str = "go on until ^C") -> in
     return int(text)
 
 
+TOP = partial(times, what="--top", without="see all rows")
+"""The type of ``--top N``."""
+
+
 def reasons(text: str, isas: Iterable[str] = ()) -> set[Code]:
-    """The exits that ``npf,io``, ``0x7b`` or a column or category mean: of these ISAs, or of all.
+    """Return the exits that ``npf,io``, ``0x7b``, a column or a category mean.
+
+    ``isas`` limits them to these ISAs; none means all.
 
     Raises:
-        UnknownReasonError: nothing there is called so.
-        UnknownNameError: there is no such ISA.
+        UnknownReasonError: No reason has this name.
+        UnknownNameError: There is no such ISA.
     """
     wanted = tuple(map(arches.isa, isas)) or None
     named = [lookup.meant(name.strip(), wanted) for name in text.split(",")]

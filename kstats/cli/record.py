@@ -1,21 +1,20 @@
-"""``kstats record``: keeps samples in a file, to be looked at later and elsewhere."""
+"""``kstats record``: write samples to a file, to be shown later and elsewhere."""
 
 from __future__ import annotations
 
-import argparse
 import re
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Self
 
+import attrs
+
 from kstats.cli import options, session
-from kstats.collector.live import Collector, Counting, Target
 from kstats.errors import UsageError
-from kstats.host import Host
 from kstats.recording import Rotation, Writer, header_of
-from kstats.vms.registry import VmRegistry
 
 DEFAULT = "kstats.jsonl.zst"
 
@@ -52,46 +51,64 @@ def parser() -> options.Parser:
     p = options.Parser.of("record", "[interval [count]]", _DESCRIPTION, _EPILOG)
     add = p.add_argument
     text = f"write samples here (default {DEFAULT}; - is standard output)"
-    add("-o", "--output", metavar="FILE", help=text)
+    add("-o", "--output", metavar="FILE", default=DEFAULT, help=text)
     add("--by", choices=_BY, default="thread", help="; ".join(map(": ".join, _BY.items())))
-    add("--rotate-size", metavar="SIZE", help="begin a new file at this size, like 100M")
-    add("--rotate-time", metavar="TIME", help="begin a new file every so often, like 1h or 1d")
-    add("--keep", metavar="N", help="leave only the N last files of those before")
-    add("-q", "--quiet", action="store_true", help="say nothing but errors")
-    add("--probe", metavar="PROBE", help="force one way of reading exits; see doctor")
-    add("--debug", action="store_true", help="say what is loaded, and how")
-    add("interval", nargs="?", help="seconds between samples (default 1)")
-    add("count", nargs="?", help="number of samples (default: until ^C)")
+    text = "begin a new file at this size, like 100M"
+    add("--rotate-size", metavar="SIZE", type=_size, help=text)
+    text = "begin a new file after this time, like 1h or 1d"
+    add("--rotate-time", metavar="TIME", type=_time, help=text)
+    keep = partial(options.times, what="--keep", without="keep all")
+    add("--keep", metavar="N", type=keep, help="keep only the last N of the files before")
+    add("-q", "--quiet", action="store_true", help="print only errors")
+    options.add_probe_arguments(p)
+    options.add_interval_arguments(p, "samples")
     return p
 
 
+@attrs.frozen(kw_only=True)
+class RecordOptions:
+    """The options of ``kstats record``; ``rotate_size`` is in bytes, times are in seconds."""
+
+    output: str
+    by: str
+    interval: float | None
+    count: int | None
+    rotate_size: int | None
+    rotate_time: int | None
+    keep: int | None
+    quiet: bool
+    probe: str | None
+    debug: bool
+
+
 def run(words: list[str]) -> int:
-    """Runs ``kstats record``; returns the exit status."""
-    args = parser().parse(words)
-    interval = 1.0 if args.interval is None else options.seconds(args.interval)
-    count = None if args.count is None else options.times(args.count)
-    rotation = _rotation(args)
-    path = DEFAULT if args.output is None else args.output
-    with _collector(args) as collector:
-        if args.debug:
-            session.describe(collector)
-        header = header_of(collector, interval)
-        with Writer(path, header, rotation) as writer, _Progress(writer, quiet=args.quiet) as show:
-            _heed_hangups(writer.turn)
-            for sample in session.kept(session.live(collector, interval, count), writer):
+    """Run ``kstats record``; return the exit status."""
+    wanted = parser().parse(words, RecordOptions)
+    interval = session.EVERY_SECOND if wanted.interval is None else wanted.interval
+    rotation = Rotation(wanted.rotate_size, wanted.rotate_time, wanted.keep)
+    with _collect(wanted) as source:
+        if wanted.debug:
+            session.describe(source)
+        header = header_of(source, interval)
+        with (
+            Writer(wanted.output, header, rotation) as writer,
+            _Progress(writer, quiet=wanted.quiet) as show,
+        ):
+            _install_sighup(writer.turn)
+            samples = session.live(source, interval, wanted.count)
+            for sample in session.kept(samples, writer):
                 show(sample.notes)
     return 0
 
 
-def _collector(args: argparse.Namespace) -> Collector:
-    host = Host()
-    target = Target.find(host, probe=args.probe)
-    counting: Counting = target.everything() if args.by == "thread" else target.per_cpu()
-    return Collector(target, counting, VmRegistry(host) if args.by == "thread" else None)
+def _collect(wanted: RecordOptions) -> session.Source:
+    from kstats.cli import live  # noqa: PLC0415 - help does not need it
+
+    return live.per_cpu(wanted.probe) if wanted.by == "cpu" else live.everything(wanted.probe)
 
 
 class _Progress:
-    """Says on standard error how far it is: while it goes on on a terminal, and at the end."""
+    """Prints how much was recorded on standard error: at the end, and on a terminal all along."""
 
     def __init__(self, writer: Writer, *, quiet: bool) -> None:
         self._writer = writer
@@ -100,7 +117,7 @@ class _Progress:
         self._notes: tuple[str, ...] = ()
 
     def __call__(self, notes: tuple[str, ...]) -> None:
-        """Tells that one more sample was written; notes are told when they are new."""
+        """Count one more sample; print its notes if they are new."""
         if notes != self._notes and not self._quiet:
             self._clear()
             session.print_errors(notes)
@@ -132,29 +149,23 @@ def _bytes(size: int) -> str:
     return f"{size / (1 << 20):.1f} MiB"
 
 
-def _heed_hangups(turn: Callable[[], None]) -> None:
-    """SIGHUP begins a new file; unless a terminal went away, or it is to be ignored (nohup)."""
+def _install_sighup(turn: Callable[[], None]) -> None:
+    """Let SIGHUP begin a new file, except on a terminal or where it is ignored (nohup)."""
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     if not ignored and not sys.stderr.isatty():
         signal.signal(signal.SIGHUP, lambda *_: turn())
 
 
-def _rotation(args: argparse.Namespace) -> Rotation:
-    size = _amount(args.rotate_size, "--rotate-size", _UNITS, "bytes, or like 100M")
-    seconds = _amount(args.rotate_time, "--rotate-time", _SPANS, "seconds, or like 90m, 1h, 1d")
-    keep = None if args.keep is None else options.times(args.keep, "--keep", "keep all")
-    if keep is not None and size is None and seconds is None:
-        raise UsageError(
-            "--keep says how many files to leave, but nothing makes new ones",
-            "add --rotate-size or --rotate-time",
-        )
-    return Rotation(size, seconds, keep)
+def _size(text: str) -> int:
+    return _amount(text, "--rotate-size", _UNITS, "give bytes, or a unit as in 100M")
 
 
-def _amount(text: str | None, option: str, units: Mapping[str, int], how: str) -> int | None:
-    if text is None:
-        return None
+def _time(text: str) -> int:
+    return _amount(text, "--rotate-time", _SPANS, "give seconds, or a unit as in 90m, 1h, 1d")
+
+
+def _amount(text: str, option: str, units: Mapping[str, int], hint: str) -> int:
     found = re.fullmatch(r"(\d{1,12})([a-z]?)", text.lower(), re.ASCII)
     if not found or found[2] not in units or not int(found[1]):
-        raise UsageError(f"{option} {text!r} is no amount", f"give {how}")
+        raise UsageError(f"invalid value {text!r} for {option}", hint)
     return int(found[1]) * units[found[2]]

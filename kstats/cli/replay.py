@@ -1,65 +1,75 @@
-"""``--input``: samples of a recording, as a view takes those of a live host."""
+"""``--input``: samples of a recording, for views that also show live samples."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Collection, Generator, Iterable, Iterator
 from itertools import islice
 from typing import Self
 
-from kstats import cpulist, fields, recording
+import attrs
+
+from kstats import fields, recording
 from kstats.cli import options
 from kstats.cli.ticker import until_asked
 from kstats.errors import KstatsError, RecordingError, UsageError
 from kstats.model import Sample
 from kstats.recording.choose import Choice, chosen
 
-LIVE_OPTIONS = ("--probe", "--map-entries", "--record")
-"""Options that tell how to count, which is done when a recording is read."""
+
+@attrs.frozen
+class Wanted:
+    """What a view shows of a recording.
+
+    Attributes:
+        needs: What the recording must have: see :attr:`kstats.recording.Header.counted`.
+        threads: The threads to show; None for all.
+        reason: Reasons, as they were written, that an ISA of the recording must have.
+        cpus: CPUs that its host must have.
+    """
+
+    needs: tuple[str, ...] = ()
+    threads: Choice | None = None
+    reason: str | None = None
+    cpus: tuple[int, ...] = ()
 
 
 class Replay:
-    """The recording that ``args.input`` names.
+    """The recording in a file.
 
     Raises:
-        UsageError: an option makes no sense with a recording, or it lacks something of ``needs``
-            (see :attr:`kstats.recording.Header.counted`).
-        UnknownReasonError: ``args.reason`` names no exit of its ISA.
-        RecordingError: it cannot be read.
+        UsageError: The recording lacks what is wanted.
+        UnknownReasonError: Its ISA lacks a reason that is wanted.
+        RecordingError: It cannot be read.
     """
 
-    def __init__(self, args: argparse.Namespace, needs: Iterable[str] = ()) -> None:
-        _check_options(args)
-        self._reason: str | None = getattr(args, "reason", None)
-        self._cpus: str | None = getattr(args, "cpus", None)
-        self._source = recording.read(args.input)
+    def __init__(self, path: str, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._source = recording.read(path)
         self._error: RecordingError | None = None
         self._empty = True
         self._ended = False
         self.interval = self._source.header.interval
         try:
-            self._check(needs)
+            self._check()
         except KstatsError:
             self._source.close()
             raise
 
-    def samples(
-        self, interval: float | None, count: int | None, only: Choice | None = None
-    ) -> Generator[Sample, None, None]:
-        """Samples as they were made, or of ``interval`` seconds each; at most ``count``.
+    def samples(self, interval: float | None, count: int | None) -> Generator[Sample, None, None]:
+        """Yield samples as they were made, or of ``interval`` seconds each; at most ``count``.
 
-        Those that were made every ``interval`` seconds are shown as they came, early or late: as
-        they were live. Ends where the recording cannot be read; :meth:`notes` says so.
+        Samples that were made every ``interval`` seconds are shown unchanged, early or late, as
+        they were live. Ends where the recording cannot be read; :meth:`notes` then raises.
         """
         samples = self._readable()
-        if only is not None:
-            samples = chosen(samples, only)
+        if self._wanted.threads:
+            samples = chosen(samples, self._wanted.threads)
         if interval is not None and interval != self.interval:
             samples = recording.merged(samples, interval)
         yield from islice(samples, count)
 
     def notes(self) -> list[str]:
-        """What to say at the end; raises RecordingError if it was reached too soon."""
+        """Return messages for the end; raise RecordingError if that came too early."""
         if self._error:
             raise self._error
         if self._empty and self._ended:
@@ -73,7 +83,7 @@ class Replay:
         self._source.close()
 
     def lacking(self, needs: Iterable[str]) -> UsageError | None:
-        """What is wrong with a view that ``needs`` these, if something is."""
+        """Return why a view with these ``needs`` cannot be shown; None if it can."""
         counted: Collection[str] = self._source.header.counted
         missing = [need for need in needs if need not in counted]
         if not missing:
@@ -83,18 +93,18 @@ class Replay:
             f"{self._source.name}: {what} were not recorded", f"{command} records them"
         )
 
-    def _check(self, needs: Iterable[str]) -> None:
-        lacking = self.lacking(needs)
+    def _check(self) -> None:
+        threads = ("threads",) if self._wanted.threads else ()
+        lacking = self.lacking((*self._wanted.needs, *threads))
         if lacking:
             raise lacking
-
-        if self._reason is not None:
-            options.reasons(self._reason, (isa.name for isa in self._source.header.isas))
+        if self._wanted.reason is not None:
+            options.reasons(self._wanted.reason, (isa.name for isa in self._source.header.isas))
 
     def _check_cpus(self, first: Sample) -> None:
-        """Raises UsageError for a CPU that its host cannot have had."""
+        """Raise UsageError for a CPU that its host cannot have."""
         many = self._source.header.host.cpus
-        for cpu in cpulist.parse(self._cpus) if self._cpus and many else ():
+        for cpu in self._wanted.cpus if many else ():
             if cpu >= many and cpu not in first.cpus:
                 raise UsageError(
                     f"{self._source.name}: its host has no CPU {cpu}", f"it has 0 to {many - 1}"
@@ -123,9 +133,3 @@ def _recorded(need: str) -> tuple[str, str]:
     kind, _, what = need.rpartition(" ")
     latency = " --latency" if what == "latency" else ""
     return need, f"kstats exits --detail {kind}{latency} --record FILE"
-
-
-def _check_options(args: argparse.Namespace) -> None:
-    for option in LIVE_OPTIONS:
-        if getattr(args, option.strip("-").replace("-", "_"), None) is not None:
-            raise UsageError(f"{option} is for what is counted now", "leave it out with --input")

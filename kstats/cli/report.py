@@ -1,4 +1,4 @@
-"""``kstats report``: a page with pictures of recordings, in one file."""
+"""``kstats report``: a page of charts of recordings, in one file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import attrs
 
 from kstats.cli import options, session, sources, streams
 from kstats.cpunames import readable
@@ -33,37 +35,43 @@ means stay means, and each part keeps its busiest sample.
 
 
 def parser() -> options.Parser:
-    """The command line of ``kstats report``."""
+    """Return the command line of ``kstats report``."""
     p = options.Parser.of("report", "SOURCE…", _DESCRIPTION, _EPILOG)
-    p.add_argument("sources", nargs="*", metavar="SOURCE", help="a recording, or live")
     p.add_argument(
         "-o",
         "--output",
         metavar="FILE",
         default="report.html",
-        dest="page",
         help="write the page here (default report.html; - is standard output)",
     )
-    sources.add_live_arguments(p)
+    sources.add_arguments(p)
     return p
 
 
+@attrs.frozen(kw_only=True)
+class ReportOptions(sources.SourceOptions):
+    """The options of ``kstats report``; ``output`` is a path, or - for standard output."""
+
+    output: str
+
+
 def run(words: list[str]) -> int:
-    """Runs ``kstats report``; returns the exit status."""
-    args = parser().parse(words)
-    if args.page != STDOUT and args.page in args.sources:
-        raise UsageError(f"the page would take the place of {args.page}", "name another: -o FILE")
-    with sources.opened(args.sources, args) as found, _folder_for_matplotlib():
+    """Run ``kstats report``; return the exit status."""
+    wanted = parser().parse(words, ReportOptions)
+    output = wanted.output
+    if output != STDOUT and output in wanted.sources:
+        raise UsageError(f"the page would overwrite the source {output}", "name another: -o FILE")
+    with sources.opened(wanted) as found, _folder_for_matplotlib():
         page = _page(found)
-    write(args.page, page)
-    if args.page != STDOUT and sys.stderr.isatty():
-        session.print_errors([f"wrote {printable(args.page)}"])
+    write(output, page)
+    if output != STDOUT and sys.stderr.isatty():
+        session.print_errors([f"wrote {printable(output)}"])
     sources.check(found)
     return 0
 
 
 def _page(found: Sequence[sources.Source]) -> str:
-    """The page of sources that can be read, which is known before the libraries are loaded."""
+    """Return the page of sources that were opened."""
     try:
         from kstats.report.gather import Gathered  # noqa: PLC0415 - an extra
         from kstats.report.page import html  # noqa: PLC0415
@@ -76,7 +84,7 @@ def _page(found: Sequence[sources.Source]) -> str:
     for source in sources.live_last(found):
         gathered[source].add(source.samples())
     session.print_errors(
-        f"{printable(one.label)}: there are no samples in it"
+        f"{printable(one.label)}: the recording has no samples"
         for one in gathered.values()
         if one.tally.begin is None
     )
@@ -85,7 +93,7 @@ def _page(found: Sequence[sources.Source]) -> str:
 
 @contextmanager
 def _folder_for_matplotlib() -> Iterator[None]:
-    """Matplotlib keeps its fonts at home; where it cannot, it would complain."""
+    """Give matplotlib a folder for its font cache where it cannot write to the home directory."""
     home = os.path.expanduser("~")  # noqa: PTH111 - Path's raises if there is none
     if "MPLCONFIGDIR" in os.environ or os.access(home, os.W_OK):
         yield
@@ -99,7 +107,7 @@ def _folder_for_matplotlib() -> Iterator[None]:
 
 
 def facts(header: Header | None) -> Mapping[str, str]:
-    """What a recording says about its host, as far as it does."""
+    """Return what a recording says about its host, without what is unknown."""
     if header is None:
         return {}
     host = header.host
@@ -114,10 +122,10 @@ def facts(header: Header | None) -> Mapping[str, str]:
 
 
 def write(path: str, text: str) -> None:
-    """Writes a file as a whole or not at all.
+    """Write a file as a whole or not at all.
 
     Raises:
-        KstatsError: it cannot be written.
+        KstatsError: It cannot be written.
     """
     if path == STDOUT:
         with streams.writing() as out:

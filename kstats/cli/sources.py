@@ -1,34 +1,32 @@
-"""What to compare or to report on: recordings by their files, and this host, live."""
+"""Sources of compare and report: recordings in files, and this host, live."""
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import attrs
 
 from kstats import recording
 from kstats.cli import options, session
-from kstats.collector.live import Collector, Target
 from kstats.errors import RecordingError, UsageError
-from kstats.host import Host
 from kstats.model import Sample
 from kstats.recording.header import Header
-from kstats.vms.registry import VmRegistry
 
 LIVE = "live"
 COUNT = 30
-"""Samples that are taken of a live host; enough for a spread."""
+"""How many samples are taken of a live host; enough for percentiles."""
 
 
 @attrs.frozen(eq=False)
 class Source:
-    """Samples, and what to call the host that they are of; ``header`` is a recording's.
+    """Samples of a host, and its label.
 
-    ``faults`` has, once its samples were taken, what ended them too soon.
+    ``header`` is that of a recording. ``faults`` has what ended the samples too early, once they
+    were read.
     """
 
     label: str
@@ -37,35 +35,47 @@ class Source:
     faults: list[RecordingError] = attrs.field(factory=list)
 
 
-def add_live_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that say how long ``live`` takes."""
-    add = parser.add_argument
-    add("--interval", metavar="SECONDS", help="of live: between samples (default 1)")
-    add("--count", metavar="N", help=f"of live: samples (default {COUNT})")
-    add("--probe", metavar="PROBE", help="of live: force one way of reading exits; see doctor")
-    add("--debug", action="store_true", help="of live: say what is loaded, and how")
+@attrs.frozen(kw_only=True)
+class SourceOptions:
+    """Which sources, and how ``live`` is counted: as :func:`add_arguments` adds it."""
+
+    sources: list[str]
+    interval: float | None
+    count: int | None
+    probe: str | None
+    debug: bool
+
+
+def add_arguments(p: options.Parser) -> None:
+    """Add the operands and the options of :class:`SourceOptions`."""
+    add = p.add_argument
+    add("sources", nargs="*", metavar="SOURCE", help="a recording, or live")
+    interval = partial(options.seconds, what="--interval")
+    text = "live: seconds between samples (default 1)"
+    add("--interval", metavar="SECONDS", type=interval, help=text)
+    count = partial(options.times, what="--count", without=f"take {COUNT}")
+    add("--count", metavar="N", type=count, help=f"live: number of samples (default {COUNT})")
+    add("--probe", metavar="PROBE", help="live: use this way to read exits; see kstats doctor")
+    add("--debug", action="store_true", help="live: print what is loaded, and how")
 
 
 @contextmanager
-def opened(words: Sequence[str], args: argparse.Namespace) -> Iterator[list[Source]]:
-    """The sources by their names on the command line; every recording can be read so far.
-
-    They are closed at the end of the block.
+def opened(wanted: SourceOptions) -> Iterator[list[Source]]:
+    """Give the sources in the order of the command line; close them at the end of the block.
 
     Raises:
-        UsageError: there are none, one is given twice, or options are of ``live``, which is none.
-        RecordingError: a file is no recording.
+        UsageError: There is no source, one is given twice, or an option needs ``live``.
+        RecordingError: A file is not a recording.
     """
+    words = wanted.sources
     if not words:
-        raise UsageError("which recordings?", "name their files; live is this host from now on")
+        raise UsageError("no source given", "name recordings; live is this host from now on")
     for word, times in Counter(words).items():
         if times > 1:
-            raise UsageError(f"{word!r} is given twice", "name each once")
+            raise UsageError(f"{word!r} is given twice", "name each source once")
     if LIVE not in words:
-        _refuse(args)
-    interval = 1.0 if args.interval is None else options.seconds(args.interval, "--interval")
-    count = COUNT if args.count is None else options.times(args.count, "--count", f"take {COUNT}")
-    live = Source(LIVE, lambda: _live(args, interval, count))
+        _refuse(wanted)
+    live = Source(LIVE, lambda: _live(wanted))
     with ExitStack() as files:
         yield [
             live if word == LIVE else _recorded(files.enter_context(recording.read(word)), label)
@@ -73,14 +83,14 @@ def opened(words: Sequence[str], args: argparse.Namespace) -> Iterator[list[Sour
         ]
 
 
-def _refuse(args: argparse.Namespace) -> None:
+def _refuse(wanted: SourceOptions) -> None:
     for name in ("interval", "count", "probe"):
-        if getattr(args, name) is not None:
-            raise UsageError(f"--{name} is of live: recordings are as they are", "leave it out")
+        if getattr(wanted, name) is not None:
+            raise UsageError(f"--{name} needs the source live", "leave it out for recordings")
 
 
 def labels(words: Sequence[str]) -> list[str]:
-    """Short names of files; those of namesakes are whole."""
+    """Return short names of files, or whole paths where short names are equal."""
     short = ["stdin" if word == "-" else _short(word) for word in words]
     times = Counter(short)
     return [name if times[name] == 1 else word for name, word in zip(short, words, strict=True)]
@@ -91,14 +101,14 @@ def _short(path: str) -> str:
 
 
 def live_last(sources: Iterable[Source]) -> list[Source]:
-    """Whatever is wrong with a recording is told before a live host is waited for."""
+    """Return recordings first, so that their errors show before the wait for this host."""
     return sorted(sources, key=lambda source: source.header is None)
 
 
 def check(sources: Iterable[Source]) -> None:
-    """To be called when all is shown: raises what ended a recording too soon.
+    """Raise what ended a recording too early, after everything was shown.
 
-    Of several, the last; the others are said.
+    Of several errors the last is raised; the others are printed.
     """
     faults = [fault for source in sources for fault in source.faults]
     session.print_errors(map(str, faults[:-1]))
@@ -112,7 +122,7 @@ def _recorded(found: recording.Recording, label: str) -> Source:
 
 
 def _readable(found: recording.Recording, faults: list[RecordingError]) -> Iterator[Sample]:
-    """Its samples; an end amid a line is said, and no error."""
+    """Yield the samples; a message, not an error, reports an incomplete last line."""
     try:
         yield from found
     except RecordingError as fault:
@@ -121,11 +131,13 @@ def _readable(found: recording.Recording, faults: list[RecordingError]) -> Itera
         session.print_errors([f"{found.name}: {found.tail}"])
 
 
-def _live(args: argparse.Namespace, interval: float, count: int) -> Iterator[Sample]:
-    host = Host()
-    target = Target.find(host, probe=args.probe)
-    with Collector(target, target.per_thread(), VmRegistry(host)) as collector:
-        if args.debug:
+def _live(wanted: SourceOptions) -> Iterator[Sample]:
+    from kstats.cli.live import all_threads  # noqa: PLC0415 - recordings do not need it
+
+    interval = session.EVERY_SECOND if wanted.interval is None else wanted.interval
+    with all_threads(wanted.probe) as collector:
+        if wanted.debug:
             session.describe(collector)
+        count = COUNT if wanted.count is None else wanted.count
         with closing(session.live(collector, interval, count)) as samples:
             yield from samples

@@ -1,26 +1,23 @@
-"""``kstats vcpu``: kvmstat's columns for each vCPU, live."""
+"""``kstats vcpu``: kvmstat's columns for each vCPU."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
+
+import attrs
 
 from kstats import arch as arches
 from kstats.arch.kvmstat import Rule
-from kstats.cli import exits, options, session
-from kstats.collector.kvm_stats.source import KernelCounters
-from kstats.collector.live import Collector, Target
-from kstats.errors import UnsupportedHostError, UsageError
-from kstats.host import Host
+from kstats.cli import options, thread_options
+from kstats.cli.replay import Wanted
+from kstats.cli.session import Session, Source
+from kstats.cli.thread_options import ThreadOptions
+from kstats.render import FORMATS
 from kstats.views.vcpu import Options, VcpuView
-from kstats.vms.registry import VmRegistry
 
 _BPF, _KERNEL = "bpf", "kernel"
 _NEEDS = {_BPF: ("threads",), _KERNEL: ("counters",)}
-"""What a recording must have to be shown as one from either source."""
-
-_EVERY_THREAD = {"vcpu": None, "alltids": False, "tid": None, "tids": None}
-"""The options of ``kstats exits`` that choose threads of a process: all are vCPUs here."""
+"""What a recording must have to be shown as if from each source."""
 
 _DESCRIPTION = """\
   kstats vcpu                     every second until ^C
@@ -38,13 +35,18 @@ Exit status: as kstats; see kstats --help.
 """
 
 
-class Parser(options.Parser):
-    """A parser whose help tells what the columns mean on every architecture."""
+@attrs.frozen(kw_only=True)
+class VcpuOptions(ThreadOptions):
+    """The options of ``kstats vcpu`` and ``kvmstat``; ``source`` is what counts."""
 
-    def format_help(self) -> str:
-        """Called by argparse: only help needs to look for installed backends."""
-        self.epilog = "\n\n".join([*_columns_help(), EPILOG])
-        return super().format_help()
+    source: str = _BPF
+    nonzero: bool = False
+    total: bool = False
+
+
+def columns_help() -> str:
+    """Return what each column means on every architecture."""
+    return "\n\n".join(_columns_help())
 
 
 def _columns_help() -> Iterator[str]:
@@ -56,7 +58,7 @@ def _columns_help() -> Iterator[str]:
 
 
 def _meanings(rules: Sequence[Rule]) -> Iterator[str]:
-    """What each column counts; a second line where KVM's counter is something else."""
+    """Yield what each column counts; on a second line how KVM's own counter differs."""
     for rule in rules:
         here = rule.is_counted or rule.stats
         yield f"{rule.column:<6} {rule.meaning}" if here else f"{rule.column:<6} -: {rule.meaning}"
@@ -65,64 +67,39 @@ def _meanings(rules: Sequence[Rule]) -> Iterator[str]:
 
 
 def parser() -> options.Parser:
-    """The command line of ``kstats vcpu``."""
-    p = Parser.of("vcpu", "[interval [count]]", _DESCRIPTION, EPILOG)
+    """Return the command line of ``kstats vcpu``."""
+    p = options.Parser.of("vcpu", "[interval [count]]", _DESCRIPTION, EPILOG, columns_help)
     add_arguments(p)
-    p.add_argument("-p", "--pid", metavar="PID", help="only this process")
-    p.add_argument("--vm", metavar="VM", help="only this VM, by name or pid")
+    thread_options.add_pid(p)
+    thread_options.add_vm(p)
     p.add_argument("--nonzero", action="store_true", help="only vCPUs that did something")
-    p.add_argument("--total", action="store_true", help="a last row with the sums")
-    session.add_arguments(p)
-    p.set_defaults(**_EVERY_THREAD)
+    p.add_argument("--total", action="store_true", help="add a row with the sums")
+    options.add_view_arguments(p, FORMATS)
     return p
 
 
-def add_arguments(p: argparse.ArgumentParser) -> None:
-    """The operands, and which source to read."""
-    p.add_argument("interval", nargs="?", help="seconds between reports (default 1)")
-    p.add_argument("count", nargs="?", help="number of reports (default: until ^C)")
-    p.add_argument(
-        "--source", choices=(_BPF, _KERNEL), default=_BPF, help="who counts (default bpf)"
-    )
+def add_arguments(p: options.Parser) -> None:
+    """Add the operands and the source."""
+    options.add_interval_arguments(p)
+    text = f"what counts (default {_BPF})"
+    p.add_argument("--source", choices=(_BPF, _KERNEL), default=_BPF, help=text)
 
 
 def run(words: list[str]) -> int:
-    """Runs ``kstats vcpu``; returns the exit status."""
-    return watch(parser().parse(words))
+    """Run ``kstats vcpu``; return the exit status."""
+    return watch(parser().parse(words, VcpuOptions))
 
 
-def watch(args: argparse.Namespace) -> int:
-    """Shows what the options of ``kstats vcpu`` ask for; returns the exit status."""
-    interval = None if args.interval is None else options.seconds(args.interval)
-    count = None if args.count is None else options.times(args.count)
-    if args.source == _KERNEL and args.probe is not None:
-        raise UsageError("--probe is about reading exits", "leave it out with --source kernel")
-    if args.source == _KERNEL and args.overhead:
-        raise UsageError(
-            "--overhead measures BPF programs; --source kernel loads none", "leave out --overhead"
-        )
-    session.show(
-        args,
-        VcpuView(Options(nonzero=args.nonzero, total=args.total, rate=args.rate)),
-        lambda: _collect(args),
-        interval,
-        count,
-        only=exits.choice(args) or None,
-        needs=_NEEDS[args.source],
-    )
+def watch(wanted: VcpuOptions) -> int:
+    """Show vCPUs as the options of ``kstats vcpu`` say; return the exit status."""
+    view = VcpuView(Options(nonzero=wanted.nonzero, total=wanted.total, rate=wanted.rate))
+    of_recording = Wanted(_NEEDS[wanted.source], wanted.threads)
+    with Session.open(wanted, lambda: _collect(wanted), of_recording) as session:
+        session.show(view)
     return 0
 
 
-def _collect(args: argparse.Namespace) -> Collector | KernelCounters:
-    host = Host()
-    directory = VmRegistry(host)
-    wanted = exits.threads_wanted(args, host, directory)
-    target = Target.find(host, probe=args.probe)
-    if target.source.isa not in target.arch.kvmstat:
-        raise UnsupportedHostError(
-            f"the backend {target.arch.name} does not say what kvmstat's columns are here",
-            "kstats exits shows its exits by any axes",
-        )
-    if args.source == _KERNEL:
-        return KernelCounters(target, wanted.pids)
-    return Collector(target, target.per_vcpu(wanted), directory, wanted.pids)
+def _collect(wanted: VcpuOptions) -> Source:
+    from kstats.cli import live  # noqa: PLC0415 - recordings do not need it
+
+    return live.vcpus(wanted, kernel=wanted.source == _KERNEL)

@@ -82,7 +82,10 @@ FORMATS: Mapping[str, Callable[[Comparison], str]] = {
     "csv": as_csv,
     "markdown": markdown,
 }
-"""Every output format by its name on the command line."""
+"""Every output format by its name on the command line; the first is the default."""
+
+WITHOUT_NOTES = frozenset({"csv"})
+"""Formats that cannot hold the notes of a comparison."""
 
 
 def _tables(comparison: Comparison, style: str, safe: Callable[..., str]) -> Iterator[str]:

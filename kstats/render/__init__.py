@@ -1,4 +1,4 @@
-"""Renderers: a table goes in, lines come out. ``renderer`` finds one by its name."""
+"""Renderers: a table goes in, lines come out; :func:`renderer` makes one by its name."""
 
 from __future__ import annotations
 
@@ -29,4 +29,19 @@ FORMATS: dict[str, Callable[[TextIO], Renderer]] = {
     "json": JsonRenderer,
     "csv": CsvRenderer,
 }
-"""Every output format by its name on the command line."""
+"""Every output format by its name on the command line; the first is the default."""
+
+FOR_PEOPLE = frozenset({"table"})
+"""Formats that people read: they may be drawn to fit a screen."""
+
+WITH_REASONS = frozenset({"json"})
+"""Formats that can hold the reasons behind each row."""
+
+
+def renderer(
+    name: str, stream: TextIO, *, timestamps: bool = False, interval: float | None = None
+) -> Renderer:
+    """Return the renderer of a format; ``timestamps`` and ``interval`` are for people."""
+    if name in FOR_PEOPLE:
+        return TextRenderer(stream, timestamps=timestamps, interval=interval)
+    return FORMATS[name](stream)

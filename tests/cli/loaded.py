@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 
 from kstats import arch, doctor
-from kstats.cli import cpu, main
+from kstats.cli import live as counted
+from kstats.cli import main
 from kstats.collector import live
 from kstats.host import Host
 from tests import trees
@@ -47,7 +48,7 @@ if __name__ == "__main__":
     arch.register(NATIVE)
     with tempfile.TemporaryDirectory() as folder:
         host = busy_host(Path(folder))
-        for module in (cpu, live, doctor):
+        for module in (counted, live, doctor):
             vars(module)["Host"] = lambda: host
-        vars(cpu)["Collector"] = BusyCollector
+        vars(counted)["Collector"] = BusyCollector
         sys.exit(main())

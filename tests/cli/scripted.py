@@ -12,7 +12,7 @@ import time
 from typing import Any, Self
 
 from kstats import arch as arches
-from kstats.cli import cpu, main, record
+from kstats.cli import live, main
 from kstats.host import Host
 from kstats.model import Exits, Place, Sample
 
@@ -72,6 +72,5 @@ class Collector:
 
 
 if __name__ == "__main__":
-    for module in (cpu, record):
-        vars(module).update(Target=Target, Collector=Collector)
+    vars(live).update(Target=Target, Collector=Collector)
     sys.exit(main())

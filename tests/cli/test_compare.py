@@ -115,32 +115,36 @@ def test_what_is_impossible_crosses_no_threshold(capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("words", "status", "complaint"),
     [
-        ("", 2, "which recordings?"),
-        ("-f table", 2, "which recordings?"),
+        ("", 2, "no source given"),
+        ("-f table", 2, "no source given"),
         ("before.jsonl before.jsonl", 2, "'before.jsonl' is given twice"),
         ("before.jsonl nowhere.jsonl", 7, "nowhere.jsonl: No such file or directory"),
-        ("before.jsonl --top 3", 2, "--top is of CPUs or VMs"),
+        ("before.jsonl --top 3", 2, "--top needs --by"),
         ("before.jsonl --by cpu --top 0", 2, "--top '0' is not a whole number from 1 on"),
-        ("before.jsonl --by cpu --per vcpu", 2, "CPUs have no vCPUs of their own"),
+        ("before.jsonl --by cpu --per vcpu", 2, "--per vcpu cannot be combined with --by cpu"),
         ("before.jsonl --by colour", 2, "argument --by: invalid choice: 'colour'"),
-        ("before.jsonl --threshold 1", 2, "'1' is no threshold above 1"),
-        ("before.jsonl --threshold io", 2, "'io' is no threshold above 1"),
-        ("before.jsonl --threshold io=inf", 2, "'io=inf' is no threshold above 1"),
-        ("before.jsonl --threshold colour=2", 2, "there is no category 'colour'"),
-        ("before.jsonl arm.jsonl --threshold 2 --least x", 2, "--least 'x' is no rate"),
+        ("before.jsonl --threshold 1", 2, "invalid threshold '1'"),
+        ("before.jsonl --threshold io", 2, "invalid threshold 'io'"),
+        ("before.jsonl --threshold io=inf", 2, "invalid threshold 'io=inf'"),
+        ("before.jsonl --threshold colour=2", 2, "unknown category 'colour'"),
+        ("before.jsonl arm.jsonl --threshold 2 --least x", 2, "invalid rate 'x' for --least"),
         ("before.jsonl live --interval 0", 2, "--interval '0' is not between"),
         ("before.jsonl live --count 0", 2, "--count '0' is not a whole number"),
         ("before.jsonl --threshold 2", 2, "--threshold has nothing to compare with"),
-        ("--threshold io=2 --threshold io=3", 2, "--threshold io=3 comes after another one"),
-        ("before.jsonl --least 5", 2, "--least is about thresholds"),
-        ("before.jsonl --interval 5", 2, "--interval is of live: recordings are as they are"),
-        ("before.jsonl --count 5", 2, "--count is of live: recordings are as they are"),
-        ("before.jsonl --probe raw", 2, "--probe is of live: recordings are as they are"),
-        ("--explain io --by vm", 2, "--explain compares nothing, for --by to say how"),
-        ("--threshold 2 --explain", 2, "--explain compares nothing, for --threshold to say how"),
-        ("--explain colour", 2, "there is no category 'colour'"),
-        ("--explain before.jsonl after.jsonl", 2, "there is no category 'before.jsonl'"),
-        ("before.jsonl nowhere.jsonl --explain", 2, "--explain reads no recordings"),
+        (
+            "--threshold io=2 --threshold io=3",
+            2,
+            "--threshold io=3 is given twice for one category",
+        ),
+        ("before.jsonl --least 5", 2, "--least needs --threshold"),
+        ("before.jsonl --interval 5", 2, "--interval needs the source live"),
+        ("before.jsonl --count 5", 2, "--count needs the source live"),
+        ("before.jsonl --probe raw", 2, "--probe needs the source live"),
+        ("--explain io --by vm", 2, "--explain cannot be combined with --by"),
+        ("--threshold 2 --explain", 2, "--explain cannot be combined with --threshold"),
+        ("--explain colour", 2, "unknown category 'colour'"),
+        ("--explain before.jsonl after.jsonl", 2, "unknown category 'before.jsonl'"),
+        ("before.jsonl nowhere.jsonl --explain", 2, "--explain cannot be combined with SOURCE"),
     ],
 )
 def test_slips(words: str, status: int, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,7 +157,7 @@ def test_slips(words: str, status: int, complaint: str, capsys: pytest.CaptureFi
 def test_live_that_cannot_be_is_told_after_recordings_were_opened(
     files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kstats.cli.sources.Host", lambda: trees.x64(files / "host", kvm=False))
+    monkeypatch.setattr("kstats.cli.live.Host", lambda: trees.x64(files / "host", kvm=False))
     assert said(capsys, "live nowhere.jsonl")[0] == 7
     status, out, err = said(capsys, "before.jsonl live")
     assert (status, out) == (4, "")
@@ -173,7 +177,7 @@ def test_a_recording_without_samples_is_no_success(
     made = json.loads(said(capsys, "before.jsonl none.jsonl -f json")[1])
     assert (made["subjects"][1]["begin"], made["subjects"][1]["end"]) == (None, None)
     status, _, err = said(capsys, "before.jsonl none.jsonl --threshold 2")
-    assert (status, err) == (1, ["none has no samples: thresholds of it mean nothing"])
+    assert (status, err) == (1, ["none has no samples: its thresholds were not checked"])
     assert said(capsys, "none.jsonl --by cpu --threshold 2")[::2] == (1, err)
 
 

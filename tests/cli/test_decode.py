@@ -91,27 +91,31 @@ def test_malformed_lines_are_told_not_fatal(
     [
         (["/nonexistent"], 1, ("cannot read /nonexistent: No such file or directory", "")),
         (["/"], 1, ("cannot read /: Is a directory", "")),
-        ([""], 1, ("no file is named", "- is standard input")),
-        (["kvm_stat.csv", "--view", "cpu"], 2, ("kvm_stat does not tell CPUs", "leave out")),
+        ([""], 1, ("no file given", "- is standard input")),
+        (["kvm_stat.csv", "--view", "cpu"], 2, ("kvm_stat has no CPUs", "leave out")),
         (["perf.txt", "--isa", "z80"], 2, ("unknown ISA 'z80'", "known: vmx, svm, arm64")),
         (["perf.txt", "--by", "colour"], 2, ("there is no axis 'colour'", "axes: cpu")),
         (["perf.txt", "--interval", "0"], 2, ("--interval '0' is not between", "give seconds")),
         (["perf.txt", "--from", "kvmexit"], 1, ("cannot detect the ISA of the exits", "--isa")),
         (["kstats.json"], 1, ("none of ", "name the tool: --from perf|ftrace|")),
         (["perf.txt", "-f", "xml"], 2, ("argument -f/--format: invalid choice: 'xml'", "--help")),
-        (["codes", "--rate"], 2, ("codes does not tell times", "leave out --rate")),
-        (["codes", "--interval", "1"], 2, ("codes does not tell times", "leave out --interval")),
-        (["perf.txt", "--total"], 2, ("--total has no effect here: it is of the view cpu", "")),
-        (["perf.txt", "--view", "cpu", "--top", "3"], 2, ("--top has no effect here", "exits")),
+        (["codes", "--rate"], 2, ("codes has no times", "leave out --rate")),
+        (["codes", "--interval", "1"], 2, ("codes has no times", "leave out --interval")),
+        (["perf.txt", "--total"], 2, ("--total needs --view cpu", "add --view cpu")),
+        (
+            ["perf.txt", "--view", "cpu", "--top", "3"],
+            2,
+            ("cannot be combined with --top", "only"),
+        ),
         (
             ["perf.txt", "-o", "x.jsonl", "--by", "tid"],
             2,
-            ("--by has no effect here", "all data to a"),
+            ("--output cannot be combined with --by", "only one"),
         ),
         (
             ["perf.txt", "-o", "x.jsonl", "--timestamps"],
             2,
-            ("--timestamps has no effect here", "leave it"),
+            ("--output cannot be combined with --timestamps", "only one"),
         ),
     ],
 )
@@ -128,7 +132,8 @@ def test_what_cannot_be(
     assert main(["decode", str(place / name) if name else "", *options]) == status
     out, err = capsys.readouterr()
     assert out == ""
-    assert f"kstats: {texts[0]}" in err
+    assert err.startswith("kstats: ")
+    assert texts[0] in err.splitlines()[0]
     assert texts[1] in err
 
 
@@ -136,7 +141,7 @@ def test_a_trace_without_cpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     file = tmp_path / "trace"
     file.write_text("kvm:kvm_exit: vcpu 0 reason HLT rip 0x1\n")
     assert main(["decode", str(file), "--view", "cpu"]) == 1
-    assert "the trace does not tell CPUs" in capsys.readouterr().err
+    assert "the trace has no CPUs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["trace.jsonl", "trace.jsonl.zst"])
@@ -149,7 +154,7 @@ def test_a_recording_shows_what_decode_shows(
     assert main(["exits", "--input", kept, *by]) == 0
     assert capsys.readouterr().out == decode(capsys, source, *by)
     assert main(["decode", source, "-o", kept]) == 2
-    assert f"{kept} is there already" in capsys.readouterr().err
+    assert f"{kept} exists already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -209,4 +214,7 @@ def test_a_list_of_codes_becomes_a_recording(
         ["npf", "5", "83.3"],
         ["cpuid", "1", "16.7"],
     ]
-    assert err == f"kstats: {kept}: exits by thread were not recorded: less is shown\n"
+    assert (
+        err
+        == f"kstats: {kept}: exits by thread were not recorded; exits are shown without threads\n"
+    )

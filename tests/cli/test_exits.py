@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from kstats.cli import exits, main, session
+from kstats.cli import exits, live, main, options
+from kstats.cli.exits_options import MORE_THREADS, ExitsOptions
+from kstats.collector import threads
 from kstats.collector.threads import Filter
 from kstats.errors import KstatsError
 from kstats.host import Host
@@ -25,13 +27,14 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     names = (PROCESS, *THREADS)
     made = trees.x64(tmp_path, kvm=False)
     trees.recorded(tmp_path, {f"proc/{number}/comm": "qemu\n" for number in names})
-    monkeypatch.setattr(exits, "Host", lambda: made)
+    monkeypatch.setattr(live, "Host", lambda: made)
     return made
 
 
 def wanted(host: Host, words: str) -> Filter:
     """The threads that the words choose."""
-    return exits.threads_wanted(exits.parser().parse(words.split()), host, VmRegistry(host))
+    selected = exits.parser().parse(words.split(), ExitsOptions).threads
+    return live.threads_wanted(selected, host, VmRegistry(host))
 
 
 def complaint(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -75,7 +78,7 @@ def test_threads_are_chosen_as_kvmexit_has_it(
     ],
 )
 def test_axes_follow_from_the_threads_unless_they_are_named(words: str, axes: str) -> None:
-    assert " ".join(exits._axes(exits.parser().parse(words.split()))) == axes
+    assert " ".join(exits.parser().parse(words.split(), ExitsOptions).axes) == axes
 
 
 @pytest.mark.parametrize(
@@ -98,14 +101,11 @@ def test_axes_follow_from_the_threads_unless_they_are_named(words: str, axes: st
         (["--detail", ""], "there is no detail ''"),
         (["--sort", "colour"], "cannot sort by 'colour'"),
         (["--by", "vm", "--sort", "cpu"], "cannot sort by 'cpu'"),
-        (["--vcpu", "0"], "--vcpu and --alltids need a process"),
-        (["--alltids"], "--vcpu and --alltids need a process"),
-        (["-p", "4000", "--tid", "4001"], "--tid and --tids cannot be combined with --pid or --vm"),
-        (
-            ["--vm", "web", "--tids", "4001"],
-            "--tid and --tids cannot be combined with --pid or --vm",
-        ),
-        (["-p", "4000", "--vm", "web"], "--pid cannot be combined with --vm"),
+        (["--vcpu", "0"], "--vcpu needs --pid or --vm"),
+        (["--alltids"], "--alltids needs --pid or --vm"),
+        (["-p", "4000", "--tid", "4001"], "--tid cannot be combined with --pid"),
+        (["--vm", "web", "--tids", "4001"], "--vm cannot be combined with --tids"),
+        (["-p", "4000", "--vm", "web"], "--vm cannot be combined with --pid"),
         (["-p", "all"], "invalid process ID 'all'"),
         (["-p", ""], "invalid process ID ''"),
         (["-p", "-4000"], "invalid process ID '-4000'"),
@@ -117,7 +117,7 @@ def test_axes_follow_from_the_threads_unless_they_are_named(words: str, axes: st
         (["-p", "4000", "--vcpu", "x"], "invalid vCPU number 'x'"),
         (["-p", "4000", "--vcpu", ""], "invalid vCPU number ''"),
         (["-p", "9" * 5000], f"invalid process ID {'9' * 5000!r}"),
-        (["--tid", "1", "--tids", "2"], "argument --tids: not allowed with argument --tid"),
+        (["--tid", "1", "--tids", "2"], "--tid cannot be combined with --tids"),
         (["1", "2", "3"], "unrecognized arguments: 3"),
         (["--probe", "gdb"], "x64 has no probe 'gdb'"),
     ],
@@ -155,7 +155,11 @@ def test_what_makes_sense_gets_as_far_as_the_host(capsys: pytest.CaptureFixture[
 
 
 def test_a_report_until_an_interrupt_has_no_end_of_its_own() -> None:
-    assert session.FOREVER > 20 * 365 * 86400
+    assert options.FOREVER > 20 * 365 * 86400
+
+
+def test_the_default_size_of_the_tables_is_the_collectors() -> None:
+    assert MORE_THREADS == threads.MORE_THREADS
 
 
 def test_help_mentions_every_option_and_axis(capsys: pytest.CaptureFixture[str]) -> None:
@@ -171,7 +175,7 @@ def test_help_mentions_every_option_and_axis(capsys: pytest.CaptureFixture[str])
 def test_a_vcpu_that_is_not_there_comes_with_those_that_are(host: Host) -> None:
     with pytest.raises(KstatsError) as caught:
         wanted(host, "-p 4000 --vcpu 7")
-    assert caught.value.hint == "its vCPUs: none that is known"
+    assert caught.value.hint == "its vCPUs: none known"
 
 
 @pytest.mark.parametrize(

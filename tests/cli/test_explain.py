@@ -85,7 +85,11 @@ def test_an_unknown_code_is_said_to_be_unknown(capsys: pytest.CaptureFixture[str
         (["999999"], "unknown exit reason '999999'", "kstats arch lists every name"),
         (["--search", "zebra"], "no reason has 'zebra'", "use fewer words"),
         (["--search", ""], "no reason has ''", "use fewer words"),
-        (["48", "--search", "x"], "--search cannot be combined with REASON", "use one of them"),
+        (
+            ["48", "--search", "x"],
+            "--search cannot be combined with REASON",
+            "use only one of them",
+        ),
         (["48", "--isa", "z80"], "unknown ISA 'z80'", "known: vmx, svm, arm64"),
     ],
 )

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from kstats.cli import exits, latency, main
+from kstats.cli import exits, live, main
+from kstats.cli.exits_options import ExitsOptions
 from kstats.collector import percpu
 from kstats.collector.latency import Latencies
+from kstats.collector.live import Counting
 from kstats.collector.slow_exits import SlowExits
 from kstats.collector.threads import PerThread
 from kstats.collector.vcpu_time import Spending
+from kstats.host import Host
+from kstats.vms.registry import VmRegistry
 from tests import trees
 
 TIMING = {"kvm_exit", "kvm_entry", "sched_process_exit"}
@@ -22,7 +26,7 @@ EXITS = PerThread(percpu.Layout("x64", "vmx", (0, 1), (0, 1)))
 def _bare_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An Intel host without KVM: what makes sense fails with status 4."""
     host = trees.x64(tmp_path, kvm=False)
-    monkeypatch.setattr(exits, "Host", lambda: host)
+    monkeypatch.setattr(live, "Host", lambda: host)
 
 
 def complaint(capsys: pytest.CaptureFixture[str]) -> str:
@@ -32,28 +36,35 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
     return err.splitlines()[0].removeprefix("kstats: ")
 
 
+def measured(words: str) -> Counting:
+    """Return what the kernel measures for these words."""
+    host = Host()
+    wanted = exits.parser().parse(words.split(), ExitsOptions)
+    return live.counting(wanted, EXITS, host, VmRegistry(host))
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         ("--latency --sort colour", "cannot sort by 'colour'"),
         ("--latency --sort share", "cannot sort by 'share'"),
         ("--histogram --by vm --sort cpu", "cannot sort by 'cpu'"),
-        ("--slower-than soon", "--slower-than 'soon' is no duration"),
-        ("--slower-than 500", "--slower-than '500' is no duration"),
+        ("--slower-than soon", "invalid duration 'soon' for --slower-than"),
+        ("--slower-than 500", "invalid duration '500' for --slower-than"),
         ("--slower-than -1us", "argument --slower-than: expected one argument"),
-        ("--slower-than=0us", "--slower-than '0us' is no duration"),
-        ("--slower-than=", "--slower-than '' is no duration"),
-        ("--slower-than 1ms --top 3", "--slower-than has no rows to sort or choose, and no rates"),
-        ("--time --rate", "--time has no rows to sort or choose, and no rates"),
-        ("--time --sort vm", "--time has no rows to sort or choose, and no rates"),
-        ("--time --by cpu", "--time is not told by cpu"),
-        ("--time --by vm,reason", "--time is not told by reason"),
+        ("--slower-than=0us", "invalid duration '0us' for --slower-than"),
+        ("--slower-than=", "invalid duration '' for --slower-than"),
+        ("--slower-than 1ms --top 3", "--slower-than cannot be combined with --top"),
+        ("--time --rate", "--time cannot be combined with --rate"),
+        ("--time --sort vm", "--time cannot be combined with --sort"),
+        ("--time --by cpu", "--time cannot be shown by cpu"),
+        ("--time --by vm,reason", "--time cannot be shown by reason"),
         ("--time --by colour", "there is no axis 'colour'"),
-        ("--time --reason io", "--time is not told by reason"),
-        ("--time --latency", "argument --latency: not allowed with argument --time"),
+        ("--time --reason io", "--time cannot be combined with --reason"),
+        ("--time --latency", "--time cannot be combined with --latency"),
         ("--reason colour", "unknown exit reason 'colour'"),
-        ("--time --detail msr", "--time is not told by --detail"),
-        ("--slower-than 1ms --detail io", "--slower-than is not told by --detail"),
+        ("--time --detail msr", "--time cannot be combined with --detail"),
+        ("--slower-than 1ms --detail io", "--slower-than cannot be combined with --detail"),
         ("--latency --detail port", "there is no detail 'port'"),
         ("--latency --by detail", "detail of what?"),
     ],
@@ -102,15 +113,13 @@ def test_what_makes_sense_gets_as_far_as_the_host(
 def test_nothing_is_attached_that_the_view_does_not_need(
     words: str, kind: type, attached: set[str]
 ) -> None:
-    args = exits.parser().parse(words.split())
-    counting = latency.counting(args, EXITS, ("vm", "reason"))
+    counting = measured(words)
     assert isinstance(counting, kind)
     assert {attachment.tracepoint for attachment in counting.attachments} == attached
 
 
 @pytest.mark.parametrize(("by", "told_apart"), [("vm,reason", False), ("cpu,reason", True)])
 def test_latencies_are_by_cpu_only_if_it_is_an_axis(by: str, *, told_apart: bool) -> None:
-    args = exits.parser().parse(["--latency"])
-    counting = latency.counting(args, EXITS, by.split(","))
+    counting = measured(f"--latency --by {by}")
     assert isinstance(counting, Latencies)
     assert counting.by_cpu is told_apart

@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from kstats import recording
-from kstats.cli import cpu, kvmexit, main, record, replay
+from kstats.cli import kvmexit, live, main, record, replay
 from kstats.errors import RecordingError
 from kstats.recording import IsaTable, Rotation
 from tests.cli import process, scripted
@@ -25,9 +25,8 @@ from tests.samples import placed, sample
 
 @pytest.fixture
 def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (cpu, record):
-        monkeypatch.setattr(module, "Target", scripted.Target)
-        monkeypatch.setattr(module, "Collector", scripted.Collector)
+    monkeypatch.setattr(live, "Target", scripted.Target)
+    monkeypatch.setattr(live, "Collector", scripted.Collector)
 
 
 def samples_in(path: Path) -> int:
@@ -108,9 +107,9 @@ def complaint(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("-v --input {} --probe raw", "--probe is for what is counted now"),
-        ("-v --input {} --record y.jsonl", "--record is for what is counted now"),
-        ("exits --input {} --map-entries 5", "--map-entries is for what is counted now"),
+        ("-v --input {} --probe raw", "--input cannot be combined with --probe"),
+        ("-v --input {} --record y.jsonl", "--input cannot be combined with --record"),
+        ("exits --input {} --map-entries 5", "--input cannot be combined with --map-entries"),
         ("exits --input {} --by vm", "exits by thread were not recorded"),
         ("exits --input {} --sort vm", "exits by thread were not recorded"),
         ("exits --input {} --tid 5 --by reason", "hint: kstats record -o FILE records them"),
@@ -120,10 +119,10 @@ def complaint(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]
         ("exits --input {} --latency", "latencies were not recorded"),
         ("exits --input {} --detail msr --by reason,detail", "msr details were not recorded"),
         ("vcpu --input {} --source kernel", "KVM's own counters of vCPUs were not recorded"),
-        ("record --rotate-size 0", "--rotate-size '0' is no amount"),
-        ("record --rotate-size 1t", "--rotate-size '1t' is no amount"),
-        ("record --rotate-time 1w", "--rotate-time '1w' is no amount"),
-        ("record --keep 3", "nothing makes new ones"),
+        ("record --rotate-size 0", "invalid value '0' for --rotate-size"),
+        ("record --rotate-size 1t", "invalid value '1t' for --rotate-size"),
+        ("record --rotate-time 1w", "invalid value '1w' for --rotate-time"),
+        ("record --keep 3", "--keep needs --rotate-size or --rotate-time"),
         ("record --by vm", "invalid choice: 'vm'"),
         ("record x", "interval 'x' is not between"),
     ],
@@ -175,7 +174,10 @@ def test_without_threads_exits_are_shown_by_reason(
         writer.write(sample({("vmx", 48): {0: 7}}))
     assert main(["exits", "--input", path, "-f", "csv", "--top", "3"]) == 0
     out, err = capsys.readouterr()
-    assert err == f"kstats: {path}: exits by thread were not recorded: less is shown\n"
+    assert (
+        err
+        == f"kstats: {path}: exits by thread were not recorded; exits are shown without threads\n"
+    )
     assert [line.split(",")[2:] for line in out.splitlines()] == [
         ["reason", "count", "share"],
         ["EPT_VIOLATION", "7", "100.0"],
@@ -291,7 +293,7 @@ def test_recordings_go_through_pipes() -> None:
 
 def test_amounts_have_units(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Rotation] = []
-    monkeypatch.setattr(record, "_collector", lambda _: scripted.Collector(scripted.Target()))
+    monkeypatch.setattr(record, "_collect", lambda _: scripted.Collector(scripted.Target()))
 
     def writer(*arguments: object) -> None:
         assert isinstance(arguments[2], Rotation)

@@ -61,11 +61,11 @@ def test_a_link_stays_one_and_a_device_takes_the_page(files: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "status", "complaint"),
     [
-        ("", 2, "which recordings?"),
-        ("-o x.html", 2, "which recordings?"),
-        ("one.jsonl --interval 5", 2, "--interval is of live: recordings are as they are"),
+        ("", 2, "no source given"),
+        ("-o x.html", 2, "no source given"),
+        ("one.jsonl --interval 5", 2, "--interval needs the source live"),
         ("nowhere.jsonl", 7, "nowhere.jsonl: No such file or directory"),
-        ("one.jsonl -o one.jsonl", 2, "the page would take the place of one.jsonl"),
+        ("one.jsonl -o one.jsonl", 2, "the page would overwrite the source one.jsonl"),
         ("one.jsonl -o nowhere/page.html", 1, "cannot write nowhere/page.html: No such file"),
         ("one.jsonl -o host", 1, "cannot write host: Is a directory"),
     ],
@@ -106,7 +106,7 @@ def test_a_recording_without_samples_is_said_to_have_none(
 ) -> None:
     recorded(files / "none.jsonl", [])
     assert main(["report", "one.jsonl", "none.jsonl"]) == 0
-    assert capsys.readouterr().err == "kstats: none: there are no samples in it\n"
+    assert capsys.readouterr().err == "kstats: none: the recording has no samples\n"
     page = (files / "report.html").read_text()
     assert "There are no samples in this recording." in page
     assert "1970-01-01 00:00:00 to" not in page

@@ -10,7 +10,7 @@ import pytest
 
 import kstats
 from kstats import errors
-from kstats.cli import COMMANDS, INTERRUPTED, compare, cpu, kvmexit, kvmstat, main
+from kstats.cli import COMMANDS, INTERRUPTED, compare, cpu, kvmexit, kvmstat, live, main
 from kstats.cli.options import MOST, Parser
 from kstats.errors import KstatsError
 from kstats.host import Host
@@ -21,7 +21,7 @@ from tests import trees
 def _bare_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An Intel host of four CPUs without KVM: what comes after the usage fails with status 4."""
     host = trees.x64(tmp_path, kvm=False)
-    monkeypatch.setattr(cpu, "Host", lambda: host)
+    monkeypatch.setattr(live, "Host", lambda: host)
 
 
 INTERVAL = "interval {} is not between 0.01 and 86400 seconds"
@@ -61,8 +61,8 @@ def test_a_count_that_is_none(
 @pytest.mark.parametrize(
     ("words", "said", "hint"),
     [
-        ("-v -d 1 2", "interval is given twice, also by -d", "leave out one of them"),
-        ("-v 1 2 -n 2", "count is given twice, also by -n", "leave out one of them"),
+        ("-v -d 1 2", "-d cannot be combined with interval", "use only one of them"),
+        ("-v 1 2 -n 2", "-n cannot be combined with count", "use only one of them"),
         ("-v --cpus 2-", "'2-' is no list of CPUs", "write it like 0-3,8"),
         ("-v --cpus 3-1", "'3-1' runs backwards", "write it 1-3"),
         ("-v --cpus 0,4", "this host has no CPU 4", "it has 0 to 3"),
@@ -71,13 +71,13 @@ def test_a_count_that_is_none(
         ("-v --probe=", "x64 has no probe ''", "known: raw-cast, raw-btf, raw-arg, classic"),
         (
             "-v --overhead --input x",
-            "--overhead needs live counting; it cannot be used with --input",
-            "leave out one of them",
+            "--input cannot be combined with --overhead",
+            "use only one of them",
         ),
         (
             "vcpu --source kernel --overhead",
-            "--overhead measures BPF programs; --source kernel loads none",
-            "leave out --overhead",
+            "--source kernel cannot be combined with --overhead",
+            "use only one of them",
         ),
         ("-v 1 2 3", "unrecognized arguments: 3", SEE_CPU),
         ("-v --frobnicate", "unrecognized arguments: --frobnicate", SEE_CPU),
@@ -137,7 +137,7 @@ def test_what_makes_sense_gets_as_far_as_the_host(capsys: pytest.CaptureFixture[
 def test_a_host_without_sysfs_cannot_check_its_cpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cpu, "Host", lambda: Host(tmp_path / "none", "x86_64"))
+    monkeypatch.setattr(live, "Host", lambda: Host(tmp_path / "none", "x86_64"))
     assert main(["-v", "--cpus", "0"]) == 4
     said, hint = complaint(capsys)
     assert said.startswith("cannot read /sys/devices/system/cpu")

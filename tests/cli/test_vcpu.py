@@ -12,7 +12,7 @@ import pytest
 from kstats import arch as arches
 from kstats import recording
 from kstats.arch.kvmstat import COLUMNS
-from kstats.cli import kvmstat, main, vcpu
+from kstats.cli import kvmstat, live, main, vcpu
 from kstats.host import Host
 from kstats.model import Exits, Place, Sample
 from kstats.vms.identity import Kind, Thread, Vcpu, Vm
@@ -25,7 +25,7 @@ HINT = "leave it out to go on until ^C"
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """An Intel host without KVM: what makes sense fails with status 4."""
     host = trees.x64(tmp_path, kvm=False)
-    monkeypatch.setattr(vcpu, "Host", lambda: host)
+    monkeypatch.setattr(live, "Host", lambda: host)
     return host
 
 
@@ -72,9 +72,9 @@ def test_slips(
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
-        ("-p 1 --vm web", 2, "--pid cannot be combined with --vm"),
+        ("-p 1 --vm web", 2, "--vm cannot be combined with --pid"),
         ("-p all", 2, "invalid process ID 'all'"),
-        ("--source kernel --probe classic", 2, "--probe is about reading exits"),
+        ("--source kernel --probe classic", 2, "--source kernel cannot be combined with --probe"),
         ("--probe gdb", 2, "x64 has no probe 'gdb'"),
         (
             "-f xml",
@@ -155,12 +155,12 @@ def test_a_backend_without_rules_is_told_what_else_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     host = trees.x64(tmp_path / "with", "kvm_intel")
-    monkeypatch.setattr(vcpu, "Host", lambda: host)
+    monkeypatch.setattr(live, "Host", lambda: host)
     without = attrs.evolve(arches.find("x64"), kvmstat={})
     monkeypatch.setattr("kstats.collector.live.find_arch", lambda _: without)
     assert main(["vcpu", "1", "1"]) == 4
     line, hint = complaint(capsys)
-    assert line == "the backend x64 does not say what kvmstat's columns are here"
+    assert line == "the backend x64 does not define kvmstat's columns"
     assert "kstats exits" in hint
 
 

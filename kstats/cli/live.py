@@ -1,0 +1,137 @@
+"""What each command counts on this host: options become collectors."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from kstats.cli import options
+from kstats.cli.exits_options import ExitsOptions
+from kstats.cli.thread_options import ThreadOptions
+from kstats.collector.kvm_stats.source import KernelCounters
+from kstats.collector.latency import Exits, Latencies
+from kstats.collector.live import Collector, Counting, Target
+from kstats.collector.slow_exits import SlowExits
+from kstats.collector.threads import Filter
+from kstats.collector.vcpu_time import Spending, asleep
+from kstats.errors import KstatsError, UnsupportedHostError, UsageError
+from kstats.host import Host
+from kstats.recording.choose import Choice
+from kstats.vms.registry import VmRegistry
+from kstats.vms.select import select
+
+
+def per_cpu(probe: str | None, cpus: Collection[int] = ()) -> Collector:
+    """Return what counts exits and entries by CPU.
+
+    Raises:
+        UsageError: The host has not all of ``cpus``.
+    """
+    host = Host()
+    if cpus:
+        possible = host.possible_cpus()
+        missing = [cpu for cpu in cpus if cpu not in possible]
+        if missing:
+            raise UsageError(
+                f"this host has no CPU {missing[0]}", f"it has {possible[0]} to {possible[-1]}"
+            )
+    return Collector(Target.find(host, probe=probe))
+
+
+def everything(probe: str | None) -> Collector:
+    """Return what counts exits and entries by CPU and thread, for recordings."""
+    host = Host()
+    target = Target.find(host, probe=probe)
+    return Collector(target, target.everything(), VmRegistry(host))
+
+
+def all_threads(probe: str | None) -> Collector:
+    """Return what counts exits by CPU and thread."""
+    host = Host()
+    target = Target.find(host, probe=probe)
+    return Collector(target, target.per_thread(), VmRegistry(host))
+
+
+def threads(selected: ThreadOptions) -> Collector:
+    """Return what counts exits of the selected threads."""
+    host = Host()
+    vms = VmRegistry(host)
+    wanted = threads_wanted(selected.threads, host, vms)
+    target = Target.find(host, probe=selected.probe)
+    return Collector(target, target.per_thread(wanted), vms)
+
+
+def exits(wanted: ExitsOptions) -> Collector:
+    """Return what counts and measures what the options of ``kstats exits`` ask for."""
+    host = Host()
+    vms = VmRegistry(host)
+    selected = threads_wanted(wanted.threads, host, vms)
+    target = Target.find(host, probe=wanted.probe)
+    if wanted.reason is not None:
+        options.reasons(wanted.reason, [target.source.isa])
+    by_thread = target.per_thread(selected, wanted.map_entries)
+    found: Exits = by_thread
+    if wanted.detail is not None:
+        target, found = target.telling(wanted.detail, by_thread)
+    return Collector(target, counting(wanted, found, host, vms), vms)
+
+
+def counting(wanted: ExitsOptions, exits: Exits, host: Host, vms: VmRegistry) -> Counting:
+    """Return what the kernel measures besides counting ``exits``."""
+    both = exits.with_entries()
+    if wanted.time:
+        return Spending(both, both, lambda: _asleep(host, vms))
+    if wanted.slower_than is not None:
+        return SlowExits(Latencies(both), wanted.slower_than)
+    if wanted.latency or wanted.histogram:
+        return Latencies(both, by_cpu="cpu" in wanted.axes)
+    return exits
+
+
+def _asleep(host: Host, vms: VmRegistry) -> dict[int, bool]:
+    return asleep(host, (thread for threads in vms.vms().values() for thread in threads))
+
+
+def vcpus(selected: ThreadOptions, *, kernel: bool) -> Collector | KernelCounters:
+    """Return what counts kvmstat's columns by vCPU: BPF programs, or the ``kernel`` itself."""
+    host = Host()
+    vms = VmRegistry(host)
+    wanted = threads_wanted(selected.threads, host, vms)
+    target = Target.find(host, probe=selected.probe)
+    if target.source.isa not in target.arch.kvmstat:
+        raise UnsupportedHostError(
+            f"the backend {target.arch.name} does not define kvmstat's columns",
+            "kstats exits shows its exits by any axes",
+        )
+    if kernel:
+        return KernelCounters(target, wanted.pids)
+    return Collector(target, target.per_vcpu(wanted), vms, wanted.pids)
+
+
+def threads_wanted(selected: Choice, host: Host, vms: VmRegistry) -> Filter:
+    """Return the threads of this host that are selected.
+
+    Raises:
+        KstatsError: There is no such process, thread, VM or vCPU.
+    """
+    pids = set() if selected.pid is None else {selected.pid}
+    named = [*((pid, "process") for pid in pids), *((tid, "thread") for tid in selected.tids)]
+    for number, what in named:
+        # /proc answers for every thread, though it lists only processes.
+        if not host.exists(f"proc/{number}"):
+            raise KstatsError(f"there is no {what} {number}")
+    if selected.vm is not None:
+        pids |= {vm.pid for vm in select(vms.vms(), selected.vm)}
+    if selected.vcpu is None:
+        return Filter(frozenset(pids), selected.tids)
+    return Filter(frozenset(pids), frozenset(_vcpu_threads(pids, selected.vcpu, vms)))
+
+
+def _vcpu_threads(pids: set[int], vcpu: int, vms: VmRegistry) -> set[int]:
+    """Return the threads that run a vCPU of this number: one for each VM of the processes."""
+    threads = [t for ts in vms.vms().values() for t in ts if t.pid in pids]
+    found = {thread.tid for thread in threads if thread.vcpu == vcpu}
+    if found:
+        return found
+    known = ", ".join(str(t.vcpu) for t in threads if t.vcpu is not None) or "none known"
+    processes = " and ".join(map(str, sorted(pids)))
+    raise KstatsError(f"process {processes} has no vCPU {vcpu}", f"its vCPUs: {known}")
