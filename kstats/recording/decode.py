@@ -12,11 +12,10 @@ import attrs
 
 from kstats.escape import printable
 from kstats.model import Sample
-from kstats.recording import numbers
+from kstats.recording.codec import MOST, Differences, structure
 from kstats.recording.errors import LineError
 from kstats.recording.fields import Field, Path, counters, fields, others, together
 from kstats.recording.header import FORMAT, READABLE, VERSION, Header
-from kstats.recording.structure import MOST, structure
 
 MOST_SERIES = 1 << 21
 """No sample has more; a file that says so would only fill memory."""
@@ -39,8 +38,8 @@ class Line:
             and the last keys of the series below them.
         empty: By field, the keys below which a mapping is there, but empty; as long as nothing
             else is said.
-        counts: By how much each series changed, in the order they were announced, as
-            :mod:`kstats.recording.numbers`; those left out at the end did not.
+        counts: By how much each series changed, in the order they were announced; those left
+            out at the end did not.
     """
 
     time: float
@@ -49,7 +48,7 @@ class Line:
     facts: dict[str, Any] = attrs.field(factory=dict)
     empty: dict[str, Any] = attrs.field(factory=dict)
     series: dict[str, Any] = attrs.field(factory=dict)
-    counts: str = ""
+    counts: Differences = attrs.field(factory=lambda: Differences([]))
 
 
 @attrs.frozen(eq=False)
@@ -146,8 +145,7 @@ class Decoder:
             self._counts += [0] * len(keys)
             self._runs.append(_run(field, parents, keys))
 
-    def _count(self, text: str) -> None:
-        changes = numbers.from_text(text)
+    def _count(self, changes: Differences) -> None:
         if len(changes) > len(self._counts):
             raise LineError("it has more counts than series")
         counts = list(map(add, self._counts, changes))

@@ -9,10 +9,9 @@ from operator import itemgetter, sub
 from typing import Any
 
 from kstats.model import Sample
-from kstats.recording import numbers
+from kstats.recording.codec import unstructure
 from kstats.recording.fields import Path, counters, others
 from kstats.recording.header import FORMAT, VERSION, Header
-from kstats.recording.plain import plain
 
 KEY_EVERY = 600
 """Samples from one that says everything to the next."""
@@ -23,7 +22,7 @@ _SPARE = 1024
 def header_line(header: Header) -> str:
     """The line of a header."""
     begin = {"type": "header", "format": FORMAT, "version": VERSION}
-    return _line(begin | plain(header))
+    return _line(begin | unstructure(header))
 
 
 class Encoder:
@@ -66,7 +65,7 @@ class Encoder:
             before, now = self._facts[field.name], getattr(sample, field.name)
             if now is not before and now != before:
                 self._facts[field.name] = now
-                yield field.name, _pairs(before, now) if field.is_directory else plain(now)
+                yield field.name, _pairs(before, now) if field.is_directory else unstructure(now)
 
     def _changed_empty(self, sample: Sample) -> Iterator[tuple[str, Any]]:
         """Which mappings of counts are there, but empty."""
@@ -76,7 +75,7 @@ class Encoder:
             now = list(field.empty(value)) if there else []
             if now != self._empty[field.name]:
                 self._empty[field.name] = now
-                yield field.name, plain(now)
+                yield field.name, unstructure(now)
 
     def _announced(self, counts: Mapping[Path, int]) -> dict[str, Any]:
         """The series that come for the first time, in runs by field."""
@@ -85,11 +84,11 @@ class Encoder:
         self._last += [0] * len(new)
         runs: dict[str, Any] = {}
         for (name, *parents), paths in groupby(new, itemgetter(slice(-1))):
-            run = [plain(parents), [plain(path[-1]) for path in paths]]
+            run = [unstructure(parents), [unstructure(path[-1]) for path in paths]]
             runs.setdefault(name, []).append(run)
         return runs
 
-    def _differences(self, counts: Mapping[Path, int]) -> str:
+    def _differences(self, counts: Mapping[Path, int]) -> list[int]:
         now = [0] * len(self._last)
         for path, n in counts.items():
             now[self._index[path]] = n + 1  # 0: it is not there
@@ -97,7 +96,7 @@ class Encoder:
         self._last = now
         while differences and not differences[-1]:
             differences.pop()
-        return numbers.as_text(differences)
+        return differences
 
 
 def _counts(sample: Sample) -> Iterator[tuple[Path, int]]:
@@ -109,8 +108,12 @@ def _counts(sample: Sample) -> Iterator[tuple[Path, int]]:
 
 def _pairs(before: Mapping[Any, Any], now: Mapping[Any, Any]) -> list[Any]:
     """What came or changed in a directory, then, with null, what went."""
-    changed = [[plain(k), plain(v)] for k, v in now.items() if k not in before or before[k] != v]
-    return changed + [[plain(key), None] for key in before if key not in now]
+    changed = [
+        [unstructure(k), unstructure(v)]
+        for k, v in now.items()
+        if k not in before or before[k] != v
+    ]
+    return changed + [[unstructure(key), None] for key in before if key not in now]
 
 
 def _line(said: Mapping[str, Any]) -> str:

@@ -339,10 +339,10 @@ def test_what_cannot_be_opened_is_told(tmp_path: Path) -> None:
 def test_a_missing_library_is_told_with_what_installs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str
 ) -> None:
-    from kstats.recording import structure  # noqa: PLC0415
+    from kstats.recording import codec  # noqa: PLC0415
 
     write(tmp_path / "x.jsonl.zst", 1)
-    structure._converter.cache_clear()
+    codec._converter.cache_clear()
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(MissingLibraryError, match=library) as caught:
         read(tmp_path / "x.jsonl.zst")

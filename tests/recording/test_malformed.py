@@ -81,11 +81,11 @@ def changed(number: int, **keys: Any) -> bytes:
         (changed(2, series={"exits": [[[], [0]]]}), "a series of exits has not 1 keys"),
         (changed(2, series={"exits": [[[["vmx"]], [[0, 0]]]]}), "a list of 1 has not 2 items"),
         (changed(2, series={"exits": 5}), "line 2: 5 is no list"),
-        (changed(2, counts="A="), "line 2: a text that is no list of numbers"),
-        (changed(2, counts="AAAAAA"), "line 2: it has more counts than series"),
-        (changed(2, counts="B"), "line 2: a count is not between 0 and 2**64-1"),
-        (changed(3, counts="H"), "line 3: a count is not between 0 and 2**64-1"),
-        (changed(4, counts="7777777777777A"), "line 4: a count is not between"),
+        (changed(2, counts=[8, 1.5]), "line 2: counts that are not whole numbers"),
+        (changed(2, counts=[0] * 6), "line 2: it has more counts than series"),
+        (changed(2, counts=[-1]), "line 2: a count is not between 0 and 2**64-1"),
+        (changed(3, counts=[-4]), "line 3: a count is not between 0 and 2**64-1"),
+        (changed(4, counts=[1 << 66]), "line 4: a count is not between"),
         (changed(3, empty={"exits": [[1, 2]]}), "line 3: exits has not 2 keys above a count"),
         (HEADER_TEXT.encode() + b"\xff\xfe\n", "line 2: it is no text"),
         (b"[" * 100_000 + b"\n", "line 1: it is nested too deeply"),
@@ -191,7 +191,7 @@ def test_a_small_file_that_unpacks_to_a_huge_line_takes_bounded_memory(tmp_path:
 def test_series_without_end_are_refused() -> None:
     many = {"entries": [[[], [0] * (MOST_SERIES // 2 + 1)]]}
     text = json.dumps({"type": "sample", "time": 1, "elapsed": 1, "series": many})
-    key = json.dumps(json.loads(GOOD[1]) | {"series": many, "counts": ""})
+    key = json.dumps(json.loads(GOOD[1]) | {"series": many, "counts": []})
     with pytest.raises(RecordingError, match=r"line 3: it has more than \d+ series"):
         count(f"{HEADER_TEXT}{key}\n{text}\n".encode())
 

@@ -19,19 +19,6 @@ ROOT = Path(__file__).parents[2]
 KEPT = sorted((ROOT / "tests" / "data" / "recordings").glob("*.jsonl"))
 EXAMPLES = sorted((ROOT / "examples" / "recordings").glob("*.jsonl"))
 
-DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-
-
-def numbers(text: str) -> Iterator[int]:
-    """What docs/recording.md says of ``counts``, written from that alone."""
-    value = 0
-    for char in text:
-        digit = DIGITS.index(char)
-        value = value * 32 + digit % 32
-        if digit < 32:
-            yield -(value + 1) // 2 if value % 2 else value // 2
-            value = 0
-
 
 def counts(path: Path) -> Iterator[Counter[Any]]:
     """The counts of each sample by field and keys: what the document says, and no more."""
@@ -46,7 +33,7 @@ def counts(path: Path) -> Iterator[Counter[Any]]:
             for above, keys in runs:
                 series += [json.dumps([field, *above, key]) for key in keys]
                 values += [0] * len(keys)
-        for i, change in enumerate(numbers(line.get("counts", ""))):
+        for i, change in enumerate(line.get("counts", [])):
             values[i] += change
         yield Counter({key: n - 1 for key, n in zip(series, values, strict=True) if n})
 

@@ -1,18 +1,24 @@
-"""From JSON to our values, by type: cattrs, told to be strict. Only reading needs it."""
+"""Converts values of samples and headers to and from what JSON can hold.
+
+A mapping becomes a list of pairs, since its keys need not be texts. Reading is by type and strict;
+it takes cattrs, which writing does not.
+"""
 
 from __future__ import annotations
 
+import enum
 import functools
 import json
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, NewType, TypeAlias
 
 import attrs
 
 from kstats.errors import MissingLibraryError
 from kstats.escape import printable
+from kstats.model import Place
 from kstats.recording.errors import LineError
 from kstats.vms.identity import Kind
 
@@ -22,17 +28,35 @@ if typing.TYPE_CHECKING:
 Hook: TypeAlias = Callable[[Any, Any], Any]
 
 LEAST, MOST = -1, (1 << 64) - 1
-"""No number of anything is larger; -1 stands for what is not told apart."""
+"""The range of every number; -1 stands for what is not told apart."""
+
+Differences = NewType("Differences", list[int])
+"""A long list of whole numbers of any sign, which is checked as a whole."""
 
 _HUGE = 1e18
 _SHOWN = 64
 
 
+def unstructure(value: Any) -> Any:
+    """Return what JSON can hold of a value of attrs classes, collections, enums and scalars."""
+    if value is None or isinstance(value, str | int | float):
+        return value.value if isinstance(value, enum.Enum) else value
+    if attrs.has(type(value)):
+        return {f.name: unstructure(getattr(value, f.name)) for f in attrs.fields(type(value))}
+    if isinstance(value, Place):  # most have no detail
+        return list(value if value.detail is not None else value[:2])
+    if isinstance(value, Mapping):
+        return [[unstructure(key), unstructure(item)] for key, item in value.items()]
+    if isinstance(value, frozenset | set):
+        return sorted(map(unstructure, value))
+    return [unstructure(item) for item in value]
+
+
 def structure(value: Any, type_: Any) -> Any:
-    """``value`` as ``type_``, a class or what annotations are made of.
+    """Return ``value`` as ``type_``, a class or a type annotation.
 
     Raises:
-        LineError: it is none; the text says in a line what is wrong.
+        LineError: ``value`` does not have that type. The text says in one line what is wrong.
     """
     try:
         return _converter().structure(value, type_)
@@ -51,6 +75,7 @@ def _converter() -> Converter:
     for type_, hook in _HOOKS.items():
         converter.register_structure_hook(type_, hook)
     converter.register_structure_hook_func(lambda type_: type_ == str | int, _key)
+    converter.register_structure_hook_func(lambda type_: type_ is Differences, _differences)
     for asked, make in _FACTORIES.items():
         converter.register_structure_hook_factory(asked, functools.partial(make, converter))
     return converter
@@ -78,6 +103,12 @@ def _bool(value: Any, _: Any) -> Any:
 
 def _key(value: Any, _: Any) -> Any:
     return _one_of((str, int), value, "name or number")
+
+
+def _differences(value: Any, _: Any) -> Any:
+    if not set(map(type, _list(value))) <= {int}:
+        raise LineError("counts that are not whole numbers")
+    return value
 
 
 def _kind(value: Any, _: Any) -> Kind:
