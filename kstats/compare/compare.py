@@ -116,7 +116,7 @@ def _per(sides: Iterable[_Side], wanted: Per | None) -> Per:
     unknown = [side.subject.name for side in sides if not side.subject.vcpus]
     if unknown and wanted == "vcpu_second":
         raise KstatsError(
-            f"how many vCPUs ran is not known of {unknown[0]}",
+            f"the number of vCPUs of {unknown[0]} is unknown",
             "compare --per second, or record by thread",
         )
     return wanted or ("second" if unknown else "vcpu_second")
@@ -204,7 +204,7 @@ def _notes(tallies: Mapping[str, Tally], sides: Sequence[_Side], per: Per) -> It
     first = sides[0].subject
     several = len(tallies) > 1
     base = first.recording if several or first.part is None else f"{sides[0].tally.by} {first.part}"
-    yield f"ratios are of exits per {per.replace('vcpu_', 'vCPU-')}, to those of {base}"
+    yield f"ratios compare exits per {per.replace('vcpu_', 'vCPU-')} with {base}"
     for label, tally in tallies.items():
         own = [side for side in sides if side.tally is tally]
         yield from (f"{label}: {note}" for note in _recording_notes(tally, own))
@@ -212,18 +212,18 @@ def _notes(tallies: Mapping[str, Tally], sides: Sequence[_Side], per: Per) -> It
 
 def _recording_notes(tally: Tally, sides: Sequence[_Side]) -> Iterator[str]:
     if not any(side.subject.seconds for side in sides):
-        yield "there are no samples in it"
+        yield "the recording has no samples"
         return
     if tally.by != "cpu" and any(side.part.vcpu_seconds is None for side in sides):
-        yield "how many vCPUs ran is not known: it was not recorded by thread"
+        yield "the number of vCPUs is unknown: exits were not recorded by thread"
     few = [side.subject for side in sides if side.subject.samples < ENOUGH]
     if few:
         least = min(subject.samples for subject in few)
-        whose = "" if tally.by is None else f" of {few[0].part}"
-        yield f"{least} samples{whose} are too few for p5 and p95, which need {ENOUGH}"
+        part = "" if tally.by is None else f" of {few[0].part}"
+        yield f"{least} samples{part} are too few for p5 and p95, which need {ENOUGH}"
     absent = [str(category) for category in Category if category not in tally.possible()]
     if absent:
-        yield f"no exits of {' '.join(tally.isas)} are in {' or '.join(absent)}: see --explain"
+        yield f"{' '.join(tally.isas)} has no exits in {' or '.join(absent)}: see --explain"
     yield from losses.sentences(tally.losses)
 
 

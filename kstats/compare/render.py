@@ -111,7 +111,7 @@ def _tables(comparison: Comparison, style: str, safe: Callable[..., str]) -> Ite
 
 def _notes(comparison: Comparison, safe: Callable[..., str]) -> Iterator[str]:
     if comparison.empty:
-        yield f"nobody had exits of {', '.join(comparison.empty)}"
+        yield f"categories without exits: {', '.join(comparison.empty)}"
     yield from (safe(note, LONGEST_NOTE) for note in comparison.notes)
 
 

@@ -82,7 +82,7 @@ class Chapter:
         ours = {
             "exits of": ", ".join(tally.isas),
             "CPUs": str(tally.cpus),
-            "vCPUs": "not known" if self.vcpus is None else f"{number(self.vcpus)} on average",
+            "vCPUs": "unknown" if self.vcpus is None else f"{number(self.vcpus)} on average",
             "recorded": texts.span(tally.begin, tally.end),
             "samples": f"{self.samples} in {duration(self.seconds)}",
             "exits": f"{self.exits:,}",
@@ -209,7 +209,7 @@ class Chapter:
         more = len(self._of.notes) - _MOST_NOTES
         rest = [f"and {more} more notes"] if more > 0 else []
         late = duration(self.timeline.set_back)
-        clock = [f"the clock was set back: what came after is drawn {late} later"]
+        clock = [f"the clock was set back: later samples are drawn {late} late"]
         told = [
             *losses.sentences(self._of.tally.losses),
             *(clock if self.timeline.set_back else []),
@@ -222,7 +222,7 @@ class Chapter:
         )
         peak = self.timeline.peak(place)
         words = (
-            f"Exits per second by CPU and time, {name}: most {rate(peak.rate)} on CPU"
+            f"Exits per second by CPU and time, {name}: at most {rate(peak.rate)}, on CPU"
             f" {self._band(peak.band)}, at about {moment(peak.time)}."
         )
         return Heat(name, meaning, Markup(svg), peak.rate, words)  # noqa: S704 - drawn

@@ -170,7 +170,7 @@ def test_a_recording_without_samples_is_no_success(
     recorded(files / "none.jsonl", [])
     status, out, err = said(capsys, "before.jsonl none.jsonl")
     assert (status, err) == (0, [])
-    assert "# none: there are no samples in it" in out
+    assert "# none: the recording has no samples" in out
     row = next(line.split() for line in out.splitlines() if line.startswith("none"))
     assert "-" in row
     assert "1970-01-01" not in " ".join(row)

@@ -108,7 +108,7 @@ def test_a_recording_without_samples_is_said_to_have_none(
     assert main(["report", "one.jsonl", "none.jsonl"]) == 0
     assert capsys.readouterr().err == "kstats: none: the recording has no samples\n"
     page = (files / "report.html").read_text()
-    assert "There are no samples in this recording." in page
+    assert "This recording has no samples." in page
     assert "1970-01-01 00:00:00 to" not in page
 
 

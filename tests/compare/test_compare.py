@@ -77,14 +77,14 @@ def test_ratios_are_per_vcpu_second_to_the_first() -> None:
 def test_ratios_per_second_where_they_are_asked_for_or_vcpus_are_not_known() -> None:
     both = compared(steady(HLT, [10]), steady(HLT, [20], {}))
     assert (both.per, ratios(both, "idle")) == ("second", [1.0, 2.0])
-    assert "b: how many vCPUs ran is not known: it was not recorded by thread" in both.notes
+    assert "b: the number of vCPUs is unknown: exits were not recorded by thread" in both.notes
     assert lines(both, "idle")[1].figures.per_vcpu_second is None
     wanted = compared(steady(HLT, [10]), steady(HLT, [20]), per="second")
     assert (wanted.per, ratios(wanted, "idle")) == ("second", [1.0, 2.0])
 
 
 def test_ratios_per_vcpu_second_cannot_be_had_without_vcpus() -> None:
-    with pytest.raises(KstatsError, match="how many vCPUs ran is not known of b"):
+    with pytest.raises(KstatsError, match="the number of vCPUs of b is unknown"):
         compared(steady(HLT, [10]), steady(HLT, [20], {}), per="vcpu_second")
 
 
@@ -101,7 +101,7 @@ def test_zero_missing_and_new_are_told_apart() -> None:
     assert (some.figures.count, some.ratio) == (5, NEW)
     assert (impossible.figures, impossible.ratio) == (Figures(), None)
     assert ratios(three, "idle") == [1.0, 0.0, 1.0]
-    assert "c: no exits of arm64 are in io or spin: see --explain" in three.notes
+    assert "c: arm64 has no exits in io or spin: see --explain" in three.notes
 
 
 def test_a_host_with_no_exits_at_all_still_knows_what_it_could_have_had() -> None:
@@ -148,7 +148,7 @@ def test_vms_of_one_host_the_busiest_first() -> None:
     vms = compared([BUSY], by="vm")
     assert [(s.part, s.exits, s.vcpus) for s in vms.subjects] == [("db", 45, 1.0), ("web", 15, 2.0)]
     assert ratios(vms, "total") == [1.0, pytest.approx(15 / 2 / 45)]
-    assert vms.notes[0] == "ratios are of exits per vCPU-second, to those of vm db"
+    assert vms.notes[0] == "ratios compare exits per vCPU-second with vm db"
 
 
 def test_a_vm_counts_only_while_it_was_there() -> None:
@@ -191,7 +191,7 @@ def test_what_was_not_counted_is_said() -> None:
 
 def test_recordings_without_samples_are_no_division_by_zero() -> None:
     empty = compared([], [], reasons=True)
-    assert "a: there are no samples in it" in empty.notes
+    assert "a: the recording has no samples" in empty.notes
     assert {line.ratio for line in empty.lines} == {None}
 
 

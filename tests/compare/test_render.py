@@ -63,10 +63,10 @@ idle        arm                5         0     -      -          1.67      90.9 
 total       x86                4         3     3      5          1.33     100.0     1.00
 total       arm              5.5         1     -      -          1.83     100.0     1.38
 
-# nobody had exits of interrupt, register, spin, hypercall, exception, other
-# ratios are of exits per vCPU-second, to those of x86
+# categories without exits: interrupt, register, spin, hypercall, exception, other
+# ratios compare exits per vCPU-second with x86
 # arm: 2 samples are too few for p5 and p95, which need 20
-# arm: no exits of arm64 are in io or spin: see --explain
+# arm: arm64 has no exits in io or spin: see --explain
 """
     )
 

@@ -132,7 +132,7 @@ def test_figures_of_a_recording() -> None:
 
 def test_a_recording_that_was_not_made_by_thread_says_so() -> None:
     one = made.gathered("x", iter([sample({("vmx", 12): {0: 5}})]))
-    assert "whose they are is not known" in html([one])
+    assert "so their VMs are unknown" in html([one])
 
 
 def test_rankings_are_short_and_whole() -> None:
