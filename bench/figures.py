@@ -17,11 +17,15 @@ from pathlib import Path
 from bench import filled
 from bench.table import Table
 from kstats import arch as arches
-from kstats.collector import percpu, threads
+from kstats.collector.feature import Layout
+from kstats.collector.percpu import Counts, Reading, Words
+from kstats.collector.threads import ExitsByThread
 from kstats.loader import c_text
+from kstats.model import Sample
 from kstats.render.text import TextRenderer
 from kstats.views.exits import ExitsView
 from kstats.views.percpu import PerCpuView
+from tests.collector.readings import between, nothing
 
 RUNS = 9
 CPUS, REASONS = 512, 20
@@ -30,10 +34,11 @@ VCPUS, VCPU_REASONS = 1000, 8
 _START = """
 import sys, time
 from kstats.collector.live import Collector
+from kstats.collector.percpu import PER_CPU
 from kstats.render import FORMATS
 from kstats.views.percpu import PerCpuView
 from tests.collector import native
-with Collector(native.target()) as collector:
+with Collector(native.target(), PER_CPU) as collector:
     attached = time.monotonic() - float(sys.argv[1])
     PerCpuView()
     status = open("/proc/self/status").read()
@@ -61,24 +66,29 @@ def import_cost() -> float:
 def report() -> dict[str, float]:
     """Milliseconds of one report's parts: 512 busy CPUs, 20 reasons each; medians."""
     source = arches.find("x64").sources[1]
-    layout = percpu.Layout("x64", "svm", range(CPUS), c_text.slot_codes(source.slots))
-    before = percpu.Snapshot(0, 0, layout.columns(bytes(layout.size)), {}, 0)
-    values = _busy(layout)
-    now = percpu.Snapshot(1, 1, layout.columns(values), {}, 0)
-    sample = layout.sample(before, now, tuple(range(CPUS)))
-    table = PerCpuView().table(sample)
+    layout = Layout("x64", "svm", range(CPUS), c_text.slot_codes(source.slots))
+    words = Words(layout)
+    values = _busy(words)
+    now = Reading(1, 1, words.columns(values), {}, 0)
+    readings = Counts(layout), nothing(layout), now
+    cpus = tuple(range(CPUS))
+
+    def difference() -> Sample:
+        return between(readings, layout=layout, online=cpus)
+
+    table = PerCpuView().table(sample := difference())
     return {
-        "taking the counters apart": _median(lambda: layout.columns(values)),
-        "difference of two readings": _median(lambda: layout.sample(before, now, sample.cpus)),
+        "taking the counters apart": _median(lambda: words.columns(values)),
+        "difference of two readings": _median(difference),
         "table": _median(lambda: PerCpuView().table(sample)),
         "text": _median(lambda: TextRenderer(io.StringIO()).write(table)),
     }
 
 
-def _busy(layout: percpu.Layout) -> bytes:
+def _busy(words: Words) -> bytes:
     chosen = random.Random(1)  # noqa: S311 - any numbers do, but the same each time
-    slots = chosen.sample(range(layout.stride), REASONS)
-    row = [chosen.randrange(1, 1 << 40) if i in slots else 0 for i in range(layout.stride)]
+    slots = chosen.sample(range(words.stride), REASONS)
+    row = [chosen.randrange(1, 1 << 40) if i in slots else 0 for i in range(words.stride)]
     return b"".join(word.to_bytes(8, sys.byteorder) for word in row) * CPUS
 
 
@@ -105,15 +115,12 @@ def _python(code: str, *words: str) -> str:
 
 def vcpus_report() -> float:
     """Milliseconds of a report on 1,000 busy vCPUs, from the difference to the text; median."""
-    layout = percpu.Layout("x64", "svm", range(64), (0, 1))
-    nothing = percpu.Snapshot(0, 0, layout.columns(bytes(layout.size)), {}, 0)
-    counting = threads.PerThread(layout)
+    layout = Layout("x64", "svm", range(64), (0, 1))
     places = [(1 << 32 | n, code, n % 64) for n in range(VCPUS) for code in range(VCPU_REASONS)]
-    before = threads.Snapshot(nothing, dict.fromkeys(places, 1))
-    now = threads.Snapshot(nothing, dict.fromkeys(places, 2))
+    readings = ExitsByThread(), dict.fromkeys(places, 1), dict.fromkeys(places, 2)
 
     def one() -> None:
-        sample = counting.sample(before, now, tuple(range(64)))
+        sample = between(readings, layout=layout, online=tuple(range(64)))
         TextRenderer(io.StringIO()).write(ExitsView().table(sample))
 
     return _median(one)

@@ -12,15 +12,17 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+import attrs
+
 from kstats import arch as arches
-from kstats.collector import percpu
-from kstats.collector.threads import PerThread, table_size
+from kstats.collector.threads import ExitsByThread, Filter
 from kstats.model import Sample
 from kstats.render.text import TextRenderer
 from kstats.views.exits import ExitsView, Options
 from kstats.views.kvmexit import KvmexitView
 from tests.collector import kernel
 from tests.collector.native import target
+from tests.collector.readings import between
 
 VCPUS, CPUS, REASONS = 32, 640, 5
 COUNTERS = VCPUS * CPUS * REASONS
@@ -34,15 +36,15 @@ _T = TypeVar("_T")
 def figures() -> dict[str, float]:
     """Milliseconds of CPU of each step from the kernel's map to the screen, medians."""
     machine = target()
-    native = machine.layout()
-    layout = percpu.Layout("x64", "svm", native.cpus, native.codes)
-    counting = PerThread(layout, table_size=table_size(ROOM), more_threads=ROOM)
-    with machine.load(counting, attach=False) as loaded:
-        reader = counting.reader(loaded)
-        before = reader.snapshot()
+    layout = attrs.evolve(machine.layout(), arch="x64", isa="svm")
+    exits = ExitsByThread.sized(Filter(), ROOM)
+    with machine.load((exits,), attach=False) as loaded:
+        reader = exits.reader(loaded, layout)
+        before = reader()
         kernel.fill(loaded.maps["more_threads"], *_entries())
-        read, now = _timed(reader.snapshot)
-    taken, sample = _timed(lambda: counting.sample(before, now, tuple(range(CPUS))))
+        read, now = _timed(reader)
+    cpus = tuple(range(CPUS))
+    taken, sample = _timed(lambda: between((exits, before, now), layout=layout, online=cpus))
     if sum(map(len, sample.exits.values())) != COUNTERS:
         raise RuntimeError("the map does not hold what was put into it")
     return {

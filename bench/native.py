@@ -19,7 +19,9 @@ import attrs
 from bench import kvmexit
 from bench.table import Table
 from kstats.arch.base import OTHER, Arch, Column, ExitSource, Isa, Probe, SlotRange
-from kstats.collector.live import Target
+from kstats.collector.percpu import PER_CPU
+from kstats.collector.target import Target
+from kstats.collector.threads import ExitsByThread
 from kstats.host import Host
 from kstats.loader import c_text, program, syscall
 from tests.collector.native import LOADS
@@ -54,7 +56,7 @@ def _source(name: str, define: str, *, direct: bool) -> Arch:
 def _ours(arch: Arch, *, threads: bool) -> program.Loaded:
     (source,) = arch.sources
     target = Target(Host(), arch, source, source.probes)
-    return target.load(target.per_thread() if threads else target.per_cpu(), attach=False)
+    return target.load((ExitsByThread(),) if threads else PER_CPU, attach=False)
 
 
 def _text(text: str) -> program.Loaded:

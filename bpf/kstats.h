@@ -26,8 +26,9 @@
 #define KSTATS_VCPU_TIME 0
 #endif
 
-/* A call that such an `if` guards may name a function of a file that is not in the program. */
+/* Such an `if` may guard a call of a function that is not in the program, and some are sizes. */
 #pragma clang diagnostic ignored "-Wundefined-internal"
+#pragma clang diagnostic ignored "-Wconstant-logical-operand"
 
 /* A classic tracepoint's program must return 1: 0 would hide the event from perf. */
 #define SEEN 1

@@ -121,14 +121,17 @@ def collect(
     Raises:
         KstatsError: whatever keeps it from counting, with a hint: privileges, bcc, KVM.
     """
-    from kstats.collector import live, threads  # noqa: PLC0415 - only this touches the host
+    from kstats.collector.live import Collector  # noqa: PLC0415 - only this touches the host
+    from kstats.collector.percpu import PER_CPU, Entries  # noqa: PLC0415 - same
+    from kstats.collector.target import Target  # noqa: PLC0415 - same
+    from kstats.collector.threads import ExitsByThread, Filter  # noqa: PLC0415 - same
     from kstats.vms.registry import VmRegistry  # noqa: PLC0415 - same
 
-    target = live.Target.find(probe=probe)
+    target = Target.find(probe=probe)
     if by == "cpu":
-        return live.Collector(target)
-    wanted = threads.Filter(frozenset(pids), frozenset(tids))
-    return live.Collector(target, target.everything(wanted), VmRegistry(target.host))
+        return Collector(target, PER_CPU)
+    wanted = Filter(frozenset(pids), frozenset(tids))
+    return Collector(target, (Entries(), ExitsByThread(wanted)), VmRegistry(target.host))
 
 
 def samples(

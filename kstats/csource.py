@@ -1,4 +1,4 @@
-"""Where the C files are: ``bpf/`` beside the package in a checkout, inside it once installed."""
+"""Finds the C files: ``bpf/`` is beside the package in a checkout, and in it when installed."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 
 def directory() -> Path:
-    """The folder of the C files."""
-    # Not importlib.resources, whose import takes longer than that of all architectures.
+    """Return the folder of the C files."""
+    # Importing importlib.resources would take longer than importing all architectures.
     package = Path(__file__).parent
     installed = package / "bpf"
     return installed if installed.is_dir() else package.parent / "bpf"

@@ -12,7 +12,8 @@ import attrs
 from kstats import arch as arches
 from kstats.arch import print_fmt
 from kstats.collector.kvm_stats import reader
-from kstats.collector.live import Target, find_arch, find_source
+from kstats.collector.percpu import PER_CPU
+from kstats.collector.target import Target, find_arch, find_source
 from kstats.errors import KstatsError, LoadError
 from kstats.host import Host
 from kstats.loader import program
@@ -197,7 +198,7 @@ def _backends() -> Iterator[Check]:
 def _trial(host: Host, probe: str | None) -> tuple[list[Check], int]:
     """Does what ``kstats -v`` would do first, and undoes it."""
     try:
-        with Target.find(host, probe=probe).load() as loaded:
+        with Target.find(host, probe=probe).load(PER_CPU) as loaded:
             checks = [Check("program", State.OK, f"loaded and attached through {loaded.probe}")]
             checks += [Check("probe", State.WARN, f"{n}: {why}") for n, why in loaded.rejected]
             return checks, 0

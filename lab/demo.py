@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from kstats import errors
-from kstats.collector.live import Target
+from kstats.collector.percpu import PER_CPU
+from kstats.collector.target import Target
 from lab.hosts import boot, find
 from lab.payload import payload
 
@@ -21,7 +22,7 @@ _ROOT = Path(__file__).parent.parent
 def main() -> int:
     """Show five reports; return the exit status."""
     try:
-        Target.find().load(attach=False).close()
+        Target.find().load(PER_CPU, attach=False).close()
     except errors.KstatsError as error:
         print(f"No live reports from this machine: {error}", flush=True)
     else:

@@ -14,7 +14,7 @@ from kstats import arch as arches
 from kstats import doctor
 from kstats.cli import live as cli_live
 from kstats.cli import main
-from kstats.collector import live
+from kstats.collector import target
 from kstats.collector.kvm_stats import reader
 from kstats.doctor import Check, State
 from kstats.errors import BackendError
@@ -237,7 +237,7 @@ HOSTS = {
 def host(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """A host on which kstats -v cannot work, as the commands see it."""
     made = HOSTS[request.param](tmp_path)
-    for module in (cli_live, live, doctor):
+    for module in (cli_live, target, doctor):
         monkeypatch.setattr(module, "Host", lambda: made)
     return made
 

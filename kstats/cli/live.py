@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 
 from kstats.cli import options
 from kstats.cli.exits_options import ExitsOptions
 from kstats.cli.thread_options import ThreadOptions
+from kstats.collector.details import Detail
+from kstats.collector.feature import Feature
 from kstats.collector.kvm_stats.source import KernelCounters
-from kstats.collector.latency import Exits, Latencies
-from kstats.collector.live import Collector, Counting, Target
+from kstats.collector.latency import Latency
+from kstats.collector.live import Collector
+from kstats.collector.percpu import PER_CPU, Entries
 from kstats.collector.slow_exits import SlowExits
-from kstats.collector.threads import Filter
-from kstats.collector.vcpu_time import Spending, asleep
+from kstats.collector.target import Target
+from kstats.collector.threads import ExitsByThread, Filter
+from kstats.collector.tracepoints import Tracepoints
+from kstats.collector.vcpu_time import VcpuTimes, asleep
 from kstats.errors import KstatsError, UnsupportedHostError, UsageError
 from kstats.host import Host
 from kstats.recording.choose import Choice
@@ -34,21 +39,21 @@ def per_cpu(probe: str | None, cpus: Collection[int] = ()) -> Collector:
             raise UsageError(
                 f"this host has no CPU {missing[0]}", f"it has {possible[0]} to {possible[-1]}"
             )
-    return Collector(Target.find(host, probe=probe))
+    return Collector(Target.find(host, probe=probe), PER_CPU)
 
 
 def everything(probe: str | None) -> Collector:
     """Return what counts exits and entries by CPU and thread, for recordings."""
     host = Host()
     target = Target.find(host, probe=probe)
-    return Collector(target, target.everything(), VmRegistry(host))
+    return Collector(target, (Entries(), ExitsByThread()), VmRegistry(host))
 
 
 def all_threads(probe: str | None) -> Collector:
     """Return what counts exits by CPU and thread."""
     host = Host()
     target = Target.find(host, probe=probe)
-    return Collector(target, target.per_thread(), VmRegistry(host))
+    return Collector(target, (ExitsByThread(),), VmRegistry(host))
 
 
 def threads(selected: ThreadOptions) -> Collector:
@@ -57,7 +62,7 @@ def threads(selected: ThreadOptions) -> Collector:
     vms = VmRegistry(host)
     wanted = threads_wanted(selected.threads, host, vms)
     target = Target.find(host, probe=selected.probe)
-    return Collector(target, target.per_thread(wanted), vms)
+    return Collector(target, (ExitsByThread(wanted),), vms)
 
 
 def exits(wanted: ExitsOptions) -> Collector:
@@ -68,27 +73,32 @@ def exits(wanted: ExitsOptions) -> Collector:
     target = Target.find(host, probe=wanted.probe)
     if wanted.reason is not None:
         options.reasons(wanted.reason, [target.source.isa])
-    by_thread = target.per_thread(selected, wanted.map_entries)
-    found: Exits = by_thread
+    features: list[Feature] = [ExitsByThread.sized(selected, wanted.map_entries)]
     if wanted.detail is not None:
-        target, found = target.telling(wanted.detail, by_thread)
-    return Collector(target, counting(wanted, found, host, vms), vms)
+        features.append(Detail.find(target, wanted.detail, wanted.map_entries))
+    features += timing(wanted, lambda: _asleep(host, vms, selected))
+    return Collector(target, features, vms)
 
 
-def counting(wanted: ExitsOptions, exits: Exits, host: Host, vms: VmRegistry) -> Counting:
-    """Return what the kernel measures besides counting ``exits``."""
-    both = exits.with_entries()
+def timing(
+    wanted: ExitsOptions, sleepers: Callable[[], Mapping[int, bool]] = dict
+) -> list[Feature]:
+    """Return what ``kstats exits`` measures besides exits.
+
+    ``sleepers`` finds vCPUs that sleep at the start (:func:`kstats.collector.vcpu_time.asleep`).
+    """
     if wanted.time:
-        return Spending(both, both, lambda: _asleep(host, vms))
+        return [Entries(), VcpuTimes(sleepers)]
     if wanted.slower_than is not None:
-        return SlowExits(Latencies(both), wanted.slower_than)
+        return [Entries(), Latency(), SlowExits(wanted.slower_than)]
     if wanted.latency or wanted.histogram:
-        return Latencies(both, by_cpu="cpu" in wanted.axes)
-    return exits
+        return [Entries(), Latency(by_cpu="cpu" in wanted.axes, detail=wanted.detail or "")]
+    return []
 
 
-def _asleep(host: Host, vms: VmRegistry) -> dict[int, bool]:
-    return asleep(host, (thread for threads in vms.vms().values() for thread in threads))
+def _asleep(host: Host, vms: VmRegistry, wanted: Filter) -> dict[int, bool]:
+    threads = (thread for threads in vms.vms().values() for thread in threads)
+    return asleep(host, (t for t in threads if wanted.allows(t.pid << 32 | t.tid)))
 
 
 def vcpus(selected: ThreadOptions, *, kernel: bool) -> Collector | KernelCounters:
@@ -104,7 +114,8 @@ def vcpus(selected: ThreadOptions, *, kernel: bool) -> Collector | KernelCounter
         )
     if kernel:
         return KernelCounters(target, wanted.pids)
-    return Collector(target, target.per_vcpu(wanted), vms, wanted.pids)
+    features = (ExitsByThread(wanted), Tracepoints.kvmstat(target.arch, target.source.isa))
+    return Collector(target, features, vms, wanted.pids)
 
 
 def threads_wanted(selected: Choice, host: Host, vms: VmRegistry) -> Filter:

@@ -18,8 +18,8 @@ from kstats.render import FOR_PEOPLE, Renderer, renderer
 from kstats.views import ExactingView, View
 
 if TYPE_CHECKING:
-    from kstats.collector.live import Target
     from kstats.collector.overhead import Meter
+    from kstats.collector.target import Target
 
 EVERY_SECOND = 1.0
 

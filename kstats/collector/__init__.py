@@ -1,4 +1,1 @@
-"""From the kernel to samples: the only part of kstats that needs Linux, BPF and privileges.
-
-``bcc`` is imported in a short-lived child process alone (:mod:`kstats.loader.worker`).
-"""
+"""Measures on the running host: features read the kernel's maps and fill samples."""

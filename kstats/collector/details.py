@@ -1,164 +1,133 @@
-"""What more exits tell, counted in place of them: bpf/detail.c and how to read it."""
+"""Exits by one kind of detail: bpf/detail.c and pending_details.c."""
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources.abc import Traversable
-from typing import ClassVar, Self
+from typing import Self, TypeAlias
 
 import attrs
 
 from kstats.arch.base import DetailSource, ExitSource, Probe
-from kstats.collector import percpu, threads
+from kstats.collector.feature import Draft, Feature, Layout, Phase
+from kstats.collector.target import Target
+from kstats.collector.threads import MORE_THREADS
 from kstats.errors import BackendError, UsageError
 from kstats.loader import c_text
 from kstats.loader.program import Attachment, Loaded
-from kstats.model import Code, Exits, Place, Sample, untimed
+from kstats.loader.records import COUNT, U64, Record
+from kstats.model import Place, untimed
 
 PENDING_EXITS = 16384
-"""Room for exits whose detail the kernel has yet to tell: one of each thread at most."""
+"""Entries for exits whose detail the kernel has not reported yet: at most one for each thread."""
 
-_KEY = struct.Struct("=QQQQ")
-_COUNT = struct.Struct("=Q")
+Totals: TypeAlias = Mapping[bytes, bytes]
+"""Running totals as the kernel stores them, by struct detail_key."""
 
-_Counts = Mapping[tuple[int, int, int, int], int]
-"""Running totals by (thread, code, cpu, detail)."""
+
+class DetailKey(Record):
+    """The key of details."""
+
+    c_name = "detail_key"
+    _fields_ = (("thread", U64), ("code", U64), ("cpu", U64), ("detail", U64))
+
+
+_DETAIL_KEY = DetailKey.unpacker()
+_NONE = COUNT.pack(0)
 
 
 def find(source: ExitSource, probes: Sequence[Probe], kind: str) -> DetailSource:
-    """How ``source`` tells details of that kind, through probes of the names of ``probes``.
+    """Return how ``source`` reads details of that kind, with those of ``probes`` that can.
 
     Raises:
-        UsageError: it does not tell them, or not through these probes.
+        UsageError: the source does not provide them, or not with these probes.
     """
     known = {detail.name: detail for detail in source.details}
     if kind not in known:
-        told = ", ".join(known) or "nothing"
-        raise UsageError(f"{source.isa} exits do not tell {kind!r}", f"they tell: {told}")
+        provided = ", ".join(known) or "none"
+        raise UsageError(f"{source.isa} exits have no detail {kind!r}", f"details: {provided}")
     names = {probe.name for probe in probes}
     found = tuple(probe for probe in known[kind].probes if probe.name in names)
     if not found:
         able = ", ".join(probe.name for probe in known[kind].probes)
-        raise UsageError(
-            f"exits do not tell {kind!r} through {', '.join(names)}", f"probes: {able}"
-        )
+        tried = ", ".join(names)
+        raise UsageError(f"probe {tried} cannot read the detail {kind!r}", f"probes: {able}")
     return attrs.evolve(known[kind], probes=found)
 
 
 @attrs.frozen(eq=False)
-class Snapshot:
-    """Running totals: ``exits`` has those that found no room with their detail."""
+class Detail(Feature):
+    """Exits by one kind of detail, as far as they carry it. It needs exits by thread.
 
-    exits: threads.Snapshot
-    details: _Counts
-
-
-class Reader:
-    """Takes snapshots: one system call more than of exits by thread."""
-
-    def __init__(self, loaded: Loaded, exits: threads.PerThread) -> None:
-        """The program must have been built for ``exits``."""
-        self._exits = exits.reader(loaded)
-        self._details = loaded.maps["details"]
-
-    def snapshot(self) -> Snapshot:
-        """The totals now."""
-        details = {
-            _KEY.unpack(key): _COUNT.unpack(value)[0] for key, value in self._details.items()
-        }
-        return Snapshot(self._exits.snapshot(), details)
-
-
-@attrs.frozen(eq=False)
-class PerThreadWithDetails:
-    """Counts exits by thread and CPU, and some by what more they tell: what to load, how to read.
-
-    ``source`` says how the kernel tells it, ``file`` is the architecture's C for that. There is
-    room for as many details as there is for threads; an exit that finds none is counted without.
+    Attributes:
+        source: How the kernel provides the detail.
+        file: The architecture's C file for details.
+        entries: Entries of the details table. An exit that does not fit is counted without its
+            detail.
     """
 
-    exits: threads.PerThread
     source: DetailSource
-    file: Traversable | None
-    btf: ClassVar = ()
+    file: Traversable
+    entries: int = MORE_THREADS
+
+    phase = Phase.COUNTS
+    maps = ("details",)
+
+    @classmethod
+    def find(cls, target: Target, kind: str, entries: int = MORE_THREADS) -> Self:
+        """Return the feature for a kind of detail.
+
+        Raises:
+            UsageError: The target's exits do not carry it, or its probes cannot read it.
+            BackendError: The architecture has no C file for it.
+        """
+        source = find(target.source, target.probes, kind)
+        file = target.arch.bpf_detail
+        if file is None:
+            error = f"backend {target.arch.name} has no C file for {kind}"
+            raise BackendError(error, "it can only decode")
+        return cls(source, file, entries)
 
     @property
-    def detail(self) -> str:
-        """The kind of detail that is counted."""
-        return self.source.name
-
-    @property
-    def layout(self) -> percpu.Layout:
-        """What exits are counted by beside that."""
-        return self.exits.layout
-
-    @property
-    def wanted(self) -> threads.Filter:
-        """The threads that are counted."""
-        return self.exits.wanted
-
-    def with_entries(self) -> Self:
-        """The same, and entries."""
-        return attrs.evolve(self, exits=self.exits.with_entries())
-
-    @property
-    def files(self) -> Sequence[str]:
-        """The files of bpf/ after the architecture's."""
-        return (
-            self.exits.files[0],
-            "detail.c",
-            *(("pending_details.c",) if self.source.events else ()),
-            *self.exits.files[1:],
-        )
-
-    @property
-    def maps(self) -> tuple[str, ...]:
-        """The maps to read."""
-        return (*self.exits.maps, "details")
+    def files(self) -> tuple[str, ...]:
+        return ("detail.c", *(("pending_details.c",) if self.source.events else ()))
 
     @property
     def attachments(self) -> tuple[Attachment, ...]:
-        """A function for the exits, and one for each event that tells details."""
-        events = (
+        """One function for each tracepoint that reports details later."""
+        return tuple(
             Attachment(event.tracepoint, event.function, "raw", args=event.args)
             for event in self.source.events
         )
-        return (*self.exits.attachments, *events)
 
     @property
     def counted(self) -> tuple[str, ...]:
-        """Which fields of its samples are counted, and whether by thread."""
-        return (*self.exits.counted, f"{self.source.name} details")
+        return (f"{self.source.name} details",)
+
+    def probes(self, probes: tuple[Probe, ...]) -> tuple[Probe, ...]:
+        names = {probe.name for probe in probes}
+        return tuple(probe for probe in self.source.probes if probe.name in names)
 
     @property
     def generated(self) -> str:
-        """The filter of threads, and the architecture's way to a detail."""
-        if self.file is None:
-            raise BackendError(f"no C file tells {self.source.name}", "it can only be decoded")
-        return self.exits.generated + c_text.located(self.file)
+        return c_text.located(self.file)
 
     @property
-    def defines(self) -> dict[str, int]:
-        """The preprocessor definitions that the files need."""
-        events = {"KSTATS_PENDING_DETAILS": PENDING_EXITS} if self.source.events else {}
-        own = dict.fromkeys(self.source.defines, 1) | {"KSTATS_DETAILS": self.exits.more_threads}
-        return self.exits.defines | own | events
+    def defines(self) -> Mapping[str, int]:
+        pending = {"KSTATS_PENDING_DETAILS": PENDING_EXITS} if self.source.events else {}
+        return dict.fromkeys(self.source.defines, 1) | {"KSTATS_DETAILS": self.entries} | pending
 
-    def reader(self, loaded: Loaded) -> Reader:
-        """What takes the snapshots."""
-        return Reader(loaded, self.exits)
+    def reader(self, loaded: Loaded, layout: Layout) -> Callable[[], Totals]:
+        del layout
+        details = loaded.maps["details"]
+        return lambda: dict(details.items())
 
-    def sample(self, before: Snapshot, now: Snapshot, online: tuple[int, ...]) -> Sample:
-        """What was counted between two snapshots, whether with its detail or without."""
-        sample = self.exits.sample(before.exits, now.exits, online)
-        exits: dict[Code, dict[Place, Exits]] = {
-            code: dict(at) for code, at in sample.exits.items()
-        }
-        for key, n in now.details.items():
-            if not (more := n - before.details.get(key, 0)):
-                continue
-            thread, number, cpu, detail = key
-            code = self.exits.layout.isa, number
-            exits.setdefault(code, {})[Place(cpu, thread, detail)] = untimed(more)
-        return attrs.evolve(sample, exits=exits, detail=self.source.name)
+    def fill(self, draft: Draft, before: Totals, now: Totals) -> None:
+        """Fill exits by detail. Exits whose detail was dropped are counted by thread."""
+        draft.fields["detail"] = self.source.name
+        for key, value in now.items():
+            old = before.get(key, _NONE)
+            if value != old:
+                thread, code, cpu, detail = _DETAIL_KEY.unpack(key)
+                more = COUNT.unpack(value)[0] - COUNT.unpack(old)[0]
+                draft.exits.setdefault(code, {})[Place(cpu, thread, detail)] = untimed(more)

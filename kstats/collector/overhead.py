@@ -1,28 +1,30 @@
-"""What counting itself takes: the kernel's statistics of our programs, and our own time."""
+"""The overhead of kstats: the kernel's statistics of our programs, and our own time."""
 
 from __future__ import annotations
 
+import ctypes
 import os
-import struct
 import time
 from array import array
 from typing import NamedTuple
 
+from kstats.collector.threads import ThreadCount
 from kstats.errors import PrivilegeError
 from kstats.host import Host
 from kstats.loader import syscall
 from kstats.loader.program import Loaded
+from kstats.loader.records import ONLY, WORD
 from kstats.model import MapUsage, Overhead
 
 MOMENT = 0.05
-"""Seconds that the kernel times programs before each report. That makes every BPF program on the
-host a little dearer (it looks at a clock twice), so it is not for long."""
+"""Seconds that the kernel times programs before each report. It adds two clock reads to every BPF
+program on the host, so it is short."""
 
 EXIT = "on_exit"
-"""The function that every view has run at kvm_exit."""
+"""The function that every program runs at kvm_exit."""
 
-_TABLES = {"threads": (3, 1)}
-"""Open-addressed tables, one for each CPU: words of an entry, and which is not 0 in a used one."""
+_WORDS = ctypes.sizeof(ThreadCount) // WORD
+_THREAD = ThreadCount.thread.offset // WORD
 
 
 class _Ran(NamedTuple):
@@ -31,29 +33,33 @@ class _Ran(NamedTuple):
 
 
 class Meter:
-    """Finds out what a loaded program costs. ``overhead`` is what it found last."""
+    """Measures the overhead of a loaded program.
+
+    Attributes:
+        overhead: The last measurement.
+    """
 
     overhead: Overhead
 
     def __init__(self, loaded: Loaded, host: Host) -> None:
-        """``loaded`` runs on ``host``, which is this one.
+        """Prepare to measure ``loaded``, which runs on this host.
 
         Raises:
-            PrivilegeError: the kernel's statistics may not be switched on.
+            PrivilegeError: The kernel's statistics may not be enabled.
         """
         self._loaded = loaded
         self._host = host
         self._last = (time.monotonic(), time.process_time())
-        os.close(_switch())  # rather now than after the first interval
+        os.close(_enable())  # fail now, not after the first interval
 
     def measure(self) -> None:
-        """Times our programs for a moment, which passes meanwhile."""
+        """Time our programs for :data:`MOMENT` seconds; return after that."""
         before, begun = self._ran(), time.monotonic()
-        switch = _switch()
+        enabled = _enable()
         try:
             time.sleep(MOMENT)
         finally:
-            os.close(switch)
+            os.close(enabled)
         passed, now = time.monotonic() - begun, self._ran()
         spent, exits = now.nanoseconds - before.nanoseconds, now.exits - before.exits
         self.overhead = Overhead(
@@ -61,7 +67,7 @@ class Meter:
             timed=exits,
             cpu_share=spent / (passed * 1e9 * len(self._host.online_cpus())) * 100,
             process_share=self._process_share(),
-            maps=fill(self._loaded, len(self._host.possible_cpus())),
+            maps=usage(self._loaded, len(self._host.possible_cpus())),
         )
 
     def _ran(self) -> _Ran:
@@ -74,30 +80,29 @@ class Meter:
         return (now[1] - spent_before) / (now[0] - before) * 100
 
 
-def _switch() -> int:
-    """Switches the kernel's statistics on, until what it returns is closed."""
+def _enable() -> int:
+    """Enable the kernel's statistics until the returned descriptor is closed."""
     try:
         return syscall.enable_statistics()
     except PermissionError as error:
         raise PrivilegeError(
-            "the kernel's BPF statistics may not be switched on",
-            "run as root: it takes CAP_SYS_ADMIN",
+            "enabling the kernel's BPF statistics is not permitted",
+            "run as root, or with CAP_SYS_ADMIN",
         ) from error
 
 
-def fill(loaded: Loaded, cpus: int) -> dict[str, MapUsage]:
-    """How full each map is that can be, on a host of so many possible CPUs."""
-    found = {}
-    for name, one in loaded.maps.items():
-        if name in _TABLES:
-            values = one.read_cpus(struct.pack("=I", 0), cpus)
-            found[name] = _fullest(values, one.value_size, *_TABLES[name])
-        elif one.is_hash:
-            found[name] = MapUsage(len(one.items()), one.max_entries)
+def usage(loaded: Loaded, cpus: int) -> dict[str, MapUsage]:
+    """Return how full each hash and the tables of threads are, on a host with so many CPUs."""
+    found = {
+        n: MapUsage(len(m.items()), m.max_entries) for n, m in loaded.maps.items() if m.is_hash
+    }
+    if threads := loaded.maps.get("threads"):
+        found["threads"] = _fullest(threads.read_cpus(ONLY, cpus), threads.value_size)
     return found
 
 
-def _fullest(values: bytes, size: int, words: int, used: int) -> MapUsage:
+def _fullest(values: bytes, size: int) -> MapUsage:
+    """Return the usage of the fullest of the CPUs' tables."""
     tables = (array("Q", values[i : i + size]) for i in range(0, len(values), size))
-    taken = max(sum(map(bool, table[used::words])) for table in tables)
-    return MapUsage(taken, size // (words * 8))
+    used = max(sum(map(bool, table[_THREAD::_WORDS])) for table in tables)
+    return MapUsage(used, size // ctypes.sizeof(ThreadCount))

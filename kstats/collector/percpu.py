@@ -1,38 +1,60 @@
-"""The per-CPU layout of bpf/counts.c: reading it, and the difference of two readings."""
+"""Entries and exits by physical CPU: bpf/counts.c, entries.c and exits_percpu.c."""
 
 from __future__ import annotations
 
 import ctypes
-import struct
 import time
 from array import array
-from collections.abc import Mapping, Sequence
-from typing import ClassVar, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import attrs
 
+from kstats.collector.feature import Draft, Feature, Layout, Phase
 from kstats.loader.program import Attachment, Loaded
-from kstats.model import Code, Exits, Place, Sample, untimed
+from kstats.loader.records import COUNT, ONLY, U64, WORD, Record
+from kstats.model import Place, untimed
 
 T = TypeVar("T")
 
 ODD_CODES = 1024
-"""Room for (cpu, code) pairs without a slot: there should be none, so this is ample."""
+"""Entries for (code, cpu) pairs without a slot: there should be none, so this is ample."""
 
 ON_ENTRY = Attachment("kvm_entry", "on_entry", "raw")
-"""What counts entries: bpf/entries.c."""
+ON_EXIT = Attachment("kvm_exit", "on_exit")
 
-_ENTRIES, _UNSUPPORTED_ISA, _CODE_DROPPED, _EXITS = range(4)
-_KEY = struct.pack("=I", 0)
-_WORD = 8
+
+class PercpuCounts(Record):
+    """The beginning of struct percpu_counts; the slots' counters follow."""
+
+    c_name = "percpu_counts"
+    _fields_ = (("entries", U64), ("unsupported_isa", U64), ("code_dropped", U64))
+
+
+class OddCode(Record):
+    """The key of odd_codes."""
+
+    c_name = "odd_code"
+    _fields_ = (("code", U64), ("cpu", U64))
+
+
+_ENTRIES = PercpuCounts.entries.offset // WORD
+_UNSUPPORTED_ISA = PercpuCounts.unsupported_isa.offset // WORD
+_CODE_DROPPED = PercpuCounts.code_dropped.offset // WORD
+_EXITS = ctypes.sizeof(PercpuCounts) // WORD
+_ODD_CODE = OddCode.unpacker()
 
 
 @attrs.frozen(eq=False)
-class Snapshot:
+class Reading:
     """Running totals since the program was attached.
 
-    ``columns`` has an array for each word of struct percpu_counts, with a value for each CPU;
-    ``odd`` the counts by (code, cpu).
+    Attributes:
+        time: Seconds since the epoch.
+        monotonic: Seconds of the monotonic clock.
+        columns: An array for each word of struct percpu_counts, with a value for each CPU.
+        odd: Exits without a slot, by (code, cpu).
+        misses: How often the kernel skipped one of the programs.
     """
 
     time: float
@@ -42,135 +64,131 @@ class Snapshot:
     misses: int
 
 
-@attrs.frozen(eq=False)
-class Layout:
-    """What the program counts: the CPUs in order, the codes of the slots in order."""
+@attrs.frozen
+class Words:
+    """The map ``counts``: one struct percpu_counts for each CPU up to the highest number."""
 
-    arch: str
-    isa: str
-    cpus: Sequence[int]
-    codes: Sequence[int]
+    layout: Layout
 
     @property
     def stride(self) -> int:
-        """Words for each CPU."""
-        return _EXITS + len(self.codes)
+        """Return the words of one CPU."""
+        return _EXITS + len(self.layout.codes)
 
     @property
     def low_codes(self) -> int:
-        """How many codes from 0 on are the numbers of their slots."""
-        pairs = enumerate(self.codes)
-        return next((slot for slot, code in pairs if code != slot), len(self.codes))
+        """Return how many codes from 0 on are the numbers of their slots."""
+        codes = self.layout.codes
+        return next((slot for slot, code in enumerate(codes) if code != slot), len(codes))
 
     @property
-    def size(self) -> int:
-        """Bytes of all CPUs' counters."""
-        return self.stride * len(self.cpus) * _WORD
+    def cpus(self) -> int:
+        """Return the number of structs: at least two.
 
-    @property
-    def room(self) -> int:
-        """How many CPUs there is room for: up to the highest number, and for two at least.
-
-        A program for a single CPU would be another one, which no other host proves.
+        The compiler would make another program for a single CPU, which no other host tests.
         """
-        return max(1, *self.cpus) + 1
-
-    def rows(self, values: bytes) -> bytes:
-        """Of the counters up to the highest number, those of CPUs that exist."""
-        size = self.stride * _WORD
-        if len(self.cpus) == self.room:
-            return values
-        return b"".join(values[cpu * size : (cpu + 1) * size] for cpu in self.cpus)
+        return max(1, *self.layout.cpus) + 1
 
     def columns(self, values: bytes) -> list[array[int]]:
-        """The counters of the CPUs, turned from rows of CPUs to columns."""
+        """Return an array for each word, with the values of the CPUs that exist."""
         words = array("Q", values)
-        return [words[word :: self.stride] for word in range(self.stride)]
-
-    def sample(self, before: Snapshot, now: Snapshot, online: tuple[int, ...]) -> Sample:
-        """What was counted between two snapshots."""
-        return Sample(
-            arch=self.arch,
-            time=now.time,
-            elapsed=now.monotonic - before.monotonic,
-            cpus=online,
-            entries=_grown(before, now, _ENTRIES, self.cpus),
-            exits=self._exits(before, now),
-            code_dropped=_grown(before, now, _CODE_DROPPED, self.cpus),
-            unsupported_isa=sum(_grown(before, now, _UNSUPPORTED_ISA, self.cpus).values()),
-            missed=now.misses - before.misses,
-            isa=self.isa,
-        )
-
-    def _exits(self, before: Snapshot, now: Snapshot) -> dict[Code, dict[Place, Exits]]:
-        places = [Place(cpu, 0) for cpu in self.cpus]
-        exits: dict[Code, dict[Place, Exits]] = {}
-        for slot, code in enumerate(self.codes, _EXITS):
-            if grown := _grown(before, now, slot, places):
-                exits[self.isa, code] = {place: untimed(n) for place, n in grown.items()}
-        for (code, cpu), n in now.odd.items():
-            if more := n - before.odd.get((code, cpu), 0):
-                exits.setdefault((self.isa, code), {})[Place(cpu, 0)] = untimed(more)
-        return exits
+        columns = [words[word :: self.stride] for word in range(self.stride)]
+        if len(self.layout.cpus) == self.cpus:
+            return columns
+        return [array("Q", [column[cpu] for cpu in self.layout.cpus]) for column in columns]
 
 
-def _grown(before: Snapshot, now: Snapshot, word: int, places: Sequence[T]) -> dict[T, int]:
-    """By how much a counter grew at each place where it grew."""
+class CountsReader:
+    """Reads the counters with three system calls, whatever the number of CPUs."""
+
+    def __init__(self, loaded: Loaded, layout: Layout) -> None:
+        self._loaded = loaded
+        self._words = Words(layout)
+        self._buffer = ctypes.create_string_buffer(self._words.cpus * self._words.stride * WORD)
+
+    def read(self) -> Reading:
+        """Return the totals; the clocks are read right after the counters."""
+        maps = self._loaded.maps
+        maps["counts"].read_into(ONLY, self._buffer)
+        now, monotonic = time.time(), time.monotonic()
+        odd = {
+            _ODD_CODE.unpack(key): COUNT.unpack(value)[0]
+            for key, value in maps["odd_codes"].items()
+        }
+        columns = self._words.columns(self._buffer.raw)
+        return Reading(now, monotonic, columns, odd, self._loaded.misses())
+
+
+def _grown(before: Reading, now: Reading, word: int, places: Sequence[T]) -> dict[T, int]:
+    """Return by how much a counter grew, where it grew."""
     new, old = now.columns[word], before.columns[word]
     if new == old:
         return {}
     return {place: n - o for place, n, o in zip(places, new, old, strict=True) if n != o}
 
 
-class Reader:
-    """Takes snapshots of a loaded program: three system calls for the counts, on any host."""
-
-    def __init__(self, loaded: Loaded, layout: Layout) -> None:
-        """The program must have been built for ``layout``."""
-        self._loaded = loaded
-        self._buffer = ctypes.create_string_buffer(layout.room * layout.stride * _WORD)
-        self._layout = layout
-        self._counts = loaded.maps["counts"]
-        self._odd = loaded.maps["odd_codes"]
-
-    def snapshot(self) -> Snapshot:
-        """The totals now."""
-        self._counts.read_into(_KEY, self._buffer)
-        now, passed = time.time(), time.monotonic()
-        odd = {
-            struct.unpack("=QQ", key): struct.unpack("=Q", value)[0]
-            for key, value in self._odd.items()
-        }
-        columns = self._layout.columns(self._layout.rows(self._buffer.raw))
-        return Snapshot(now, passed, columns, odd, self._loaded.misses())
-
-
 @attrs.frozen(eq=False)
-class PerCpu:
-    """Counts entries and exits of each physical CPU: what to load, and how to read it."""
+class Counts(Feature):
+    """The counters by CPU that every program has (bpf/counts.c)."""
 
     layout: Layout
-    files: ClassVar = ("counts.c", "entries.c", "exits_percpu.c")
-    maps: ClassVar = ("counts", "odd_codes")
-    attachments: ClassVar = (ON_ENTRY, Attachment("kvm_exit", "on_exit"))
-    counted: ClassVar = ("entries", "exits")
-    generated: ClassVar = ""
-    btf: ClassVar = ()
+
+    phase = Phase.COUNTS
+    files = ("counts.c",)
+    maps = ("counts", "odd_codes")
 
     @property
-    def defines(self) -> dict[str, int]:
-        """The preprocessor definitions that the files need."""
+    def defines(self) -> Mapping[str, int]:
+        words = Words(self.layout)
         return {
-            "KSTATS_CPUS": self.layout.room,
+            "KSTATS_CPUS": words.cpus,
             "KSTATS_SLOTS": len(self.layout.codes),
-            "KSTATS_LOW_CODES": self.layout.low_codes,
+            "KSTATS_LOW_CODES": words.low_codes,
             "KSTATS_ODD_CODES": ODD_CODES,
         }
 
-    def reader(self, loaded: Loaded) -> Reader:
-        """What takes the snapshots."""
-        return Reader(loaded, self.layout)
+    def reader(self, loaded: Loaded, layout: Layout) -> Callable[[], Reading]:
+        return CountsReader(loaded, layout).read
 
-    def sample(self, before: Snapshot, now: Snapshot, online: tuple[int, ...]) -> Sample:
-        """What was counted between two snapshots."""
-        return self.layout.sample(before, now, online)
+    def fill(self, draft: Draft, before: Reading, now: Reading) -> None:
+        """Fill what is counted by CPU, and when the sample ended.
+
+        In a program that counts by thread, exits have thread 0 that did not fit in its tables.
+        """
+        cpus = draft.layout.cpus
+        draft.fields |= {
+            "time": now.time,
+            "elapsed": now.monotonic - before.monotonic,
+            "entries": _grown(before, now, _ENTRIES, cpus),
+            "code_dropped": _grown(before, now, _CODE_DROPPED, cpus),
+            "unsupported_isa": sum(_grown(before, now, _UNSUPPORTED_ISA, cpus).values()),
+            "missed": now.misses - before.misses,
+        }
+        places = [Place(cpu, 0) for cpu in cpus]
+        for slot, code in enumerate(draft.layout.codes, _EXITS):
+            if grown := _grown(before, now, slot, places):
+                counts = {place: untimed(n) for place, n in grown.items()}
+                draft.exits.setdefault(code, {}).update(counts)
+        for (code, cpu), n in now.odd.items():
+            if more := n - before.odd.get((code, cpu), 0):
+                draft.exits.setdefault(code, {})[Place(cpu, 0)] = untimed(more)
+
+
+class Entries(Feature):
+    """Entries by CPU, of all threads."""
+
+    files = ("entries.c",)
+    attachments = (ON_ENTRY,)
+    counted = ("entries",)
+
+
+class ExitsByCpu(Feature):
+    """Exits by CPU, without their threads."""
+
+    files = ("exits_percpu.c",)
+    attachments = (ON_EXIT,)
+    counted = ("exits",)
+
+
+PER_CPU = (Entries(), ExitsByCpu())
+"""The features of ``kstats cpu``."""

@@ -1,128 +1,127 @@
-"""Single exits that take long, by bpf/slow.c: what is loaded beside latencies, and reading it."""
+"""Slow exits, one by one: bpf/slow_exits.c."""
 
 from __future__ import annotations
 
 import ctypes
 import mmap
-import struct
 import time
 from array import array
+from collections.abc import Callable, Mapping
 
 import attrs
 
-from kstats.arch.base import BtfField
-from kstats.collector import latency
-from kstats.collector.latency import Latencies
-from kstats.loader.program import Attachment, Loaded
+from kstats.collector.feature import Draft, Feature, Layout, Phase
+from kstats.loader.program import Loaded
+from kstats.loader.records import ONLY, U32, U64, WORD, Record
 from kstats.loader.ringbuf import RingBuffer
-from kstats.model import Place, Sample, SlowExit
+from kstats.model import Place, SlowExit
 
 RATE = 1000
-"""Exits that are told in a second, of each CPU."""
+"""Exits that a CPU reports in a second; more are dropped."""
 
 PAGES = 64
-"""Of the ring buffer, a power of two: with 64, about 4,600 exits."""
+"""Pages of the ring buffer, a power of two: 64 hold about 4,600 exits."""
 
-_EXIT = struct.Struct("=4QI4x")
-_BUDGET = 3
-_DROPPED = 2
-_KEY = struct.pack("=I", 0)
+
+class SlowExitRecord(Record):
+    """A record of the ring buffer."""
+
+    c_name = "slow_exit"
+    _fields_ = (
+        ("thread", U64),
+        ("code", U64),
+        ("ended", U64),
+        ("ns", U64),
+        ("cpu", U32),
+        ("padding", U32),
+    )
+
+
+class SlowBudget(Record):
+    """What a CPU may still report."""
+
+    c_name = "slow_budget"
+    _fields_ = (("began", U64), ("reported", U64), ("dropped", U64))
+
+
+_BUDGET = ctypes.sizeof(SlowBudget) // WORD
+_DROPPED = SlowBudget.dropped.offset // WORD
 
 
 @attrs.frozen(eq=False)
-class Snapshot:
-    """``exits`` as (thread, code, moment it ended, nanoseconds, CPU) since the last snapshot.
+class Reading:
+    """What the ring buffer had since the last reading.
 
-    ``epoch`` is when the clock of those moments was zero, seconds since the epoch.
+    Attributes:
+        exits: In the order of their ends.
+        epoch: When the monotonic clock was zero, in seconds since the epoch.
+        dropped: Slow exits dropped since the program was attached.
     """
 
-    base: latency.Snapshot
-    exits: tuple[tuple[int, int, int, int, int], ...]
+    exits: tuple[SlowExitRecord, ...]
     epoch: float
     dropped: int
 
 
-class Reader:
-    """Takes snapshots: what has been told is taken out of the ring buffer."""
+class SlowExitsReader:
+    """Takes the records out of the ring buffer."""
 
-    def __init__(self, loaded: Loaded, base: latency.Reader, cpus: int) -> None:
-        """``base`` reads the latencies, on so many CPUs."""
-        self._base = base
+    def __init__(self, loaded: Loaded, layout: Layout) -> None:
         self._ring = RingBuffer(loaded.maps["slow_exits"])
         self._budgets = loaded.maps["slow_budgets"]
-        self._buffer = ctypes.create_string_buffer(8 * _BUDGET * cpus)
+        self._cpus = len(layout.cpus)
 
-    def snapshot(self) -> Snapshot:
-        """What was told since the last one."""
-        exits = tuple(_EXIT.unpack(record) for record in self._ring.records())
-        self._budgets.read_into(_KEY, self._buffer)
-        dropped = sum(array("Q", self._buffer.raw)[_DROPPED::_BUDGET])
+    def read(self) -> Reading:
+        """Return the records since the last call."""
+        exits = [SlowExitRecord.from_buffer_copy(record) for record in self._ring.records()]
+        exits.sort(key=lambda exit_: exit_.ended)  # CPUs report in any order
+        words = array("Q", self._budgets.read_cpus(ONLY, self._cpus))
         epoch = time.time() - time.monotonic()
-        return Snapshot(self._base.snapshot(), exits, epoch, dropped)
+        return Reading(tuple(exits), epoch, sum(words[_DROPPED::_BUDGET]))
 
 
 @attrs.frozen(eq=False)
-class SlowExits:
-    """Measures latencies, and tells single exits of more than ``threshold`` nanoseconds."""
+class SlowExits(Feature):
+    """Exits that take longer than a threshold. It needs latencies.
 
-    base: Latencies
+    Attributes:
+        threshold: In nanoseconds.
+        rate: Exits that a CPU reports in a second.
+        pages: Pages of the ring buffer, a power of two.
+    """
+
     threshold: int
     rate: int = RATE
     pages: int = PAGES
 
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The files of bpf/ after the architecture's."""
-        return ("slow_exits.c", *self.base.files)
+    phase = Phase.SLOW_EXITS
+    files = ("slow_exits.c",)
+    maps = ("slow_exits", "slow_budgets")
+    counted = ("slow",)
 
     @property
-    def generated(self) -> str:
-        """The filter, in C."""
-        return self.base.generated
-
-    @property
-    def maps(self) -> tuple[str, ...]:
-        """The maps to read."""
-        return (*self.base.maps, "slow_exits", "slow_budgets")
-
-    @property
-    def attachments(self) -> tuple[Attachment, ...]:
-        """Which function runs where."""
-        return self.base.attachments
-
-    @property
-    def btf(self) -> tuple[BtfField, ...]:
-        """Offsets that the files need."""
-        return self.base.btf
-
-    @property
-    def counted(self) -> tuple[str, ...]:
-        """Which fields of its samples are counted, and whether by thread."""
-        return (*self.base.counted, "slow")
-
-    @property
-    def defines(self) -> dict[str, int]:
-        """The preprocessor definitions that the files need."""
-        return self.base.defines | {
+    def defines(self) -> Mapping[str, int]:
+        return {
             "KSTATS_SLOWER_THAN": self.threshold,
             "KSTATS_SLOW_RATE": self.rate,
             "KSTATS_SLOW_PAGES": self.pages,
             "KSTATS_PAGE_SIZE": mmap.PAGESIZE,
         }
 
-    def reader(self, loaded: Loaded) -> Reader:
-        """What takes the snapshots."""
-        return Reader(loaded, self.base.reader(loaded), len(self.base.base.layout.cpus))
+    def reader(self, loaded: Loaded, layout: Layout) -> Callable[[], Reading]:
+        return SlowExitsReader(loaded, layout).read
 
-    def sample(self, before: Snapshot, now: Snapshot, online: tuple[int, ...]) -> Sample:
-        """What was counted, measured and told between two snapshots."""
-        isa = self.base.base.layout.isa
-        told = sorted(now.exits, key=lambda told: told[2])  # CPUs tell when they like
-        return attrs.evolve(
-            self.base.sample(before.base, now.base, online),
-            slow=tuple(
-                SlowExit(now.epoch + ended / 1e9, (isa, code), Place(cpu, thread), ns)
-                for thread, code, ended, ns, cpu in told
+    def fill(self, draft: Draft, before: Reading, now: Reading) -> None:
+        """Fill the slow exits."""
+        draft.fields |= {
+            "slow": tuple(
+                SlowExit(
+                    now.epoch + exit_.ended / 1e9,
+                    (draft.layout.isa, exit_.code),
+                    Place(exit_.cpu, exit_.thread),
+                    exit_.ns,
+                )
+                for exit_ in now.exits
             ),
-            slow_dropped=now.dropped - before.dropped,
-        )
+            "slow_dropped": now.dropped - before.dropped,
+        }

@@ -1,91 +1,62 @@
-"""Firings of tracepoints by thread, counted beside exits: bpf/events.c and how to read it."""
+"""Firings of tracepoints by thread: bpf/tracepoints.c."""
 
 from __future__ import annotations
 
-import ctypes
-import struct
 from array import array
-from collections.abc import Mapping, Sequence
-from typing import ClassVar, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Self
 
 import attrs
 
-from kstats.arch.base import NUMBER_BITS, NUMBER_MASK
+from kstats.arch.base import NUMBER_BITS, NUMBER_MASK, Arch
 from kstats.arch.kvmstat import Event
-from kstats.collector import threads
+from kstats.collector.feature import Draft, Feature, Layout
 from kstats.loader.program import Attachment, Loaded
-from kstats.model import Place, Sample
+from kstats.loader.records import ONLY
+from kstats.model import Place
 
 QUALIFIER = 0xE7E47
-"""The high 32 bits of an event's code: no ISA qualifies exits with it."""
-
-_KEY = struct.pack("=I", 0)
-_WORD = 8
-
-_Counts: TypeAlias = Mapping[tuple[int, int], int]
-"""Firings without their thread by (number of the event, cpu)."""
+"""The high 32 bits of an event's code ("event", as far as hexadecimal digits spell it). No ISA
+qualifies its exits with it."""
 
 
 @attrs.frozen(eq=False)
-class Snapshot:
-    """Running totals: ``threads`` has those of events, too; ``others`` those that lost theirs.
+class Reading:
+    """Running totals of firings that did not fit in the thread tables.
 
-    ``events`` are the numbers of the events that this kernel has.
+    Attributes:
+        others: By (event number, cpu).
+        present: The numbers of the events that this kernel has.
     """
 
-    threads: threads.Snapshot
-    others: _Counts
-    events: frozenset[int]
-
-
-class Reader:
-    """Takes snapshots: one system call more than of exits by thread."""
-
-    def __init__(self, loaded: Loaded, counting: PerThreadWithEvents) -> None:
-        """The program must have been built for ``counting``."""
-        self._exits = counting.exits.reader(loaded)
-        self._others = loaded.maps["other_events"]
-        self._cpus = counting.exits.layout.cpus
-        self._count = len(counting.events)
-        self._buffer = ctypes.create_string_buffer(self._count * len(self._cpus) * _WORD)
-        missing = {name for name, _ in loaded.absent}
-        numbers = range(self._count)
-        self._events = frozenset(n for n in numbers if function_name(n) not in missing)
-
-    def snapshot(self) -> Snapshot:
-        """The totals now."""
-        self._others.read_into(_KEY, self._buffer)
-        words = array("Q", self._buffer.raw)
-        places = ((number, cpu) for cpu in self._cpus for number in range(self._count))
-        others = {place: n for place, n in zip(places, words, strict=True) if n}
-        return Snapshot(self._exits.snapshot(), others, self._events)
+    others: Mapping[tuple[int, int], int]
+    present: frozenset[int]
 
 
 @attrs.frozen(eq=False)
-class PerThreadWithEvents:
-    """Counts ``events`` by thread and CPU beside ``exits``: what to load, and how to read it.
+class Tracepoints(Feature):
+    """Firings of tracepoints by thread and CPU. It needs exits by thread, whose tables it shares.
 
-    An event that the running kernel lacks is left out of the samples.
+    Attributes:
+        events: What to count. Samples lack those that the running kernel does not have.
     """
 
-    exits: threads.PerThread
     events: tuple[Event, ...]
-    btf: ClassVar = ()
 
-    @property
-    def files(self) -> Sequence[str]:
-        """The files of bpf/ after the architecture's."""
-        return (*self.exits.files, "tracepoints.c")
+    files = ("tracepoints.c",)
+    maps = ("other_events",)
+    counted = ("events",)
 
-    @property
-    def maps(self) -> tuple[str, ...]:
-        """The maps to read."""
-        return (*self.exits.maps, "other_events")
+    @classmethod
+    def kvmstat(cls, arch: Arch, isa: str) -> Self:
+        """Return the feature with the events that kvmstat's columns count on an ISA."""
+        rules = arch.kvmstat.get(isa, ())
+        return cls(tuple(dict.fromkeys(event for rule in rules for event in rule.events)))
 
     @property
     def attachments(self) -> tuple[Attachment, ...]:
-        """A function for each event, where the kernel has it."""
-        found = (
+        """One function for each event; those that the kernel lacks are left out."""
+        return tuple(
             Attachment(
                 event.tracepoint,
                 function_name(number),
@@ -94,57 +65,47 @@ class PerThreadWithEvents:
             )
             for number, event in enumerate(self.events)
         )
-        return (*self.exits.attachments, *found)
-
-    @property
-    def counted(self) -> tuple[str, ...]:
-        """Which fields of its samples are counted, and whether by thread."""
-        return (*self.exits.counted, "events")
 
     @property
     def generated(self) -> str:
-        """The filters of threads and of events, in C."""
-        functions = (function(number, event) for number, event in enumerate(self.events))
-        return "".join((self.exits.generated, *functions))
+        return "".join(function(number, event) for number, event in enumerate(self.events))
 
     @property
-    def defines(self) -> dict[str, int]:
-        """The preprocessor definitions that the files need."""
-        sizes = {"KSTATS_EVENTS": len(self.events), "KSTATS_EVENT_QUALIFIER": QUALIFIER}
-        return self.exits.defines | sizes
+    def defines(self) -> Mapping[str, int]:
+        return {"KSTATS_EVENTS": len(self.events), "KSTATS_EVENT_QUALIFIER": QUALIFIER}
 
-    def reader(self, loaded: Loaded) -> Reader:
-        """What takes the snapshots."""
-        return Reader(loaded, self)
+    def reader(self, loaded: Loaded, layout: Layout) -> Callable[[], Reading]:
+        numbers = range(len(self.events))
+        absent = {name for name, _ in loaded.absent}
+        present = frozenset(n for n in numbers if function_name(n) not in absent)
+        places = [(number, cpu) for cpu in layout.cpus for number in numbers]
 
-    def sample(self, before: Snapshot, now: Snapshot, online: tuple[int, ...]) -> Sample:
-        """What was counted between two snapshots; what lost its thread has thread 0."""
-        sample = self.exits.sample(before.threads, now.threads, online)
-        firings = {(isa, code): at for (isa, code), at in sample.exits.items() if _is_event(code)}
-        counts: dict[int, dict[Place, int]] = {number: {} for number in now.events}
-        for (_, code), at in firings.items():
-            counts[code & NUMBER_MASK] |= {place: fired.count for place, fired in at.items()}
+        def read() -> Reading:
+            words = array("Q", loaded.maps["other_events"].read_cpus(ONLY, len(layout.cpus)))
+            others = {place: n for place, n in zip(places, words, strict=True) if n}
+            return Reading(others, present)
+
+        return read
+
+    def fill(self, draft: Draft, before: Reading, now: Reading) -> None:
+        """Move the firings from the exits to the events. Without its thread, one has thread 0."""
+        counts: dict[int, dict[Place, int]] = {number: {} for number in now.present}
+        for code in [code for code in draft.exits if code >> NUMBER_BITS == QUALIFIER]:
+            fired = {place: exits.count for place, exits in draft.exits.pop(code).items()}
+            counts[code & NUMBER_MASK] |= fired
         for (number, cpu), n in now.others.items():
             if more := n - before.others.get((number, cpu), 0):
                 counts[number][Place(cpu, 0)] = more
-        return attrs.evolve(
-            sample,
-            exits={code: at for code, at in sample.exits.items() if code not in firings},
-            events={self.events[number].label: at for number, at in counts.items()},
-        )
-
-
-def _is_event(code: int) -> bool:
-    return code >> NUMBER_BITS == QUALIFIER
+        draft.fields["events"] = {self.events[number].label: at for number, at in counts.items()}
 
 
 def function_name(number: int) -> str:
-    """The C function that counts event ``number``."""
+    """Return the name of the C function that counts event ``number``."""
     return f"on_event_{number}"
 
 
 def function(number: int, event: Event) -> str:
-    """C that counts a firing of event ``number`` if its argument has one of the values."""
+    """Return C that counts a firing of event ``number`` if its argument has one of the values."""
     argument = f"((struct raw_args *)ctx)->arg[{event.arg}]"
     tests = " || ".join(f"{argument} == {value}" for value in sorted(event.values)) or "1"
     lines = [
@@ -152,7 +113,7 @@ def function(number: int, event: Event) -> str:
         "{",
         f"\tif ({tests})",
         f"\t\tcount_event({number});",
-        "\treturn 1;",
+        "\treturn SEEN;",
         "}",
         "",
     ]

@@ -1,1 +1,4 @@
-"""Loads BPF programs: assembles the C, compiles and attaches it, and gives access to the maps."""
+"""Loads BPF programs: assembles the C, compiles and attaches it, and reads the maps.
+
+bcc is imported in a worker process only (:mod:`kstats.loader.worker`).
+"""

@@ -1,4 +1,4 @@
-"""The C text of a program, put together from bpf/ and what the architecture's data says."""
+"""Assembles the C text of a program from bpf/ and from data of the architecture."""
 
 from __future__ import annotations
 
@@ -12,14 +12,23 @@ from kstats.errors import BackendError
 
 
 def headers() -> Path:
-    """The tree that bcc takes for kernel headers."""
+    """Return the tree that replaces the kernel headers for bcc."""
     return csource.directory() / "headers"
 
 
-def text(arch: Arch, source: ExitSource, layout: Sequence[str], generated: str = "") -> str:
-    """The whole program: common part, architecture, slots, then the files of ``layout``.
+def text(
+    arch: Arch, source: ExitSource, *, files: Iterable[str], generated: Iterable[str] = ()
+) -> str:
+    """Return the program: the declarations, the architecture, generated functions, ``files``.
 
-    ``generated`` is C that the layout needs and that depends on what is asked for.
+    Args:
+        arch: The architecture.
+        source: Its source of exits, for whose slots a function is generated.
+        files: Names of files in bpf/.
+        generated: C that depends on what is measured.
+
+    Raises:
+        BackendError: The architecture has no C file.
     """
     if arch.bpf is None:
         raise BackendError(f"backend {arch.name} has no C file", "it can only decode")
@@ -27,24 +36,25 @@ def text(arch: Arch, source: ExitSource, layout: Sequence[str], generated: str =
         (
             located(csource.directory() / "kstats.h"),
             located(arch.bpf),
-            f'#line 1 "slots of {source.isa}"\n{slot_function(source.slots)}{generated}',
-            *(located(csource.directory() / name) for name in layout),
+            f'#line 1 "slots of {source.isa}"\n{slot_function(source.slots)}',
+            *generated,
+            *(located(csource.directory() / name) for name in files),
         )
     )
 
 
 def slot_count(slots: Iterable[SlotRange]) -> int:
-    """How many counters the slots take."""
+    """Return the number of slots."""
     return sum(slot_range.count for slot_range in slots)
 
 
 def slot_codes(slots: Iterable[SlotRange]) -> tuple[int, ...]:
-    """The code that each slot counts, in slot order."""
+    """Return the code of each slot, in slot order."""
     return tuple(code for r in slots for code in range(r.first, r.first + r.count))
 
 
 def slot_function(slots: Sequence[SlotRange]) -> str:
-    """C that maps a code to its slot, and every other code to KSTATS_SLOTS."""
+    """Return C that maps a code to its slot, and any other code to KSTATS_SLOTS."""
     lines = ["static __always_inline u64 slot_of(u64 code)", "{"]
     base = 0
     for r in slots:
@@ -57,6 +67,5 @@ def slot_function(slots: Sequence[SlotRange]) -> str:
 
 
 def located(file: Path | Traversable) -> str:
-    """A file's text, so that what the compiler says of it names the file."""
-    # The directory's name is enough to tell our files from a backend's in an error of clang.
+    """Return a file's text, with a directive so that the compiler's messages name the file."""
     return f'#line 1 "bpf/{file.name}"\n{file.read_text(encoding="utf-8")}'

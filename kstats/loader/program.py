@@ -1,6 +1,6 @@
-"""The loading seam: a plan goes in, an attached program's maps come out.
+"""Loads programs: takes a plan, returns the maps of an attached program.
 
-Today's only filling compiles with bcc in a child process (:mod:`kstats.loader.worker`).
+The only implementation compiles with bcc in a process of its own (:mod:`kstats.loader.worker`).
 """
 
 from __future__ import annotations
@@ -24,23 +24,27 @@ from kstats.arch.base import BtfField, Probe
 from kstats.loader import syscall
 
 DISTRIBUTION_PYTHON = "/usr/bin/python3"
-"""Where bcc lives when kstats itself is installed for another Python."""
+"""The Python that has bcc where kstats is installed for another one."""
 
 _ERRORS: Mapping[str, type[errors.KstatsError]] = {
     kind.__name__: kind
     for kind in (errors.LoadError, errors.PrivilegeError, errors.UnsupportedHostError)
 }
-_MOST_FDS = 32
+_MOST_FDS = 32  # maps, programs and links
 _ANSWER_SIZE = 1 << 16
 
 
-@attrs.frozen
+@attrs.frozen(order=True)
 class Attachment:
-    """A function and the tracepoint that runs it; a classic one is of the kvm group.
+    """A C function and the tracepoint that runs it.
 
-    ``attach`` is ``raw``, ``classic``, or empty: as the chosen probe says. With ``at_least`` it
-    is left out where the kernel has no such tracepoint, or one of fewer arguments. ``args`` is
-    the preprocessor name that gets the number of its arguments, if the function wants to know.
+    Attributes:
+        tracepoint: A classic one is in the group ``kvm``.
+        function: The function's name.
+        attach: ``raw``, ``classic``, or empty for the way of the chosen probe.
+        at_least: If set, the attachment is optional: it is left out where the kernel has no such
+            tracepoint, or one with fewer arguments.
+        args: The preprocessor name that gets the number of the tracepoint's arguments, if any.
     """
 
     tracepoint: str
@@ -52,10 +56,17 @@ class Attachment:
 
 @attrs.frozen(eq=False)
 class Plan:
-    """What to load: the C text, its preprocessor definitions, and what is wanted of it.
+    """What to load.
 
-    ``probes`` are tried in turn. ``btf`` are offsets that every one of them needs. With
-    ``attach`` false everything is compiled and verified and nothing runs.
+    Attributes:
+        text: The C text.
+        defines: Its preprocessor definitions.
+        probes: Ways to read exits, tried in turn.
+        btf_modules: Kernel modules with the types of ``btf``: the first that is loaded is used.
+        attachments: Functions and their tracepoints, in the order in which they are attached.
+        maps: The maps to return.
+        btf: Offsets that are needed with every probe.
+        attach: If false, everything is compiled and verified, and nothing runs.
     """
 
     text: str
@@ -69,10 +80,19 @@ class Plan:
 
 
 class Loaded:
-    """A program in the kernel. It runs until :meth:`close`, or until this process ends."""
+    """A program in the kernel. It runs until :meth:`close`, or until this process ends.
+
+    Attributes:
+        probe: The name of the chosen probe.
+        rejected: (name, reason) of the probes before it.
+        absent: (function, reason) of the attachments that were left out.
+        defines: The offsets and other definitions that were found.
+        maps: The maps by name.
+        programs: The descriptors of the functions by name.
+    """
 
     def __init__(self, answer: Mapping[str, Any], fds: list[int]) -> None:
-        """Takes over ``fds``, which ``answer["names"]`` names in order."""
+        """Take over ``fds``, which ``answer["names"]`` names in order."""
         self.probe: str = answer["probe"]
         self.rejected: tuple[tuple[str, str], ...] = tuple(
             (name, why) for name, why in answer["rejected"]
@@ -94,15 +114,15 @@ class Loaded:
         }
 
     def program_infos(self) -> list[syscall.ProgramInfo]:
-        """What the kernel says of each program."""
+        """Return what the kernel reports about each program."""
         return [syscall.program_info(fd) for fd in self.programs.values()]
 
     def misses(self) -> int:
-        """How often the kernel skipped one of the programs since they were loaded."""
+        """Return how often the kernel skipped one of the programs since they were loaded."""
         return sum(info.misses for info in self.program_infos())
 
     def close(self) -> None:
-        """Detaches and frees everything; doing it twice is fine."""
+        """Detach and free everything; calling it again has no effect."""
         while self._fds:
             os.close(self._fds.popitem()[1])
 
@@ -114,32 +134,34 @@ class Loaded:
 
 
 def has_bcc() -> bool:
-    """Whether this Python has the distribution's bcc; the index's of that name is no help."""
+    """Return whether this Python has the distribution's bcc; PyPI's bcc is another project."""
     spec = importlib.util.find_spec("bcc")
     places = spec.submodule_search_locations if spec else None
     return any(Path(place, "libbcc.py").exists() for place in places or ())
 
 
 def distribution_has_bcc() -> bool:
-    """Whether the distribution's Python can import bcc, told without starting it."""
+    """Return whether the distribution's Python has bcc, without starting it."""
     places = Path(DISTRIBUTION_PYTHON).parent.parent.glob("lib/python3*/*-packages/bcc/__init__.py")
     return any(places)
 
 
 def python_with_bcc() -> str:
-    """The interpreter for the child: this one if it has bcc, else the distribution's if it has."""
+    """Return the worker's interpreter: this one, unless only the distribution's has bcc."""
     if has_bcc() or not distribution_has_bcc():
         return sys.executable
     return DISTRIBUTION_PYTHON
 
 
 def load(plan: Plan, headers: Path) -> Loaded:
-    """Compiles, loads and attaches ``plan`` in a child process.
+    """Compile, load and attach ``plan`` in a worker process.
 
-    ``headers`` is the tree that stands for kernel headers.
+    ``headers`` is the tree that replaces the kernel headers.
 
     Raises:
-        PrivilegeError, UnsupportedHostError, LoadError: as the child found.
+        PrivilegeError: Loading BPF programs is not permitted.
+        UnsupportedHostError: The kernel cannot do what the plan needs.
+        LoadError: The program could not be compiled, verified or attached.
     """
     ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
     with ours, tempfile.TemporaryFile() as log:
@@ -161,8 +183,8 @@ def load(plan: Plan, headers: Path) -> Loaded:
 
 
 def _start(channel: socket.socket, headers: Path, log: Any) -> subprocess.Popen[bytes]:
-    # The package's own directory goes last on the path, so that the distribution's Python
-    # finds kstats and yet takes everything else from its own places.
+    # The package's directory goes last on the path: the distribution's Python must find kstats
+    # there, and everything else in its own directories.
     parent = str(Path(kstats.__file__).parent.parent)
     start = (
         f"import sys; sys.path.append({parent!r}); from kstats.loader import worker; worker.main()"

@@ -1,7 +1,7 @@
-"""The few bpf(2) commands that reading needs, without a library in between.
+"""The bpf(2) commands that kstats uses, without a library.
 
-Layouts are those of ``union bpf_attr`` in include/uapi/linux/bpf.h. Errors of the kernel come
-as OSError with its errno. Standard library only: the loading child uses this as well.
+Layouts are those of ``union bpf_attr`` in include/uapi/linux/bpf.h. Errors of the kernel are
+raised as OSError with its errno. Standard library only: the worker uses this, too.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import errno
 import os
 import platform
 import struct
+from array import array
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-# bpf(2)'s number; every architecture since arm64 shares the generic table.
+# The number of bpf(2); architectures since arm64 share the generic table.
 _SYSCALL = {"x86_64": 321, "s390x": 351, "ppc64le": 361, "ppc64": 361}.get(platform.machine(), 280)
 
 _MAP_LOOKUP_ELEM = 1
 _MAP_UPDATE_ELEM = 2
-_MAP_DELETE_ELEM = 3
 _MAP_DELETE_ELEM = 3
 _PROG_LOAD = 5
 _OBJ_GET_INFO_BY_FD = 15
@@ -40,7 +40,7 @@ _ARG_SIZE = 8
 _NAME_SIZE = 16
 _LOG_SIZE = 1 << 20
 
-_ENOTSUPP = 524  # include/linux/errno.h: not for user space, but it gets there
+_ENOTSUPP = 524  # include/linux/errno.h: internal to the kernel, but bpf(2) returns it
 
 INSTRUCTION_SIZE = 8
 
@@ -48,7 +48,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _bpf(command: int, attr: bytes) -> tuple[int, bytes]:
-    """Runs one command; returns the result and the attributes as the kernel left them."""
+    """Run a command; return its result and the attributes as the kernel left them."""
     buffer = ctypes.create_string_buffer(attr, len(attr))
     result = _libc.syscall(_SYSCALL, command, buffer, len(attr))
     if result < 0:
@@ -58,11 +58,16 @@ def _bpf(command: int, attr: bytes) -> tuple[int, bytes]:
 
 
 class ProgramInfo(NamedTuple):
-    """What the kernel says of a loaded program; sizes in bytes.
+    """What the kernel reports about a loaded program. Figures that it lacks are 0.
 
-    ``misses`` counts the times the kernel skipped it because a BPF program was already running
-    on that CPU; ``runs`` and ``run_time`` (nanoseconds) only those while statistics are on
-    (:func:`enable_statistics`). A kernel too old to tell a figure leaves it 0.
+    Attributes:
+        name: At most 15 characters.
+        jited_size: Bytes of machine code.
+        verified_instructions: Instructions that the verifier went through.
+        misses: How often the kernel skipped it, because a BPF program was already running on
+            the CPU.
+        run_time: Nanoseconds that it ran while statistics were on (:func:`enable_statistics`).
+        runs: How often it ran meanwhile.
     """
 
     name: str
@@ -80,7 +85,7 @@ def _info(fd: int, size: int) -> bytes:
 
 
 def program_info(fd: int) -> ProgramInfo:
-    """Figures of the program behind ``fd`` (struct bpf_prog_info)."""
+    """Return what the kernel reports about a program (struct bpf_prog_info)."""
     info = _info(fd, 232)
     (jited_size,) = struct.unpack_from("=I", info, 16)
     name = info[64:80].split(b"\0", 1)[0].decode()
@@ -89,19 +94,19 @@ def program_info(fd: int) -> ProgramInfo:
 
 
 def enable_statistics() -> int:
-    """Has the kernel time every BPF program until the descriptor it gives is closed (since 5.8).
+    """Let the kernel time all BPF programs until the returned descriptor is closed (since 5.8).
 
     Raises:
-        PermissionError: that takes CAP_SYS_ADMIN.
+        PermissionError: CAP_SYS_ADMIN is missing.
     """
     return _bpf(_ENABLE_STATS, struct.pack("=I", _STATS_RUN_TIME))[0]
 
 
 class Map:
-    """A BPF map behind a descriptor; whoever opened the descriptor closes it."""
+    """A BPF map. It does not own its descriptor."""
 
     def __init__(self, fd: int) -> None:
-        """Asks the kernel for the map's sizes (struct bpf_map_info)."""
+        """Read the map's sizes from the kernel (struct bpf_map_info)."""
         self.fd = fd
         self._kind, _, self.key_size, self.value_size, self.max_entries = struct.unpack_from(
             "=5I", _info(fd, 80)
@@ -109,24 +114,28 @@ class Map:
 
     @property
     def is_hash(self) -> bool:
-        """Whether it is a hash, with or without a value for each CPU."""
+        """Return whether it is a hash, per CPU or not."""
         return self._kind in _HASHES
 
     def read_cpus(self, key: bytes, cpus: int) -> bytes:
-        """The value of ``key`` of a per-CPU map for all ``cpus`` possible CPUs, one by one."""
+        """Return the values of ``key`` in a per-CPU map, of all possible CPUs in order."""
         buffer = ctypes.create_string_buffer(-(-self.value_size // 8) * 8 * cpus)
         self.read_into(key, buffer)
         return buffer.raw
 
     def read_into(self, key: bytes, buffer: ctypes.Array[ctypes.c_char]) -> None:
-        """Reads the value of ``key``; for a per-CPU map, of every possible CPU in turn.
+        """Read the value of ``key`` into ``buffer``.
 
-        ``buffer`` must hold it: for a per-CPU map, value_size rounded up to 8 for each CPU.
+        For a per-CPU map, that is the value of each possible CPU, padded to 8 bytes.
         """
         self._element(_MAP_LOOKUP_ELEM, key, buffer)
 
+    def sum_cpus(self, cpus: int) -> int:
+        """Return the sum of a per-CPU array's only value, a u64, over all possible CPUs."""
+        return sum(array("Q", self.read_cpus(struct.pack("=I", 0), cpus)))
+
     def read(self, key: bytes) -> bytes | None:
-        """The value of ``key``, of a map that is not per CPU; None if there is none."""
+        """Return the value of ``key`` in a map that is not per CPU; None if there is none."""
         buffer = ctypes.create_string_buffer(self.value_size)
         try:
             self.read_into(key, buffer)
@@ -137,7 +146,7 @@ class Map:
         return buffer.raw
 
     def add(self, key: bytes, value: bytes) -> bool:
-        """Puts ``key`` into a hash unless it is there already, or there is no room."""
+        """Add ``key`` to a hash; return False if it is there already or the hash is full."""
         buffers = (
             ctypes.create_string_buffer(key, len(key)),
             ctypes.create_string_buffer(value, len(value)),
@@ -152,7 +161,7 @@ class Map:
         return True
 
     def delete(self, key: bytes) -> None:
-        """Removes ``key`` from a hash; it may be gone already."""
+        """Remove ``key`` from a hash, if it is there."""
         key_buffer = ctypes.create_string_buffer(key, len(key))
         try:
             _bpf(
@@ -164,9 +173,9 @@ class Map:
                 raise
 
     def pop(self, key: bytes) -> bytes:
-        """Deletes ``key`` of a hash; gives the value that it had then.
+        """Remove ``key`` from a hash; return its value.
 
-        Linux before 5.14 cannot do both at once: there, what is added in between is lost.
+        Linux before 5.14 cannot do both at once: what is counted in between is lost there.
         """
         value = ctypes.create_string_buffer(self.value_size)
         try:
@@ -186,7 +195,7 @@ class Map:
         _bpf(command, struct.pack("=I4xQQQ", self.fd, *addresses, 0))
 
     def items(self) -> list[tuple[bytes, bytes]]:
-        """Every (key, value) of a hash, in one system call (kernels since 5.6)."""
+        """Return each (key, value) of a hash, with one system call (Linux 5.6 and later)."""
         size = self.max_entries
         keys = ctypes.create_string_buffer(size * self.key_size)
         values = ctypes.create_string_buffer(size * self.value_size)
@@ -215,7 +224,7 @@ class Map:
         buffer = ctypes.create_string_buffer(attr, len(attr))
         result = _libc.syscall(_SYSCALL, _MAP_LOOKUP_BATCH, buffer, len(attr))
         number = ctypes.get_errno()
-        # ENOENT: that was the last batch, and it is filled.
+        # ENOENT: this was the last batch, and it is valid.
         if result < 0 and number != errno.ENOENT:
             raise OSError(number, os.strerror(number))
         (count,) = struct.unpack_from("=I", buffer.raw, 32)
@@ -223,20 +232,20 @@ class Map:
 
 
 def _pieces(buffer: ctypes.Array[ctypes.c_char], size: int, count: int) -> Iterator[bytes]:
-    """The first ``count`` pieces; what comes after them is not even copied."""
+    """Return the first ``count`` pieces. The rest of the buffer is not even copied."""
     used = ctypes.string_at(buffer, size * count)
     return (used[i : i + size] for i in range(0, len(used), size))
 
 
 def instruction(code: int, registers: int = 0, offset: int = 0, immediate: int = 0) -> bytes:
-    """One struct bpf_insn; ``registers`` has the source in the high four bits."""
+    """Return a struct bpf_insn; the source register is in the high four bits of ``registers``."""
     return struct.pack("=BBhi", code, registers, offset, immediate)
 
 
 def load_raw_tracepoint(
     instructions: bytes, name: str = "", log: ctypes.Array[ctypes.c_char] | None = None
 ) -> int:
-    """Loads a raw tracepoint program; its descriptor. The verifier writes to ``log``."""
+    """Load a raw tracepoint program; return its descriptor. The verifier writes to ``log``."""
     program = ctypes.create_string_buffer(instructions, len(instructions))
     license_text = ctypes.create_string_buffer(b"GPL")
     # prog_type, insn_cnt, insns, license, log_level, log_size, log_buf, kern_version, prog_flags
@@ -252,7 +261,7 @@ def load_raw_tracepoint(
 
 
 def verifier_log(instructions: bytes) -> str:
-    """What the verifier says of a raw tracepoint program."""
+    """Return the verifier's log of a raw tracepoint program."""
     log = ctypes.create_string_buffer(_LOG_SIZE)
     with suppress(OSError):
         os.close(load_raw_tracepoint(instructions, log=log))
@@ -260,13 +269,13 @@ def verifier_log(instructions: bytes) -> str:
 
 
 def attach_raw_tracepoint(tracepoint: str, program: int) -> int:
-    """Attaches a program; the descriptor of the link, which detaches when it is closed."""
+    """Attach a program; return a descriptor that detaches it when it is closed."""
     name = ctypes.create_string_buffer(tracepoint.encode())
     return _bpf(_RAW_TRACEPOINT_OPEN, struct.pack("=QI4x", ctypes.addressof(name), program))[0]
 
 
 def _load_reader_of(arg: int) -> int:
-    """Loads ``r0 = ctx->args[arg]; r0 = 0; exit``."""
+    """Load ``r0 = ctx->args[arg]; r0 = 0; exit``."""
     return load_raw_tracepoint(
         instruction(0x79, 0x10, arg * _ARG_SIZE) + instruction(0xB7) + instruction(0x95)
     )
@@ -283,15 +292,15 @@ def _attaches(tracepoint: str, program: int) -> bool:
 
 
 def raw_tracepoint_args(tracepoint: str, most: int = 12) -> int:
-    """How many arguments the running kernel's tracepoint has: the kernel itself is asked.
+    """Return the number of arguments of the running kernel's tracepoint.
 
-    A program that reads an argument which does not exist is refused with EINVAL when it is
-    attached (kernel/trace/bpf_trace.c, __bpf_probe_register), so no version need be known.
-    It is asked from the top, because refusing is quick and attaching is not.
+    The kernel refuses to attach a program that reads an argument that does not exist: EINVAL
+    (kernel/trace/bpf_trace.c, __bpf_probe_register). So no version need be known. The search
+    starts with the most arguments, because refusing is quick and attaching is not.
 
     Raises:
-        FileNotFoundError: the kernel has no such tracepoint (its module is not loaded).
-        PermissionError: loading or attaching is not allowed.
+        FileNotFoundError: The kernel has no such tracepoint (its module is not loaded).
+        PermissionError: Loading or attaching is not permitted.
     """
     for args in range(most, 0, -1):
         program = _load_reader_of(args - 1)

@@ -15,7 +15,7 @@ from kstats.arch.base import Arch, Isa
 from kstats.host import Host
 
 if TYPE_CHECKING:
-    from kstats.collector.live import Target
+    from kstats.collector.target import Target
 
 FORMAT = "kstats recording"
 VERSION = 1

@@ -35,12 +35,14 @@ ASK = """if True:
 
 COUNT = """if True:
     import sys
-    from kstats.collector.live import Collector, Target
+    from kstats.collector.live import Collector
+    from kstats.collector.percpu import PER_CPU
+    from kstats.collector.target import Target
     from kstats.host import Host
     from kstats.render.text import TextRenderer
     from kstats.views.percpu import Options, PerCpuView
     from tests.collector import kernel
-    with Collector(Target.find(Host(machine="toy64"))) as collector:
+    with Collector(Target.find(Host(machine="toy64")), PER_CPU) as collector:
         second = collector.loaded.probe == "second"
         for visit in (1, 1, 2, 3, 3, 3, 9):
             args = (0, visit) if second else (visit, 0, 0)

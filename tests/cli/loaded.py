@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from kstats import arch, doctor
 from kstats.cli import live as counted
 from kstats.cli import main
-from kstats.collector import live
+from kstats.collector import live, target
+from kstats.collector.feature import Feature
+from kstats.collector.target import Target
 from kstats.host import Host
 from tests import trees
 from tests.collector import kernel
@@ -27,8 +30,8 @@ ODD_CODE = 0x123
 class BusyCollector(live.Collector):
     """Sees exits at once."""
 
-    def __init__(self, target: live.Target) -> None:
-        super().__init__(target)
+    def __init__(self, target: Target, features: Sequence[Feature]) -> None:
+        super().__init__(target, features)
         on_entry, on_exit = (self.loaded.programs[name] for name in ("on_entry", "on_exit"))
         for code in [1] * ONES + [ODD_CODE] * ODD:
             kernel.fire(on_entry)
@@ -48,7 +51,7 @@ if __name__ == "__main__":
     arch.register(NATIVE)
     with tempfile.TemporaryDirectory() as folder:
         host = busy_host(Path(folder))
-        for module in (counted, live, doctor):
+        for module in (counted, target, doctor):
             vars(module)["Host"] = lambda: host
         vars(counted)["Collector"] = BusyCollector
         sys.exit(main())

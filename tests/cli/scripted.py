@@ -29,7 +29,7 @@ class Target:
 
     @classmethod
     def find(cls, *_: Any, **__: Any) -> Self:
-        """Same as :meth:`kstats.collector.live.Target.find`."""
+        """Same as :meth:`kstats.collector.target.Target.find`."""
         return cls()
 
     def per_cpu(self) -> None:

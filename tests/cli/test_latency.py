@@ -8,18 +8,14 @@ import pytest
 
 from kstats.cli import exits, live, main
 from kstats.cli.exits_options import ExitsOptions
-from kstats.collector import percpu
-from kstats.collector.latency import Latencies
-from kstats.collector.live import Counting
+from kstats.collector.feature import Feature
+from kstats.collector.latency import Latency
 from kstats.collector.slow_exits import SlowExits
-from kstats.collector.threads import PerThread
-from kstats.collector.vcpu_time import Spending
-from kstats.host import Host
-from kstats.vms.registry import VmRegistry
+from kstats.collector.threads import ExitsByThread
+from kstats.collector.vcpu_time import VcpuTimes
 from tests import trees
 
 TIMING = {"kvm_exit", "kvm_entry", "sched_process_exit"}
-EXITS = PerThread(percpu.Layout("x64", "vmx", (0, 1), (0, 1)))
 
 
 @pytest.fixture(autouse=True)
@@ -36,11 +32,9 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
     return err.splitlines()[0].removeprefix("kstats: ")
 
 
-def measured(words: str) -> Counting:
+def measured(words: str) -> list[Feature]:
     """Return what the kernel measures for these words."""
-    host = Host()
-    wanted = exits.parser().parse(words.split(), ExitsOptions)
-    return live.counting(wanted, EXITS, host, VmRegistry(host))
+    return [ExitsByThread(), *live.timing(exits.parser().parse(words.split(), ExitsOptions))]
 
 
 @pytest.mark.parametrize(
@@ -96,13 +90,13 @@ def test_what_makes_sense_gets_as_far_as_the_host(
 @pytest.mark.parametrize(
     ("words", "kind", "attached"),
     [
-        ("", PerThread, {"kvm_exit"}),
-        ("--latency", Latencies, TIMING),
-        ("--histogram", Latencies, TIMING),
+        ("", ExitsByThread, {"kvm_exit"}),
+        ("--latency", Latency, TIMING),
+        ("--histogram", Latency, TIMING),
         ("--slower-than 1ms", SlowExits, TIMING),
         (
             "--time",
-            Spending,
+            VcpuTimes,
             {
                 *TIMING,
                 *("kvm_userspace_exit", "kvm_vcpu_wakeup", "sched_switch", "sched_wakeup"),
@@ -113,13 +107,13 @@ def test_what_makes_sense_gets_as_far_as_the_host(
 def test_nothing_is_attached_that_the_view_does_not_need(
     words: str, kind: type, attached: set[str]
 ) -> None:
-    counting = measured(words)
-    assert isinstance(counting, kind)
-    assert {attachment.tracepoint for attachment in counting.attachments} == attached
+    found = measured(words)
+    assert isinstance(found[-1], kind)
+    assert {a.tracepoint for feature in found for a in feature.attachments} == attached
 
 
 @pytest.mark.parametrize(("by", "told_apart"), [("vm,reason", False), ("cpu,reason", True)])
 def test_latencies_are_by_cpu_only_if_it_is_an_axis(by: str, *, told_apart: bool) -> None:
-    counting = measured(f"--latency --by {by}")
-    assert isinstance(counting, Latencies)
-    assert counting.by_cpu is told_apart
+    *_, latency = measured(f"--latency --by {by}")
+    assert isinstance(latency, Latency)
+    assert latency.by_cpu is told_apart

@@ -124,8 +124,8 @@ def test_what_it_costs_needs_one_more() -> None:
     )
     assert (status, out) == (3, "")
     assert err.splitlines() == [
-        "kstats: the kernel's BPF statistics may not be switched on",
-        "kstats: hint: run as root: it takes CAP_SYS_ADMIN",
+        "kstats: enabling the kernel's BPF statistics is not permitted",
+        "kstats: hint: run as root, or with CAP_SYS_ADMIN",
     ]
 
 

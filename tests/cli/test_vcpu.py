@@ -157,7 +157,7 @@ def test_a_backend_without_rules_is_told_what_else_there_is(
     host = trees.x64(tmp_path / "with", "kvm_intel")
     monkeypatch.setattr(live, "Host", lambda: host)
     without = attrs.evolve(arches.find("x64"), kvmstat={})
-    monkeypatch.setattr("kstats.collector.live.find_arch", lambda _: without)
+    monkeypatch.setattr("kstats.collector.target.find_arch", lambda _: without)
     assert main(["vcpu", "1", "1"]) == 4
     line, hint = complaint(capsys)
     assert line == "the backend x64 does not define kvmstat's columns"

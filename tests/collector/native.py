@@ -23,8 +23,10 @@ from kstats.arch.base import (
     Reason,
     SlotRange,
 )
-from kstats.collector import percpu
-from kstats.collector.live import Counting, Target
+from kstats.collector.feature import Feature
+from kstats.collector.live import Readings
+from kstats.collector.percpu import PER_CPU
+from kstats.collector.target import Target
 from kstats.host import Host
 from kstats.loader import c_text, program, syscall
 from kstats.model import Sample
@@ -70,19 +72,21 @@ class Bench:
     """A program that is in the kernel without being attached, run by hand."""
 
     loaded: program.Loaded
-    layout: percpu.Layout
-    online: tuple[int, ...]
+    machine: Target
+
+    def readings(self) -> Readings:
+        """Return the readings of the program, from now on."""
+        return Readings(self.machine, PER_CPU, self.loaded)
 
     def sample(self, calls: Iterable[Sequence[int]], cpu: int = 0) -> Sample:
-        """What on_exit counts when it is run with each of ``calls`` on ``cpu``."""
-        reader = percpu.Reader(self.loaded, self.layout)
-        before = reader.snapshot()
+        """Return what on_exit counts when it is run with each of ``calls`` on ``cpu``."""
+        readings = self.readings()
         for args in calls:
             kernel.fire(self.loaded.programs["on_exit"], *args, cpu=cpu)
-        return self.layout.sample(before, reader.snapshot(), self.online)
+        return readings.sample()
 
     def decode(self, *args: int) -> int | None:
-        """The code that one call is counted as; None if it is foreign."""
+        """The code that one call is counted as; None if it has an unsupported ISA."""
         sample = self.sample([args])
         if sample.unsupported_isa:
             assert (sample.unsupported_isa, sample.exits) == (1, {})
@@ -115,9 +119,7 @@ def bench(isa: str, probe: str, offsets: dict[str, int]) -> Bench:
     It is a raw tracepoint program whatever the probe: a classic record, too, is only memory.
     """
     machine = target_of(isa)
-    counting = machine.per_cpu()
-    loaded = load_unattached(machine, counting, probe, offsets)
-    return Bench(loaded, counting.layout, Host().online_cpus())
+    return Bench(load_unattached(machine, PER_CPU, probe, offsets), machine)
 
 
 def target_of(isa: str) -> Target:
@@ -128,23 +130,23 @@ def target_of(isa: str) -> Target:
 
 
 def load_unattached(
-    machine: Target, counting: Counting, probe: str, offsets: dict[str, int]
+    machine: Target, features: Sequence[Feature], probe: str, offsets: dict[str, int]
 ) -> program.Loaded:
-    """A target's program, read by ``probe`` at these offsets, with memory that we know."""
+    """Load a target's program, read by ``probe`` at these offsets, with memory that we know."""
     (wanted,) = (p for p in machine.source.probes if p.name == probe)
+    plan = machine.plan(features, attach=False)
     attachments = (
         attrs.evolve(attachment, tracepoint="kvm_exit", attach="raw", args="")
-        for attachment in counting.attachments
+        for attachment in plan.attachments
     )
-    text = c_text.text(machine.arch, machine.source, counting.files, counting.generated)
-    plan = program.Plan(
-        text=text + MEMORY,
-        defines=counting.defines | {machine.source.define or "NO_DEFINE": 1} | offsets,
+    plan = attrs.evolve(
+        plan,
+        text=plan.text + MEMORY,
+        defines={**plan.defines, **offsets},
         probes=(runnable(wanted),),
         btf_modules=(),
         attachments=(*attachments, program.Attachment("kvm_entry", "locate", "raw")),
-        maps=(*counting.maps, "memory"),
-        attach=False,
+        maps=(*plan.maps, "memory"),
     )
     return program.load(plan, c_text.headers())
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -17,11 +17,15 @@ from tabulate import tabulate
 
 from kstats import arch as arches
 from kstats.arch.base import Probe
-from kstats.collector.latency import Latencies
-from kstats.collector.live import Counting, Target
+from kstats.collector.details import Detail
+from kstats.collector.feature import Feature
+from kstats.collector.latency import Latency
+from kstats.collector.percpu import PER_CPU, Entries
 from kstats.collector.slow_exits import SlowExits
-from kstats.collector.threads import Filter
-from kstats.collector.vcpu_time import Spending
+from kstats.collector.target import Target
+from kstats.collector.threads import ExitsByThread, Filter
+from kstats.collector.tracepoints import Tracepoints
+from kstats.collector.vcpu_time import VcpuTimes
 from kstats.host import Host
 from kstats.loader import c_text, program, syscall
 from tests.collector.native import LOADS, runnable
@@ -53,29 +57,30 @@ class Size:
 
 
 class Program(NamedTuple):
-    """Something to load: what is counted for a view, of whose exits, and how they are read."""
+    """Something to load: a view's features, for a target's exits, which a probe reads."""
 
     view: str
     machine: Target
-    counting: Counting
+    features: Sequence[Feature]
     probe: Probe
 
 
-def countings(machine: Target) -> Iterator[tuple[str, Target, Counting]]:
-    """Each view, and what it loads to where."""
-    exits = machine.per_thread()
-    both = exits.with_entries()
-    yield "kstats -v", machine, machine.per_cpu()
-    yield "kstats exits, kvmexit", machine, exits
-    yield "kstats exits --pid", machine, machine.per_thread(Filter(pids=frozenset({1})))
-    yield "kstats record", machine, machine.everything()
-    yield "kstats vcpu", machine, machine.per_vcpu()
-    yield "kstats exits --latency", machine, Latencies(both)
-    yield "kstats exits --latency --by cpu", machine, Latencies(both, by_cpu=True)
-    yield "kstats exits --slower-than", machine, SlowExits(Latencies(both), SLOWER_THAN)
-    yield "kstats exits --time", machine, Spending(both, both)
+def views(machine: Target) -> Iterator[tuple[str, Sequence[Feature]]]:
+    """Yield each view and the features that it loads."""
+    exits = ExitsByThread()
+    both = exits, Entries()
+    only_pid = ExitsByThread(Filter(pids=frozenset({1})))
+    yield "kstats -v", PER_CPU
+    yield "kstats exits, kvmexit", (exits,)
+    yield "kstats exits --pid", (only_pid,)
+    yield "kstats record", both
+    yield "kstats vcpu", (exits, Tracepoints.kvmstat(machine.arch, machine.source.isa))
+    yield "kstats exits --latency", (*both, Latency())
+    yield "kstats exits --latency --by cpu", (*both, Latency(by_cpu=True))
+    yield "kstats exits --slower-than", (*both, Latency(), SlowExits(SLOWER_THAN))
+    yield "kstats exits --time", (*both, VcpuTimes())
     for source in machine.source.details:
-        yield f"kstats exits --detail {source.name}", *machine.telling(source.name, exits)
+        yield f"kstats exits --detail {source.name}", (exits, Detail.find(machine, source.name))
 
 
 def targets() -> Iterator[Target]:
@@ -86,43 +91,36 @@ def targets() -> Iterator[Target]:
 
 
 def programs() -> Iterator[Program]:
-    """Everything that can be loaded, but for direct loads where this kernel has none."""
+    """Yield everything that can be loaded, without direct loads where this kernel has none."""
     for machine in targets():
-        for view, target, counting in countings(machine):
-            for probe in target.probes:
+        for view, features in views(machine):
+            for probe in machine.plan(features).probes:
                 if LOADS or not probe.direct:
-                    yield Program(view, target, counting, probe)
-
-
-def whole_text(one: Program) -> str:
-    """Its C, whole."""
-    machine, counting = one.machine, one.counting
-    return c_text.text(machine.arch, machine.source, counting.files, counting.generated)
+                    yield Program(view, machine, features, probe)
 
 
 def load(one: Program) -> program.Loaded:
-    """Loads it with offsets of no kernel, as if each of its tracepoints were kvm_exit."""
-    counting, define = one.counting, one.machine.source.define
-    plan = program.Plan(
-        text=whole_text(one),
-        defines=counting.defines | ({define: 1} if define else {}) | _offsets(one),
+    """Load it with made-up offsets, and with each function attachable to kvm_exit."""
+    plan = one.machine.plan(one.features, attach=False)
+    plan = attrs.evolve(
+        plan,
+        defines={**plan.defines, **_offsets(plan, one.probe)},
         probes=(runnable(one.probe),),
+        btf=(),
         btf_modules=(),
         attachments=tuple(
             program.Attachment("kvm_exit", attachment.function, "raw")
-            for attachment in counting.attachments
+            for attachment in plan.attachments
         ),
-        maps=counting.maps,
-        attach=False,
     )
     return program.load(plan, c_text.headers())
 
 
-def _offsets(one: Program) -> dict[str, int]:
-    """What only a kernel knows that has these exits: any numbers do."""
-    members = {field.define: 128 for field in (*one.probe.btf, *one.counting.btf)}
-    record = {field.define: 8 * n for n, field in enumerate(one.probe.record, start=1)}
-    arguments = {a.args: 3 for a in one.counting.attachments if a.args}
+def _offsets(plan: program.Plan, probe: Probe) -> dict[str, int]:
+    """Return numbers for what only a kernel with these exits knows: any will do."""
+    members = {field.define: 128 for field in (*probe.btf, *plan.btf)}
+    record = {field.define: 8 * n for n, field in enumerate(probe.record, start=1)}
+    arguments = {a.args: 3 for a in plan.attachments if a.args}
     return members | record | arguments
 
 

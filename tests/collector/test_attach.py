@@ -10,15 +10,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import attrs
 import pytest
 
 from kstats import arch as arches
 from kstats.arch.base import SlotRange
-from kstats.collector.live import Collector, Target
-from kstats.collector.percpu import PerCpu
+from kstats.collector.live import Collector
+from kstats.collector.percpu import PER_CPU, Entries, ExitsByCpu
+from kstats.collector.target import Target
 from kstats.errors import LoadError, UnsupportedHostError
 from kstats.host import Host
 from kstats.loader import program, syscall, worker
@@ -36,7 +36,7 @@ NOBODYS_CALL = 100_003
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    with Collector(target()) as made:
+    with Collector(target(), PER_CPU) as made:
         yield made
 
 
@@ -50,13 +50,19 @@ def gone(ids: dict[str, set[int]]) -> bool:
     return True
 
 
-class Calls(PerCpu):
-    """Counts system calls as if they were exits: events of this machine's that really fire."""
+class CallReturns(Entries):
+    """Counts returns of system calls as entries."""
 
-    attachments: ClassVar = (
-        program.Attachment("sys_exit", "on_entry", "raw"),
-        program.Attachment("sys_enter", "on_exit"),
-    )
+    attachments = (program.Attachment("sys_exit", "on_entry", "raw"),)
+
+
+class Calls(ExitsByCpu):
+    """Counts system calls as exits: events that really fire on this machine."""
+
+    attachments = (program.Attachment("sys_enter", "on_exit"),)
+
+
+CALLS = (CallReturns(), Calls())
 
 
 @pytest.mark.parametrize("slots", [(SlotRange(NOBODYS_CALL - 3, 8),), (SlotRange(0, 2),)])
@@ -67,7 +73,7 @@ def test_real_events_are_counted_to_the_unit_and_on_their_cpu(
     cpu = max(os.sched_getaffinity(0))
     machine = target(attrs.evolve(NATIVE, sources=(attrs.evolve(SOURCE, slots=slots),)))
     allowed = os.sched_getaffinity(0)
-    with Collector(machine, Calls(machine.layout())) as collector:
+    with Collector(machine, CALLS) as collector:
         try:
             os.sched_setaffinity(0, {cpu})
             libc = ctypes.CDLL(None)
@@ -105,7 +111,7 @@ def test_the_elapsed_time_is_that_between_two_samples(collector: Collector) -> N
 
 
 def test_two_collectors_count_for_themselves(collector: Collector) -> None:
-    with Collector(target()) as other:
+    with Collector(target(), PER_CPU) as other:
         kernel.fire(collector.loaded.programs["on_exit"], 0, 1)
         for _ in range(2):
             kernel.fire(other.loaded.programs["on_exit"], 0, 1)
@@ -114,7 +120,7 @@ def test_two_collectors_count_for_themselves(collector: Collector) -> None:
 
 
 def test_what_is_attached_is_gone_when_it_is_closed() -> None:
-    collector = Collector(target())
+    collector = Collector(target(), PER_CPU)
     ids = kernel.held()
     assert {kind: len(numbers) for kind, numbers in ids.items()} == {"prog": 2, "link": 2}
     assert kernel.alive(ids) == ids
@@ -125,7 +131,7 @@ def test_what_is_attached_is_gone_when_it_is_closed() -> None:
 
 
 def test_without_attaching_there_are_programs_and_no_links() -> None:
-    with target().load(attach=False):
+    with target().load(PER_CPU, attach=False):
         ids = kernel.held()
     assert {kind: len(numbers) for kind, numbers in ids.items()} == {"prog": 2, "link": 0}
     assert gone(ids)
@@ -134,8 +140,9 @@ def test_without_attaching_there_are_programs_and_no_links() -> None:
 HOLD = """
 import sys, time
 from kstats.collector.live import Collector
+from kstats.collector.percpu import PER_CPU
 from tests.collector.native import target
-with Collector(target()):
+with Collector(target(), PER_CPU):
     print("attached", flush=True)
     time.sleep(60)
 """
@@ -227,16 +234,15 @@ def test_an_error_of_the_compiler_names_file_and_line(tmp_path: Path) -> None:
     target = broken(tmp_path, "return DECODED;", "return nothing;")
     line = (tmp_path / "broken.c").read_text(encoding="utf-8").split("nothing")[0].count("\n") + 1
     with pytest.raises(LoadError, match="the BPF program could not be compiled") as caught:
-        target.load()
+        target.load(PER_CPU)
     assert caught.value.complaint.startswith(f"bpf/broken.c:{line}:9: error: use of undeclared")
     assert kernel.held() == before
 
 
 def test_a_refusal_of_the_verifier_is_in_its_words(tmp_path: Path) -> None:
+    target = broken(tmp_path, "return DECODED;", "return bpf_override_return(ctx, 0);")
     with pytest.raises(LoadError, match="on_exit: ") as caught:
-        broken(
-            tmp_path, "return DECODED;", "return (enum verdict)bpf_override_return(ctx, 0);"
-        ).load()
+        target.load(PER_CPU)
     assert "cannot use helper bpf_override_return" in caught.value.complaint
 
 
@@ -244,7 +250,7 @@ def test_what_cannot_be_attached_leaves_nothing(tmp_path: Path) -> None:
     """The verifier does not know how many arguments the tracepoint has."""
     before = kernel.held()
     with pytest.raises(LoadError, match="could not be attached"):
-        broken(tmp_path, "arg[1];", "arg[1] + ((u64 *)ctx)[7];").load()
+        broken(tmp_path, "arg[1];", "arg[1] + ((u64 *)ctx)[7];").load(PER_CPU)
     assert kernel.held() == before
 
 
@@ -254,7 +260,7 @@ def test_another_architectures_kernel_offers_no_way(tmp_path: Path) -> None:
     assert ours
     other = trees.x64(tmp_path, "kvm_amd") if ours.name == "arm64" else trees.arm64(tmp_path)
     with pytest.raises(UnsupportedHostError, match="offers no way to read exits: raw") as caught:
-        Target.find(other).load()
+        Target.find(other).load(PER_CPU)
     assert "classic: " in str(caught.value)
 
 
@@ -302,8 +308,9 @@ def test_the_classic_probe_reads_the_record_as_the_format_tells_it(tmp_path: Pat
 CLASSIC = """
 import re
 import attrs
-from kstats.collector.live import Collector, Target
-from kstats.collector.percpu import PerCpu
+from kstats.collector.live import Collector
+from kstats.collector.percpu import PER_CPU, Entries, ExitsByCpu
+from kstats.collector.target import Target
 from kstats.host import Host
 from kstats import arch
 
@@ -311,7 +318,8 @@ ours = arch.for_machine(Host().machine)
 source = ours.sources[0]
 probes = tuple(probe for probe in source.probes if probe.name == "classic")
 text = Host().event_format("kvm/kvm_exit")
-with Collector(Target(Host(), ours, attrs.evolve(source, modules=()), probes)) as collector:
+target = Target(Host(), ours, attrs.evolve(source, modules=()), probes)
+with Collector(target, PER_CPU) as collector:
     loaded = collector.loaded
     print(loaded.probe)
     (probe,) = probes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -14,29 +15,38 @@ import pytest
 from kstats.arch.base import DetailEvent, DetailSource
 from kstats.arch.details import UNKNOWN, Access, Parts
 from kstats.arch.x64 import X64
-from kstats.collector import details, threads
-from kstats.collector.details import PerThreadWithDetails, Snapshot
-from kstats.collector.latency import Latencies
+from kstats.collector import details
+from kstats.collector.details import Detail, DetailKey
+from kstats.collector.feature import Feature
+from kstats.collector.latency import Latency
 from kstats.collector.live import Collector
+from kstats.collector.percpu import Entries
+from kstats.collector.threads import ExitsByThread
 from kstats.errors import BackendError, UsageError
 from kstats.model import Exits, Place, Sample
 from tests.collector import kernel
 from tests.collector.native import SOURCE, target
-from tests.collector.test_threads import HER, LAYOUT, ME, NOTHING, me
+from tests.collector.readings import HER, ME, between
+from tests.collector.test_threads import me
 from tests.samples import counts
 
 KIND = DetailSource("tone", ("NATIVE_TONE",), SOURCE.probes)
-COUNTING = PerThreadWithDetails(threads.PerThread(LAYOUT), KIND, None)
+COUNTING = Detail(KIND, Path("tones.c"))
 
 Totals = Mapping[tuple[int, int, int, int], int]
 
 
 def sample(before: Totals, now: Totals, without: Mapping[tuple[int, int, int], int]) -> Sample:
     """What is counted between two sets of totals, and ``without`` a detail."""
-    empty = threads.Snapshot(NOTHING, {})
-    return COUNTING.sample(
-        Snapshot(empty, before), Snapshot(threads.Snapshot(NOTHING, without), now), (0, 1)
-    )
+    return between((COUNTING, stored(before), stored(now)), (ExitsByThread(), {}, without))
+
+
+def stored(totals: Totals) -> dict[bytes, bytes]:
+    """Return totals as the kernel stores them."""
+    return {
+        bytes(DetailKey(thread, code, cpu, detail)): n.to_bytes(8, sys.byteorder)
+        for (thread, code, cpu, detail), n in totals.items()
+    }
 
 
 def test_a_sample_has_the_details_and_their_exits_among_the_others() -> None:
@@ -60,17 +70,18 @@ def test_ways_to_a_detail_are_those_of_the_probes_at_hand() -> None:
     ]
     forced = tuple(probe for probe in vmx.probes if probe.name == "raw-btf")
     assert [probe.name for probe in details.find(vmx, forced, "msr").probes] == ["raw-btf"]
-    with pytest.raises(UsageError, match="do not tell 'io' through raw-btf") as caught:
+    with pytest.raises(UsageError, match="probe raw-btf cannot read the detail 'io'") as caught:
         details.find(vmx, forced, "io")
     assert caught.value.hint == "probes: classic"
-    with pytest.raises(UsageError, match="vmx exits do not tell 'sysreg'") as caught:
+    with pytest.raises(UsageError, match="vmx exits have no detail 'sysreg'") as caught:
         details.find(vmx, vmx.probes, "sysreg")
-    assert caught.value.hint == "they tell: msr, io, mmio, page, hypercall, cr"
+    assert caught.value.hint == "details: msr, io, mmio, page, hypercall, cr"
 
 
 def test_a_backend_without_the_c_file_says_so() -> None:
-    with pytest.raises(BackendError, match="no C file tells tone"):
-        _ = COUNTING.generated
+    without = attrs.evolve(target(), arch=attrs.evolve(X64, bpf_detail=None), source=X64.sources[0])
+    with pytest.raises(BackendError, match="backend x64 has no C file for msr"):
+        Detail.find(attrs.evolve(without, probes=without.source.probes), "msr")
 
 
 # Codes 1 and 2 tell their first argument; of code 3 it is told later, by the other tracepoint.
@@ -120,9 +131,10 @@ def count_with(tmp_path: Path, _pinned: None) -> Iterator[Callable[..., Collecto
         way: DetailSource = LATER, room: int = 64, *, timed: bool = False, by_cpu: bool = False
     ) -> Collector:
         machine = target()
-        exits = attrs.evolve(machine.per_thread(), more_threads=room, entries=timed)
-        counting = PerThreadWithDetails(exits, way, file)
-        made.append(Collector(machine, Latencies(counting, by_cpu=by_cpu) if timed else counting))
+        features: list[Feature] = [Detail(way, file, room), ExitsByThread(more_threads=room)]
+        if timed:
+            features += [Latency(by_cpu=by_cpu, detail=way.name), Entries()]
+        made.append(Collector(machine, features))
         return made[-1]
 
     yield make

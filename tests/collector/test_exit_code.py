@@ -124,11 +124,10 @@ def test_exits_are_counted_on_the_cpu_where_they_happen(arm64: Bench) -> None:
 
 
 def test_entries_are_counted_for_themselves(arm64: Bench) -> None:
-    reader = percpu.Reader(arm64.loaded, arm64.layout)
-    before = reader.snapshot()
+    readings = arm64.readings()
     for _ in range(7):
         kernel.fire(arm64.loaded.programs["on_entry"])
-    sample = arm64.layout.sample(before, reader.snapshot(), (0,))
+    sample = readings.sample()
     assert (sample.entries, sample.exits) == ({0: 7}, {})
 
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from kstats.arch.details import UNKNOWN
-from kstats.collector import details
-from kstats.collector.details import PerThreadWithDetails
-from kstats.collector.live import Target
+from kstats.collector.details import Detail
+from kstats.collector.live import Readings
+from kstats.collector.threads import ExitsByThread
 from kstats.loader import program
 from tests.collector import kernel
 from tests.collector.native import MEMORY_SIZE, load_unattached, target_of
@@ -56,9 +56,10 @@ class Vcpu:
     def __init__(self, isa: str, probe: str, kind: str) -> None:
         self.isa = isa
         self.machine = target_of(isa)
-        self.counting = counting(self.machine, kind)
+        self.detail = Detail.find(self.machine, kind)
+        self.features = (self.detail, ExitsByThread())
         self.offsets = OFFSETS[isa, probe] | {"PAGE_FAULT_ARGS": 3}
-        self.loaded = load_unattached(self.machine, self.counting, probe, self.offsets)
+        self.loaded = load_unattached(self.machine, self.features, probe, self.offsets)
         self._memory = self.loaded.maps["memory"]
         kernel.fire(self.loaded.programs["locate"])
         first = ctypes.create_string_buffer(MEMORY_SIZE)
@@ -82,25 +83,19 @@ class Vcpu:
 
     def watch(self, happens: Callable[[], None]) -> str | None:
         """What people read of the one exit that happens."""
-        reader = self.counting.reader(self.loaded)
-        before = reader.snapshot()
+        readings = Readings(self.machine, self.features, self.loaded)
         happens()
-        sample = self.counting.sample(before, reader.snapshot(), (0,))
+        sample = readings.sample()
         (((isa, code), at),) = sample.exits.items()
         ((place, exits),) = at.items()
         assert exits.count == 1
         if place.detail is None:
             return None
         kind = self.machine.arch.isa(isa)
-        detail = kind.detail(self.counting.source.name) if kind else None
+        detail = kind.detail(self.detail.source.name) if kind else None
         assert detail
         assert code in detail.codes
         return "?" if place.detail == UNKNOWN else detail.text(place.detail)
-
-
-def counting(machine: Target, kind: str) -> PerThreadWithDetails:
-    source = details.find(machine.source, machine.probes, kind)
-    return PerThreadWithDetails(machine.per_thread(), source, machine.arch.bpf_detail)
 
 
 class Record:

@@ -10,38 +10,36 @@ from pathlib import Path
 
 import pytest
 
-from kstats.collector import percpu
-from kstats.collector.latency import Latencies, Snapshot
+from kstats.collector.latency import Latency, LatencyKey, PowerLatency, Reading
 from kstats.collector.live import Collector
-from kstats.collector.threads import PerThread
-from kstats.collector.threads import Snapshot as Counts
+from kstats.collector.percpu import Entries
+from kstats.collector.threads import ExitsByThread
 from kstats.histogram import SUB_BUCKETS, Histogram, bounds, bucket_of
 from kstats.model import Exits, Place, Sample
-from tests.collector import kernel
+from tests.collector import kernel, readings
 from tests.collector.native import target
+from tests.collector.readings import ME
 
-LAYOUT = percpu.Layout("native", "native", (0, 1), (0, 1))
-COUNTING = Latencies(PerThread(LAYOUT, entries=True))
-NOTHING = Counts(percpu.Snapshot(0.0, 0.0, LAYOUT.columns(bytes(LAYOUT.size)), {}, 0), {})
-ME = 7 << 32 | 8
 ONE = ("native", 1)
 SHORT = 0.003  # seconds
 
 
-def snapshot(*values: int) -> Snapshot:
+def snapshot(*values: int) -> Reading:
     """The totals after exits for code 1 that took so many nanoseconds."""
-    powers: dict[tuple[int, int, int, int], list[int]] = {}
+    powers: dict[bytes, PowerLatency] = {}
     for value in values:
         power, sub = divmod(bucket_of(value), SUB_BUCKETS)
-        row = powers.setdefault((ME, 1, -1, power), [0] * SUB_BUCKETS + [0, 2**64 - 1, 0])
-        row[sub] += 1
-        row[-3:] = row[-3] + value, min(row[-2], value), max(row[-1], value)
-    return Snapshot(NOTHING, {key: tuple(row) for key, row in powers.items()}, 0)
+        key = bytes(LatencyKey(thread=ME, code=1, cpu=2**32 - 1, power=power))
+        row = powers.setdefault(key, PowerLatency(minimum=2**64 - 1))
+        row.buckets[sub] += 1
+        row.total += value
+        row.minimum, row.maximum = min(row.minimum, value), max(row.maximum, value)
+    return Reading({key: bytes(row) for key, row in powers.items()}, 0)
 
 
-def between(before: Snapshot, now: Snapshot) -> Histogram:
+def between(before: Reading, now: Reading) -> Histogram:
     """The latencies of code 1 between two snapshots."""
-    sample = COUNTING.sample(before, now, (0, 1))
+    sample = readings.between((Latency(), before, now))
     assert sample.timed
     return sample.exits.get(ONE, {}).get(Place(-1, ME), Exits()).latency or Histogram()
 
@@ -76,8 +74,8 @@ def measure() -> Iterator[Callable[..., Collector]]:
 
     def make(*, by_cpu: bool = False, latencies: int = 64) -> Collector:
         machine = target()
-        exits = PerThread(machine.layout(), entries=True)
-        made.append(Collector(machine, Latencies(exits, by_cpu=by_cpu, latencies=latencies)))
+        timed = Latency(by_cpu=by_cpu, latencies=latencies)
+        made.append(Collector(machine, (timed, Entries(), ExitsByThread())))
         return made[-1]
 
     yield make

@@ -8,7 +8,8 @@ import attrs
 import pytest
 
 from kstats import arch as arches
-from kstats.collector.live import Target, _identified, choose_probes, find_arch, find_source
+from kstats.collector.live import identified
+from kstats.collector.target import Target, choose_probes, find_arch, find_source
 from kstats.errors import KstatsError, UnsupportedHostError, UsageError
 from kstats.host import Host
 from kstats.model import Place
@@ -155,7 +156,7 @@ def test_idle_vcpus_are_those_of_the_wanted_processes(tmp_path: Path) -> None:
         tree.process(pid, "qemu-kvm", "-name", "web", threads={str(pid + 1): "CPU 0/KVM"})
         tree.vm(pid, 9, {0: pid + 1})
     directory = VmRegistry(tree.host)
-    both, one = (_identified(sample(), directory, pids)["threads"] for pids in ((), (200,)))
+    both, one = (identified(sample(), directory, pids)["threads"] for pids in ((), (200,)))
     assert {thread.pid for thread in both.values()} == {100, 200}
     assert {thread.pid for thread in one.values()} == {200}
 
@@ -168,7 +169,7 @@ def test_who_counted_and_is_gone_has_ended(tmp_path: Path) -> None:
     tree.end(100)
     number = 100 << 32 | 101
     counted = attrs.evolve(sample(), events={"kvm_mmio": {Place(0, number): 3}})
-    found = _identified(counted, directory, ())
+    found = identified(counted, directory, ())
     assert found["threads"][number].vcpu == 0
     assert found["ended"] == {number}
-    assert _identified(sample(), directory, ()) == {"threads": {}, "ended": frozenset()}
+    assert identified(sample(), directory, ()) == {"threads": {}, "ended": frozenset()}

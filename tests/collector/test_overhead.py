@@ -11,13 +11,15 @@ from contextlib import contextmanager
 import pytest
 
 from kstats.collector.live import Collector
-from kstats.collector.overhead import MOMENT, Meter, fill
+from kstats.collector.overhead import MOMENT, Meter, usage
+from kstats.collector.percpu import PER_CPU
+from kstats.collector.threads import ExitsByThread, Filter
 from kstats.host import Host
 from kstats.loader import syscall
 from kstats.model import MapUsage
 from tests.collector import kernel
 from tests.collector.native import target
-from tests.collector.test_attach import Calls
+from tests.collector.test_attach import CALLS
 from tests.samples import total
 
 pytestmark = pytest.mark.root
@@ -43,7 +45,7 @@ def busy() -> Iterator[None]:
 
 def test_programs_are_timed_for_a_moment_and_not_longer() -> None:
     machine = target()
-    with Collector(machine, Calls(machine.layout())) as collector, busy():
+    with Collector(machine, CALLS) as collector, busy():
         meter = Meter(collector.loaded, machine.host)
         meter.measure()
         overhead = meter.overhead
@@ -60,7 +62,7 @@ def test_programs_are_timed_for_a_moment_and_not_longer() -> None:
 
 
 def test_without_exits_nothing_is_said_of_one() -> None:
-    with Collector(target()) as collector:
+    with Collector(target(), PER_CPU) as collector:
         meter = Meter(collector.loaded, collector.target.host)
         kernel.fire(collector.loaded.programs["on_exit"], 0, 1)
         meter.measure()
@@ -75,8 +77,8 @@ def test_places_that_are_taken_are_counted() -> None:
     """16 places of its own for each CPU, four of which are looked at for each code."""
     machine = target()
     cpus = len(machine.host.possible_cpus())
-    with Collector(machine, machine.per_thread(entries=16)) as collector:
-        assert fill(collector.loaded, cpus) == {
+    with Collector(machine, (ExitsByThread.sized(Filter(), 16),)) as collector:
+        assert usage(collector.loaded, cpus) == {
             "odd_codes": MapUsage(0, 1024),
             "threads": MapUsage(0, 16),
             "more_threads": MapUsage(0, 16),
@@ -89,7 +91,7 @@ def test_places_that_are_taken_are_counted() -> None:
                 kernel.fire_here(collector.loaded.programs["on_exit"], 0, code)
         finally:
             os.sched_setaffinity(0, allowed)
-        assert fill(collector.loaded, cpus) == {
+        assert usage(collector.loaded, cpus) == {
             "odd_codes": MapUsage(40 - 16 - 16, 1024),
             "threads": MapUsage(16, 16),
             "more_threads": MapUsage(16, 16),
@@ -97,7 +99,7 @@ def test_places_that_are_taken_are_counted() -> None:
 
 
 def test_the_switch_is_the_kernels_and_ends_with_its_descriptor() -> None:
-    with Collector(target()) as collector:
+    with Collector(target(), PER_CPU) as collector:
         on_exit = collector.loaded.programs["on_exit"]
         os.close(syscall.enable_statistics())
         kernel.fire(on_exit, 0, 1)

@@ -8,19 +8,22 @@ from collections.abc import Mapping, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kstats.collector.percpu import Layout, Snapshot
+from kstats.collector.feature import Layout
+from kstats.collector.percpu import Counts, Reading, Words
 from kstats.model import Sample
+from tests.collector.readings import between
 from tests.samples import counts, total
 
 CODES = (0, 1, 1 << 32)
 LAYOUT = Layout("arm64", "arm64", (0, 1, 4), CODES)
+WORDS = Words(LAYOUT)
 """Three CPUs with a gap in their numbers, as on a host whose sockets leave room."""
 
 
 def counters(
     entries: int = 0, unsupported_isa: int = 0, code_dropped: int = 0, exits: Sequence[int] = ()
 ) -> bytes:
-    """One CPU's struct percpu_counts of bpf/percpu.c."""
+    """One CPU's struct percpu_counts of bpf/counts.c, with its slots."""
     padded = [*exits, 0, 0, 0][: len(CODES)]
     return struct.pack("=3Q3Q", entries, unsupported_isa, code_dropped, *padded)
 
@@ -30,21 +33,23 @@ def snapshot(
     at: float = 0.0,
     odd: Mapping[tuple[int, int], int] | None = None,
     misses: int = 0,
-) -> Snapshot:
-    """A snapshot of what the kernel would give: the structs of all possible CPUs in a row."""
-    return Snapshot(1000.0 + at, at, LAYOUT.columns(b"".join(cpus)), odd or {}, misses)
+) -> Reading:
+    """Return a reading of the structs of CPUs 0, 1 and 4."""
+    zero, one, four = cpus
+    values = b"".join((zero, one, counters(), counters(), four))
+    return Reading(1000.0 + at, at, WORDS.columns(values), odd or {}, misses)
 
 
-def sample(before: Snapshot, now: Snapshot) -> Sample:
+def sample(before: Reading, now: Reading) -> Sample:
     """What is counted between the two with CPUs 0 and 1 online."""
-    return LAYOUT.sample(before, now, (0, 1))
+    return between((Counts(LAYOUT), before, now), layout=LAYOUT)
 
 
 ZERO = snapshot(counters(), counters(), counters())
 
 
 def test_the_kernels_buffer_is_as_large_as_its_structs() -> None:
-    assert LAYOUT.size == 3 * len(counters())
+    assert WORDS.cpus * WORDS.stride * 8 == 5 * len(counters())
 
 
 def test_a_sample_is_the_difference_of_two_snapshots() -> None:
@@ -60,8 +65,8 @@ def test_a_sample_is_the_difference_of_two_snapshots() -> None:
 
 def test_a_sample_says_when_it_ended_and_how_long_it_really_was() -> None:
     """The clock on the wall may be set in between; the time that passed is another clock's."""
-    before = Snapshot(5000.0, 100.0, ZERO.columns, {}, 0)
-    now = Snapshot(1000.0, 102.25, ZERO.columns, {}, 0)
+    before = Reading(5000.0, 100.0, ZERO.columns, {}, 0)
+    now = Reading(1000.0, 102.25, ZERO.columns, {}, 0)
     got = sample(before, now)
     assert (got.time, got.elapsed) == (1000.0, 2.25)
 

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from kstats.collector.latency import Latencies
+from kstats.collector.latency import Latency
 from kstats.collector.live import Collector
+from kstats.collector.percpu import Entries
 from kstats.collector.slow_exits import SlowExits
-from kstats.collector.threads import PerThread
+from kstats.collector.threads import ExitsByThread
 from tests.collector import kernel
 from tests.collector.native import target
 
@@ -29,8 +30,8 @@ def tell() -> Iterator[Callable[..., Collector]]:
 
     def make(threshold: int, *, rate: int = 1000, pages: int = 1) -> Collector:
         machine = target()
-        latencies = Latencies(PerThread(machine.layout(), entries=True))
-        made.append(Collector(machine, SlowExits(latencies, threshold, rate, pages)))
+        slow = SlowExits(threshold, rate, pages)
+        made.append(Collector(machine, (slow, Latency(), Entries(), ExitsByThread())))
         return made[-1]
 
     yield make

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -12,26 +13,23 @@ import attrs
 import pytest
 
 from bench import filled
-from kstats.collector import percpu
 from kstats.collector.live import Collector
-from kstats.collector.threads import TABLE_SIZE, Filter, PerThread, Snapshot, table_size
+from kstats.collector.percpu import Counts, Words
+from kstats.collector.threads import TABLE_SIZE, ExitsByThread, Filter, table_size
 from kstats.model import Place, Sample
 from tests.collector import kernel
 from tests.collector.native import target
+from tests.collector.readings import HER, LAYOUT, ME, between, nothing
 from tests.samples import counts
 
-LAYOUT = percpu.Layout("native", "native", (0, 1), (0, 1))
-COUNTING = PerThread(LAYOUT)
-NOTHING = percpu.Snapshot(0.0, 0.0, LAYOUT.columns(bytes(LAYOUT.size)), {}, 0)
-
-ME, HER = 7 << 32 | 8, 7 << 32 | 9
+COUNTING = ExitsByThread()
 
 
 def sample(
     before: Mapping[tuple[int, int, int], int], now: Mapping[tuple[int, int, int], int]
 ) -> Sample:
     """What is counted between two sets of totals by (thread, code, cpu)."""
-    return COUNTING.sample(Snapshot(NOTHING, before), Snapshot(NOTHING, now), (0, 1))
+    return between((COUNTING, before, now))
 
 
 def test_a_sample_is_the_difference_by_thread_cpu_and_code() -> None:
@@ -46,10 +44,9 @@ def test_a_sample_is_the_difference_by_thread_cpu_and_code() -> None:
 
 def test_exits_that_lost_their_thread_stand_beside_the_others() -> None:
     words = [0, 0, 0, 0, 6] + [0] * 5  # CPU 0 counted code 1 without its thread
-    base = attrs.evolve(
-        NOTHING, columns=LAYOUT.columns(b"".join(n.to_bytes(8, "little") for n in words))
-    )
-    got = COUNTING.sample(Snapshot(NOTHING, {}), Snapshot(base, {(ME, 1, 0): 2}), (0, 1))
+    columns = Words(LAYOUT).columns(array("Q", words).tobytes())
+    now = attrs.evolve(nothing(), columns=columns)
+    got = between((COUNTING, {}, {(ME, 1, 0): 2}), (Counts(LAYOUT), nothing(), now))
     assert counts(got.exits) == {("native", 1): {(0, 0): 6, (0, ME): 2}}
 
 
@@ -116,8 +113,7 @@ def count_with(_on_cpu_0: None) -> Iterator[Callable[..., Collector]]:
 
     def make(wanted: Filter | None = None, **sizes: Any) -> Collector:
         machine = target()
-        counting = PerThread(machine.layout(), wanted or Filter(), **sizes)
-        made.append(Collector(machine, counting))
+        made.append(Collector(machine, (ExitsByThread(wanted or Filter(), **sizes),)))
         return made[-1]
 
     yield make

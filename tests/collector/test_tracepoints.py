@@ -11,21 +11,22 @@ import pytest
 
 from kstats import arch as arches
 from kstats.arch.kvmstat import Event
-from kstats.collector import threads, tracepoints
+from kstats.collector import tracepoints
 from kstats.collector.live import Collector
-from kstats.collector.threads import Filter, PerThread
-from kstats.collector.tracepoints import QUALIFIER, PerThreadWithEvents, Snapshot
+from kstats.collector.threads import ExitsByThread, Filter
+from kstats.collector.tracepoints import QUALIFIER, Reading, Tracepoints
 from kstats.model import Sample
 from tests.collector import kernel
 from tests.collector.native import target
-from tests.collector.test_threads import LAYOUT, ME, NOTHING, in_threads, me
+from tests.collector.readings import ME, between
+from tests.collector.test_threads import in_threads, me
 from tests.samples import counts
 
 READ = Event("kvm_mmio", arg=0, values=frozenset({1, 2}))
 FAST = Event("kvm_fast_mmio")
 NOT_HERE = Event("kvm_of_another_planet")
 TOO_FEW = Event("kvm_fast_mmio", arg=7, values=frozenset({1}))
-COUNTING = PerThreadWithEvents(PerThread(LAYOUT), (READ, FAST, NOT_HERE))
+COUNTING = Tracepoints((READ, FAST, NOT_HERE))
 
 Counts = Mapping[tuple[int, int, int], int]
 
@@ -37,8 +38,8 @@ def code(number: int) -> int:
 def sample(before: Counts, now: Counts, others: Mapping[tuple[int, int], int]) -> Sample:
     """What is counted between two sets of totals by (thread, code, cpu)."""
     here = frozenset({0, 1})
-    first = Snapshot(threads.Snapshot(NOTHING, before), {(1, 0): 4}, here)
-    return COUNTING.sample(first, Snapshot(threads.Snapshot(NOTHING, now), others, here), (0, 1))
+    fired = COUNTING, Reading({(1, 0): 4}, here), Reading(others, here)
+    return between(fired, (ExitsByThread(), before, now))
 
 
 def test_events_are_taken_apart_from_exits() -> None:
@@ -81,8 +82,8 @@ def count_with() -> Iterator[Callable[..., Collector]]:
 
     def make(*counted: Event, wanted: Filter | None = None, **sizes: Any) -> Collector:
         machine = target()
-        exits = PerThread(machine.layout(), wanted or Filter(), **sizes)
-        made.append(Collector(machine, PerThreadWithEvents(exits, counted)))
+        exits = ExitsByThread(wanted or Filter(), **sizes)
+        made.append(Collector(machine, (Tracepoints(counted), exits)))
         return made[-1]
 
     yield make

@@ -15,8 +15,9 @@ import pytest
 
 from kstats.collector import vcpu_time
 from kstats.collector.live import Collector
-from kstats.collector.threads import PerThread
-from kstats.collector.vcpu_time import Record, Snapshot, Spending
+from kstats.collector.percpu import Entries
+from kstats.collector.threads import ExitsByThread
+from kstats.collector.vcpu_time import Reading, VcpuTimeRecord, VcpuTimes
 from kstats.model import Sample, VcpuTime
 from kstats.vms.identity import Kind, Thread, Vm
 from tests import trees
@@ -28,14 +29,14 @@ SHORT = 0.02  # seconds
 GUEST, KERNEL, VMM, HALTED, WAITING = range(5)
 
 
-def snapshot(now: int, totals: tuple[int, ...] | None, first: int = 255) -> Snapshot:
+def snapshot(now: int, totals: tuple[int, ...] | None, first: int = 255) -> Reading:
     """The totals of one thread at a moment, or of none."""
-    return Snapshot(None, now, {ME: totals} if totals else {}, {ME: first}, 0)
+    return Reading(now, {ME: totals} if totals else {}, {ME: first}, 0)
 
 
-def between(before: Snapshot, now: Snapshot) -> VcpuTime | None:
+def between(before: Reading, now: Reading) -> VcpuTime | None:
     """Where the time of the thread went between two snapshots."""
-    return vcpu_time._spent(before, now).get(ME)
+    return vcpu_time.vcpu_time(before, now).get(ME)
 
 
 def test_a_sample_is_the_difference() -> None:
@@ -71,11 +72,19 @@ def record(*, changed: int = 3, changing: int = 3) -> bytes:
 
 
 def test_a_record_is_as_the_kernel_writes_it() -> None:
-    assert Record.of(record()) == Record((1, 2, 3, 4, 5, 0, 0, 0), 900, 20, 950, 0, KERNEL, GUEST)
+    got = VcpuTimeRecord.complete(record())
+    assert got
+    assert (tuple(got.ns), got.since, got.waited, got.ready) == (
+        (1, 2, 3, 4, 5, 0, 0, 0),
+        900,
+        20,
+        950,
+    )
+    assert (got.code, got.state, got.first) == (0, KERNEL, GUEST)
 
 
 def test_half_a_change_is_no_record() -> None:
-    assert Record.of(record(changing=4)) is None
+    assert VcpuTimeRecord.complete(record(changing=4)) is None
 
 
 @pytest.fixture
@@ -84,8 +93,7 @@ def collector() -> Iterator[Collector]:
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {0})
     machine = target()
-    exits = PerThread(machine.layout(), entries=True)
-    with Collector(machine, Spending(exits, exits)) as made:
+    with Collector(machine, (ExitsByThread(), Entries(), VcpuTimes())) as made:
         yield made
     os.sched_setaffinity(0, allowed)
 
@@ -260,10 +268,10 @@ def test_who_sleeps_from_the_beginning_has_its_time_without_any_event(
     *, halted: bool, state: str
 ) -> None:
     machine = target()
-    exits = PerThread(machine.layout(), entries=True)
     sleeper = 2**40 | 7
+    features = (ExitsByThread(), Entries(), VcpuTimes(lambda: {sleeper: halted}))
     outside = time.monotonic()
-    with Collector(machine, Spending(exits, exits, lambda: {sleeper: halted})) as collector:
+    with Collector(machine, features) as collector:
         inside = time.monotonic()
         time.sleep(SHORT)
         least = time.monotonic() - inside

@@ -44,7 +44,7 @@ def test_the_c_function_and_the_reader_agree_on_every_slot(
 def test_a_program_is_its_files_each_under_its_name(arch: arches.Arch, source: ExitSource) -> None:
     """So that an error of the compiler names the file and line to look at."""
     assert arch.bpf
-    text = c_text.text(arch, source, LAYOUT)
+    text = c_text.text(arch, source, files=LAYOUT)
     assert re.findall(r'^#line 1 "(.*)"$', text, re.MULTILINE) == [
         "bpf/kstats.h",
         f"bpf/{arch.bpf.name}",
@@ -58,7 +58,7 @@ def test_a_program_is_its_files_each_under_its_name(arch: arches.Arch, source: E
 def test_a_backend_that_only_decodes_cannot_be_loaded() -> None:
     arch = attrs.evolve(arches.find("arm64"), bpf=None)
     with pytest.raises(BackendError, match="backend arm64 has no C file"):
-        c_text.text(arch, arch.sources[0], LAYOUT)
+        c_text.text(arch, arch.sources[0], files=LAYOUT)
 
 
 def test_the_header_tree_has_what_bcc_insists_on() -> None:

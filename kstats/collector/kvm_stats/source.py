@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import ClassVar, Self
 
 from kstats.collector.kvm_stats.reader import Snapshot, VcpuStats
-from kstats.collector.live import Target
+from kstats.collector.target import Target
 from kstats.model import Sample
 from kstats.vms.identity import Vcpu
 from kstats.vms.proc import Proc

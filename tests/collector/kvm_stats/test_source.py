@@ -9,7 +9,7 @@ import pytest
 
 from kstats import arch as arches
 from kstats.collector.kvm_stats.source import KernelCounters
-from kstats.collector.live import Target
+from kstats.collector.target import Target
 from kstats.errors import PrivilegeError
 from kstats.model import Sample
 from kstats.vms.identity import Vcpu

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from kstats.collector.live import Collector
-from kstats.loader.reclaim import Key, Reclaimer
+from kstats.collector.reclaim import Key, Reclaimer
+from kstats.collector.threads import ExitsByThread, Filter
 from tests.collector import kernel
 from tests.collector.native import target
 from tests.collector.test_threads import exits_of, in_threads, me
@@ -94,8 +95,7 @@ def test_a_hash_that_is_half_empty_is_left_alone() -> None:
 def collector() -> Iterator[Collector]:
     """One place of its own for each CPU, and 64 that they share."""
     machine = target()
-    counting = machine.per_thread(entries=64)
-    with Collector(machine, counting) as made:
+    with Collector(machine, (ExitsByThread.sized(Filter(), 64),)) as made:
         yield made
 
 

@@ -1,50 +1,53 @@
-"""Places of threads that have ended, given back: VMs come and go for days, and maps are bounded.
+"""Frees counters of threads that ended: VMs come and go for days, and maps are bounded.
 
-Only the hash that all CPUs share gives places back; a CPU's own table keeps its own. What a
-thread of the past has there costs those of the present a look into the hash, and nothing else.
+Only entries of the shared hash are freed. An entry of a CPU's own table stays; it costs the
+threads of the present one lookup in the hash.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
+from kstats.loader.records import COUNT, U64, Record
 from kstats.loader.syscall import Map
 
 Key: TypeAlias = tuple[int, int, int]
 """(thread, code, cpu)."""
 
-_KEY = struct.Struct("=QQQ")
-_COUNT = struct.Struct("=Q")
+
+class ThreadKey(Record):
+    """The key of more_threads (bpf/exits_thread.c)."""
+
+    c_name = "thread_key"
+    _fields_ = (("thread", U64), ("code", U64), ("cpu", U64))
 
 
 def has_ended(thread: int) -> bool:
-    """Whether no thread of this number (pid_tgid) is there any more."""
+    """Return whether no thread has this number (pid_tgid) any more."""
     return not Path(f"/proc/{thread >> 32}/task/{thread & 0xFFFF_FFFF}").exists()
 
 
 class Reclaimer:
-    """Deletes counters of threads that ended from a hash that is more than half full.
+    """Deletes counters of threads that ended, once the hash is more than half full.
 
-    A counter goes only after a reading that was taken when its thread had ended already, and
-    what the kernel had in it when it went is kept for the next reading: so totals never shrink
-    between two readings, whoever gets the thread's number then.
+    A counter is deleted only after a reading that was taken when its thread had already ended,
+    and the value that it had when it was deleted is kept for the next reading. So totals never
+    shrink from one reading to the next, even if a new thread gets the same number.
     """
 
     def __init__(self, more: Map, has_ended: Callable[[int], bool] = has_ended) -> None:
-        """``more`` is the hash."""
         self._more = more
         self._has_ended = has_ended
         self._ended: set[int] = set()
         self._gone: dict[Key, int] = {}
 
     def completed(self, found: Mapping[Key, int]) -> Mapping[Key, int]:
-        """A reading of the hash, with what the counters had that went after the last one."""
+        """Return a reading of the hash with the counters that were deleted since the last one."""
         gone, self._gone = self._gone, {}
         totals = {**found, **{key: found.get(key, 0) + n for key, n in gone.items()}}
-        # Of a number that is in use again the total has to go on from where it was.
+        # The number of a deleted counter is in use again: its total continues from there.
         self._gone = {key: n for key, n in gone.items() if key in found}
         self._reclaim(found)
         return totals
@@ -59,5 +62,5 @@ class Reclaimer:
     def _delete(self, keys: Iterable[Key]) -> None:
         for key in keys:
             if self._has_ended(key[0]):
-                value = self._more.pop(_KEY.pack(*key))
-                self._gone[key] = self._gone.get(key, 0) + _COUNT.unpack(value)[0]
+                value = self._more.pop(bytes(ThreadKey(*key)))
+                self._gone[key] = self._gone.get(key, 0) + COUNT.unpack(value)[0]

@@ -1,0 +1,142 @@
+"""Features: a measurement as one value that says what it needs and fills samples.
+
+To add one, write a C file in bpf/ and a :class:`Feature` that names it, reads its maps and fills
+the fields of a sample that the measurement is about. A program is a sequence of features;
+:meth:`kstats.collector.target.Target.plan` joins them, in any order.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import attrs
+
+from kstats.arch.base import BtfField, Probe
+from kstats.loader.program import Attachment, Loaded
+from kstats.model import Code, Exits, Place, Sample
+
+
+class Phase(enum.IntEnum):
+    """The order in which features are read. They fill a sample in reverse.
+
+    The kernel counts an exit, then times it, then reports it if it was slow. Reading goes the
+    other way: so every slow exit of a sample was also timed, and every timed exit also counted.
+    Filling begins with the counts, to which others add.
+    """
+
+    SLOW_EXITS = 1
+    LATENCY = 2
+    OTHER = 3
+    COUNTS = 4
+
+
+@attrs.frozen
+class Layout:
+    """What programs count by on a host.
+
+    Attributes:
+        arch: The architecture's name.
+        isa: The ISA of the exit codes.
+        cpus: The possible CPUs, ascending.
+        codes: The code of each slot (:class:`kstats.arch.base.SlotRange`).
+    """
+
+    arch: str
+    isa: str
+    cpus: Sequence[int]
+    codes: Sequence[int]
+
+
+@attrs.define(eq=False)
+class Draft:
+    """A sample that features fill.
+
+    Attributes:
+        layout: What the program counts by.
+        online: The CPUs that are online.
+        exits: Exits by code, then by place.
+        fields: Other fields of the sample, by name.
+    """
+
+    layout: Layout
+    online: tuple[int, ...]
+    exits: dict[int, dict[Place, Exits]] = attrs.field(factory=dict)
+    fields: dict[str, Any] = attrs.field(factory=dict)
+
+    def add(self, code: int, place: Place, more: Exits) -> None:
+        """Add exits to those of a code at a place."""
+        places = self.exits.setdefault(code, {})
+        found = places.get(place)
+        places[place] = found + more if found else more
+
+    def sample(self) -> Sample:
+        """Return the sample, once every feature has filled it."""
+        exits: Mapping[Code, Mapping[Place, Exits]] = {
+            (self.layout.isa, code): places for code, places in self.exits.items()
+        }
+        return Sample(
+            arch=self.layout.arch,
+            isa=self.layout.isa,
+            cpus=self.online,
+            exits=exits,
+            **self.fields,
+        )
+
+
+class Feature:
+    """One measurement. What it does not override, it does not need.
+
+    Attributes:
+        phase: When it is read.
+        files: The C files of bpf/ that it needs.
+        maps: The BPF maps that it reads.
+        defines: Preprocessor definitions of the C files.
+        generated: C that depends on its parameters or on the architecture.
+        attachments: The C functions that run, and their tracepoints.
+        btf: Offsets that its C needs besides the probe's.
+        counted: What samples contain thanks to it: names that views require.
+    """
+
+    phase: ClassVar[Phase] = Phase.OTHER
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def attachments(self) -> tuple[Attachment, ...]:
+        return ()
+
+    @property
+    def btf(self) -> tuple[BtfField, ...]:
+        return ()
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def defines(self) -> Mapping[str, int]:
+        return {}
+
+    @property
+    def generated(self) -> str:
+        return ""
+
+    def probes(self, probes: tuple[Probe, ...]) -> tuple[Probe, ...]:
+        """Return those of ``probes`` that it works with, and with what it needs of them."""
+        return probes
+
+    def reader(self, loaded: Loaded, layout: Layout) -> Callable[[], Any]:
+        """Return a function that reads running totals of the loaded program."""
+        del loaded, layout
+        return lambda: None
+
+    def fill(self, draft: Draft, before: Any, now: Any) -> None:
+        """Fill a sample with what happened between two readings."""

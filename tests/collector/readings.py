@@ -1,0 +1,30 @@
+"""Samples from readings that are made up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kstats.collector.feature import Draft, Feature, Layout
+from kstats.collector.live import filled
+from kstats.collector.percpu import Counts, Reading, Words
+from kstats.model import Sample
+
+LAYOUT = Layout("native", "native", (0, 1), (0, 1))
+ME, HER = 7 << 32 | 8, 7 << 32 | 9
+
+
+def nothing(layout: Layout = LAYOUT) -> Reading:
+    """Return a reading of counters that are all zero."""
+    words = Words(layout)
+    return Reading(0.0, 0.0, words.columns(bytes(words.stride * words.cpus * 8)), {}, 0)
+
+
+def between(
+    *readings: tuple[Feature, Any, Any], layout: Layout = LAYOUT, online: tuple[int, ...] = (0, 1)
+) -> Sample:
+    """Return the sample between two readings of each feature; those by CPU may be left out."""
+    found = list(readings)
+    if not any(isinstance(feature, Counts) for feature, _, _ in found):
+        found.append((Counts(layout), nothing(layout), nothing(layout)))
+    found.sort(key=lambda reading: reading[0].phase)
+    return filled(Draft(layout, online), found)
