@@ -1,7 +1,7 @@
 """Offsets of struct members in the running kernel, from its BTF through libbpf.
 
-Only the loading child uses this: ``lib`` is the library that bcc has loaded, which brings
-libbpf's ``btf__*`` functions with it. Layouts are those of include/uapi/linux/btf.h.
+Only the worker uses this: ``lib`` is the library that bcc has loaded, which contains libbpf's
+``btf__*`` functions. Layouts are those of include/uapi/linux/btf.h.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ class _Member(ctypes.Structure):
 
 
 class NoBtfError(Exception):
-    """The kernel has no BTF for what is asked; the text says what exactly."""
+    """The kernel has no BTF, or none for a name; the text says which."""
 
 
 class Btf:
     """The types of one kernel module on top of the kernel's own."""
 
     def __init__(self, lib: Any, modules: Sequence[str]) -> None:
-        """Loads the first of ``modules`` that has BTF; with none of them, the kernel's own.
+        """Load the BTF of the first of ``modules`` that has some, else the kernel's own.
 
         Raises:
-            NoBtfError: the kernel itself has none.
+            NoBtfError: The kernel itself has none.
         """
         self._lib = lib
         self._declare()
@@ -62,10 +62,10 @@ class Btf:
         self._btf = next((btf for btf in loaded if btf), base)
 
     def offset(self, path: str) -> int:
-        """The offset in bytes of ``struct.member.member`` from the start of ``struct``.
+        """Return the offset in bytes of ``struct.member.member`` from the start of ``struct``.
 
         Raises:
-            NoBtfError: no such struct or member.
+            NoBtfError: There is no such struct or member.
         """
         struct, *members = path.split(".")
         type_id = self.struct(struct)
@@ -79,11 +79,11 @@ class Btf:
         return total // _BITS
 
     def struct(self, name: str) -> int:
-        """The number of ``struct name``; raises NoBtfError."""
+        """Return the BTF ID of ``struct name``; raise NoBtfError if there is none."""
         return self._named(name, "struct", _KIND_STRUCT)
 
     def function(self, name: str) -> int:
-        """The number of the kernel's function ``name``; raises NoBtfError."""
+        """Return the BTF ID of the kernel function ``name``; raise NoBtfError if there is none."""
         return self._named(name, "function", _KIND_FUNCTION)
 
     def _named(self, name: str, what: str, kind: int) -> int:
@@ -104,7 +104,7 @@ class Btf:
         lib.btf__name_by_offset.argtypes = (pointer, ctypes.c_uint32)
 
     def _resolve(self, type_id: int) -> tuple[int, _Type]:
-        """The address and value of a type behind typedefs and qualifiers."""
+        """Return the address and value of a type without typedefs and qualifiers."""
         while True:
             address = self._lib.btf__type_by_id(self._btf, type_id)
             kind = _Type.from_address(address)
@@ -113,7 +113,7 @@ class Btf:
             type_id = kind.size_or_type
 
     def _members(self, type_id: int) -> Iterator[tuple[str, int, int]]:
-        """(name, offset in bits, type id) of each member; bit fields give their first bit."""
+        """Yield (name, offset in bits, type ID) of each member; of bit fields, the first bit."""
         address, kind = self._resolve(type_id)
         if kind.kind not in (_KIND_STRUCT, _KIND_UNION):
             return
@@ -126,7 +126,7 @@ class Btf:
             yield name.decode(), offset, member.type
 
     def _find(self, type_id: int, wanted: str) -> tuple[int, int] | None:
-        """(offset in bits, type id) of a member, looking into nameless structs and unions."""
+        """Return (offset in bits, type ID) of a member, also in anonymous structs and unions."""
         for name, offset, member_type in self._members(type_id):
             if name == wanted:
                 return offset, member_type

@@ -1,9 +1,9 @@
-"""Direct loads of the kernel's memory: calls of bpf_rdonly_cast(), which bcc cannot compile.
+"""Relocates calls of bpf_rdonly_cast(), which bcc cannot compile: direct loads of kernel memory.
 
 Since "bpf: Add kfunc bpf_rdonly_cast" (6.2) a program may turn any number into a pointer to a
-struct of the kernel's and load from it; that is a machine instruction instead of a helper's
-call. The C calls a helper whose number is the function's in BTF, far above that of any helper;
-:func:`complete` makes these calls of the function. Standard library only: for the loading child.
+kernel struct and load from it, with one machine instruction instead of a helper call. The C calls
+a helper whose number is the function's BTF ID, far above that of any helper; :func:`relocate`
+makes it a call of the function. Standard library only: the worker uses it.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from kstats.loader.btf import Btf, NoBtfError
 
 DEFINE = "KSTATS_CAST"
 _TWO_WORDS = "timespec64"
-"""A struct of the kernel's own BTF with 64 bits at 0 and 64 bits at 8."""
+"""A struct in the kernel's own BTF with 64 bits at 0 and at 8."""
 
 _CALL, _MOVE, _LOAD, _EXIT = 0x85, 0xB7, 0x79, 0x95  # include/uapi/linux/bpf.h
 _KERNEL_FUNCTION = 2 << 4  # BPF_PSEUDO_KFUNC_CALL, as the source register
 
 
 class NoCastError(Exception):
-    """Why this kernel has no direct loads."""
+    """The kernel has no direct loads; the text says why."""
 
 
 def defines(btf: Btf) -> dict[str, int]:
-    """What READ() in bpf/kstats.h needs for loads.
+    """Return the definitions that READ() in bpf/kstats.h needs for direct loads.
 
     Raises:
-        NoCastError: the kernel has no such function, or its verifier does not let it be called.
+        NoCastError: The kernel has no such function, or its verifier refuses the call.
     """
     try:
         function, two_words = btf.function("bpf_rdonly_cast"), btf.struct(_TWO_WORDS)
@@ -39,8 +39,8 @@ def defines(btf: Btf) -> dict[str, int]:
     return {DEFINE: function, "KSTATS_TWO_WORDS": two_words}
 
 
-def complete(instructions: bytes, function: int) -> bytes:
-    """A compiled program whose calls of a helper ``function`` are calls of the kernel's."""
+def relocate(instructions: bytes, function: int) -> bytes:
+    """Return a program with its calls of a helper ``function`` relocated to the kernel function."""
     size = syscall.INSTRUCTION_SIZE
     helper = syscall.instruction(_CALL, immediate=function)
     pieces = (instructions[i : i + size] for i in range(0, len(instructions), size))
@@ -52,7 +52,7 @@ def _call(function: int) -> bytes:
 
 
 def _try_out(function: int, two_words: int) -> None:
-    """Has the verifier look at ``cast(0)->second_word``."""
+    """Let the verifier check ``cast(0)->second_word``."""
     program = b"".join(
         (
             syscall.instruction(_MOVE, 1),
@@ -66,8 +66,8 @@ def _try_out(function: int, two_words: int) -> None:
     try:
         os.close(syscall.load_raw_tracepoint(program))
     except OSError as error:
-        said = [
+        lines = [
             line for line in syscall.verifier_log(program).splitlines() if "processed" not in line
         ]
-        why = said[-1] if said else error.strerror
-        raise NoCastError(f"the kernel does not let bpf_rdonly_cast be called: {why}") from error
+        why = lines[-1] if lines else error.strerror
+        raise NoCastError(f"the kernel refuses calls of bpf_rdonly_cast: {why}") from error

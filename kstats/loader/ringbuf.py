@@ -1,7 +1,7 @@
-"""Reading a BPF ring buffer through its mapped pages (Documentation/bpf/ringbuf.rst).
+"""Reads a BPF ring buffer through its mapped pages (Documentation/bpf/ringbuf.rst).
 
-One page has the reader's position, one the writers', and then comes the data, mapped twice in a
-row so that no record is torn at the end.
+The first page has the reader's position, the second the writers'. The data follows, mapped twice
+in a row, so that a record that wraps around is contiguous, too.
 """
 
 from __future__ import annotations
@@ -21,23 +21,24 @@ _LENGTH = struct.Struct("=I")
 
 
 class RingBuffer:
-    """The records of a ring buffer; there must be one reader only."""
+    """The records of a ring buffer. Only one process may read it."""
 
     def __init__(self, ring: Map) -> None:
-        """Maps it; the mapping lasts until :meth:`close`."""
+        """Map it, until :meth:`close`."""
         self._size = ring.max_entries
         self._reader = mmap.mmap(ring.fd, _PAGE)
         self._writers = mmap.mmap(
             ring.fd, _PAGE + 2 * self._size, prot=mmap.PROT_READ, offset=_PAGE
         )
-        self._fence = threading.Lock()
+        # Python has no memory barriers. Taking an uncontended lock includes one.
+        self._barrier = threading.Lock()
 
     def records(self) -> Iterator[bytes]:
-        """The records that are complete, oldest first; each is free to be overwritten after."""
+        """Yield the complete records, oldest first. The next call frees the last one's space."""
         (position,) = _POSITION.unpack_from(self._reader)
         (end,) = _POSITION.unpack_from(self._writers)
         while position < end:
-            with self._fence:  # headers must not be read before the end was
+            with self._barrier:  # a header must not be read before the writers' position was
                 at = _PAGE + position % self._size
             (length,) = _LENGTH.unpack_from(self._writers, at)
             if length & _BUSY:
@@ -49,6 +50,6 @@ class RingBuffer:
             _POSITION.pack_into(self._reader, 0, position)
 
     def close(self) -> None:
-        """Unmaps it; doing it twice is fine."""
+        """Unmap it; calling it again has no effect."""
         self._reader.close()
         self._writers.close()

@@ -1,13 +1,13 @@
-"""The loading child: compiles, loads and attaches one program, hands its descriptors over, ends.
+"""The worker: compiles, loads and attaches one program, hands over its descriptors, and ends.
 
-It is a process of its own so that the compiler's memory (bcc brings all of LLVM) goes when it
-ends, so that what the compiler and the verifier print can be caught, and so that the parent
-alone keeps the program alive: when the parent ends, in whatever way, the kernel detaches.
+It is a separate process so that the compiler's memory (bcc brings all of LLVM) is freed, so that
+the output of the compiler and the verifier can be captured, and so that only the parent keeps the
+program alive: when the parent ends, in whatever way, the kernel detaches the program.
 
-Standard library and bcc only: it may run under the distribution's Python while kstats itself
-is installed for another one. A plan comes as JSON on standard input (see
-:class:`kstats.loader.program.Plan`); the answer goes as JSON with the descriptors over the
-Unix socket given as the first argument.
+It uses the standard library and bcc only: it may run under the distribution's Python while kstats
+is installed for another one. It reads a plan as JSON from standard input (see
+:class:`kstats.loader.wire.Plan`), and sends the answer as JSON, with the descriptors, to the Unix
+socket that is its first argument.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from typing import Any
 
 from kstats.loader import kfunc, map_value, syscall
 from kstats.loader.btf import Btf, NoBtfError
+from kstats.loader.wire import Attachment, Field, Plan, Probe, RecordField
 
 TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 _EXIT = "kvm_exit"
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault of this process
-    """Why nothing was loaded: the name of a class of kstats.errors, its text and its hint."""
+class Refusal(Exception):  # noqa: N818 - an answer, not an error of this process
+    """Why nothing was loaded: the name of a class in kstats.errors, its text and its hint."""
 
     def __init__(self, kind: str, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -40,11 +41,11 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault of this p
 
 
 class Unavailable(Exception):  # noqa: N818 - same
-    """Why this kernel does not offer one of the probes."""
+    """Why this kernel does not support a probe."""
 
 
 def exit_args() -> int:
-    """How many arguments kvm_exit has here; also the first thing to fail without privileges."""
+    """Return the number of arguments of kvm_exit. Without privileges, this fails first."""
     try:
         return syscall.raw_tracepoint_args(_EXIT)
     except PermissionError as error:
@@ -64,14 +65,14 @@ def exit_args() -> int:
             raise
         raise Refusal(
             "UnsupportedHostError",
-            f"this kernel does not run raw tracepoint programs: {error.strerror}",
+            f"this kernel cannot run raw tracepoint programs: {error.strerror}",
             "Linux 4.17 or later with CONFIG_BPF_SYSCALL and CONFIG_BPF_EVENTS is needed",
         ) from error
 
 
-def lacking(attachment: dict[str, Any]) -> str:
-    """Why an attachment that may be left out is; empty if it can be made, or must be."""
-    tracepoint, at_least = attachment["tracepoint"], attachment["at_least"]
+def lacking(attachment: Attachment) -> str:
+    """Return why an optional attachment is left out; empty if it is possible, or required."""
+    tracepoint, at_least = attachment.tracepoint, attachment.at_least
     if at_least is None:
         return ""
     try:
@@ -81,14 +82,14 @@ def lacking(attachment: dict[str, Any]) -> str:
     return "" if args >= at_least else f"{tracepoint} has {args} arguments here, not {at_least}"
 
 
-def record_offsets(fields: list[dict[str, str]]) -> dict[str, int]:
-    """Offsets of the classic record's fields, from the event's format file."""
+def record_offsets(fields: list[RecordField]) -> dict[str, int]:
+    """Return the offsets of the classic record's fields, from the event's format file."""
     format_text = _read_format()
     offsets = dict(re.findall(r"field:[^;]*\b(\w+);\s*offset:(\d+);", format_text))
-    missing = [f["field"] for f in fields if f["field"] not in offsets]
+    missing = [f.field for f in fields if f.field not in offsets]
     if missing:
         raise Unavailable(f"the kvm_exit record has no field {', '.join(missing)}")
-    return {f["define"]: int(offsets[f["field"]]) for f in fields}
+    return {f.define: int(offsets[f.field]) for f in fields}
 
 
 def _read_format() -> str:
@@ -104,9 +105,9 @@ def _read_format() -> str:
     raise Unavailable("tracefs is not mounted (mount -t tracefs nodev /sys/kernel/tracing)")
 
 
-def btf_offsets(btf: Btf, fields: list[dict[str, Any]]) -> dict[str, int]:
-    """Offsets of struct members, the first path that exists for each."""
-    return {field["define"]: _first_offset(btf, field["paths"]) for field in fields}
+def btf_offsets(btf: Btf, fields: list[Field]) -> dict[str, int]:
+    """Return the offsets of struct members, each by its first path that exists."""
+    return {field.define: _first_offset(btf, field.paths) for field in fields}
 
 
 def _first_offset(btf: Btf, paths: list[str]) -> int:
@@ -119,51 +120,56 @@ def _first_offset(btf: Btf, paths: list[str]) -> int:
     raise Unavailable("; ".join(reasons))
 
 
-def probe_defines(probe: dict[str, Any], args: int, open_btf: Callable[[], Btf]) -> dict[str, int]:
-    """What the C code needs to read exits this way; Unavailable where the kernel lacks it."""
-    if probe["attach"] == "raw" and probe["args"] != args:
-        raise Unavailable(f"kvm_exit has {args} arguments here, not {probe['args']}")
-    defines = {probe["define"]: 1}
+def probe_defines(probe: Probe, args: int, open_btf: Callable[[], Btf]) -> dict[str, int]:
+    """Return what the C needs to read exits by a probe.
+
+    Raises:
+        Unavailable: The kernel does not support it.
+    """
+    if probe.attach == "raw" and probe.args != args:
+        raise Unavailable(f"kvm_exit has {args} arguments here, not {probe.args}")
+    defines = {probe.define: 1}
     try:
-        if probe["btf"]:
-            defines |= btf_offsets(open_btf(), probe["btf"])
-        if probe["direct"]:
+        if probe.btf:
+            defines |= btf_offsets(open_btf(), probe.btf)
+        if probe.direct:
             defines |= kfunc.defines(open_btf())
     except (NoBtfError, kfunc.NoCastError) as error:
         raise Unavailable(str(error)) from error
-    if probe["record"]:
-        defines |= record_offsets(probe["record"])
+    if probe.record:
+        defines |= record_offsets(probe.record)
     return defines
 
 
 def choose(
-    probes: list[dict[str, Any]], args: int, open_btf: Callable[[], Btf]
-) -> tuple[dict[str, Any], dict[str, int], list[list[str]]]:
-    """The first probe that this kernel offers, its defines, and why each before it is not."""
+    probes: list[Probe], args: int, open_btf: Callable[[], Btf]
+) -> tuple[Probe, dict[str, int], list[list[str]]]:
+    """Return the first probe that this kernel supports, its defines, and why not those before."""
     rejected: list[list[str]] = []
     for probe in probes:
         try:
             return probe, probe_defines(probe, args, open_btf), rejected
         except Unavailable as why:
-            rejected.append([probe["name"], str(why)])
+            rejected.append([probe.name, str(why)])
     listed = "; ".join(f"{name}: {why}" for name, why in rejected)
     raise Refusal("UnsupportedHostError", f"this kernel offers no way to read exits: {listed}")
 
 
-def common_offsets(fields: list[dict[str, Any]], open_btf: Callable[[], Btf]) -> dict[str, int]:
-    """Offsets that are needed whatever the probe."""
+def common_offsets(fields: list[Field], open_btf: Callable[[], Btf]) -> dict[str, int]:
+    """Return offsets that every probe needs."""
     try:
         return btf_offsets(open_btf(), fields) if fields else {}
     except (NoBtfError, Unavailable) as why:
         raise Refusal(
-            "UnsupportedHostError", f"this kernel does not tell what is needed: {why}"
+            "UnsupportedHostError",
+            f"this kernel lacks the types that this measurement needs: {why}",
         ) from why
 
 
 def import_bcc() -> Any:
-    """The distribution's bcc module, told apart from the index's unrelated one."""
+    """Return the distribution's bcc module; PyPI has an unrelated one of that name."""
     try:
-        import bcc  # noqa: PLC0415 - only once it is known that it is worth its start-up time
+        import bcc  # noqa: PLC0415 - it loads LLVM: not before the checks above passed
     except (ImportError, OSError) as error:  # OSError: the library behind the module is missing
         raise Refusal(
             "LoadError",
@@ -180,23 +186,27 @@ def import_bcc() -> Any:
 
 
 class Program:
-    """The compiled program and what is to be handed over of it."""
+    """A compiled program, and the descriptors to hand over.
 
-    def __init__(self, bcc: Any, plan: dict[str, Any], defines: dict[str, int]) -> None:
-        """Compiles; what clang says goes to standard error."""
+    Attributes:
+        fds: (kind:name, descriptor) of maps, programs and links.
+    """
+
+    def __init__(self, bcc: Any, plan: Plan, defines: dict[str, int]) -> None:
+        """Compile; messages of clang go to standard error."""
         self._bcc = bcc
         self._cast = defines.get(kfunc.DEFINE)
         self._programs: dict[str, int] = {}
         self.fds: list[tuple[str, int]] = []
         flags = [f"-D{name}={value}" for name, value in defines.items()]
-        self._bpf = _translated(bcc.BPF, "compiled", text=plan["text"], cflags=flags)
-        for name in plan["maps"]:
+        self._bpf = _translated(bcc.BPF, "compiled", text=plan.text, cflags=flags)
+        for name in plan.maps:
             self.fds.append((f"map:{name}", self._bpf[name].map_fd))
 
     def load(self, function: str, attach: str) -> None:
-        """Passes one function through the verifier."""
+        """Load one function: the verifier checks it."""
         if attach == "raw":
-            fd = self._load_completed(function)
+            fd = self._load_relocated(function)
         else:
             kind = self._bcc.BPF.TRACEPOINT
             fd = _translated(self._bpf.load_func, "loaded", function, kind).fd
@@ -204,7 +214,7 @@ class Program:
         self.fds.append((f"program:{function}", fd))
 
     def attach(self, tracepoint: str, function: str, attach: str) -> None:
-        """Attaches one function; it runs from here on."""
+        """Attach one function; it runs from now on."""
         if attach == "raw":
             program = self._programs[function]
             link = _translated(syscall.attach_raw_tracepoint, "attached", tracepoint, program)
@@ -214,15 +224,15 @@ class Program:
             link = self._bpf.tracepoint_fds[tracepoint.encode()]
         self.fds.append((f"link:{tracepoint}", link))
 
-    def _load_completed(self, function: str) -> int:
-        """Loads what bcc has compiled, after putting in what bcc cannot compile."""
+    def _load_relocated(self, function: str) -> int:
+        """Load a function that bcc compiled, after relocating what bcc cannot compile."""
         compiled = _translated(self._bpf.dump_func, "compiled", function.encode())
         maps = {
             number: dict(self.fds).get(f"map:{m}", -1) for m, number in map_value.NUMBERS.items()
         }
-        instructions = map_value.complete(compiled, maps)
+        instructions = map_value.relocate(compiled, maps)
         if self._cast:
-            instructions = kfunc.complete(instructions, self._cast)
+            instructions = kfunc.relocate(instructions, self._cast)
         try:
             return syscall.load_raw_tracepoint(instructions, function)
         except OSError as error:
@@ -232,7 +242,7 @@ class Program:
 
 
 def _translated(call: Any, deed: str, *args: Any, **kwargs: Any) -> Any:
-    """Calls bcc, which raises bare Exception for every failure, or the kernel itself."""
+    """Call bcc, which raises a bare Exception for each failure, or the kernel."""
     try:
         return call(*args, **kwargs)
     except Exception as error:
@@ -241,38 +251,38 @@ def _translated(call: Any, deed: str, *args: Any, **kwargs: Any) -> Any:
 
 
 def lift_memory_limit() -> None:
-    """Kernels before 5.11 charge maps and programs to RLIMIT_MEMLOCK; later ones do not care."""
+    """Lift RLIMIT_MEMLOCK, to which kernels before 5.11 charge maps and programs."""
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     with suppress(ValueError, PermissionError):
         resource.setrlimit(resource.RLIMIT_MEMLOCK, unlimited)
 
 
-def load(plan: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
-    """Does what the plan says; returns the answer and the descriptors it names, in order."""
+def load(plan: Plan) -> tuple[dict[str, Any], list[int]]:
+    """Carry out a plan; return the answer and the descriptors that it names, in order."""
     lift_memory_limit()
     args = exit_args()
     bcc = import_bcc()
-    # The kernel's own types are megabytes to go through: once, whoever asks first.
-    open_btf = cache(lambda: Btf(bcc.lib, plan["btf_modules"]))
-    probe, defines, rejected = choose(plan["probes"], args, open_btf)
-    defines |= common_offsets(plan["btf"], open_btf)
-    wanted = {a["args"]: a["tracepoint"] for a in plan["attachments"] if a["args"]}
+    # The kernel's own types are megabytes: read them once, and only if needed.
+    open_btf = cache(lambda: Btf(bcc.lib, plan.btf_modules))
+    probe, defines, rejected = choose(plan.probes, args, open_btf)
+    defines |= common_offsets(plan.btf, open_btf)
+    wanted = {a.args: a.tracepoint for a in plan.attachments if a.args}
     defines |= {name: syscall.raw_tracepoint_args(of) for name, of in wanted.items()}
-    ours = map_value.defines() if probe["attach"] == "raw" else {}
-    program = Program(bcc, plan, plan["defines"] | defines | ours)
-    absent = {a["function"]: why for a in plan["attachments"] if (why := lacking(a))}
+    ours = map_value.defines() if probe.attach == "raw" else {}
+    program = Program(bcc, plan, plan.defines | defines | ours)
+    absent = {a.function: why for a in plan.attachments if (why := lacking(a))}
     attachments = [
-        (a["tracepoint"], a["function"], a["attach"] or probe["attach"])
-        for a in plan["attachments"]
-        if a["function"] not in absent
+        (a.tracepoint, a.function, a.attach or probe.attach)
+        for a in plan.attachments
+        if a.function not in absent
     ]
     for _, function, attach in attachments:
         program.load(function, attach)
-    if plan["attach"]:
+    if plan.attach:
         for attachment in attachments:
             program.attach(*attachment)
     answer = {
-        "probe": probe["name"],
+        "probe": probe.name,
         "rejected": rejected,
         "absent": list(absent.items()),
         "defines": defines,
@@ -282,10 +292,10 @@ def load(plan: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
 
 
 def main() -> None:
-    """Reads the plan, answers, and leaves without bcc's clean-up, which would disable events."""
+    """Read the plan, answer, and exit without bcc's clean-up, which would disable events."""
     channel = socket.socket(fileno=int(sys.argv[1]))
     try:
-        answer, fds = load(json.load(sys.stdin))
+        answer, fds = load(Plan.read(json.load(sys.stdin)))
     except Refusal as refusal:
         answer, fds = refusal.answer, []
     socket.send_fds(channel, [json.dumps(answer).encode()], fds)

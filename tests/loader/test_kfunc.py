@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
 import pytest
 
-from kstats.collector.percpu import PerCpu
+from kstats.collector.feature import Feature
+from kstats.collector.percpu import PER_CPU
 from kstats.errors import LoadError
 from kstats.loader import kfunc, syscall, worker
 from kstats.loader.btf import NoBtfError
+from kstats.loader.wire import Probe
 from tests.collector.native import NATIVE, target
 
 FUNCTION = 81234
@@ -45,7 +48,7 @@ def test_only_calls_of_the_functions_number_become_calls_of_the_function() -> No
         syscall.instruction(0x85, 0, 0, FUNCTION),
     )
     kernels = syscall.instruction(0x85, 0x20, 0, FUNCTION)
-    assert kfunc.complete(load + ours + other + ours, FUNCTION) == load + kernels + other + kernels
+    assert kfunc.relocate(load + ours + other + ours, FUNCTION) == load + kernels + other + kernels
 
 
 def test_a_kernel_without_the_function_says_so() -> None:
@@ -53,39 +56,31 @@ def test_a_kernel_without_the_function_says_so() -> None:
         kfunc.defines(NoBtf())  # type: ignore[arg-type]
 
 
-def probe(name: str, *, direct: bool) -> dict[str, object]:
-    """A probe as the child is told of it."""
-    return {
-        "name": name,
-        "attach": "raw",
-        "define": name.upper(),
-        "args": 2,
-        "btf": [],
-        "record": [],
-        "direct": direct,
-    }
+def probe(name: str, *, direct: bool) -> Probe:
+    """A probe as the worker reads it."""
+    return Probe(name, "raw", name.upper(), args=2, btf=[], direct=direct, record=[])
 
 
 def test_without_direct_loads_the_next_probe_is_used_and_the_reason_told() -> None:
     probes = [probe("loads", direct=True), probe("calls", direct=False)]
     chosen, defines, rejected = worker.choose(probes, 2, NoBtf)  # type: ignore[arg-type]
-    assert (chosen["name"], defines) == ("calls", {"CALLS": 1})
+    assert (chosen.name, defines) == ("calls", {"CALLS": 1})
     assert rejected == [["loads", "BTF has no function bpf_rdonly_cast"]]
 
 
 @pytest.mark.root
 def test_a_verifier_that_refuses_the_call_is_quoted() -> None:
-    with pytest.raises(kfunc.NoCastError, match=r"does not let bpf_rdonly_cast be called: .*btf"):
+    with pytest.raises(kfunc.NoCastError, match=r"refuses calls of bpf_rdonly_cast: .*btf"):
         kfunc.defines(Btf())  # type: ignore[arg-type]
 
 
-class WithLoads(PerCpu):
-    """Counting as if the probe had found direct loads."""
+class DirectLoads(Feature):
+    """What a probe defines that has found direct loads."""
 
     @property
-    def defines(self) -> dict[str, int]:
+    def defines(self) -> Mapping[str, int]:
         """With what such a probe adds."""
-        return super().defines | {kfunc.DEFINE: FUNCTION, "KSTATS_TWO_WORDS": 1}
+        return {kfunc.DEFINE: FUNCTION, "KSTATS_TWO_WORDS": 1}
 
 
 @pytest.mark.root
@@ -97,5 +92,5 @@ def test_what_the_verifier_says_of_a_program_that_we_load_is_told(tmp_path: Path
     file.write_text(text.replace("return DECODED;", "return bpf_override_return(ctx, 0);"))
     broken = target(attrs.evolve(NATIVE, bpf=file))
     with pytest.raises(LoadError, match="could not be loaded: on_exit: ") as caught:
-        broken.load(WithLoads(broken.layout()))
+        broken.load((*PER_CPU, DirectLoads()))
     assert "cannot use helper bpf_override_return" in caught.value.complaint

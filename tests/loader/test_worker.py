@@ -16,6 +16,7 @@ import pytest
 from kstats import arch as arches
 from kstats.loader import worker
 from kstats.loader.btf import NoBtfError
+from kstats.loader.wire import Probe
 
 # TP_STRUCT__entry of arch/x86/kvm/trace.h and arch/arm64/kvm/trace_arm.h, as tracefs shows it.
 X64_FORMAT = """\
@@ -57,10 +58,10 @@ class RecordedBtf:
         raise NoBtfError(f"BTF has no function {name}")
 
 
-def probes(isa: str) -> list[dict[str, Any]]:
-    """The probes of an ISA's source, as the child gets them."""
+def probes(isa: str) -> list[Probe]:
+    """Return the probes of an ISA's source, as the worker reads them."""
     (source,) = (s for a in arches.arches() for s in a.sources if s.isa == isa)
-    return [attrs.asdict(probe) for probe in source.probes]
+    return [Probe.read(attrs.asdict(probe)) for probe in source.probes]
 
 
 def choose(isa: str, args: int, btf: Mapping[str, int] | None = None) -> tuple[str, dict[str, int]]:
@@ -72,7 +73,7 @@ def choose(isa: str, args: int, btf: Mapping[str, int] | None = None) -> tuple[s
         return RecordedBtf(btf)
 
     probe, defines, _ = worker.choose(probes(isa), args, open_btf)
-    return probe["name"], defines
+    return probe.name, defines
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ def test_svm_without_module_btf_falls_back_to_the_record(tracefs: Path, args: in
 
 def test_arm64_record_offsets_are_the_formats(tracefs: Path) -> None:
     mount(tracefs, ARM64_FORMAT)
-    offsets = worker.record_offsets(probes("arm64")[1]["record"])
+    offsets = worker.record_offsets(probes("arm64")[1].record)
     assert offsets == {"REC_RET": 8, "REC_ESR_EC": 12}
 
 
@@ -139,7 +140,7 @@ def test_every_rejected_probe_says_why(tracefs: Path) -> None:
 def test_another_architectures_record_is_not_taken_for_ours(tracefs: Path) -> None:
     mount(tracefs, X64_FORMAT)
     with pytest.raises(worker.Unavailable, match="the kvm_exit record has no field ret, esr_ec"):
-        worker.record_offsets(probes("arm64")[1]["record"])
+        worker.record_offsets(probes("arm64")[1].record)
 
 
 @pytest.mark.parametrize(

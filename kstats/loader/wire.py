@@ -1,0 +1,74 @@
+"""What the worker reads: a plan, as JSON. Standard library only.
+
+The classes mirror those of :mod:`kstats.loader.program` and :mod:`kstats.arch.base`, which need
+attrs. A field that one side lacks is an error when the plan is read.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Field(NamedTuple):
+    """See :class:`kstats.arch.base.BtfField`."""
+
+    define: str
+    paths: list[str]
+
+
+class RecordField(NamedTuple):
+    """See :class:`kstats.arch.base.RecordField`."""
+
+    define: str
+    field: str
+
+
+class Probe(NamedTuple):
+    """See :class:`kstats.arch.base.Probe`."""
+
+    name: str
+    attach: str
+    define: str
+    args: int | None
+    btf: list[Field]
+    direct: bool
+    record: list[RecordField]
+
+    @classmethod
+    def read(cls, data: dict[str, Any]) -> Probe:
+        """Return the probe that JSON holds."""
+        btf = [Field(**field) for field in data["btf"]]
+        return cls(**{**data, "btf": btf, "record": [RecordField(**f) for f in data["record"]]})
+
+
+class Attachment(NamedTuple):
+    """See :class:`kstats.loader.program.Attachment`."""
+
+    tracepoint: str
+    function: str
+    attach: str
+    at_least: int | None
+    args: str
+
+
+class Plan(NamedTuple):
+    """See :class:`kstats.loader.program.Plan`."""
+
+    text: str
+    defines: dict[str, int]
+    probes: list[Probe]
+    btf_modules: list[str]
+    attachments: list[Attachment]
+    maps: list[str]
+    btf: list[Field]
+    attach: bool
+
+    @classmethod
+    def read(cls, data: dict[str, Any]) -> Plan:
+        """Return the plan that JSON holds."""
+        typed = {
+            "probes": [Probe.read(probe) for probe in data["probes"]],
+            "attachments": [Attachment(**attachment) for attachment in data["attachments"]],
+            "btf": [Field(**field) for field in data["btf"]],
+        }
+        return cls(**{**data, **typed})
