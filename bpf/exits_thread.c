@@ -34,8 +34,7 @@ struct thread_key {
 
 BPF_HASH(more_threads, struct thread_key, u64, KSTATS_MORE_THREADS);
 
-/* Return the counter of a thread and code, taking an unused entry if needed; NULL if there is none.
- */
+/* Return the counter of a thread and code, or take an unused entry; NULL if the ways are full. */
 static __always_inline struct thread_count *find_count(struct thread_table *table, u64 thread,
 						       u64 code)
 {

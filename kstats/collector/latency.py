@@ -116,8 +116,8 @@ class Latency(Feature):
     """Latencies of exits by thread. It needs exits by thread.
 
     Attributes:
-        by_cpu: Whether to tell latencies apart by the CPU where the exit happened, which takes
-            a map entry for each.
+        by_cpu: Whether to keep latencies by the CPU where the exit happened, too, which takes a
+            map entry for each.
         detail: The kind of detail that the program counts, if any: then only exits that carry it
             are timed, and by detail.
         open_exits: Threads whose exits can be timed at the same time.

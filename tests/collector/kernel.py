@@ -1,4 +1,4 @@
-"""Asks the kernel about BPF programs, and has it run them with arguments of our making."""
+"""Queries the kernel about BPF programs, and runs them with made-up arguments."""
 
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ _MOST_ARGS = 12
 
 
 def fire(program: int, *args: int, cpu: int = 0) -> int:
-    """Runs a raw tracepoint program on ``cpu`` with these arguments; gives what it returns.
+    """Run a raw tracepoint program on ``cpu`` with these arguments; return its result.
 
-    On another CPU than the caller's, it runs amid whatever thread is there: the caller's
-    thread is the one it sees only with :func:`fire_here`.
+    It sees whatever thread that CPU runs. Use :func:`fire_here` to run it in this thread.
     """
     return _run(program, args, _ON_CPU, cpu)
 
 
 def fire_here(program: int, *args: int) -> int:
-    """Same in the calling thread, on the CPU where that happens to be."""
+    """Run it in the calling thread, on the CPU where that happens to be."""
     return _run(program, args, 0, 0)
 
 
@@ -51,7 +50,7 @@ def _run(program: int, args: tuple[int, ...], flags: int, cpu: int) -> int:
 
 
 def write(target: syscall.Map, key: int, value: bytes) -> None:
-    """Sets the value of a key of an array."""
+    """Set the value of a key of an array."""
     keys = ctypes.create_string_buffer(struct.pack("=I", key), 4)
     values = ctypes.create_string_buffer(value, len(value))
     addresses = (ctypes.addressof(keys), ctypes.addressof(values))
@@ -59,7 +58,7 @@ def write(target: syscall.Map, key: int, value: bytes) -> None:
 
 
 def fill(target: syscall.Map, keys: bytes, values: bytes) -> None:
-    """Adds entries to a hash: the keys one behind the other, and their values."""
+    """Add entries to a hash: concatenated keys, and concatenated values."""
     count = len(keys) // target.key_size
     buffers = [ctypes.create_string_buffer(data, len(data)) for data in (keys, values)]
     # union bpf_attr, batch: in_batch, out_batch, keys, values, count, map_fd, two sorts of flags
@@ -69,21 +68,21 @@ def fill(target: syscall.Map, keys: bytes, values: bytes) -> None:
 
 
 def held(pid: int | str = "self") -> dict[str, set[int]]:
-    """The BPF programs and links that a process holds descriptors of: {"prog" or "link": ids}."""
+    """Return the BPF programs and links that a process has open, as {"prog" or "link": ids}."""
     ids: dict[str, set[int]] = {"prog": set(), "link": set()}
     for info in Path(f"/proc/{pid}/fdinfo").iterdir():
         try:
             text = info.read_text(encoding="ascii")
         except FileNotFoundError:  # the directory's own descriptor
             continue
-        # A link's file tells of its program as well.
+        # The file of a link also contains the ID of its program.
         kind = "link" if "link_id:" in text else "prog"
         ids[kind].update(map(int, re.findall(rf"^{kind}_id:\s*(\d+)$", text, re.MULTILINE)))
     return ids
 
 
 def alive(ids: dict[str, set[int]]) -> dict[str, set[int]]:
-    """Those of ``ids`` that the kernel still has."""
+    """Return those of ``ids`` that the kernel still has."""
     commands = {"prog": _PROG_GET_FD_BY_ID, "link": _LINK_GET_FD_BY_ID}
     return {kind: {i for i in ids[kind] if _exists(commands[kind], i)} for kind in ids}
 

@@ -1,7 +1,7 @@
-"""An architecture that loads on every kernel the tests run on, and programs of ours built for it.
+"""An architecture that loads on every kernel that runs the tests, and programs built for it.
 
-The kernel's kvm_exit differs between machines, but a program that is run with arguments of our
-making (tests/collector/kernel.py) needs nothing of that: what is ARM64's runs on x86 as well.
+The kernel's kvm_exit differs between machines. A program that runs with made-up arguments
+(tests/collector/kernel.py) does not depend on that: ARM64's program also runs on x86.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ NATIVE = Arch(
 
 
 def target(arch: Arch = NATIVE) -> Target:
-    """This machine, as if it were of the architecture ``arch``."""
+    """Return this machine as a target of the architecture ``arch``."""
     (source,) = arch.sources
     return Target(Host(), arch, source, source.probes)
 
 
 @attrs.frozen(eq=False)
 class Bench:
-    """A program that is in the kernel without being attached, run by hand."""
+    """A program that is loaded but not attached, to run by hand."""
 
     loaded: program.Loaded
     machine: Target
@@ -86,7 +86,7 @@ class Bench:
         return readings.sample()
 
     def decode(self, *args: int) -> int | None:
-        """The code that one call is counted as; None if it has an unsupported ISA."""
+        """Return the code that one call is counted as; None if its ISA is not supported."""
         sample = self.sample([args])
         if sample.unsupported_isa:
             assert (sample.unsupported_isa, sample.exits) == (1, {})
@@ -99,7 +99,7 @@ MEMORY = """
 struct block { u64 word[512]; };
 BPF_ARRAY(memory, struct block, 1);
 
-/* Memory of the kernel's at an address that we know: its first word is where it is. */
+/* Kernel memory at a known address: its first word is its address. */
 int locate(void *ctx)
 {
 	int zero = 0;
@@ -114,16 +114,16 @@ MEMORY_SIZE = 4096
 
 
 def bench(isa: str, probe: str, offsets: dict[str, int]) -> Bench:
-    """The program of an ISA, compiled to read exits by ``probe`` with these offsets.
+    """Load an ISA's program that reads exits by ``probe`` with these offsets.
 
-    It is a raw tracepoint program whatever the probe: a classic record, too, is only memory.
+    It is a raw tracepoint program for any probe: a classic record, too, is only memory.
     """
     machine = target_of(isa)
     return Bench(load_unattached(machine, PER_CPU, probe, offsets), machine)
 
 
 def target_of(isa: str) -> Target:
-    """This machine, as if its exits were of that ISA."""
+    """Return this machine as a target with that ISA."""
     (arch,) = (a for a in arches.arches() if a.isa(isa))
     (source,) = (s for s in arch.sources if s.isa == isa)
     return Target(Host(), arch, source, source.probes)
@@ -152,6 +152,6 @@ def load_unattached(
 
 
 def runnable(probe: Probe) -> Probe:
-    """A probe of any kernel as one that this machine's has, for programs that are not attached."""
+    """Return a probe of another kernel so that this one loads it, for programs not attached."""
     args = syscall.raw_tracepoint_args("kvm_exit")
     return Probe(probe.name, "raw", probe.define, args=args, direct=probe.direct)

@@ -1,4 +1,4 @@
-"""Programs attached to the running kernel: what they count, what they leave, who may not."""
+"""Programs attached to the running kernel: counts, cleanup, permissions and errors."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from tests.samples import counts
 pytestmark = pytest.mark.root
 
 ROOT = Path(__file__).parents[2]
-NOBODYS_CALL = 100_003
-"""A system call that no kernel has and nobody makes: it fails with ENOSYS, and is traced."""
+UNUSED_CALL = 100_003
+"""A system call that does not exist and no program makes: it fails with ENOSYS, and is traced."""
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def collector() -> Iterator[Collector]:
 
 
 def gone(ids: dict[str, set[int]]) -> bool:
-    """Whether the kernel frees these programs and links within seconds."""
+    """Return whether the kernel frees these programs and links within seconds."""
     deadline = time.monotonic() + 60
     while any(kernel.alive(ids).values()):
         if time.monotonic() > deadline:
@@ -65,7 +65,7 @@ class Calls(ExitsByCpu):
 CALLS = (CallReturns(), Calls())
 
 
-@pytest.mark.parametrize("slots", [(SlotRange(NOBODYS_CALL - 3, 8),), (SlotRange(0, 2),)])
+@pytest.mark.parametrize("slots", [(SlotRange(UNUSED_CALL - 3, 8),), (SlotRange(0, 2),)])
 def test_real_events_are_counted_to_the_unit_and_on_their_cpu(
     slots: tuple[SlotRange, ...],
 ) -> None:
@@ -78,11 +78,11 @@ def test_real_events_are_counted_to_the_unit_and_on_their_cpu(
             os.sched_setaffinity(0, {cpu})
             libc = ctypes.CDLL(None)
             for _ in range(1009):
-                libc.syscall(NOBODYS_CALL)
+                libc.syscall(UNUSED_CALL)
         finally:
             os.sched_setaffinity(0, allowed)
         sample = collector.sample()
-    assert counts(sample.exits)["native", NOBODYS_CALL] == {(cpu, 0): 1009}
+    assert counts(sample.exits)["native", UNUSED_CALL] == {(cpu, 0): 1009}
     assert sample.entries[cpu] >= 1009
     assert sample.code_dropped == {}
 
@@ -119,7 +119,7 @@ def test_two_collectors_count_for_themselves(collector: Collector) -> None:
     assert counts(collector.sample().exits) == {("native", 1): {(0, 0): 1}}
 
 
-def test_what_is_attached_is_gone_when_it_is_closed() -> None:
+def test_closing_detaches_everything() -> None:
     collector = Collector(target(), PER_CPU)
     ids = kernel.held()
     assert {kind: len(numbers) for kind, numbers in ids.items()} == {"prog": 2, "link": 2}
@@ -162,7 +162,7 @@ def holder() -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_a_parent_that_is_killed_leaves_nothing(holder: subprocess.Popen[str]) -> None:
+def test_programs_are_detached_when_the_process_is_killed(holder: subprocess.Popen[str]) -> None:
     """The descriptors are its own alone: no pin, no child that has them too."""
     ids = kernel.held(holder.pid)
     assert len(ids["link"]) == 2
@@ -180,7 +180,7 @@ def test_the_parent_keeps_no_compiler_and_no_child(holder: subprocess.Popen[str]
     assert children.read_text(encoding="ascii") == ""
 
 
-def test_the_kernel_tells_of_the_programs(collector: Collector) -> None:
+def test_the_kernel_reports_the_programs(collector: Collector) -> None:
     infos = {info.name: info for info in collector.loaded.program_infos()}
     assert set(infos) == {"on_entry", "on_exit"}
     for info in infos.values():
@@ -199,7 +199,7 @@ def test_maps_are_as_large_as_the_c_declares_them(collector: Collector) -> None:
 
 
 @pytest.mark.parametrize(("tracepoint", "args"), [("sys_enter", 2), ("sys_exit", 2)])
-def test_the_kernel_tells_how_many_arguments_a_tracepoint_has(tracepoint: str, args: int) -> None:
+def test_the_number_of_arguments_of_a_tracepoint_is_found(tracepoint: str, args: int) -> None:
     before = kernel.held()
     assert syscall.raw_tracepoint_args(tracepoint) == args
     assert kernel.held() == before
@@ -222,7 +222,7 @@ def test_without_the_kvm_module_it_says_so(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def broken(tmp_path: Path, old: str, new: str) -> Target:
-    """The target with a backend whose C has ``new`` instead of ``old``."""
+    """Return a target whose C file has ``new`` in place of ``old``."""
     assert NATIVE.bpf
     file = tmp_path / "broken.c"
     file.write_text(NATIVE.bpf.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
@@ -239,23 +239,23 @@ def test_an_error_of_the_compiler_names_file_and_line(tmp_path: Path) -> None:
     assert kernel.held() == before
 
 
-def test_a_refusal_of_the_verifier_is_in_its_words(tmp_path: Path) -> None:
+def test_the_verifiers_complaint_is_quoted(tmp_path: Path) -> None:
     target = broken(tmp_path, "return DECODED;", "return bpf_override_return(ctx, 0);")
     with pytest.raises(LoadError, match="on_exit: ") as caught:
         target.load(PER_CPU)
     assert "cannot use helper bpf_override_return" in caught.value.complaint
 
 
-def test_what_cannot_be_attached_leaves_nothing(tmp_path: Path) -> None:
-    """The verifier does not know how many arguments the tracepoint has."""
+def test_a_failed_attachment_leaves_nothing_behind(tmp_path: Path) -> None:
+    """The verifier cannot know how many arguments the tracepoint has."""
     before = kernel.held()
     with pytest.raises(LoadError, match="could not be attached"):
         broken(tmp_path, "arg[1];", "arg[1] + ((u64 *)ctx)[7];").load(PER_CPU)
     assert kernel.held() == before
 
 
-def test_another_architectures_kernel_offers_no_way(tmp_path: Path) -> None:
-    """Every probe is tried, and each says what is in its way."""
+def test_every_probe_that_fails_is_reported(tmp_path: Path) -> None:
+    """The kernel is another architecture's; each probe reports why it is not supported."""
     ours = arches.for_machine(Host().machine)
     assert ours
     other = trees.x64(tmp_path, "kvm_amd") if ours.name == "arm64" else trees.arm64(tmp_path)
@@ -286,7 +286,7 @@ def test_offsets_of_structs_are_those_of_the_kernels_interface() -> None:
     assert dict(zip(layouts, map(int, done.stdout.split()), strict=True)) == layouts
 
 
-def test_the_classic_probe_reads_the_record_as_the_format_tells_it(tmp_path: Path) -> None:
+def test_the_classic_probe_reads_the_record_at_the_formats_offsets(tmp_path: Path) -> None:
     """In a mount namespace of its own, where tracefs is mounted whether or not it is here."""
     arch = arches.for_machine(Host().machine)
     assert arch

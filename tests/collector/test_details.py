@@ -1,4 +1,4 @@
-"""Counting what more exits tell: the difference of two readings, and the kernel's side."""
+"""Exits by detail: the difference between two readings, and the kernel's side."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_sample_has_the_details_and_their_exits_among_the_others() -> None:
     assert got.detail == "tone"
 
 
-def test_ways_to_a_detail_are_those_of_the_probes_at_hand() -> None:
+def test_a_detail_uses_the_probes_that_are_available() -> None:
     svm, vmx = (next(s for s in X64.sources if s.isa == isa) for isa in ("svm", "vmx"))
     assert [p.name for p in details.find(svm, svm.probes, "io").probes] == [
         probe.name for probe in svm.probes
@@ -78,13 +78,13 @@ def test_ways_to_a_detail_are_those_of_the_probes_at_hand() -> None:
     assert caught.value.hint == "details: msr, io, mmio, page, hypercall, cr"
 
 
-def test_a_backend_without_the_c_file_says_so() -> None:
+def test_a_backend_without_the_c_file_is_an_error() -> None:
     without = attrs.evolve(target(), arch=attrs.evolve(X64, bpf_detail=None), source=X64.sources[0])
     with pytest.raises(BackendError, match="backend x64 has no C file for msr"):
         Detail.find(attrs.evolve(without, probes=without.source.probes), "msr")
 
 
-# Codes 1 and 2 tell their first argument; of code 3 it is told later, by the other tracepoint.
+# Codes 1 and 2 carry their first argument. For code 3 the other tracepoint reports it later.
 TONES = """
 #ifdef NATIVE_TONE
 static __always_inline enum verdict exit_detail(void *ctx, u64 code, u64 *detail)
@@ -146,7 +146,7 @@ def exit_(collector: Collector, code: int, tone: int = 0) -> None:
     kernel.fire_here(collector.loaded.programs["on_exit"], tone, code)
 
 
-def tell(collector: Collector, tone: int) -> None:
+def report(collector: Collector, tone: int) -> None:
     kernel.fire_here(collector.loaded.programs["on_tone"], tone)
 
 
@@ -172,13 +172,13 @@ def read(tone: int) -> int:
 
 
 @pytest.mark.root
-def test_exits_are_counted_by_what_they_tell(count_with: Callable[..., Collector]) -> None:
+def test_exits_are_counted_by_detail(count_with: Callable[..., Collector]) -> None:
     collector = count_with()
     for code, tone in ((1, 440), (1, 440), (2, 440), (1, 880), (99, 440), (1, 0)):
         exit_(collector, code, tone)
-    exits, told = counted(collector)
+    exits, by_code = counted(collector)
     assert exits == {1: 4, 2: 1, 99: 1}
-    assert told == {
+    assert by_code == {
         1: Counter({read(440): 2, read(880): 1, UNKNOWN: 1}),
         2: Counter({read(440): 1}),
     }
@@ -186,51 +186,53 @@ def test_exits_are_counted_by_what_they_tell(count_with: Callable[..., Collector
 
 
 @pytest.mark.root
-def test_what_is_told_later_is_the_last_exits(count_with: Callable[..., Collector]) -> None:
-    """The first that is told counts; an exit that is never told is counted at the next one."""
+def test_a_pending_detail_belongs_to_the_last_exit(count_with: Callable[..., Collector]) -> None:
+    """The first reported detail counts. Without one, an exit is counted at the next exit."""
     collector = count_with()
-    tell(collector, 1)  # of an exit before anybody counted
+    report(collector, 1)  # for an exit before counting began
     exit_(collector, 3)
     assert counted(collector) == ({}, {})
-    tell(collector, 440)
-    tell(collector, 880)
+    report(collector, 440)
+    report(collector, 880)
     exit_(collector, 3)
     exit_(collector, 99)
-    tell(collector, 220)  # of an exit that tells nothing
-    exits, told = counted(collector)
-    (args,) = {Parts.of(detail).size for detail in told[3] if detail != UNKNOWN}
+    report(collector, 220)  # the last exit carries no detail
+    exits, by_code = counted(collector)
+    (args,) = {Parts.of(detail).size for detail in by_code[3] if detail != UNKNOWN}
     assert args == collector.loaded.defines["TONE_ARGS"]
     assert exits == {3: 2, 99: 1}
-    assert told == {3: Counter({Parts(Access.WRITE, args, 440).detail: 1, UNKNOWN: 1})}
+    assert by_code == {3: Counter({Parts(Access.WRITE, args, 440).detail: 1, UNKNOWN: 1})}
 
 
 @pytest.mark.root
-def test_no_room_loses_the_detail_and_not_the_exit(count_with: Callable[..., Collector]) -> None:
+def test_a_full_table_drops_the_detail_and_keeps_the_exit(
+    count_with: Callable[..., Collector],
+) -> None:
     collector = count_with(room=8)
     for tone in range(1, 501):
         exit_(collector, 1, tone)
     for tone in range(1, 101):
         exit_(collector, 3)
-        tell(collector, tone)
-    exits, told = counted(collector)
+        report(collector, tone)
+    exits, by_code = counted(collector)
     assert exits == {1: 500, 3: 100}
     kept = Counter({read(tone): 1 for tone in range(1, 9)})
-    assert kept <= told.pop(1)  # the kernel has a spare place or two for each CPU
-    assert sum(at.total() for at in told.values()) < 100
+    assert kept <= by_code.pop(1)  # the kernel has a spare entry or two for each CPU
+    assert sum(at.total() for at in by_code.values()) < 100
 
 
 def lasting(collector: Collector, code: int, tone: int, seconds: float, later: int = 0) -> None:
-    """An exit, what it tells ``later``, and an entry after so long."""
+    """Fire an exit, a detail that is reported ``later``, and an entry after so long."""
     exit_(collector, code, tone)
     if later:
-        tell(collector, later)
+        report(collector, later)
     time.sleep(seconds)
     kernel.fire_here(collector.loaded.programs["on_entry"])
 
 
 @pytest.mark.root
 @pytest.mark.parametrize("by_cpu", [False, True])
-def test_exits_take_as_long_as_they_take_by_what_they_tell(
+def test_latencies_are_kept_by_detail(
     count_with: Callable[..., Collector],
     by_cpu: bool,  # noqa: FBT001 - data
 ) -> None:
@@ -238,7 +240,7 @@ def test_exits_take_as_long_as_they_take_by_what_they_tell(
     for tone, seconds in ((440, 0.02), (440, 0.03), (880, 0.001)):
         lasting(collector, 1, tone, seconds)
     lasting(collector, 3, 0, 0.01, later=220)
-    lasting(collector, 99, 440, 0.001)  # tells nothing
+    lasting(collector, 99, 440, 0.001)  # carries no detail
     exit_(collector, 1, 660)  # has not ended
     got = collector.sample()
     args = collector.loaded.defines["TONE_ARGS"]
@@ -264,7 +266,7 @@ def test_exits_take_as_long_as_they_take_by_what_they_tell(
 def test_an_entry_does_not_end_an_exit_before_the_last(
     count_with: Callable[..., Collector],
 ) -> None:
-    """Some kernels enter the guest in silence: whatever exits next, told or not, came later."""
+    """Some kernels enter the guest without kvm_entry. The next exit then has started anew."""
     collector = count_with(timed=True)
     exit_(collector, 1, 440)
     lasting(collector, 99, 0, 0.001)

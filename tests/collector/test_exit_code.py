@@ -46,7 +46,7 @@ def vmx() -> Iterator[Bench]:
 
 
 class Vcpu:
-    """A vCPU in memory of the kernel's whose content we decide."""
+    """A vCPU in kernel memory, with made-up content."""
 
     def __init__(self, made: Bench) -> None:
         self.bench = made
@@ -64,7 +64,7 @@ class Vcpu:
         kernel.write(self._memory, 0, bytes(content))
 
 
-# A kernel that has none is no reason to fail: the host svm-6.12 has them for all.
+# A kernel without direct loads must not fail the tests: the host svm-6.12 covers them.
 PROBES = ("raw-btf", *(["raw-cast"] if LOADS else []))
 
 
@@ -144,7 +144,7 @@ def test_vmx_reasons_are_the_argument(vmx: Bench) -> None:
     assert counts(vmx.sample((code, POINTER, VMX) for code in codes).exits) == counted("vmx", codes)
 
 
-def test_exits_of_another_isa_are_foreign_and_nothing_else(vmx: Bench) -> None:
+def test_exits_of_another_isa_are_counted_as_unsupported(vmx: Bench) -> None:
     sample = vmx.sample((reason, POINTER, SVM) for reason in range(128))
     assert (sample.unsupported_isa, sample.exits, sample.code_dropped) == (128, {}, {})
     assert kernel.fire(vmx.loaded.programs["on_exit"], 1, POINTER, SVM) == 1
@@ -177,7 +177,7 @@ def test_svm_codes_are_read_from_the_vmcb(svm_vcpu: Vcpu) -> None:
 @pytest.mark.parametrize(
     ("info", "way"), [(0, READ), (1, WRITE), (0xFFFF_FFFE, READ), (0xFFFF_FFFF, WRITE)]
 )
-def test_svm_msr_accesses_are_told_apart_by_bit_0(svm_vcpu: Vcpu, info: int, way: int) -> None:
+def test_bit_0_distinguishes_svm_msr_reads_and_writes(svm_vcpu: Vcpu, info: int, way: int) -> None:
     assert svm_exit(svm_vcpu, MSR, info) == way | MSR
 
 
@@ -187,7 +187,7 @@ def test_an_invalid_guest_state_is_one_code_however_wide(svm_vcpu: Vcpu) -> None
     assert svm_exit(svm_vcpu, 0xFFFFFFFF, high=0xFFFFFFFF) == 0xFFFFFFFF
 
 
-def test_a_vmx_exit_is_foreign_to_svm(svm_vcpu: Vcpu) -> None:
+def test_svm_does_not_decode_a_vmx_exit(svm_vcpu: Vcpu) -> None:
     assert svm_vcpu.bench.decode(svm_vcpu.address + VCPU, VMX) is None
 
 
@@ -200,7 +200,7 @@ def record(reason: int, isa: int, info: int = 0) -> tuple[int, ...]:
     return struct.unpack("=6Q", struct.pack("=QI4xQI4xQQ", common, reason, 7, isa, info, 9))
 
 
-def test_classic_records_tell_the_same() -> None:
+def test_classic_records_contain_the_same() -> None:
     made = bench("vmx", "classic", RECORD)
     with made.loaded:
         for reason in (*range(128), 1 << 31 | 33):
@@ -208,7 +208,7 @@ def test_classic_records_tell_the_same() -> None:
         assert made.decode(*record(1, SVM)) is None
 
 
-def test_classic_records_tell_which_way_an_svm_msr_access_went() -> None:
+def test_classic_records_distinguish_svm_msr_reads_and_writes() -> None:
     made = bench("svm", "classic", RECORD)
     with made.loaded:
         for code in (0, 0x60, 0x400, 0xFFFFFFFF):
@@ -218,7 +218,7 @@ def test_classic_records_tell_which_way_an_svm_msr_access_went() -> None:
         assert made.decode(*record(1, VMX)) is None
 
 
-def test_classic_arm64_records_tell_the_same() -> None:
+def test_classic_arm64_records_contain_the_same() -> None:
     made = bench("arm64", "classic", {"REC_RET": 8, "REC_ESR_EC": 12})
     with made.loaded:
         for ret, ec, code in ((TRAP, 0x18, 0x18), (IRQ, 0, RETURN_CODE), (HYP_GONE, 0, None)):
@@ -226,8 +226,8 @@ def test_classic_arm64_records_tell_the_same() -> None:
             assert made.decode(*words) == (RETURN_CODE | ret if code is None else code)
 
 
-def test_codes_that_find_no_room_are_counted_without_their_number() -> None:
-    """After a thousand codes that nobody knows; a sum that is right beats one that is not."""
+def test_codes_that_do_not_fit_are_counted_without_their_number() -> None:
+    """After a thousand unknown codes the table is full; the sum stays right."""
     made = bench("arm64", "raw", {})
     with made.loaded:
         sample = made.sample((TRAP, code) for code in range(1000, 1000 + percpu.ODD_CODES + 6))

@@ -1,4 +1,4 @@
-"""What exits tell is decoded right, run by the kernel with vCPUs and records of our making."""
+"""Details are decoded correctly: the kernel runs the programs on made-up vCPUs and records."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ OFFSETS |= {(isa, "raw-cast"): OFFSETS[isa, "raw-btf"] for isa in ("vmx", "svm")
 
 
 class Vcpu:
-    """A vCPU in memory of the kernel's whose exits we make up, and what is counted of them."""
+    """A vCPU in kernel memory with made-up exits, and what is counted for them."""
 
     def __init__(self, isa: str, probe: str, kind: str) -> None:
         self.isa = isa
@@ -67,7 +67,7 @@ class Vcpu:
         (self.address,) = struct.unpack_from("=Q", first)
 
     def exit(self, code: int, info: tuple[int, int] = (0, 0), rax: int = 0, rcx: int = 0) -> None:
-        """An exit of the vCPU, with what the processor tells beside its code."""
+        """Fire an exit of the vCPU, with the processor's information besides the code."""
         content = bytearray(b"\xff" * MEMORY_SIZE)
         struct.pack_into("=I", content, REASON, code & 0xFFFFFFFF)
         struct.pack_into("=QQ", content, REGISTERS, rax, rcx)
@@ -77,12 +77,12 @@ class Vcpu:
         isa = VMX if self.isa == "vmx" else SVM
         kernel.fire_here(self.loaded.programs["on_exit"], self.address, isa)
 
-    def told(self, code: int, *info: int, rax: int = 0, rcx: int = 0) -> str | None:
-        """What people read of one such exit; None if it does not tell the kind."""
+    def shown(self, code: int, *info: int, rax: int = 0, rcx: int = 0) -> str | None:
+        """Return the detail of one such exit as text; None if it carries none."""
         return self.watch(lambda: self.exit(code, _two(info), rax, rcx))
 
     def watch(self, happens: Callable[[], None]) -> str | None:
-        """What people read of the one exit that happens."""
+        """Return the detail of the one exit that ``happens`` fires, as text."""
         readings = Readings(self.machine, self.features, self.loaded)
         happens()
         sample = readings.sample()
@@ -105,8 +105,8 @@ class Record:
         self.vcpu = Vcpu(isa, "classic", kind)
         self.loaded = self.vcpu.loaded
 
-    def told(self, code: int, *info: int) -> str | None:
-        """What people read of one such exit."""
+    def shown(self, code: int, *info: int) -> str | None:
+        """Return the detail of one such exit as text."""
         words = [0] * 6
         words[REC_REASON // 8] = code
         words[REC_ISA // 8] = VMX if self.vcpu.isa == "vmx" else SVM
@@ -157,17 +157,17 @@ def test_msrs(made: Callable[..., Vcpu]) -> None:
     vmx, svm = made("vmx", "msr"), made("svm", "msr")
     high = 0xFFFF_FFFF_0000_0000  # of a 64-bit guest's RCX, which RDMSR ignores
     for msr in (0x10, 0xC0000080, 0xFFFFFFFF):
-        assert vmx.told(31, rcx=high | msr) == svm.told(0x7C, 0, rcx=high | msr)
-        assert vmx.told(32, rcx=msr) == svm.told(0x7C, 1, rcx=msr)
-    assert vmx.told(31, rcx=0x10) == "read MSR_IA32_TSC(0x10)"
-    assert vmx.told(32, rcx=0x10) == "write MSR_IA32_TSC(0x10)"
-    assert (vmx.told(10, rcx=1), svm.told(0x72, rcx=1)) == (None, None)
+        assert vmx.shown(31, rcx=high | msr) == svm.shown(0x7C, 0, rcx=high | msr)
+        assert vmx.shown(32, rcx=msr) == svm.shown(0x7C, 1, rcx=msr)
+    assert vmx.shown(31, rcx=0x10) == "read MSR_IA32_TSC(0x10)"
+    assert vmx.shown(32, rcx=0x10) == "write MSR_IA32_TSC(0x10)"
+    assert (vmx.shown(10, rcx=1), svm.shown(0x72, rcx=1)) == (None, None)
 
 
 def test_hypercalls(made: Callable[..., Vcpu]) -> None:
     vmx, svm = made("vmx", "hypercall"), made("svm", "hypercall")
-    assert vmx.told(18, rax=5, rcx=9) == svm.told(0x81, rax=5, rcx=9) == "KVM_HC_KICK_CPU(0x5)"
-    assert (vmx.told(12, rax=5), svm.told(0x78, rax=5)) == (None, None)
+    assert vmx.shown(18, rax=5, rcx=9) == svm.shown(0x81, rax=5, rcx=9) == "KVM_HC_KICK_CPU(0x5)"
+    assert (vmx.shown(12, rax=5), svm.shown(0x78, rax=5)) == (None, None)
 
 
 # Intel SDM vol. 3C table 28-5: size - 1, direction, string, REP, immediate, port from bit 16 on.
@@ -184,7 +184,7 @@ def test_hypercalls(made: Callable[..., Vcpu]) -> None:
 def test_ports_on_vmx(
     recorded: Callable[[str, str], Record], qualification: int, text: str
 ) -> None:
-    assert recorded("vmx", "io").told(30, qualification) == text
+    assert recorded("vmx", "io").shown(30, qualification) == text
 
 
 # AMD APM vol. 2 15.10.2: in, string, REP, size in bytes from bit 4, address size, port from 16.
@@ -193,33 +193,33 @@ def test_ports_on_svm(
     made: Callable[..., Vcpu], recorded: Callable[[str, str], Record], probe: str
 ) -> None:
     svm = recorded("svm", "io") if probe == "classic" else made("svm", "io")
-    assert svm.told(0x7B, 0x03F8_0210) == "out 0x3f8/1"
-    assert svm.told(0x7B, 0x0CF8_0241) == "in 0xcf8/4"
-    assert svm.told(0x7B, 0xFFFF_022C) == "out 0xffff/2"
-    assert svm.told(0x7C, 0x03F8_0210) is None
+    assert svm.shown(0x7B, 0x03F8_0210) == "out 0x3f8/1"
+    assert svm.shown(0x7B, 0x0CF8_0241) == "in 0xcf8/4"
+    assert svm.shown(0x7B, 0xFFFF_022C) == "out 0xffff/2"
+    assert svm.shown(0x7C, 0x03F8_0210) is None
 
 
 def test_control_registers_on_vmx(recorded: Callable[[str, str], Record]) -> None:
     vmx = recorded("vmx", "cr")
-    assert vmx.told(28, 0x0000) == "write cr0"
-    assert vmx.told(28, 0x0203) == "write cr3"
-    assert vmx.told(28, 0x0714) == "read cr4"
-    assert vmx.told(28, 0x0018) == "read cr8"
-    assert vmx.told(28, 0x0020) == "write cr0"  # CLTS
-    assert vmx.told(28, 0xFFFF_0030) == "write cr0"  # LMSW
-    assert vmx.told(29, 0x0018) is None
+    assert vmx.shown(28, 0x0000) == "write cr0"
+    assert vmx.shown(28, 0x0203) == "write cr3"
+    assert vmx.shown(28, 0x0714) == "read cr4"
+    assert vmx.shown(28, 0x0018) == "read cr8"
+    assert vmx.shown(28, 0x0020) == "write cr0"  # CLTS
+    assert vmx.shown(28, 0xFFFF_0030) == "write cr0"  # LMSW
+    assert vmx.shown(29, 0x0018) is None
 
 
 def test_control_registers_on_svm(made: Callable[..., Vcpu]) -> None:
     svm = made("svm", "cr")
-    assert [svm.told(code) for code in (0x00, 0x08, 0x13, 0x18)] == [
+    assert [svm.shown(code) for code in (0x00, 0x08, 0x13, 0x18)] == [
         "read cr0",
         "read cr8",
         "write cr3",
         "write cr8",
     ]
-    assert (svm.told(0x65), svm.told(0x94)) == ("write cr0", "write cr4")
-    assert (svm.told(0x20), svm.told(0x64), svm.told(0xA0)) == (None, None, None)
+    assert (svm.shown(0x65), svm.shown(0x94)) == ("write cr0", "write cr4")
+    assert (svm.shown(0x20), svm.shown(0x64), svm.shown(0xA0)) == (None, None, None)
 
 
 # AMD APM vol. 2 15.25.6: the error code of a page fault, with bits of its own above.
@@ -231,14 +231,16 @@ def test_addresses_on_svm(
         recorded("svm", kind) if probe == "classic" else made("svm", kind)
         for kind in ("mmio", "page")
     )
-    assert whole.told(0x400, 0x1_0000_0004, 0xFEE0_00B0) == "read 0xfee000b0"
-    assert whole.told(0x400, 0x1_0000_000F, 0xFEE0_00B0) == "write 0xfee000b0"
-    assert whole.told(0x400, 0x1_0000_0014, 0xF_FFFF_FFFF_F123) == "fetch 0xffffffffff123"
-    assert page.told(0x400, 6, 0xFEE0_00B0) == "write 0xfee00000"
-    assert page.told(0x401, 6, 0xFEE0_00B0) is None
+    assert whole.shown(0x400, 0x1_0000_0004, 0xFEE0_00B0) == "read 0xfee000b0"
+    assert whole.shown(0x400, 0x1_0000_000F, 0xFEE0_00B0) == "write 0xfee000b0"
+    assert whole.shown(0x400, 0x1_0000_0014, 0xF_FFFF_FFFF_F123) == "fetch 0xffffffffff123"
+    assert page.shown(0x400, 6, 0xFEE0_00B0) == "write 0xfee00000"
+    assert page.shown(0x401, 6, 0xFEE0_00B0) is None
 
 
-def test_addresses_on_vmx_are_told_by_what_kvm_does(made: Callable[..., Vcpu]) -> None:
+def test_addresses_on_vmx_are_reported_while_kvm_handles_the_exit(
+    made: Callable[..., Vcpu],
+) -> None:
     """kvm_page_fault (vcpu, address, qualification), kvm_mmio (type, bytes, address, value)."""
     whole, page = made("vmx", "mmio"), made("vmx", "page")
 
@@ -265,7 +267,7 @@ TRAP = 2
 
 
 class Arm64Vcpu(Vcpu):
-    """A vCPU that is found from the running thread, as ARM64's tracepoint does not tell it.
+    """A vCPU that is found from the running thread: ARM64's tracepoint does not pass it.
 
     Where the scheduler's notifiers are on such a kernel, the thread here has an address that it
     may set to anything.
@@ -283,7 +285,7 @@ class Arm64Vcpu(Vcpu):
         super().__init__("arm64", "raw", kind)
 
     def trap(self, esr: int, far: int = 0, hpfar: int = 0, x0: int = 0) -> str | None:
-        """What people read of one such trap."""
+        """Return the detail of one such trap as text."""
         content = bytearray(b"\xff" * MEMORY_SIZE)
         struct.pack_into("=Q", content, REGISTERS, x0)
         struct.pack_into("=QQQ", content, FAULT_ESR, esr, far, hpfar)
@@ -344,8 +346,8 @@ def test_system_registers(arm64: Callable[[str], Arm64Vcpu]) -> None:
 def test_functions_of_hvc_and_smc(arm64: Callable[[str], Arm64Vcpu]) -> None:
     vcpu = arm64("hypercall")
     for ec in (0x12, 0x13, 0x16, 0x17):
-        told = vcpu.trap(esr(ec, 0), x0=0xFFFF_FFFF_8400_0008)
-        assert told == "PSCI_0_2_FN_SYSTEM_OFF(0x84000008)"
+        shown = vcpu.trap(esr(ec, 0), x0=0xFFFF_FFFF_8400_0008)
+        assert shown == "PSCI_0_2_FN_SYSTEM_OFF(0x84000008)"
     assert vcpu.trap(esr(0x18, 0), x0=1) is None
 
 

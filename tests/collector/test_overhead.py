@@ -1,4 +1,4 @@
-"""The cost of counting, as the kernel times it, on events of this machine's that really fire."""
+"""The overhead of counting, as the kernel measures it, on events that really fire."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_programs_are_timed_for_a_moment_and_not_longer() -> None:
     assert overhead.process_share > 0
 
 
-def test_without_exits_nothing_is_said_of_one() -> None:
+def test_without_exits_there_is_no_figure_for_one() -> None:
     with Collector(target(), PER_CPU) as collector:
         meter = Meter(collector.loaded, collector.target.host)
         kernel.fire(collector.loaded.programs["on_exit"], 0, 1)
@@ -73,8 +73,8 @@ def test_without_exits_nothing_is_said_of_one() -> None:
     )
 
 
-def test_places_that_are_taken_are_counted() -> None:
-    """16 places of its own for each CPU, four of which are looked at for each code."""
+def test_used_entries_are_counted() -> None:
+    """Each CPU has 16 entries of its own, four of which are probed for each code."""
     machine = target()
     cpus = len(machine.host.possible_cpus())
     with Collector(machine, (ExitsByThread.sized(Filter(), 16),)) as collector:
@@ -83,7 +83,7 @@ def test_places_that_are_taken_are_counted() -> None:
             "threads": MapUsage(0, 16),
             "more_threads": MapUsage(0, 16),
         }
-        # In this thread: amid the idle one it would count for 0, which means an unused place.
+        # In this thread: the idle thread has number 0, which marks an unused entry.
         allowed = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {min(allowed)})
         try:
@@ -98,7 +98,7 @@ def test_places_that_are_taken_are_counted() -> None:
         }
 
 
-def test_the_switch_is_the_kernels_and_ends_with_its_descriptor() -> None:
+def test_statistics_end_with_their_descriptor() -> None:
     with Collector(target(), PER_CPU) as collector:
         on_exit = collector.loaded.programs["on_exit"]
         os.close(syscall.enable_statistics())

@@ -1,4 +1,4 @@
-"""Two readings of the kernel's counters become a sample; the readings are made up here."""
+"""Two made-up readings of the kernel's counters become a sample."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.samples import counts, total
 CODES = (0, 1, 1 << 32)
 LAYOUT = Layout("arm64", "arm64", (0, 1, 4), CODES)
 WORDS = Words(LAYOUT)
-"""Three CPUs with a gap in their numbers, as on a host whose sockets leave room."""
+"""Three CPUs with a gap in their numbers, as on a host with empty sockets."""
 
 
 def counters(

@@ -1,4 +1,4 @@
-"""Places of threads that ended are given back, and no count is lost or told twice by it."""
+"""Entries of threads that ended are freed, and no count is lost or reported twice."""
 
 from __future__ import annotations
 

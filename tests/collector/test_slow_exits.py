@@ -1,4 +1,4 @@
-"""Single slow exits: told through a ring buffer, in bounds, and what is not told is counted."""
+"""Slow exits: reported through a ring buffer up to a rate limit; the others are counted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MS = 10**6
 
 
 @pytest.fixture
-def tell() -> Iterator[Callable[..., Collector]]:
+def limited() -> Iterator[Callable[..., Collector]]:
     """Makes collectors on CPU 0, and closes them at the end."""
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {0})
@@ -47,25 +47,27 @@ def exit_of(collector: Collector, code: int, seconds: float = 0) -> None:
     kernel.fire_here(collector.loaded.programs["on_entry"])
 
 
-def test_exits_beyond_the_threshold_are_told_one_by_one(tell: Callable[..., Collector]) -> None:
-    collector = tell(5 * MS)
+def test_exits_beyond_the_threshold_are_reported_one_by_one(
+    limited: Callable[..., Collector],
+) -> None:
+    collector = limited(5 * MS)
     began = time.time()
     for code, seconds in ((1, 0.006), (2, 0), (3, 0.008)):
         exit_of(collector, code, seconds)
     sample = collector.sample()
-    told = {exit_.code[1]: exit_ for exit_ in sample.slow}
-    assert {1, 3} <= told.keys()  # on a busy machine, anything can take long
-    assert told[1].duration >= 6 * MS
-    assert told[3].duration >= 8 * MS
-    assert began <= told[1].time <= told[3].time <= time.time()
+    by_code = {exit_.code[1]: exit_ for exit_ in sample.slow}
+    assert {1, 3} <= by_code.keys()  # on a busy machine, anything can take long
+    assert by_code[1].duration >= 6 * MS
+    assert by_code[3].duration >= 8 * MS
+    assert began <= by_code[1].time <= by_code[3].time <= time.time()
     assert {exit_.place[0] for exit_ in sample.slow} == {0}
     assert sample.slow_dropped == 0
     assert collector.sample().slow == ()
 
 
-def test_the_ring_goes_round_without_tearing_records(tell: Callable[..., Collector]) -> None:
+def test_the_ring_goes_round_without_tearing_records(limited: Callable[..., Collector]) -> None:
     """A page holds 85 of them: ten rounds, read now and then."""
-    collector = tell(1, rate=10**6)
+    collector = limited(1, rate=10**6)
     seen: list[int] = []
     for code in range(850):
         exit_of(collector, code)
@@ -76,8 +78,10 @@ def test_the_ring_goes_round_without_tearing_records(tell: Callable[..., Collect
 
 
 @pytest.mark.parametrize(("rate", "most"), [(10, 10), (10**6, 85)])
-def test_too_many_are_counted_instead(tell: Callable[..., Collector], rate: int, most: int) -> None:
-    collector = tell(1, rate=rate)
+def test_exits_beyond_the_rate_limit_are_counted(
+    limited: Callable[..., Collector], rate: int, most: int
+) -> None:
+    collector = limited(1, rate=rate)
     began = time.monotonic()
     for code in range(500):
         exit_of(collector, code)

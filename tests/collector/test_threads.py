@@ -1,4 +1,4 @@
-"""Counting by thread: the difference of two readings, and the kernel's side when it overflows."""
+"""Exits by thread: the difference between two readings, and full tables in the kernel."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_sample_is_the_difference_by_thread_cpu_and_code() -> None:
     assert counts(sample(now, now).exits) == {}
 
 
-def test_exits_that_lost_their_thread_stand_beside_the_others() -> None:
+def test_unattributed_exits_are_listed_beside_the_others() -> None:
     words = [0, 0, 0, 0, 6] + [0] * 5  # CPU 0 counted code 1 without its thread
     columns = Words(LAYOUT).columns(array("Q", words).tobytes())
     now = attrs.evolve(nothing(), columns=columns)
@@ -122,7 +122,7 @@ def count_with(_on_cpu_0: None) -> Iterator[Callable[..., Collector]]:
 
 
 @pytest.mark.root
-def test_exits_are_whose_they_are(count_with: Callable[..., Collector]) -> None:
+def test_exits_belong_to_the_thread_that_fired_them(count_with: Callable[..., Collector]) -> None:
     collector = count_with()
     on_exit = collector.loaded.programs["on_exit"]
 
@@ -142,8 +142,8 @@ def test_exits_are_whose_they_are(count_with: Callable[..., Collector]) -> None:
 def test_only_wanted_threads_are_counted(count_with: Callable[..., Collector]) -> None:
     by_pid = count_with(Filter(pids=frozenset({os.getpid()})))
     by_tid = count_with(Filter(tids=frozenset({threading.get_native_id()})))
-    nobody = count_with(Filter(pids=frozenset({1})))
-    collectors = (by_pid, by_tid, nobody)
+    no_thread = count_with(Filter(pids=frozenset({1})))
+    collectors = (by_pid, by_tid, no_thread)
 
     def work() -> None:
         for collector in collectors:
@@ -153,11 +153,11 @@ def test_only_wanted_threads_are_counted(count_with: Callable[..., Collector]) -
     work()
     assert exits_of(by_pid) == {1: Counter({(0, me()): 1, (0, other): 1})}
     assert exits_of(by_tid) == {1: Counter({(0, me()): 1})}
-    assert exits_of(nobody) == {}
+    assert exits_of(no_thread) == {}
 
 
 @pytest.mark.root
-def test_more_codes_than_a_cpus_table_has_room_for_keep_their_thread(
+def test_codes_that_do_not_fit_in_a_cpus_table_keep_their_thread(
     count_with: Callable[..., Collector],
 ) -> None:
     collector = count_with(table_size=16)
@@ -168,7 +168,7 @@ def test_more_codes_than_a_cpus_table_has_room_for_keep_their_thread(
 
 
 @pytest.mark.root
-def test_what_finds_no_room_anywhere_loses_its_thread_and_nothing_else(
+def test_exits_that_fit_nowhere_lose_only_their_thread(
     count_with: Callable[..., Collector],
 ) -> None:
     collector = count_with(table_size=16, more_threads=8)

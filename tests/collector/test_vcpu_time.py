@@ -1,4 +1,4 @@
-"""Where time goes: two readings' difference, and the kernel's states, by hand-fired events."""
+"""vCPU times: the difference between two readings, and states after events fired by hand."""
 
 from __future__ import annotations
 
@@ -149,13 +149,13 @@ def test_every_state_has_its_time_and_together_it_is_all(collector: Collector) -
 def test_a_halt_is_as_long_as_kvm_says(collector: Collector) -> None:
     fire(collector, "on_exit", 0, 1)
     time.sleep(SHORT)
-    told = int(SHORT * 1e9 / 2)
-    fire(collector, "wake_up", told, 1, 1)
+    halt = int(SHORT * 1e9 / 2)
+    fire(collector, "wake_up", halt, 1, 1)
     fire(collector, "on_entry")
     found = mine(collector.sample())
     assert found.waiting is not None
     # As long as KVM says, but for what it waited for its CPU in the end.
-    assert told - found.waiting <= found.halted <= told
+    assert halt - found.waiting <= found.halted <= halt
 
 
 @pytest.mark.root
@@ -220,10 +220,10 @@ def run_delay() -> int:
 
 @pytest.mark.root
 def test_waiting_is_what_the_scheduler_calls_run_delay(collector: Collector) -> None:
-    rival = multiprocessing.get_context("fork").Process(
+    competitor = multiprocessing.get_context("fork").Process(
         target=_spin, args=(time.monotonic() + 0.6,)
     )
-    rival.start()
+    competitor.start()
     fire(collector, "on_entry")
     outside = run_delay()
     collector.sample()
@@ -232,7 +232,7 @@ def test_waiting_is_what_the_scheduler_calls_run_delay(collector: Collector) -> 
     least = run_delay() - inside
     ours = mine(collector.sample()).waiting
     most = run_delay() - outside
-    rival.join()
+    competitor.join()
     assert ours is not None
     assert least > 0.05e9
     # On a busy machine the thread also waits between its own figure and the sample's.
@@ -248,9 +248,9 @@ def test_sleepers_are_told_by_the_function_that_they_sleep_in(tmp_path: Path) ->
     assert vcpu_time.asleep(host, threads) == {7 << 32 | 1: True, 7 << 32 | 2: False}
 
 
-@pytest.mark.parametrize(("state", "told"), [("S", {7 << 32 | 1: False}), ("R", {})])
+@pytest.mark.parametrize(("state", "expected"), [("S", {7 << 32 | 1: False}), ("R", {})])
 def test_where_the_kernel_tells_no_function_the_stack_does(
-    tmp_path: Path, state: str, told: dict[int, bool]
+    tmp_path: Path, state: str, expected: dict[int, bool]
 ) -> None:
     """As Linux 5.10 has it."""
     files = {
@@ -259,7 +259,7 @@ def test_where_the_kernel_tells_no_function_the_stack_does(
         "proc/7/task/1/stat": f"1 (CPU 0) KVM) {state} 113 113 113 0 -1 4194304\n",
     }
     threads = [Thread(1, 7, 0, Vm(7, 1, Kind.QEMU, "web"))]
-    assert vcpu_time.asleep(trees.recorded(tmp_path, files), threads) == told
+    assert vcpu_time.asleep(trees.recorded(tmp_path, files), threads) == expected
 
 
 @pytest.mark.root

@@ -1,4 +1,4 @@
-"""How the loading child chooses among probes, and what it says of a bcc that is none.
+"""How the worker chooses among probes, and reports a wrong bcc.
 
 The kernel's side of it is in test_attach.py and test_decode.py.
 """

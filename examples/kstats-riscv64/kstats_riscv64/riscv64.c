@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * RISC-V: the tracepoint passes a struct kvm_cpu_trap, which has scause as the hart left it. Its
- * topmost bit tells interrupts from exceptions, which are numbered apart.
+ * RISC-V: the tracepoint passes a struct kvm_cpu_trap with the hart's scause. Its topmost bit
+ * distinguishes interrupts and exceptions, which have numberings of their own.
  *
- * KSTATS_RAW_BTF  raw tracepoint (trap): scause is read at an offset that BTF gives
- * KSTATS_CLASSIC  the classic record, at an offset that the event's format file gives
+ * KSTATS_RAW_BTF  raw tracepoint (trap): scause is read at an offset from BTF
+ * KSTATS_CLASSIC  the classic record, at an offset from the event's format file
  */
 
 #define INTERRUPT 1
