@@ -91,7 +91,7 @@ def test_pvm_never_fires_and_is_refused(tmp_path: Path) -> None:
     """Counting would work and show zeros for ever."""
     said, hint = refusal(trees.x64(tmp_path, "kvm_pvm"))
     assert said == "KVM runs with kvm_pvm here, which never fires kvm_exit: no exits to count"
-    assert "unload it and load kvm_intel or kvm_amd" in hint
+    assert "unload kvm_pvm and load kvm_intel or kvm_amd" in hint
 
 
 def test_hardware_beside_pvm_is_counted(tmp_path: Path) -> None:
