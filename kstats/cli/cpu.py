@@ -9,11 +9,12 @@ import attrs
 
 from kstats import arch as arches
 from kstats import cpulist
-from kstats.cli import COMMANDS, PROGRAMS, options
+from kstats.cli import COMMANDS, PROGRAMS, options, view_options
 from kstats.cli.replay import Wanted
 from kstats.cli.session import Session, Source
+from kstats.cli.view_options import ViewOptions
 from kstats.errors import UsageError
-from kstats.render import FORMATS, WITH_REASONS
+from kstats.render import WITH_REASONS
 from kstats.views.percpu import BY, Options, PerCpuView
 
 _DESCRIPTION = """\
@@ -43,7 +44,7 @@ def _columns_help() -> str:
 
 
 @attrs.frozen(kw_only=True)
-class CpuOptions(options.ViewOptions):
+class CpuOptions(ViewOptions):
     """The options of ``kstats cpu``; ``delay`` and ``times`` are Fuchsia's interval and count."""
 
     per_cpu: bool = False
@@ -78,7 +79,7 @@ def parser() -> options.Parser:
     p.add_argument("--top", metavar="N", type=options.TOP, help=text)
     p.add_argument("--total", action="store_true", help="add a row with the sums")
     p.add_argument("--reasons", action="store_true", help="one column per reason that occurred")
-    options.add_view_arguments(p, FORMATS, "-t")
+    view_options.add_arguments(p, "-t")
     return p
 
 

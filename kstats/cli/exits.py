@@ -10,11 +10,12 @@ from contextlib import closing
 
 import attrs
 
-from kstats.cli import options
+from kstats.cli import reason_option
 from kstats.cli.exits_options import ExitsOptions, parser
-from kstats.cli.options import FOREVER, ViewOptions
+from kstats.cli.options import FOREVER
 from kstats.cli.replay import Wanted
 from kstats.cli.session import Session, Source
+from kstats.cli.view_options import ViewOptions
 from kstats.errors import UsageError
 from kstats.filters import ReasonFilter
 from kstats.model import Sample
@@ -77,7 +78,7 @@ def _view(wanted: ExitsOptions, by: tuple[str, ...]) -> ExactingView:
                 detail=wanted.detail,
             )
         )
-    return view if wanted.reason is None else ReasonFilter(view, options.reasons(wanted.reason))
+    return view if wanted.reason is None else ReasonFilter(view, reason_option.codes(wanted.reason))
 
 
 def _latency_view(wanted: ExitsOptions, by: tuple[str, ...]) -> ExactingView:

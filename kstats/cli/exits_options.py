@@ -7,11 +7,10 @@ from functools import partial
 import attrs
 
 from kstats import durations
-from kstats.cli import options, thread_options
+from kstats.cli import options, thread_options, view_options
 from kstats.cli.options import FOREVER
 from kstats.cli.thread_options import ThreadOptions
 from kstats.errors import UsageError
-from kstats.render import FORMATS
 from kstats.views import details
 from kstats.views.exits import AXES, parse_axes
 
@@ -118,7 +117,7 @@ def parser() -> options.Parser:
     )
     count = partial(options.times, without="get one report")
     add("count", nargs="?", type=count, default=1, help="number of reports (default 1)")
-    options.add_view_arguments(p, FORMATS)
+    view_options.add_arguments(p)
     add = p.add_argument_group("how long exits take, until the next entry of the vCPU").add_argument
     text = "count, total, share of the time, min, mean, percentiles, max"
     add("--latency", action="store_true", help=text)

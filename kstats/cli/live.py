@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
-from kstats.cli import options
+from kstats.cli import reason_option
 from kstats.cli.exits_options import ExitsOptions
 from kstats.cli.thread_options import ThreadOptions
 from kstats.collector.details import Detail
@@ -72,7 +72,7 @@ def exits(wanted: ExitsOptions) -> Collector:
     selected = threads_wanted(wanted.threads, host, vms)
     target = Target.find(host, probe=wanted.probe)
     if wanted.reason is not None:
-        options.reasons(wanted.reason, [target.source.isa])
+        reason_option.codes(wanted.reason, [target.source.isa])
     features: list[Feature] = [ExitsByThread.sized(selected, wanted.map_entries)]
     if wanted.detail is not None:
         features.append(Detail.find(target, wanted.detail, wanted.map_entries))

@@ -11,11 +11,8 @@ from typing import NoReturn, Self, TypeVar
 
 import attrs
 
-from kstats import arch as arches
-from kstats.arch import lookup
 from kstats.cli import COMMANDS, streams
 from kstats.errors import UsageError
-from kstats.model import Code
 
 T = TypeVar("T")
 
@@ -222,47 +219,6 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message, f"see {self.prog} --help")
 
 
-@attrs.frozen(kw_only=True)
-class ViewOptions:
-    """What every view takes, as :func:`add_view_arguments` adds it.
-
-    Attributes:
-        interval: Seconds of a report; None for one second, or as a recording was made.
-        count: How many reports; None for no end.
-        format: One of :data:`kstats.render.FORMATS`.
-        timestamps: Whether the table has the time of each report.
-        rate: Per second of time that passed, instead of counts.
-        input: The recording to show; None to count on this host.
-        record: Where to write the samples that are shown.
-        overhead: Report what counting costs.
-        probe: The way to read exits; None for the best.
-        debug: Print what is loaded.
-    """
-
-    interval: float | None = None
-    count: int | None = None
-    format: str = "table"
-    timestamps: bool = False
-    rate: bool = False
-    input: str | None = None
-    record: str | None = None
-    overhead: bool = False
-    probe: str | None = None
-    debug: bool = False
-
-
-def add_view_arguments(p: Parser, formats: Iterable[str], *timestamps: str) -> None:
-    """Add the options of :class:`ViewOptions`; ``timestamps`` are short forms of --timestamps."""
-    add = p.add_argument
-    add(*timestamps, "--timestamps", action="store_true", help="print the UTC time of each report")
-    add("--rate", action="store_true", help="show counts per second of elapsed time")
-    p.add_format(formats)
-    add("--input", metavar="FILE", help="show a recording; - is standard input")
-    add("--record", metavar="FILE", help="also write the samples to a recording")
-    add("--overhead", action="store_true", help="report what counting costs the host")
-    add_probe_arguments(p)
-
-
 def add_interval_arguments(p: Parser, what: str = "reports") -> None:
     """Add the operands ``[interval [count]]``."""
     text = f"seconds between {what} (default 1)"
@@ -308,17 +264,3 @@ def times(text: str, what: str = "count", without: str = "go on until ^C") -> in
 
 TOP = partial(times, what="--top", without="see all rows")
 """The type of ``--top N``."""
-
-
-def reasons(text: str, isas: Iterable[str] = ()) -> set[Code]:
-    """Return the exits that ``npf,io``, ``0x7b``, a column or a category mean.
-
-    ``isas`` limits them to these ISAs; none means all.
-
-    Raises:
-        UnknownReasonError: No reason has this name.
-        UnknownNameError: There is no such ISA.
-    """
-    wanted = tuple(map(arches.isa, isas)) or None
-    named = [lookup.meant(name.strip(), wanted) for name in text.split(",")]
-    return {(isa.name, reason.code) for found in named for isa, reason in found}

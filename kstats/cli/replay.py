@@ -9,7 +9,7 @@ from typing import Self
 import attrs
 
 from kstats import fields, recording
-from kstats.cli import options
+from kstats.cli import reason_option
 from kstats.cli.ticker import until_asked
 from kstats.errors import KstatsError, RecordingError, UsageError
 from kstats.model import Sample
@@ -99,7 +99,7 @@ class Replay:
         if lacking:
             raise lacking
         if self._wanted.reason is not None:
-            options.reasons(self._wanted.reason, (isa.name for isa in self._source.header.isas))
+            reason_option.codes(self._wanted.reason, (isa.name for isa in self._source.header.isas))
 
     def _check_cpus(self, first: Sample) -> None:
         """Raise UsageError for a CPU that its host cannot have."""

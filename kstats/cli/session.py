@@ -11,8 +11,9 @@ import attrs
 
 from kstats import recording
 from kstats.cli import replay, streams
-from kstats.cli.options import FOREVER, ViewOptions
+from kstats.cli.options import FOREVER
 from kstats.cli.ticker import Ticker, deferred_signals, end_line
+from kstats.cli.view_options import ViewOptions
 from kstats.model import Sample
 from kstats.render import FOR_PEOPLE, Renderer, renderer
 from kstats.views import ExactingView, View

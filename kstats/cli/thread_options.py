@@ -8,12 +8,13 @@ from collections.abc import Callable
 import attrs
 
 from kstats.cli import options
+from kstats.cli.view_options import ViewOptions
 from kstats.errors import UsageError
 from kstats.recording.choose import Choice
 
 
 @attrs.frozen(kw_only=True)
-class ThreadOptions(options.ViewOptions):
+class ThreadOptions(ViewOptions):
     """The options of a view of threads; ``alltids`` asks for one row per thread."""
 
     pid: int | None = None

@@ -8,11 +8,10 @@ import attrs
 
 from kstats import arch as arches
 from kstats.arch.kvmstat import Rule
-from kstats.cli import options, thread_options
+from kstats.cli import options, thread_options, view_options
 from kstats.cli.replay import Wanted
 from kstats.cli.session import Session, Source
 from kstats.cli.thread_options import ThreadOptions
-from kstats.render import FORMATS
 from kstats.views.vcpu import Options, VcpuView
 
 _BPF, _KERNEL = "bpf", "kernel"
@@ -74,7 +73,7 @@ def parser() -> options.Parser:
     thread_options.add_vm(p)
     p.add_argument("--nonzero", action="store_true", help="only vCPUs that did something")
     p.add_argument("--total", action="store_true", help="add a row with the sums")
-    options.add_view_arguments(p, FORMATS)
+    view_options.add_arguments(p)
     return p
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 import pytest
 
 from kstats.arch.arm64 import ARM64
-from kstats.arch.registry import GROUP, Registry
+from kstats.arch.registry import GROUP, Registry, installed
 from kstats.arch.x64 import X64
 from kstats.errors import BackendError, UnknownNameError
 from tests.arch.samples import ARCH, DEMO
@@ -27,6 +29,33 @@ def registry(*values: str) -> Registry:
     """Return a registry of the built-in architectures and entry points with these values."""
     points = [EntryPoint(f"point{n}", value, GROUP) for n, value in enumerate(values)]
     return Registry((X64, ARM64), lambda: points)
+
+
+@pytest.mark.parametrize("name", ["demo-1.dist-info", "demo.egg-info"])
+def test_entry_points_are_found_where_packages_are_installed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.path", ["/nonexistent", str(tmp_path)])
+    assert not list(installed())
+    package = tmp_path / name
+    package.mkdir()
+    (package / "METADATA").write_text("Name: demo\nVersion: 1\n")
+    (package / "PKG-INFO").write_text("Name: demo\nVersion: 1\n")
+    (package / "entry_points.txt").write_text("[other]\nx = y\n")
+    assert not list(installed())
+    (package / "entry_points.txt").write_text(f"[{GROUP}]\ndemo = demo:ARCH\n")
+    assert [point.value for point in installed()] == ["demo:ARCH"]
+
+
+def test_entry_points_are_found_in_zip_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "demo.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("demo-1.dist-info/METADATA", "Name: demo\nVersion: 1\n")
+        file.writestr("demo-1.dist-info/entry_points.txt", f"[{GROUP}]\ndemo = demo:ARCH\n")
+    monkeypatch.setattr("sys.path", [str(archive)])
+    assert [point.value for point in installed()] == ["demo:ARCH"]
 
 
 def raising() -> Arch:

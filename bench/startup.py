@@ -1,0 +1,69 @@
+"""What commands cost before they do anything: the instructions that Python executes for each.
+
+Counted by callgrind (apt install valgrind), so a busy machine does not matter. Python runs without
+``site``: what an environment imports at start is not ours.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.hosts import Budget
+from bench.table import Table
+
+ROOT = Path(__file__).parent.parent
+
+_MILLION = 1_000_000
+_RECORDING = "examples/recordings/svm.jsonl"
+
+BUDGETS: Mapping[str, int] = {
+    "kstats --version": 75,
+    "kstats --help": 75,
+    "kstats explain HLT": 370,
+    f"kstats -v --input {_RECORDING}": 690,
+}
+"""Millions of instructions that each command may take."""
+
+
+def instructions(*words: str) -> int:
+    """Return the instructions that ``python words`` executes.
+
+    Raises:
+        subprocess.CalledProcessError: The command fails.
+        ValueError: callgrind does not print a figure.
+    """
+    path = os.pathsep.join([str(ROOT), *(p for p in sys.path if p.endswith("-packages"))])
+    command = [sys.executable, "-S", *words]
+    # The first run writes the byte code; a fixed hash seed makes the second one repeatable.
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0"}
+    valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+    for prefix in ([], valgrind):
+        done = subprocess.run(
+            [*prefix, *command],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+            env=environment,
+        )
+    found = re.search(r"Collected : (\d+)", done.stderr)
+    if not found:
+        raise ValueError(f"callgrind printed {done.stderr!r}")
+    return int(found[1])
+
+
+def measured() -> tuple[Table, list[Budget]]:
+    """Return the table of all commands, and their budgets."""
+    bare = instructions("-c", "pass")
+    rows = [("python3 -c pass", f"{bare / _MILLION:.0f}", "")]
+    budgets = []
+    for command, budget in BUDGETS.items():
+        used = instructions("-m", *command.split()) / _MILLION
+        rows.append((command, f"{used:.0f}", str(budget)))
+        budgets.append(Budget("start", f"M instructions of {command}", budget, used))
+    return Table("start of commands", ("command", "M instructions", "budget"), rows), budgets
