@@ -1,4 +1,4 @@
-"""Names of CPUs that tell only numbers: ARM's implementer and part, of those that run hosts."""
+"""Names of ARM CPUs, which report only an implementer and a part number."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 _NUMBERS = re.compile(r"0x([0-9a-f]{1,2}) 0x([0-9a-f]{1,3})")
 
-# MIDR_EL1's fields, as Linux has them in arch/arm64/include/asm/cputype.h.
+# (implementer, part) of MIDR_EL1, from Linux' arch/arm64/include/asm/cputype.h.
 _NAMES: Mapping[tuple[int, int], str] = {
     (0x41, 0xD03): "Arm Cortex-A53",
     (0x41, 0xD05): "Arm Cortex-A55",
@@ -39,7 +39,7 @@ _NAMES: Mapping[tuple[int, int], str] = {
 
 
 def readable(model: str) -> str:
-    """A CPU's model for people: ``0x41 0xd0c`` by name, or as what it is; others as they are."""
+    """Return a readable CPU model: ARM numbers like ``0x41 0xd0c`` by name, others unchanged."""
     numbers = _NUMBERS.fullmatch(model)
     if not numbers:
         return model

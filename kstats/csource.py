@@ -1,4 +1,4 @@
-"""Finds the C files: ``bpf/`` is beside the package in a checkout, and in it when installed."""
+"""Locate the C files: ``bpf/`` next to the package in a checkout, inside it if installed."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 
 def directory() -> Path:
-    """Return the folder of the C files."""
-    # Importing importlib.resources would take longer than importing all architectures.
+    """Return the folder that contains the C files."""
+    # Importing importlib.resources takes longer than importing all architectures.
     package = Path(__file__).parent
     installed = package / "bpf"
     return installed if installed.is_dir() else package.parent / "bpf"

@@ -1,4 +1,4 @@
-"""What a host has, what it lacks for ``kstats -v``, and the command that mends it."""
+"""Check whether ``kstats cpu`` works on a host, and suggest fixes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
 
 
 class State(enum.StrEnum):
-    """``ok``; ``warn``: kstats works without it; ``fail``: kstats does not work."""
+    """The result of a check; ``warn``: kstats works without it; ``fail``: kstats does not work."""
 
     OK = "ok"
     WARN = "warn"
@@ -32,7 +32,7 @@ class State(enum.StrEnum):
 
 @attrs.frozen
 class Check:
-    """One finding; ``fix`` is a command or an advice, empty where there is nothing to mend."""
+    """One finding; ``fix`` is a command or advice, empty if nothing needs fixing."""
 
     name: str
     state: State
@@ -42,14 +42,14 @@ class Check:
 
 @attrs.frozen(eq=False)
 class Diagnosis:
-    """All findings, and the exit status that ``kstats -v`` would end with (0: it works)."""
+    """All findings, and the exit status with which ``kstats cpu`` would end (0: it works)."""
 
     checks: tuple[Check, ...]
     status: int
 
 
 def diagnose(host: Host | None = None, probe: str | None = None) -> Diagnosis:
-    """Examines ``host``, and tries to load, attach and detach what ``kstats -v`` would."""
+    """Examine ``host``, and try to load and attach the program of ``kstats cpu``."""
     host = host or Host()
     trial, status = _trial(host, probe)
     checks = (
@@ -114,8 +114,8 @@ def _lockdown(host: Host) -> Check:
         return Check(
             "lockdown",
             State.WARN,
-            f"{mode}: BPF may not read kernel memory, tracefs may not be read",
-            "boot with lockdown=integrity if the program below does not load",
+            f"{mode}: BPF cannot read kernel memory, and tracefs is not readable",
+            "boot with lockdown=integrity if the check program fails",
         )
     return Check("lockdown", State.OK, mode)
 
@@ -125,7 +125,10 @@ def _btf(host: Host) -> Check:
     if "vmlinux" in present:
         return Check("btf", State.OK, " ".join(present))
     return Check(
-        "btf", State.WARN, "none", "a kernel with CONFIG_DEBUG_INFO_BTF=y makes counting cheaper"
+        "btf",
+        State.WARN,
+        "none",
+        "a kernel with CONFIG_DEBUG_INFO_BTF=y makes counting cheaper",
     )
 
 
@@ -143,49 +146,49 @@ def _tracefs(host: Host) -> Check:
     return Check(
         "tracefs",
         State.WARN,
-        "not mounted, or not readable: the classic probe cannot be used",
+        "not mounted or not readable: the classic probe cannot be used",
         "mount -t tracefs nodev /sys/kernel/tracing",
     )
 
 
 def _names(host: Host) -> Check:
-    """Whether this kernel names codes that our tables do not have."""
+    """Check whether this kernel has names for exit codes that our tables lack."""
     text = host.event_format("kvm/kvm_exit")
     if text is None:
         return Check("names", State.WARN, "cannot be compared with this kernel's (no tracefs)")
     try:
         isa = find_arch(host).isa(find_source(find_arch(host), host).isa)
     except KstatsError:
-        return Check("names", State.WARN, "not compared: KVM is not there")
+        return Check("names", State.WARN, "not compared: KVM is not loaded")
     strange = print_fmt.strange_names(isa, text) if isa else {}
     if strange:
         listed = " ".join(f"{code:#x}={name}" for code, name in sorted(strange.items()))
-        return Check("names", State.WARN, f"this kernel has names of its own: {listed}")
-    return Check("names", State.OK, "every exit that this kernel names is known")
+        return Check("names", State.WARN, f"names that kstats does not know: {listed}")
+    return Check("names", State.OK, "kstats knows all exit names of this kernel")
 
 
 def _counters(host: Host) -> Check:
-    """Whether ``kstats vcpu --source kernel`` has something to read."""
-    name, without = "counters", "kstats vcpu does without them"
+    """Check whether ``kstats vcpu --source kernel`` can read KVM's counters."""
+    name, without = "counters", "kstats vcpu works without them"
     if reader.offered(host) is None:
-        return Check(name, State.WARN, "KVM cannot be asked for its own: no /dev/kvm to open")
+        return Check(name, State.WARN, "KVM's counters cannot be read: /dev/kvm cannot be opened")
     try:
         with reader.VcpuStats(host) as stats:
             now = stats.read()
     except KstatsError as error:
         return Check(name, State.WARN, f"{error}; {without}", error.hint)
-    found = f"kstats vcpu --source kernel reads KVM's own of {len(now.vcpus)} vCPUs"
+    found = f"kstats vcpu --source kernel can read KVM's counters of {len(now.vcpus)} vCPUs"
     if not now.silent:
         return Check(name, State.OK, found)
-    found += f"; the VMMs of {len(now.silent)} opened none"
-    return Check(name, State.WARN, found, f"QEMU opens them since 8.1; {without}")
+    found += f"; the VMMs of {len(now.silent)} vCPUs did not open theirs"
+    return Check(name, State.WARN, found, f"QEMU opens them since version 8.1; {without}")
 
 
 def _bcc() -> Check:
     if program.has_bcc():
         return Check("bcc", State.OK, f"for {sys.executable}")
     if program.distribution_has_bcc():
-        found = f"not for this Python: programs are loaded with {program.DISTRIBUTION_PYTHON}"
+        found = f"not for this Python; programs are loaded with {program.DISTRIBUTION_PYTHON}"
         return Check("bcc", State.OK, found)
     return Check("bcc", State.FAIL, "not installed", "apt install python3-bpfcc")
 
@@ -196,7 +199,7 @@ def _backends() -> Iterator[Check]:
 
 
 def _trial(host: Host, probe: str | None) -> tuple[list[Check], int]:
-    """Does what ``kstats -v`` would do first, and undoes it."""
+    """Load and attach the program of ``kstats cpu``, then unload it."""
     try:
         with Target.find(host, probe=probe).load(PER_CPU) as loaded:
             checks = [Check("program", State.OK, f"loaded and attached through {loaded.probe}")]

@@ -1,4 +1,4 @@
-"""Durations as people read and write them: three digits and a unit."""
+"""Format and parse durations: three digits and a unit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _TEXT = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ns|us|ms|s)", re.ASCII)
 
 
 def duration(ns: float) -> str:
-    """Nanoseconds with three digits: ``812ns``, ``4.35us``, ``120ms``, ``12.0s``, ``4321s``."""
+    """Return nanoseconds with three digits: ``812ns``, ``4.35us``, ``12.0s``, ``4321s``."""
     for unit, scale in _SCALES.items():
         text = _three_digits(ns / scale, whole=unit == "ns")
         if float(text) < 10**_DIGITS or unit == "s":
@@ -29,7 +29,7 @@ def _three_digits(value: float, *, whole: bool) -> str:
 
 
 def parse(text: str) -> int | None:
-    """Whole nanoseconds of ``500us``, ``1.5ms`` …; None if it is no duration above zero."""
+    """Return the nanoseconds of ``500us``, ``1.5ms`` …; None if it is not a duration above 0."""
     match = _TEXT.fullmatch(text)
     ns = round(float(match[1]) * _SCALES[match[2]]) if match else 0
     return ns or None

@@ -1,12 +1,12 @@
-r"""Text of other processes, made safe to print.
+r"""Make text from other processes safe to print.
 
-Whoever names a VM or a thread may put anything into the name: escape sequences, line feeds,
-characters that turn the direction of writing, bytes that are no text. All text that comes from
-another process goes through :func:`printable` before it is printed, and through
-:func:`well_formed` where a format wants Unicode and keeps the text itself (JSON).
+The name of a VM or a thread can contain anything: escape sequences, line feeds, characters that
+reverse the writing direction, bytes that are not text. All text from other processes passes
+through :func:`printable` before it is printed, and through :func:`well_formed` before it is written
+in a format that requires Unicode and has its own escapes (JSON).
 
-Such text is decoded as Python decodes file names (``surrogateescape``): bytes that are not
-UTF-8 become lone surrogates, and the bytes can be had back.
+Such text is decoded like file names in Python (``surrogateescape``): bytes that are not UTF-8
+become lone surrogates, from which the bytes can be restored.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import re
 import unicodedata
 
 ELLIPSIS = "…"
-"""Ends a text that was cut; one in the text itself is escaped."""
+"""Marks the end of a truncated text; an ellipsis in the text itself is escaped."""
 
 _NAMED = {"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
-# Printable for Python, but they show nothing: fillers, a blank, variation selectors.
+# Python considers these printable, but they are invisible: fillers, a blank, variation selectors.
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
@@ -28,12 +28,13 @@ _RAW_BYTE = range(0xDC80, 0xDD00)
 
 
 def printable(text: str, limit: int = 64) -> str:
-    r"""``text`` on one line without control characters, at most ``limit`` characters long.
+    r"""Return ``text`` on one line, without control characters, in at most ``limit`` characters.
 
-    ``\\``, ``\n``, ``\r`` and ``\t`` stand for themselves, ``\xNN`` for a byte (an ASCII control
-    character, or one that is not UTF-8), ``\uNNNN`` and ``\UNNNNNNNN`` for any other character
-    that cannot be seen or might move its neighbours. Spaces at either end are escaped, too. A
-    text that does not end in :data:`ELLIPSIS` is complete, and different texts look different.
+    A backslash, line feed, carriage return and tab become ``\\``, ``\n``, ``\r`` and ``\t``. Other
+    ASCII control characters and bytes that are not UTF-8 become ``\xNN``. Other characters that are
+    invisible or may move their neighbours become ``\uNNNN`` or ``\UNNNNNNNN``. Spaces at either end
+    are escaped, too. A text that does not end in :data:`ELLIPSIS` is complete, and different
+    complete texts have different results.
     """
     if len(text) <= limit and _is_plain(text):
         return text
@@ -46,7 +47,7 @@ def printable(text: str, limit: int = 64) -> str:
 
 
 def well_formed(text: str) -> str:
-    """``text`` with U+FFFD for what is no character: JSON readers refuse lone surrogates."""
+    """Return ``text`` with U+FFFD for lone surrogates, which JSON readers reject."""
     return _SURROGATE.sub("\ufffd", text)
 
 
@@ -69,7 +70,7 @@ def _escape(char: str) -> str:
 
 
 def _cut(pieces: list[str], limit: int) -> str:
-    """All of ``pieces``, or as many whole ones as leave room for the mark."""
+    """Join ``pieces``, or as many whole ones as leave room for the ellipsis."""
     text = "".join(pieces)
     if len(text) <= limit:
         return text

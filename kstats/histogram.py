@@ -1,4 +1,4 @@
-"""Durations as a histogram whose buckets are at most an eighth of their own values wide."""
+"""Histograms of durations; the width of a bucket is at most an eighth of its values."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import attrs
 
 SUB_BITS = 3
 SUB_BUCKETS = 1 << SUB_BITS
-"""Buckets to a power of two; values below so many have one each."""
+"""Buckets per power of two. Each value below this number has a bucket of its own."""
 
 
 def bucket_of(value: int) -> int:
-    """The bucket that ``value`` falls into: the larger the value, the larger the number."""
+    """Return the number of the bucket that contains ``value``; it grows with the value."""
     if value < SUB_BUCKETS:
         return value
     shift = value.bit_length() - 1 - SUB_BITS
@@ -23,7 +23,7 @@ def bucket_of(value: int) -> int:
 
 
 def bounds(bucket: int) -> tuple[int, int]:
-    """The smallest and the largest value of a bucket."""
+    """Return the smallest and the largest value of a bucket."""
     shift = max((bucket >> SUB_BITS) - 1, 0)
     low = (bucket - (shift << SUB_BITS)) << shift
     return low, low + (1 << shift) - 1
@@ -31,12 +31,12 @@ def bounds(bucket: int) -> tuple[int, int]:
 
 @attrs.frozen
 class Histogram:
-    """How long things took, in nanoseconds.
+    """A histogram of durations in nanoseconds.
 
-    ``buckets`` has the count of each bucket (:func:`bucket_of`) that is not empty. So a value
-    read off a histogram is off by at most an eighth of it (12.5 %). ``total`` is exact, and so
-    are ``minimum`` and ``maximum`` unless whoever made the histogram says otherwise; without
-    values all three are 0. Histograms add up: over CPUs, samples and hosts.
+    ``buckets`` has the count of each bucket (:func:`bucket_of`) that is not empty, so a value read
+    from a histogram is off by at most an eighth (12.5 %). ``total`` is exact; so are ``minimum``
+    and ``maximum``, unless the source of the histogram documents otherwise. All three are 0 without
+    values. Histograms can be added: over CPUs, samples and hosts.
     """
 
     buckets: Mapping[int, int] = attrs.field(factory=dict)
@@ -46,14 +46,14 @@ class Histogram:
 
     @classmethod
     def of(cls, values: Iterable[int]) -> Self:
-        """The histogram of some durations in nanoseconds, none of them negative."""
+        """Return the histogram of durations in nanoseconds; none may be negative."""
         known = list(values)
         buckets = Counter(map(bucket_of, known))
         return cls(buckets, sum(known), min(known, default=0), max(known, default=0))
 
     @property
     def count(self) -> int:
-        """How many values there are."""
+        """The number of values."""
         return sum(self.buckets.values())
 
     @property
@@ -63,10 +63,9 @@ class Histogram:
         return self.total / count if count else None
 
     def percentile(self, percent: float) -> int | None:
-        """A value that ``percent`` per cent of all are not above, by nearest rank.
+        """Return the value that ``percent`` per cent of all values do not exceed (nearest rank).
 
-        It is the middle of the bucket that the value is in: off by at most 12.5 %. None without
-        values.
+        The result is the middle of the value's bucket: off by at most 12.5 %. None without values.
         """
         left = max(math.ceil(self.count * percent / 100), 1)
         for bucket, count in sorted(self.buckets.items()):

@@ -1,4 +1,4 @@
-"""Facts about a host, from /proc and /sys below a root that tests replace by a recorded tree."""
+"""Facts about a host from /proc and /sys, below a root that tests replace with a recorded tree."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kstats.topology import UNKNOWN, CpuTopology
 
 @attrs.frozen
 class Host:
-    """The host with its /proc and /sys below ``root``; ``machine`` is its ``uname -m``."""
+    """A host with its /proc and /sys below ``root``; ``machine`` is its ``uname -m``."""
 
     root: Path = Path("/")
     machine: str = attrs.field(factory=platform.machine)
@@ -27,20 +27,20 @@ class Host:
         return _read(self.root / path)
 
     def exists(self, path: str) -> bool:
-        """Return whether a path below the root exists; False without the right to know."""
+        """Return whether a path below the root exists; False without permission to find out."""
         try:
             return (self.root / path).exists()
         except OSError:
             return False
 
     def online_cpus(self) -> tuple[int, ...]:
-        """Return the CPUs that are online, ascending; raises UnsupportedHostError without /sys."""
+        """Return the online CPUs, ascending; raise UnsupportedHostError without /sys."""
         return self._cpus("online")
 
     def possible_cpus(self) -> tuple[int, ...]:
-        """Return the CPUs that could ever be online: those that a per-CPU map has values for.
+        """Return the CPUs that can ever be online: a per-CPU map has a value for each of them.
 
-        Never guessed, because the kernel fills a buffer of this many values.
+        There is no fallback: the kernel writes this many values into a buffer.
 
         Raises:
             UnsupportedHostError: there is no /sys.
@@ -48,7 +48,7 @@ class Host:
         return self._cpus("possible")
 
     def topology(self, cpus: tuple[int, ...]) -> Mapping[int, CpuTopology]:
-        """Return where each of ``cpus`` is. Reads sysfs only if they are others than last time."""
+        """Return the location of each of ``cpus``; sysfs is read once per set of CPUs."""
         return _topology(self, cpus)
 
     def has_module(self, name: str) -> bool:
@@ -56,7 +56,7 @@ class Host:
         return self.exists(f"sys/module/{name}")
 
     def has_kvm(self) -> bool:
-        """Return whether KVM initialised. A container may have a /dev without its device."""
+        """Return whether KVM is initialized. A container's /dev may lack its device."""
         return self.exists("sys/devices/virtual/misc/kvm") or self.exists("dev/kvm")
 
     def name(self) -> str:
@@ -68,7 +68,7 @@ class Host:
         return self.read("proc/sys/kernel/osrelease") or platform.release()
 
     def cpu_model(self) -> str:
-        """Return the first CPU's name; on ARM64, which has none, its implementer and part."""
+        """Return the first CPU's model name; on ARM64, which has none, its implementer and part."""
         known = dict(_cpuinfo(self.read("proc/cpuinfo") or ""))
         part = [known.get(name, "") for name in ("CPU implementer", "CPU part")]
         return known.get("model name") or " ".join(filter(None, part))
@@ -79,14 +79,14 @@ class Host:
         return frozenset((known.get("flags") or known.get("Features") or "").split())
 
     def tracefs(self) -> Path | None:
-        """Return where tracefs is mounted; None if it is not, or may not be read."""
+        """Return where tracefs is mounted; None if it is not mounted or not readable."""
         for path in ("sys/kernel/tracing", "sys/kernel/debug/tracing"):
             if self.exists(f"{path}/events"):
                 return self.root / path
         return None
 
     def event_format(self, event: str) -> str | None:
-        """Return the format file of a tracepoint, ``group/name``; None if there is none."""
+        """Return the format file of a tracepoint, ``group/name``; None if it does not exist."""
         tracefs = self.tracefs()
         return _read(tracefs / "events" / event / "format") if tracefs else None
 
@@ -113,9 +113,9 @@ def _topology(host: Host, cpus: tuple[int, ...]) -> Mapping[int, CpuTopology]:
 
 
 def _nodes(host: Host) -> Iterator[tuple[int, int]]:
-    """Yield each CPU with its NUMA node."""
+    """Yield pairs of a CPU and its NUMA node."""
     for folder in (host.root / "sys/devices/system/node").glob("node[0-9]*"):
-        # A node of memory alone has no CPUs.
+        # A node may have memory and no CPUs.
         for cpu in cpulist.parse(text) if (text := _read(folder / "cpulist")) else ():
             yield cpu, int(folder.name.removeprefix("node"))
 
@@ -126,12 +126,12 @@ def _cpu_topology(host: Host, cpu: int, nodes: Mapping[int, int]) -> CpuTopology
         _number(host.read(f"{folder}/{name}"))
         for name in ("physical_package_id", "die_id", "core_id")
     )
-    # A kernel without NUMA has one node, and lists none.
+    # A kernel without NUMA lists no nodes; all CPUs are on node 0.
     return CpuTopology(nodes.get(cpu, UNKNOWN) if nodes else 0, socket, die, core)
 
 
 def _number(text: str | None) -> int:
-    """Return a number of sysfs; the kernel, too, has -1 for those that it does not know."""
+    """Parse a number from sysfs; -1 if it is unknown, which the kernel also writes as -1."""
     return int(text) if text and re.fullmatch(r"\d{1,9}", text, re.ASCII) else UNKNOWN
 
 

@@ -1,4 +1,4 @@
-"""A view's result, before anybody decides how it is written."""
+"""The result of a view, independent of the output format."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from typing import Any, TypeAlias
 import attrs
 
 Cell: TypeAlias = int | float | str | None
-"""A number, a word, or None where there is nothing to say (drawn as ``-``)."""
+"""A number, a word, or None if there is no value (shown as ``-``)."""
 
 
 class Unit(enum.StrEnum):
-    """How text for people shows the numbers of a column; JSON and CSV always have them in full."""
+    """How a table on the screen shows the numbers of a column; JSON and CSV have them in full."""
 
     PLAIN = ""
     COUNT = "count"
-    """Counts: ``12.3M`` where a number would outgrow its column."""
+    """Counts: ``12.3M`` if the number is wider than its column."""
     DURATION = "duration"
-    """Nanoseconds: ``1.25ms`` on the screen."""
+    """Nanoseconds; ``1.25ms`` on the screen."""
     PART = "part"
-    """Nanoseconds: the per cent that they are of the table's seconds, on the screen."""
+    """Nanoseconds; on the screen, as a percentage of the elapsed time."""
 
 
 @attrs.frozen
 class Heading:
-    """``key`` in JSON and CSV; ``label`` on the screen, drawn as part of its ``group`` if any.
+    """A column heading: ``key`` in JSON and CSV; ``label`` on the screen, below its ``group``.
 
-    Columns of words are ``left``-aligned. ``after`` is a sign that the screen has between this
-    column and the one before, in every line: ``|``. ``unit`` says how the screen writes numbers.
-    A count may be as wide as the label, and as ``width``.
+    Columns of words are ``left``-aligned. ``after`` is a separator that the screen shows in every
+    line between this column and the one before, such as ``|``. ``unit`` is the format of numbers
+    on the screen. A count may be as wide as the label or ``width``, whichever is larger.
     """
 
     key: str
@@ -44,7 +44,7 @@ class Heading:
 
 @attrs.frozen
 class ReasonCount:
-    """How often one reason occurred; ``code`` is the raw one, ``count`` in the table's unit."""
+    """Exits with one reason; ``code`` is the full code, ``count`` in the unit of the table."""
 
     isa: str
     code: int
@@ -54,7 +54,7 @@ class ReasonCount:
 
 @attrs.frozen
 class Row:
-    """Cells in the order of the headings, and the reasons behind them if they were asked for."""
+    """Cells in the order of the headings, and the exits behind them by reason, if requested."""
 
     cells: tuple[Cell, ...]
     exits: tuple[ReasonCount, ...] = ()
@@ -66,17 +66,17 @@ class Table:
 
     Attributes:
         timestamp: End of the sample, UTC ISO 8601.
-        elapsed: Seconds that the sample took.
+        elapsed: Duration of the sample in seconds.
         arch: Architecture of the host.
         unit: ``count``, or ``per_second``.
-        headings: What the cells of every row are.
-        rows: In the order to show.
-        names: How many cells, from the first on, say whose row it is.
-        total: The sum of the rows, where it was asked for.
-        by_reason: Whether rows are sums over reasons, which ``Row.exits`` can hold.
-        losses: Exits that are not counted completely: (JSON key, count) of each kind of loss.
-        notes: What people should know about this report, a line each.
-        overhead: What kstats itself costs the host, as in JSON; None unless it was asked for.
+        headings: The headings of the cells of every row.
+        rows: The rows in the order in which they are shown.
+        names: The number of leading cells that identify a row.
+        total: The sum of the rows, if requested.
+        by_reason: Whether rows are sums over reasons, so that ``Row.exits`` can hold the parts.
+        losses: Incompletely counted exits: (JSON key, count) of each kind of loss.
+        notes: Remarks on this report, one line each.
+        overhead: What kstats itself costs the host, as in JSON; None unless requested.
     """
 
     timestamp: str

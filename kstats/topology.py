@@ -1,4 +1,4 @@
-"""Where CPUs are: NUMA nodes, sockets, dies and cores."""
+"""The location of CPUs: NUMA nodes, sockets, dies and cores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ UNKNOWN = -1
 class CpuTopology(NamedTuple):
     """The NUMA node, socket, die and core of a CPU, by the kernel's numbers; -1 if unknown.
 
-    Numbers of dies repeat in each socket, and those of cores in each die.
+    Die numbers are unique within a socket, core numbers within a die.
     """
 
     node: int = UNKNOWN

@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Format counts and rates for people."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _DIGITS = 3
 def figure(amount: float, width: int) -> str:
     """Return a count or a rate in at most ``width`` characters, four or more.
 
-    It is written in full if it fits, a rate below 1000 with one decimal if that fits, too; else as
-    ``1.23K``, ``12.3M`` or ``123G``, with two digits if three do not fit. Prefixes are powers of
-    1000.
+    A number that fits is written in full; a rate below 1000 has one decimal if that fits, too.
+    Other numbers become ``1.23K``, ``12.3M`` or ``123G``, with two digits if three do not fit.
+    Prefixes are powers of 1000.
     """
     full = [str(amount)] if isinstance(amount, int) else [f"{amount:.1f}", f"{amount:.0f}"]
     for text in full if amount < 10**_DIGITS else full[-1:]:

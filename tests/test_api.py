@@ -1,6 +1,7 @@
-"""The public interface: what it promises stays, and its documents are true.
+"""The public API keeps its promised names, and its documentation is correct.
 
-``python -m tests.test_api > tests/data/api.txt`` accepts what changed; the changelog tells it.
+After an intended change, run ``python -m tests.test_api > tests/data/api.txt`` and describe the
+change in the changelog.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ PROMISED = Path(__file__).parent / "data" / "api.txt"
 
 
 def described() -> str:
-    """Every public name, with its signature and what its class has, one a line."""
+    """Return every public name with its signature or members, one per line."""
     return "".join(f"{line}\n" for name in sorted(api.__all__) for line in _lines(name))
 
 
@@ -43,10 +44,11 @@ def _lines(name: str) -> Iterator[str]:
 
 def _members(value: type) -> Iterator[str]:
     if attrs.has(value):
-        told = inspect.get_annotations(value)  # attrs' own may be resolved meanwhile, or not
+        # attrs may or may not have resolved the types of its fields by now.
+        annotations = inspect.get_annotations(value)
         for field in attrs.fields(value):
             default = "" if field.default is attrs.NOTHING else " = …"
-            yield f"{field.name}: {told[field.name]}{default}"
+            yield f"{field.name}: {annotations[field.name]}{default}"
     elif issubclass(value, enum.Enum):
         yield from value.__members__
     elif not issubclass(value, BaseException):
@@ -67,7 +69,7 @@ def _shape(value: Any) -> str:
 
 
 def blocks(text: str) -> dict[str, set[str]]:
-    """What is told of each public name: its own line, and those of what its class has."""
+    """Return the lines of members for each line of a public name."""
     found: dict[str, set[str]] = {}
     for line in text.splitlines():
         if not line.startswith(" "):
@@ -78,14 +80,14 @@ def blocks(text: str) -> dict[str, set[str]]:
 
 
 def test_nothing_public_changes_unnoticed() -> None:
-    """What is added to a class is no break, but every name belongs on the list."""
+    """A class may gain members, but every public name must be on the list."""
     promised, there = blocks(PROMISED.read_text(encoding="utf-8")), blocks(described())
     assert promised.keys() == there.keys()
     for name, members in promised.items():
         assert members <= there[name], name
 
 
-def test_every_public_name_is_there_and_told() -> None:
+def test_every_public_name_is_exported_and_documented() -> None:
     defined = {name for name in vars(api) if not name.startswith("_")}
     hidden = {"annotations", "clocks", "numbers", "arches", "TYPE_CHECKING"}
     hidden |= {"Iterable", "Iterator", "Mapping", "Literal"}
@@ -95,20 +97,20 @@ def test_every_public_name_is_there_and_told() -> None:
 
 
 @pytest.mark.parametrize("page", ["api.md"])
-def test_examples_of_the_documents_give_what_they_say(page: str) -> None:
+def test_examples_in_the_documentation_work(page: str) -> None:
     path = str(ROOT / "docs" / page)
     failed, tried = doctest.testfile(path, module_relative=False)
     assert (failed, tried > 10) == (0, True)
 
 
-def test_importing_it_touches_nothing() -> None:
+def test_importing_it_does_not_read_the_host() -> None:
     opened, modules = importing("kstats.api")
     assert opened == []
     assert not modules & {"bcc", "cattrs", "zstandard", "ctypes", "subprocess"}
     assert not any(module.startswith("kstats.collector") for module in modules)
 
 
-def test_foreign_counts_keep_codes_that_have_no_name() -> None:
+def test_counts_from_elsewhere_keep_codes_without_a_name() -> None:
     sample = api.counted("arm64", {0x99: 3})
     assert sample.arch == "arm64"
     assert counts(sample.exits) == {("arm64", 0x99): {(0, 0): 3}}

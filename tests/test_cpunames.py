@@ -1,4 +1,4 @@
-"""What stands for a CPU that tells only numbers."""
+"""Names of ARM CPUs, which report only numbers."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ from kstats.cpunames import readable
         ("", ""),
     ],
 )
-def test_arm_is_told_by_name_or_as_numbers(model: str, shown: str) -> None:
+def test_arm_models_are_shown_by_name_or_as_numbers(model: str, shown: str) -> None:
     assert readable(model) == shown

@@ -1,4 +1,4 @@
-"""What doctor finds on recorded hosts, and that its verdict is that of kstats -v."""
+"""The findings of doctor on recorded hosts; its exit status is that of kstats -v."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ ALL = 1 << 21 | 1 << 38 | 1 << 39
 
 
 def found(host: Host) -> dict[str, Check]:
-    """The checks of a host, by name."""
+    """Return the checks of a host by name."""
     return {check.name: check for check in doctor.diagnose(host).checks}
 
 
 def status(capabilities: int) -> dict[str, str]:
-    """A /proc/self/status with these effective capabilities."""
+    """Return a /proc/self/status with these effective capabilities."""
     return {"proc/self/status": f"Name:\tkstats\nCapEff:\t{capabilities:016x}\nSeccomp:\t0\n"}
 
 
 def format_file(kernel: str) -> dict[str, str]:
-    """The format file of a kernel's kvm_exit, in a tracefs."""
+    """Return a tracefs with the format file of a kernel's kvm_exit."""
     return {FORMAT: (FORMATS / f"{kernel}.format").read_text(encoding="utf-8")}
 
 
@@ -61,7 +61,7 @@ def test_an_unknown_machine_fails_with_the_known_ones(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("module", ["kvm_intel", "kvm_amd"])
-def test_kvm_is_the_isa_and_its_module(tmp_path: Path, module: str) -> None:
+def test_the_kvm_check_shows_the_isa_and_its_module(tmp_path: Path, module: str) -> None:
     host = trees.x64(tmp_path, module)
     isa = {"kvm_intel": "vmx", "kvm_amd": "svm"}[module]
     assert doctor._kvm(host) == Check("kvm", State.OK, f"{isa} {module}")
@@ -71,7 +71,7 @@ def test_kvm_on_arm64_has_no_module(tmp_path: Path) -> None:
     assert doctor._kvm(trees.arm64(tmp_path)) == Check("kvm", State.OK, "arm64")
 
 
-def test_kvm_that_is_missing_comes_with_the_command_that_loads_it(tmp_path: Path) -> None:
+def test_the_fix_for_missing_kvm_loads_the_module(tmp_path: Path) -> None:
     check = found(trees.x64(tmp_path, cpu="svm", kvm=False))["kvm"]
     assert check == Check("kvm", State.FAIL, "KVM is not loaded", "load it: modprobe kvm_amd")
 
@@ -97,7 +97,7 @@ def test_privileges_are_the_effective_capabilities(
     assert bool(check.fix) is (state is State.FAIL)
 
 
-def test_ones_own_capabilities_are_those_that_capget_tells() -> None:
+def test_capabilities_of_this_process_match_capget() -> None:
     header = struct.pack("=Ii", 0x20080522, 0)
     data = ctypes.create_string_buffer(24)
     assert ctypes.CDLL(None).capget(header, data) == 0
@@ -116,20 +116,20 @@ def test_ones_own_capabilities_are_those_that_capget_tells() -> None:
         ("none integrity [confidentiality]", State.WARN),
     ],
 )
-def test_only_confidentiality_is_in_the_way(tmp_path: Path, text: str, state: State) -> None:
+def test_only_confidentiality_is_a_warning(tmp_path: Path, text: str, state: State) -> None:
     check = found(trees.recorded(tmp_path, {"sys/kernel/security/lockdown": text}))["lockdown"]
     assert check.state is state
     assert check.found.startswith(text[text.index("[") + 1 : text.index("]")])
 
 
-def test_btf_is_that_of_the_kernel_and_the_vendor_module(tmp_path: Path) -> None:
+def test_the_btf_check_shows_the_kernel_and_the_vendor_module(tmp_path: Path) -> None:
     host = trees.x64(tmp_path, "kvm_intel")
     assert doctor._btf(host).state is State.WARN
     trees.recorded(tmp_path, {"sys/kernel/btf/vmlinux": "", "sys/kernel/btf/kvm_intel": ""})
     assert doctor._btf(host) == Check("btf", State.OK, "vmlinux kvm_intel")
 
 
-def test_tracefs_that_is_not_mounted_comes_with_the_mount_command(tmp_path: Path) -> None:
+def test_the_fix_for_missing_tracefs_mounts_it(tmp_path: Path) -> None:
     check = found(trees.recorded(tmp_path, {}))["tracefs"]
     assert check.state is State.WARN
     assert check.fix == "mount -t tracefs nodev /sys/kernel/tracing"
@@ -140,27 +140,27 @@ def test_tracefs_that_is_not_mounted_comes_with_the_mount_command(tmp_path: Path
 @pytest.mark.parametrize(
     ("module", "kernel"), [("kvm_intel", "bookworm-6.1-amd64"), ("kvm_amd", "bullseye-5.10-amd64")]
 )
-def test_a_kernel_whose_names_are_ours_is_fine(tmp_path: Path, module: str, kernel: str) -> None:
+def test_a_kernel_with_known_names_passes(tmp_path: Path, module: str, kernel: str) -> None:
     trees.x64(tmp_path, module)
     assert doctor._names(trees.recorded(tmp_path, format_file(kernel))).state is State.OK
 
 
-def test_a_kernel_that_names_a_new_reason_is_told(tmp_path: Path) -> None:
-    """Its exits are counted under other until we know it."""
+def test_a_kernel_with_an_unknown_name_is_a_warning(tmp_path: Path) -> None:
+    """Exits with an unknown code are counted under other."""
     (text,) = format_file("bookworm-6.1-amd64").values()
     assert '{ 48, "EPT_VIOLATION" }' in text
     changed = text.replace('{ 48, "EPT_VIOLATION" }', '{ 48, "EPT_VIOLATION" }, { 99, "NEW" }')
     trees.x64(tmp_path, "kvm_intel")
     check = doctor._names(trees.recorded(tmp_path, {FORMAT: changed}))
     assert check.state is State.WARN
-    assert check.found == "this kernel has names of its own: 0x63=NEW"
+    assert check.found == "names that kstats does not know: 0x63=NEW"
 
 
 @pytest.mark.parametrize(
     ("ours", "distributions", "state"),
     [(True, False, State.OK), (False, True, State.OK), (False, False, State.FAIL)],
 )
-def test_bcc_may_be_this_pythons_or_the_distributions(
+def test_bcc_of_this_python_or_of_the_distribution_is_enough(
     monkeypatch: pytest.MonkeyPatch,
     ours: bool,  # noqa: FBT001
     distributions: bool,  # noqa: FBT001
@@ -179,12 +179,12 @@ MINE, THEIRS = Vcpu(5, 6, 0, 3), Vcpu(7, 8, 0, 3)
 @pytest.mark.parametrize(
     ("vcpus", "silent", "state", "text"),
     [
-        ([], [], State.OK, "reads KVM's own of 0 vCPUs"),
-        ([MINE], [], State.OK, "reads KVM's own of 1 vCPUs"),
-        ([MINE], [THEIRS], State.WARN, "of 1 vCPUs; the VMMs of 1 opened none"),
+        ([], [], State.OK, "can read KVM's counters of 0 vCPUs"),
+        ([MINE], [], State.OK, "can read KVM's counters of 1 vCPUs"),
+        ([MINE], [THEIRS], State.WARN, "of 1 vCPUs; the VMMs of 1 vCPUs did not open theirs"),
     ],
 )
-def test_kvms_own_counters_are_those_that_vmms_opened(  # noqa: PLR0913, PLR0917 - a table
+def test_kvms_counters_are_readable_if_the_vmm_opened_them(  # noqa: PLR0913, PLR0917 - a table
     vcpus: list[Vcpu],
     silent: list[Vcpu],
     state: State,
@@ -203,9 +203,9 @@ def test_kvms_own_counters_are_those_that_vmms_opened(  # noqa: PLR0913, PLR0917
 
 @pytest.mark.parametrize(
     ("answer", "text"),
-    [({}, "no /dev/kvm to open"), ({"x": False}, "kstats vcpu does without them")],
+    [({}, "/dev/kvm cannot be opened"), ({"x": False}, "kstats vcpu works without them")],
 )
-def test_a_kvm_without_counters_is_no_failure(
+def test_kvm_without_counters_is_a_warning(
     answer: dict[str, bool], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader, "offered", lambda _: answer.get("x"))
@@ -215,12 +215,10 @@ def test_a_kvm_without_counters_is_no_failure(
 
 
 def test_a_broken_backend_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = (BackendError("package toys: no C file", "its author can mend it"),)
+    broken = (BackendError("package toys: no C file", "its author can fix it"),)
     monkeypatch.setattr(arches, "broken", lambda: broken)
     check = found(Host(tmp_path, "mips"))["backend"]
-    assert check == Check(
-        "backend", State.WARN, "package toys: no C file", "its author can mend it"
-    )
+    assert check == Check("backend", State.WARN, "package toys: no C file", "its author can fix it")
 
 
 HOSTS = {
@@ -235,14 +233,14 @@ HOSTS = {
 
 @pytest.fixture(params=HOSTS)
 def host(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    """A host on which kstats -v cannot work, as the commands see it."""
+    """Make the commands run on a host where kstats -v cannot work."""
     made = HOSTS[request.param](tmp_path)
     for module in (cli_live, target, doctor):
         monkeypatch.setattr(module, "Host", lambda: made)
     return made
 
 
-def test_the_verdict_is_what_kstats_v_ends_with(
+def test_doctor_ends_with_the_exit_status_of_kstats_v(
     host: Host, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = main(["-v"])
@@ -290,7 +288,7 @@ def test_the_table_has_a_line_for_every_check_and_every_fix(
     assert lines[len(checks) : -1] == fixes
 
 
-def test_an_unknown_probe_is_a_slip_of_the_pen(tmp_path: Path) -> None:
+def test_an_unknown_probe_is_a_usage_error(tmp_path: Path) -> None:
     diagnosis = doctor.diagnose(trees.x64(tmp_path, kvm=False), probe="gdb")
     assert diagnosis.status == 2
     assert diagnosis.checks[-1].found == "x64 has no probe 'gdb'"

@@ -1,4 +1,4 @@
-"""Durations as text: three digits, a unit, and the same number back."""
+"""Durations are written with three digits and a unit, and read back."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_durations_have_three_digits(ns: float, text: str) -> None:
 
 
 @given(st.integers(0, 999 * 10**9))
-def test_what_is_written_is_off_by_half_of_its_last_digit_at_most(ns: int) -> None:
+def test_the_rounding_error_is_at_most_half_of_the_last_digit(ns: int) -> None:
     text = duration(ns)
     assert abs((parse(text) or 0) - ns) <= 0.005 * ns
     assert len(re.sub(r"\D", "", text)) <= 3
@@ -43,12 +43,12 @@ def test_what_is_written_is_off_by_half_of_its_last_digit_at_most(ns: int) -> No
     ("text", "ns"),
     [("500us", 500_000), ("1.5ms", 1_500_000), ("2s", 2 * 10**9), ("7ns", 7), ("0.5us", 500)],
 )
-def test_durations_are_read(text: str, ns: int) -> None:
+def test_valid_durations_are_parsed(text: str, ns: int) -> None:
     assert parse(text) == ns
 
 
 @pytest.mark.parametrize(
     "text", ["", "500", "us", "-1us", "1 us", "0us", "1e3us", "1.ms", ".5ms", "1m", "\u0661us"]
 )
-def test_what_is_no_duration_is_none(text: str) -> None:
+def test_an_invalid_duration_is_none(text: str) -> None:
     assert parse(text) is None

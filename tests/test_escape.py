@@ -1,4 +1,4 @@
-"""Text of other processes on our screen: harmless, unambiguous, and short."""
+"""Text from other processes is harmless, unambiguous and short when printed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kstats.escape import ELLIPSIS, printable, well_formed
 ANY = st.text(st.characters()) | st.text(
     st.sampled_from(" \\x1b[31m\r\n\t\x00\x7f\x85\xa0\u202e\u2066\u200b\udcff\ud800…é\u0301🦀")
 )
-"""Any text at all, lone surrogates with it, and texts of what is worst."""
+"""Any text, including lone surrogates, and texts of the worst characters."""
 
 LONG = 1 << 20
 
@@ -23,7 +23,7 @@ _ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|([nrt\\
 
 
 def restored(text: str) -> str:
-    """What was printed as ``text``, written from the documentation alone."""
+    """Return the text that was printed as ``text``, by the documented rules."""
 
     def one(match: re.Match[str]) -> str:
         byte, short, long, named, plain = match.groups()
@@ -79,13 +79,13 @@ def test_nothing_printed_controls_the_terminal_or_is_too_long(text: str, limit: 
 
 
 @given(ANY)
-def test_a_text_can_be_had_back_from_what_is_printed(text: str) -> None:
-    """So that no two texts look the same."""
+def test_the_text_can_be_restored_from_the_printed_form(text: str) -> None:
+    """Therefore, different texts look different."""
     assert restored(printable(text, LONG)) == text
 
 
 @given(ANY, st.integers(1, 80))
-def test_only_a_text_that_was_cut_ends_in_the_mark(text: str, limit: int) -> None:
+def test_only_a_truncated_text_ends_in_an_ellipsis(text: str, limit: int) -> None:
     shown, whole = printable(text, limit), printable(text, LONG)
     if shown.endswith(ELLIPSIS):
         assert len(whole) > limit
@@ -94,7 +94,7 @@ def test_only_a_text_that_was_cut_ends_in_the_mark(text: str, limit: int) -> Non
         assert shown == whole
 
 
-def test_a_long_name_is_cut_and_never_within_an_escape() -> None:
+def test_a_long_name_is_never_truncated_within_an_escape() -> None:
     assert printable("x" * 4096, 8) == "xxxxxxx…"
     assert printable("xxx\x1b\x1b", 8) == "xxx\\x1b…"
     assert printable("xxxx\x1b\x1b", 8) == "xxxx…"
@@ -103,7 +103,7 @@ def test_a_long_name_is_cut_and_never_within_an_escape() -> None:
 
 
 @given(ANY)
-def test_json_gets_the_text_itself_as_far_as_it_is_one(text: str) -> None:
+def test_json_gets_the_text_without_lone_surrogates(text: str) -> None:
     formed = well_formed(text)
     formed.encode()
     assert len(formed) == len(text)

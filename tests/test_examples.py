@@ -1,4 +1,4 @@
-"""examples/perf_exits.py with the fields of each architecture's kvm_exit; hosts run the rest."""
+"""examples/perf_exits.py with the fields of each kvm_exit; host tests run the other example."""
 
 from __future__ import annotations
 

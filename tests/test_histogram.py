@@ -1,4 +1,4 @@
-"""Histograms: what every one of them holds, against the values themselves."""
+"""Histograms, compared with the values that they were made of."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def test_a_percentile_is_the_value_of_that_rank_within_the_error(
 
 
 @given(some)
-def test_percentiles_grow(values: list[int]) -> None:
+def test_percentiles_are_ascending(values: list[int]) -> None:
     histogram = Histogram.of(values)
     read = [histogram.percentile(percent) or 0 for percent in (0, 50, 90, 99, 100)]
     assert read == sorted(read)
 
 
 @given(st.lists(durations), st.lists(durations), st.lists(durations))
-def test_a_sum_is_the_histogram_of_all_values_in_whatever_order(
+def test_a_sum_is_the_histogram_of_all_values_in_any_order(
     a: list[int], b: list[int], c: list[int]
 ) -> None:
     summed = Histogram.of(a) + Histogram.of(b) + Histogram.of(c)
@@ -69,7 +69,7 @@ def test_a_sum_is_the_histogram_of_all_values_in_whatever_order(
     assert summed == Histogram.of(a) + (Histogram.of(c) + Histogram.of(b))
 
 
-def test_without_values_there_is_nothing_to_say() -> None:
+def test_a_histogram_without_values() -> None:
     nothing = Histogram()
     assert (nothing.count, nothing.total, nothing.mean, nothing.percentile(50)) == (
         *(0, 0),

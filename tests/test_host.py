@@ -1,4 +1,4 @@
-"""Facts about recorded hosts, and about this one where another source can confirm them."""
+"""Facts about recorded hosts, and about this host if another source can confirm them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_cpu_numbers_may_have_gaps(tmp_path: Path) -> None:
 
 
 def test_without_sysfs_the_cpus_are_not_guessed(tmp_path: Path) -> None:
-    """The kernel fills a buffer of as many values as there are possible CPUs."""
+    """The kernel writes one value per possible CPU into a buffer."""
     for ask in (Host(tmp_path).possible_cpus, Host(tmp_path).online_cpus):
         with pytest.raises(
             UnsupportedHostError, match="cannot read /sys/devices/system/cpu"
@@ -45,7 +45,7 @@ def test_this_hosts_cpus_are_those_of_sysconf() -> None:
 
 
 def test_topology_of_two_sockets(tmp_path: Path) -> None:
-    """Cores have the same numbers in each socket; a node of memory alone has no CPUs."""
+    """Core numbers repeat in each socket; a node with only memory has no CPUs."""
     files = trees.nodes("0,2", "", "1,3") | trees.topology(0, 0, 5, die=0)
     files |= trees.topology(1, 1, 5, die=1) | trees.topology(2, 0, 6, die=0)
     host = trees.recorded(tmp_path, files)
@@ -72,7 +72,7 @@ def test_topology_is_read_again_when_other_cpus_are_online(tmp_path: Path) -> No
 
 
 def test_this_hosts_topology_is_that_of_lscpu() -> None:
-    """A number that lscpu does not know is an empty field."""
+    """An unknown number is an empty field."""
     words = ["lscpu", "-p=CPU,NODE,SOCKET", "--physical"]
     listed = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
     rows = [line.split(",") for line in listed if not line.startswith("#")]
@@ -105,8 +105,8 @@ def test_a_module_is_there_when_sysfs_has_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["dev/kvm", trees.KVM_IN_SYSFS])
-def test_kvm_is_there_by_either_of_its_devices(tmp_path: Path, path: str) -> None:
-    """A container may have a /dev of its own, a chroot no /sys."""
+def test_either_device_shows_that_kvm_is_there(tmp_path: Path, path: str) -> None:
+    """A container may have a separate /dev, a chroot may lack /sys."""
     assert not Host(tmp_path).has_kvm()
     assert trees.recorded(tmp_path, {path: ""}).has_kvm()
 
@@ -136,14 +136,14 @@ def test_an_empty_mount_point_is_not_tracefs(tmp_path: Path) -> None:
     assert Host(tmp_path).event_format("kvm/kvm_exit") is None
 
 
-def test_a_path_that_may_not_be_looked_up_does_not_exist(tmp_path: Path) -> None:
-    """As tracefs is for normal users."""
-    unanswerable = "n" * 300  # stat(2) says ENAMETOOLONG, to root as well
+def test_a_path_without_permission_does_not_exist(tmp_path: Path) -> None:
+    """Normal users cannot look into tracefs."""
+    unanswerable = "n" * 300  # stat(2) fails with ENAMETOOLONG, also for root
     assert not Host(tmp_path).exists(unanswerable)
     assert Host(tmp_path).read(unanswerable) is None
 
 
-def test_odd_bytes_and_directories_are_read_without_a_crash(tmp_path: Path) -> None:
+def test_invalid_utf8_and_directories_do_not_raise(tmp_path: Path) -> None:
     (tmp_path / "odd").write_bytes(b"\xff\xfe ok\n")
     assert Host(tmp_path).read("odd") == "�� ok"
     assert Host(tmp_path).read(".") is None

@@ -1,4 +1,4 @@
-"""Importing kstats is for everybody: quick, and nothing on the host is touched by it."""
+"""Importing kstats is fast and does not read anything from the host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-# An audit hook sees every open, whoever asks for it.
+# An audit hook sees every open, also those of C code in the interpreter.
 WATCHED = """
 import sys
 opened = []
@@ -27,7 +27,7 @@ print(*sorted(set(sys.modules) - before))
 
 
 def importing(module: str) -> tuple[list[str], set[str]]:
-    """What importing a module opens below /sys, /proc and /dev, and which modules it brings."""
+    """Return what an import opens below /sys, /proc and /dev, and the modules it loads."""
     done = subprocess.run(
         [sys.executable, "-c", WATCHED.format(module=module)],
         capture_output=True,
@@ -40,31 +40,31 @@ def importing(module: str) -> tuple[list[str], set[str]]:
     return opened.split(), set(modules.split())
 
 
-def test_importing_kstats_costs_next_to_nothing() -> None:
-    """It brings in no other module, so there is nothing that could take time."""
+def test_importing_kstats_imports_no_other_module() -> None:
+    """Nothing else can take time."""
     assert importing("kstats") == ([], {"kstats"})
 
 
 @pytest.mark.parametrize("module", ["kstats.arch", "kstats.cli.cpu", "kstats.doctor"])
-def test_no_module_looks_at_the_host_when_it_is_imported(module: str) -> None:
+def test_importing_a_module_does_not_read_the_host(module: str) -> None:
     opened, modules = importing(module)
     assert opened == []
     assert "bcc" not in modules
 
 
-def test_architectures_need_nothing_of_the_collector() -> None:
-    """Decoding works where there is no Linux."""
+def test_architectures_do_not_import_the_collector() -> None:
+    """Decoding works on systems other than Linux."""
     _, modules = importing("kstats.arch")
     assert not {m for m in modules if m.startswith(("kstats.collector", "kstats.host", "ctypes"))}
 
 
-def test_the_loading_child_needs_the_standard_library_alone() -> None:
-    """It may run under a Python for which nothing of ours is installed."""
+def test_the_loading_child_needs_only_the_standard_library() -> None:
+    """It may run with a Python that has neither kstats nor its dependencies installed."""
     code = f"import sys; sys.path.append({str(ROOT)!r}); import kstats.loader.worker"
     subprocess.run([sys.executable, "-I", "-S", "-c", code], timeout=120, check=True)
 
 
-def test_importing_kstats_is_quick_beside_what_python_itself_imports() -> None:
+def test_importing_kstats_takes_less_time_than_starting_python() -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", "import kstats"],
         capture_output=True,
@@ -82,14 +82,14 @@ def test_importing_kstats_is_quick_beside_what_python_itself_imports() -> None:
 
 
 LIVE = {"kstats.collector", "kstats.loader", "kstats.vms.registry", "subprocess"}
-"""What only counting on this host needs."""
+"""Modules that only counting on this host needs."""
 
 HEAVY = {"attrs", "attr", "argparse", "typing", "collections", "contextlib", "pathlib", "json"}
 
 
 @pytest.mark.parametrize("word", ["--version", "-V", "--help", "help", ""])
-def test_what_prints_a_line_imports_next_to_nothing(word: str) -> None:
-    """These are what scripts and shells call all the time."""
+def test_help_and_version_import_almost_nothing(word: str) -> None:
+    """Scripts and shells run these often."""
     _, modules = running(*word.split())
     assert not modules & HEAVY
     ours = {module for module in modules if module.startswith("kstats")}
@@ -109,13 +109,13 @@ def test_what_prints_a_line_imports_next_to_nothing(word: str) -> None:
         ("decode tests/data/decode/ftrace.txt", {*LIVE, "cattrs", "tabulate"}),
     ],
 )
-def test_a_command_imports_what_it_needs(words: str, unused: set[str]) -> None:
+def test_a_command_imports_only_what_it_needs(words: str, unused: set[str]) -> None:
     _, modules = running(*words.split())
     assert not {module for module in modules for name in unused if module.startswith(name)}
 
 
 def running(*words: str) -> tuple[str, set[str]]:
-    """Run kstats without site-packages' own imports; return its output and all its modules."""
+    """Run kstats without the imports of site-packages; return its output and its modules."""
     code = (
         "import sys; before = set(sys.modules)\n"
         "from kstats.cli import main\n"

@@ -1,4 +1,4 @@
-"""Samples tell their time as logs do."""
+"""The timestamps of samples have the format of logs."""
 
 from __future__ import annotations
 

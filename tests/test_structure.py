@@ -1,4 +1,4 @@
-"""One room, one job: what only one part of the package may do, held against its syntax trees."""
+"""The layers of the package: syntax trees show that only one part does each job."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kstats import arch as arches
 PACKAGE = Path(kstats.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# Programs of their own beside kstats: python -m kstats, the contract test of backends, and the
+# Separate programs: python -m kstats, the contract test of backends, and the
 # process that loads.
 PROGRAMS = {"__main__.py", "arch/contract.py", "loader/worker.py"}
 
@@ -27,17 +27,17 @@ MACHINES = {
 
 
 def name(path: Path) -> str:
-    """A file's name in messages: its path in the package."""
+    """Return the path of a file in the package, for messages."""
     return path.relative_to(PACKAGE).as_posix()
 
 
 def nodes(path: Path) -> Iterator[ast.AST]:
-    """Every node of a file's syntax tree."""
+    """Yield every node of a file's syntax tree."""
     return ast.walk(ast.parse(path.read_text(encoding="utf-8")))
 
 
 def imported(path: Path) -> set[str]:
-    """The modules that a file imports, wherever in it."""
+    """Yield the modules that a file imports anywhere, also inside functions."""
     found: set[str] = set()
     for node in nodes(path):
         if isinstance(node, ast.Import):
@@ -48,12 +48,12 @@ def imported(path: Path) -> set[str]:
 
 
 def calls(path: Path) -> set[str]:
-    """What a file calls, as it is written."""
+    """Yield the functions that a file calls, as in the source."""
     return {ast.unparse(node.func) for node in nodes(path) if isinstance(node, ast.Call)}
 
 
 def strings(node: ast.AST) -> set[str]:
-    """The string constants below a node."""
+    """Yield the string constants below a node."""
     below = (n.value for n in ast.walk(node) if isinstance(n, ast.Constant))
     return {value for value in below if isinstance(value, str)}
 
@@ -73,7 +73,7 @@ def test_only_the_command_line_prints_and_exits(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_only_architectures_know_architectures_by_name(path: Path) -> None:
-    """What differs between machines is data of kstats/arch, not a branch somewhere else."""
+    """Differences between machines are data in kstats/arch, not branches elsewhere."""
     if name(path).startswith("arch/"):
         return
     for node in nodes(path):
@@ -92,7 +92,7 @@ def test_views_and_renderers_do_not_know_where_samples_come_from(room: str) -> N
 
 
 def test_imports_have_no_cycle() -> None:
-    """Not even for type checkers only, or inside functions."""
+    """Neither for type checkers only nor inside functions."""
     modules = {_module(path): path for path in FILES}
     graph: dict[str, set[str]] = {}
     for module, path in modules.items():
@@ -125,7 +125,7 @@ VALUES = (
 
 
 @pytest.mark.parametrize("file", VALUES)
-def test_values_depend_on_nothing_but_values(file: str) -> None:
+def test_value_modules_import_only_value_modules(file: str) -> None:
     ours = {module for module in imported(PACKAGE / file) if module.startswith("kstats")}
     values = ("kstats.fields", "kstats.vms.identity", "kstats.histogram", "kstats.topology")
     assert all(module.startswith(values) for module in ours)

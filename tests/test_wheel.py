@@ -15,7 +15,7 @@ pytestmark = pytest.mark.install
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment without the system's packages, with nothing but the wheel in it."""
+    """Install the wheel into an empty virtual environment; return its folder."""
     place = tmp_path_factory.mktemp("wheel")
     venv.create(place / "env", with_pip=True)
     wheel = build_wheel(place)
@@ -56,9 +56,9 @@ def test_it_decodes_without_bcc(environment: Path) -> None:
     assert run(environment, "python", "-c", "import bcc").returncode != 0
 
 
-def test_doctor_says_where_bcc_would_come_from(environment: Path) -> None:
-    said = run(environment, "kstats", "doctor").stdout
-    assert "not for this Python: programs are loaded with /usr/bin/python3" in said
+def test_doctor_reports_which_python_has_bcc(environment: Path) -> None:
+    output = run(environment, "kstats", "doctor").stdout
+    assert "not for this Python; programs are loaded with /usr/bin/python3" in output
 
 
 def test_names_collide_with_no_other_project(environment: Path) -> None:

@@ -1,4 +1,4 @@
-"""An architecture of a few codes to break in tests, and one for a registry to refuse."""
+"""A small architecture for tests, which tests change to break the contract."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ ARCH = Arch(
 
 
 def sample(folder: Path) -> Arch:
-    """A correct architecture with a source and a C file in ``folder``."""
+    """Return a correct architecture with a source and a C file in ``folder``."""
     bpf = folder / "demo.c"
     bpf.write_text(C_TEXT)
     return attrs.evolve(ARCH, sources=(SOURCE,), bpf=bpf, silent_modules={"mute": "unload it"})

@@ -17,7 +17,7 @@ def test_every_category_has_a_meaning() -> None:
 
 
 def test_an_isa_explains_each_category_without_reasons() -> None:
-    """The reader of an empty cell finds out why it is empty."""
+    """So that a reader of an empty cell learns why it is empty."""
     for one in ISAS:
         for category in set(Category) - categories.possible(one):
             assert one.category_notes[category]

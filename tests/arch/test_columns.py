@@ -57,7 +57,7 @@ NUMBERS = {
 
 @pytest.mark.parametrize("name", HEADINGS)
 def test_headings(name: str) -> None:
-    """In Fuchsia's order; a column of our own may stand anywhere before ``other``."""
+    """In Fuchsia's order; columns that only kstats has may come anywhere before ``other``."""
     fuchsia = list(_headings(HEADINGS[name]))
     ours = [lookup.shown(column) for column in arch.columns(name)]
     assert [heading for heading in ours if heading in fuchsia] == fuchsia

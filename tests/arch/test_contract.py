@@ -32,7 +32,7 @@ from tests.arch.samples import ARCH, DEMO, SOURCE, sample
 
 @pytest.mark.parametrize("one", arch.BUILT_IN, ids=lambda one: one.name)
 def test_built_in_architectures_keep_the_contract(one: Arch) -> None:
-    """In the form in which a backend's author writes it."""
+    """Tested like the author of a backend tests it."""
 
     class TestOne(ContractTests):
         arch = one
@@ -68,7 +68,7 @@ def reason(key: int, **changes: Any) -> Spoil:
 
 
 def column(*before: tuple[str, ...], **changes: Any) -> Spoil:
-    """Change the first column, or put others before it."""
+    """Change the first column, or insert others before it."""
 
     def spoil(one: Arch) -> Arch:
         first, *others = ARCH.columns
@@ -110,7 +110,7 @@ def made(make: Callable[[], object]) -> Spoil:
 
 
 def problems(one: Arch, spoil: Spoil) -> list[str]:
-    """Return what a value says when it is made, else what breaks the contract."""
+    """Return the error on creating the value, or the breaches that the contract finds."""
     try:
         spoilt = spoil(one)
     except (ValueError, TypeError, AttributeError) as error:
@@ -119,7 +119,7 @@ def problems(one: Arch, spoil: Spoil) -> list[str]:
 
 
 class Forgetful(Isa):
-    """Loses the number of a code it does not know."""
+    """An ISA that loses the number of an unknown code."""
 
     def reason(self, code: int) -> Reason:
         """Return the reason of ``code``."""
@@ -269,7 +269,7 @@ def test_resolve() -> None:
 
 
 def test_probes_are_complete_for_every_source() -> None:
-    """Ours can fall back to the classic tracepoint everywhere; it is tried last."""
+    """The last probe of every source is the classic tracepoint."""
     for one in arch.arches():
         for exit_source in one.sources:
             *raws, last = exit_source.probes

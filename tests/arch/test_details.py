@@ -175,7 +175,7 @@ DEFECTS: list[tuple[str, dict[str, Callable[[], Any]]]] = [
 def test_each_defect_is_found(
     problem: str, spoilt: dict[str, Callable[[], Any]], tmp_path: Path
 ) -> None:
-    """By a value when it is made, or by the contract."""
+    """Creating the value raises, or the contract finds the defect."""
     try:
         parts = {key: make() for key, make in spoilt.items()}
         problems = check(detailed(sample(tmp_path), tmp_path, **parts))

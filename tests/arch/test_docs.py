@@ -1,4 +1,4 @@
-"""The documents say what the code says."""
+"""The documents agree with the code."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def test_every_category_has_its_section() -> None:
     assert headings == list(Category)
 
 
-def test_categories_speak_of_reasons_that_exist() -> None:
+def test_categories_mention_only_existing_reasons() -> None:
     known = {r.name for one in arch.arches() for isa in one.isas for r in isa.reasons.values()}
     known |= {"VMMCALL", "HVC", "SMC", "MWAIT", "MONITOR", "PAUSE"}  # instructions
     text = (DOCS / "categories.md").read_text()
-    spoken = set(re.findall(r"`(\w+(?: excp)?)`", text)) - set(Category)
-    assert spoken - known == set()
+    mentioned = set(re.findall(r"`(\w+(?: excp)?)`", text)) - set(Category)
+    assert mentioned - known == set()
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_categories_speak_of_reasons_that_exist() -> None:
         ("python", "toy_backend/__init__.py"),
     ],
 )
-def test_the_example_is_the_tested_one(language: str, file: str) -> None:
+def test_the_documented_backend_is_the_tested_one(language: str, file: str) -> None:
     text = (DOCS / "backends.md").read_text()
     blocks = re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     shown = [block for block in blocks if "ContractTests" not in block]
@@ -45,7 +45,7 @@ def test_the_example_is_the_tested_one(language: str, file: str) -> None:
         assert block in (TOY / file).read_text()
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_have_a_target() -> None:
     for document in ("categories.md", "backends.md", "reasons.md"):
         for link in re.findall(r"\]\(([^)#]+)\)", (DOCS / document).read_text()):
             assert (DOCS / link).exists(), f"{document}: {link}"

@@ -193,7 +193,7 @@ DEFECTS: list[tuple[str, Callable[[], dict[str, Any]]]] = [
 def test_each_defect_is_found(
     problem: str, changes: Callable[[], dict[str, Any]], tmp_path: Path
 ) -> None:
-    """By a value when it is made, or by the contract."""
+    """Creating the value raises, or the contract finds the defect."""
     try:
         problems = check(spoiled(tmp_path, **changes()))
     except ValueError as error:

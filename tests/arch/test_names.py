@@ -33,7 +33,7 @@ def kernels(machine: str) -> list[str]:
 
 
 def test_all_kernels_are_there() -> None:
-    """From 5.10 to 7.3: a missing file would make the other tests easier."""
+    """From 5.10 to 7.3; a missing file would weaken the other tests."""
     assert {"amd64", "arm64"} <= set(MACHINES)
     versions = {tuple(path.stem.rsplit("-", 2)[1:]) for path in FORMATS}
     for machine in ("amd64", "arm64"):

@@ -1,4 +1,4 @@
-"""The tables in other tools' formats have the contents of the tables."""
+"""The exports for other tools have the contents of the tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A backend in a package of its own, installed as its users would."""
+"""A backend in a separate package, installed like users install it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ COUNT = """if True:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the toy backend installed in it."""
+    """Return a folder in which the toy backend is installed."""
     folder = tmp_path_factory.mktemp("site")
     words = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     words += ["--no-build-isolation", "--target", str(folder), str(TOY)]
@@ -108,7 +108,7 @@ def test_a_broken_backend_is_reported_with_its_package(site: Path, tmp_path: Pat
 
 @pytest.mark.root
 def test_its_exits_are_counted_and_printed(site: Path) -> None:
-    """From its C in this kernel through its columns to the table."""
+    """From its C program in this kernel to its columns in the table."""
     root = Path(__file__).parent.parent.parent
     env = os.environ | {"PYTHONPATH": f"{site}{os.pathsep}{root}"}
     words = [sys.executable, "-c", COUNT]

@@ -230,5 +230,5 @@ def test_doctor_runs_for_people_who_may_look_at_nothing() -> None:
     assert done.stderr == ""
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert checks["tracefs"]["state"] == "warn"
-    assert checks["tracefs"]["found"].startswith("not mounted, or not readable")
+    assert checks["tracefs"]["found"].startswith("not mounted or not readable")
     assert checks["privileges"]["found"] == "CAP_BPF CAP_PERFMON missing"

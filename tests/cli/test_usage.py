@@ -63,10 +63,10 @@ def test_a_count_that_is_none(
     [
         ("-v -d 1 2", "-d cannot be combined with interval", "use only one of them"),
         ("-v 1 2 -n 2", "-n cannot be combined with count", "use only one of them"),
-        ("-v --cpus 2-", "'2-' is no list of CPUs", "write it like 0-3,8"),
-        ("-v --cpus 3-1", "'3-1' runs backwards", "write it 1-3"),
+        ("-v --cpus 2-", "invalid CPU list '2-'", "write it like 0-3,8"),
+        ("-v --cpus 3-1", "reversed CPU range '3-1'", "write it 1-3"),
         ("-v --cpus 0,4", "this host has no CPU 4", "it has 0 to 3"),
-        ("-v --cpus 0-99999", "there is no CPU 99999", "CPU numbers are below 65536"),
+        ("-v --cpus 0-99999", "invalid CPU number 99999", "CPU numbers are below 65536"),
         ("-v --probe gdb", "x64 has no probe 'gdb'", "known: raw-cast, raw-btf, raw-arg, classic"),
         ("-v --probe=", "x64 has no probe ''", "known: raw-cast, raw-btf, raw-arg, classic"),
         (

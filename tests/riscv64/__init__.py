@@ -1,1 +1,1 @@
-"""The example of a backend, in an emulated RISC-V host around a guest whose exits are known."""
+"""Tests of the example backend, also in an emulated RISC-V host."""

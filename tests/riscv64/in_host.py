@@ -81,9 +81,9 @@ def certain(counts: Counter[ExitId]) -> Counter[ExitId]:
 
 
 def test_doctor_reports_success(host: Host) -> None:
-    said = host.run(["kstats", "doctor"], timeout=300).check().stdout
-    assert "kstats cpu works here" in said
-    assert "attached through raw-btf" in said
+    output = host.run(["kstats", "doctor"], timeout=300).check().stdout
+    assert "kstats cpu works here" in output
+    assert "attached through raw-btf" in output
 
 
 def test_every_exit_is_counted_to_the_unit(observed: Observed) -> None:
