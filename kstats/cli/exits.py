@@ -17,10 +17,10 @@ from kstats.cli.replay import Wanted
 from kstats.cli.session import Session, Source
 from kstats.cli.view_options import ViewOptions
 from kstats.errors import UsageError
-from kstats.filters import ReasonFilter
 from kstats.model import Sample
 from kstats.render import FOR_PEOPLE
 from kstats.views import ExactingView, details, exits, latency
+from kstats.views.reasons import ReasonFilter
 from kstats.views.slow_exits import SlowExitsView
 from kstats.views.vcpu_time import VcpuTimeView
 

@@ -19,8 +19,8 @@ from kstats.collector.threads import ExitsByThread, Filter
 from kstats.collector.tracepoints import Tracepoints
 from kstats.collector.vcpu_time import VcpuTimes, asleep
 from kstats.errors import KstatsError, UnsupportedHostError, UsageError
+from kstats.filters import ThreadFilter
 from kstats.host import Host
-from kstats.recording.choose import Choice
 from kstats.vms.registry import VmRegistry
 from kstats.vms.select import select
 
@@ -118,13 +118,13 @@ def vcpus(selected: ThreadOptions, *, kernel: bool) -> Collector | KernelCounter
     return Collector(target, features, vms, wanted.pids)
 
 
-def threads_wanted(selected: Choice, host: Host, vms: VmRegistry) -> Filter:
+def threads_wanted(selected: ThreadFilter, host: Host, vms: VmRegistry) -> Filter:
     """Return the threads of this host that are selected.
 
     Raises:
         KstatsError: There is no such process, thread, VM or vCPU.
     """
-    pids = set() if selected.pid is None else {selected.pid}
+    pids = set(selected.pids)
     named = [*((pid, "process") for pid in pids), *((tid, "thread") for tid in selected.tids)]
     for number, what in named:
         # /proc answers for every thread, though it lists only processes.

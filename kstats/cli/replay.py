@@ -12,8 +12,8 @@ from kstats import fields, recording
 from kstats.cli import reason_option
 from kstats.cli.ticker import until_asked
 from kstats.errors import KstatsError, RecordingError, UsageError
+from kstats.filters import ThreadFilter, filter_threads
 from kstats.model import Sample
-from kstats.recording.choose import Choice, chosen
 
 
 @attrs.frozen
@@ -28,7 +28,7 @@ class Wanted:
     """
 
     needs: tuple[str, ...] = ()
-    threads: Choice | None = None
+    threads: ThreadFilter | None = None
     reason: str | None = None
     cpus: tuple[int, ...] = ()
 
@@ -63,7 +63,7 @@ class Replay:
         """
         samples = self._readable()
         if self._wanted.threads:
-            samples = chosen(samples, self._wanted.threads)
+            samples = filter_threads(samples, self._wanted.threads)
         if interval is not None and interval != self.interval:
             samples = recording.merged(samples, interval)
         yield from islice(samples, count)

@@ -10,7 +10,7 @@ import attrs
 from kstats.cli import options
 from kstats.cli.view_options import ViewOptions
 from kstats.errors import UsageError
-from kstats.recording.choose import Choice
+from kstats.filters import ThreadFilter
 
 
 @attrs.frozen(kw_only=True)
@@ -25,10 +25,11 @@ class ThreadOptions(ViewOptions):
     vm: str | None = None
 
     @property
-    def threads(self) -> Choice:
+    def threads(self) -> ThreadFilter:
         """Return the filter that selects them; it is false if it selects all."""
+        pids = frozenset() if self.pid is None else frozenset({self.pid})
         tids = self.tids or (() if self.tid is None else (self.tid,))
-        return Choice(self.pid, self.vcpu, frozenset(tids), self.vm)
+        return ThreadFilter(pids, frozenset(tids), self.vcpu, self.vm)
 
 
 def add_arguments(p: options.Parser, *, short: bool = False) -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from kstats.arch.details import UNKNOWN, Access, Parts
 from kstats.errors import UsageError
-from kstats.filters import ReasonFilter
 from kstats.histogram import Histogram
 from kstats.model import Code, Sample
 from kstats.table import Cell, Table
@@ -18,6 +17,7 @@ from kstats.views import details
 from kstats.views.exits import ExitsView, Options, parse_axes
 from kstats.views.latency import HistogramView, LatencyView
 from kstats.views.latency import Options as TimeOptions
+from kstats.views.reasons import ReasonFilter
 from tests.samples import At, placed, sample
 
 READ, WRITE, HLT = ("vmx", 31), ("vmx", 32), ("vmx", 12)

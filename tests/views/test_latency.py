@@ -7,12 +7,12 @@ from typing import Any
 import attrs
 import pytest
 
-from kstats.filters import ReasonFilter
 from kstats.histogram import Histogram, bounds, bucket_of
 from kstats.model import Code, Sample
 from kstats.table import Cell, Table
 from kstats.views.exits import parse_axes
 from kstats.views.latency import HistogramView, LatencyView, Options
+from kstats.views.reasons import ReasonFilter
 from tests.samples import placed, sample
 
 HLT, EPT, IO = ("vmx", 12), ("vmx", 48), ("vmx", 30)

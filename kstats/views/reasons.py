@@ -1,0 +1,27 @@
+"""Limits any view to exits for some reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from kstats.filters import filter_reasons
+from kstats.model import Code, Sample
+from kstats.table import Table
+from kstats.views import ExactingView
+
+
+class ReasonFilter:
+    """Shows only exits of some codes in another view; shares are of them."""
+
+    def __init__(self, view: ExactingView, codes: Collection[Code]) -> None:
+        self._view = view
+        self._codes = frozenset(codes)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Return what the other view requires."""
+        return self._view.needs
+
+    def table(self, sample: Sample) -> Table:
+        """Return the view's table of these exits of one sample."""
+        return self._view.table(filter_reasons(sample, self._codes))
