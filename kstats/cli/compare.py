@@ -38,15 +38,15 @@ recording made by kstats record, or the word live: this host from now on.
 """
 
 _EPILOG = f"""\
-per_s is exits per second of time that really passed; median, p5 and p95 are of the rates of
-single samples. per_vcpu_s is exits per second and vCPU. ratio is to the first recording (within
-one recording: to its first part); "new" is something that was nothing. 0 is none, "-" is
-impossible there or not known.
+per_s is exits per second of elapsed time; median, p5 and p95 are of the rates of single samples.
+per_vcpu_s is exits per second and vCPU. ratio is to the baseline: the first source, or with one
+source its first part; "new" means that the baseline had none. 0 means none, "-" means impossible
+there or unknown.
 
 categories: {" ".join(Category)} {TOTAL}
 
-exit status: {CROSSED} if a ratio reached its --threshold, 1 if a source has no samples for it;
-else as kstats, see kstats --help
+exit status: {CROSSED} if a ratio reached its --threshold, 1 if a source has no samples to check;
+else see kstats --help
 """
 
 _WIDEST = 100
@@ -55,14 +55,14 @@ _NAMED = re.compile(r"(?:(\w+)=)?(\d{1,6}(?:\.\d{1,6})?|\.\d{1,6})", re.ASCII)
 
 @attrs.frozen
 class Thresholds:
-    """Ratios from which on a comparison fails: by category (or total), and of all the others."""
+    """The ratios that fail a comparison: by category or total, and for all others."""
 
     named: Mapping[str, float]
     general: float | None
     least: float
 
     def crossed(self, comparison: Comparison) -> Iterator[tuple[Line, float]]:
-        """The lines whose ratios reached their thresholds, and these. Reasons have none."""
+        """Yield the lines that reached their thresholds, with these. Reasons have none."""
         for line in comparison.lines:
             limit = self.named.get(line.category, self.general)
             if line.code is not None or limit is None or line.ratio is None:
@@ -76,9 +76,13 @@ def parser() -> options.Parser:
     """Return the command line of ``kstats compare``."""
     p = options.Parser.of("compare", "SOURCE…", _DESCRIPTION, _EPILOG)
     add = p.add_argument
-    add("--by", choices=PARTS, help="each CPU or VM by itself")
-    add("--reasons", action="store_true", help="each category's reasons below it")
-    add("--per", choices=("vcpu", "second"), help="what ratios are of (default: vcpu if known)")
+    add("--by", choices=PARTS, help="compare the CPUs or VMs of each source")
+    add("--reasons", action="store_true", help="list the reasons of each category")
+    add(
+        "--per",
+        choices=("vcpu", "second"),
+        help="what ratios compare: rates per vCPU or per second (default: vcpu if known)",
+    )
     text = "only the N CPUs or VMs with most exits"
     top = partial(options.times, what="--top", without="see all of them")
     add("--top", metavar="N", type=top, help=text)
@@ -88,18 +92,18 @@ def parser() -> options.Parser:
         metavar="[CATEGORY=]RATIO",
         action="append",
         default=[],
-        help=f"exit with {CROSSED} if a ratio is RATIO or more; may be repeated",
+        help=f"exit with {CROSSED} if a ratio is RATIO or more; can be repeated",
     )
     add(
         "--least",
         metavar="RATE",
-        help="thresholds leave alone what is below so many exits a second (default 1)",
+        help="ignore lines below this many exits per second in thresholds (default 1)",
     )
     add(
         "--explain",
         nargs="*",
         metavar="CATEGORY",
-        help="what categories mean on each ISA, and what they hide",
+        help="explain categories: what they mean on each ISA, and what they hide",
     )
     sources.add_arguments(p)
     return p

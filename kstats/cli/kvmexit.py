@@ -26,7 +26,7 @@ examples:
   kvmexit -t 1273819 10            thread 1273819
   kvmexit -T '1273820,1273819'     two threads
 
-More axes, more formats: kstats exits --help. Exit status: as kstats; see kstats --help.
+kstats exits has more axes and formats. Exit status: see kstats --help.
 """
 
 

@@ -27,19 +27,19 @@ _DESCRIPTION = """\
 """
 
 _EPILOG = """\
-A file that is there already is continued. Files named *.zst are compressed, which needs
-python3-zstandard. The format: docs/recording.md.
+An existing file is continued. Files named *.zst are compressed, which needs python3-zstandard.
+docs/recording.md describes the format.
 
-SIGHUP begins a new file, as --rotate-size and --rotate-time do; the old one gets a name with its
-time: kstats.20260131T120000Z.jsonl.zst. If the file was moved away, a new one takes its place. On
-a terminal SIGHUP ends the recording.
+SIGHUP begins a new file, as --rotate-size and --rotate-time do; the old file gets a name with its
+time: kstats.20260131T120000Z.jsonl.zst. If the file was moved away, a new one is created. On a
+terminal SIGHUP ends the recording.
 
-exit status: as kstats; see kstats --help
+exit status: see kstats --help
 """
 
 _BY: Mapping[str, str] = {
-    "thread": "by CPU and thread: every view can be had of it",
-    "cpu": "by CPU alone, which costs least: for kstats cpu, and exits by cpu and reason",
+    "thread": "by CPU and thread: for every view",
+    "cpu": "by CPU only, which costs least: for kstats cpu, and exits by cpu and reason",
 }
 
 _UNITS: Mapping[str, int] = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -47,7 +47,7 @@ _SPANS: Mapping[str, int] = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def parser() -> options.Parser:
-    """The command line of ``kstats record``."""
+    """Return the command line of ``kstats record``."""
     p = options.Parser.of("record", "[interval [count]]", _DESCRIPTION, _EPILOG)
     add = p.add_argument
     text = f"write samples here (default {DEFAULT}; - is standard output)"

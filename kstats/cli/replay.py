@@ -73,7 +73,7 @@ class Replay:
         if self._error:
             raise self._error
         if self._empty and self._ended:
-            return [f"{self._source.name}: there are no samples in it"]
+            return [f"{self._source.name}: the recording has no samples"]
         return [f"{self._source.name}: {self._source.tail}"] if self._source.tail else []
 
     def __enter__(self) -> Self:

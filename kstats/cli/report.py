@@ -29,8 +29,8 @@ It is one HTML file that needs no network and runs no script.
 """
 
 _EPILOG = """\
-However long a recording is, time is drawn in at most 512 parts and CPUs in at most 256 bands;
-means stay means, and each part keeps its busiest sample.
+Time is drawn in at most 512 parts and CPUs in at most 256 bands, however long a recording is. Each
+part shows its mean and its busiest sample.
 """
 
 

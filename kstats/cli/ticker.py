@@ -1,4 +1,4 @@
-"""Waiting without drift, and stopping when asked."""
+"""Waiting without drift, and stopping on ^C and SIGTERM."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ STOPPING = frozenset((signal.SIGINT, signal.SIGTERM))
 
 @contextmanager
 def deferred_signals() -> Iterator[None]:
-    """Keeps ^C and SIGTERM for :meth:`Ticker.wait`, so that no report is torn."""
+    """Defer ^C and SIGTERM to :meth:`Ticker.wait`, so that no report is torn."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:
         yield
     finally:
-        # One more ^C, or one during the last report, asks for what is being done already.
-        while signal.sigtimedwait(_heeded(), 0):
+        # Another ^C, or one during the last report, changes nothing: we are stopping already.
+        while signal.sigtimedwait(_stopping(), 0):
             pass
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _heeded() -> set[signal.Signals]:
-    """Those that whoever started kstats did not have it ignore, as ``nohup`` and ``&`` do.
+def _stopping() -> set[signal.Signals]:
+    """Return the signals to stop that are not ignored, as with ``nohup`` and ``&``.
 
-    A blocked signal is delivered to sigtimedwait even if it is ignored.
+    sigtimedwait takes a blocked signal even if it is ignored.
     """
     return {number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN}
 
 
 class Waiting:
-    """^C and SIGTERM as they end waiting, and nothing else: see :func:`waiting`."""
+    """Calls that ^C and SIGTERM end: see :func:`waiting`."""
 
     def __init__(self) -> None:
         self._asked = False
 
     def on(self, call: Callable[[], T], instead: T) -> T:
-        """What ``call`` gives; ``instead`` if a signal comes meanwhile, or came before."""
+        """Return what ``call`` returns, or ``instead`` if a signal comes or came before."""
         given = instead
         if not self._asked:
-            with suppress(KeyboardInterrupt), _heard():
+            with suppress(KeyboardInterrupt), _interruptible():
                 given = call()
             if self._asked:
                 end_line()
         return given
 
     def stop(self, *_: object) -> None:
-        """Called for a signal. One more asks for what is being done already."""
+        """Handle a signal; another one changes nothing."""
         if not self._asked:
             self._asked = True
             raise KeyboardInterrupt
@@ -61,9 +61,9 @@ class Waiting:
 
 @contextmanager
 def waiting() -> Iterator[Waiting]:
-    """Within the block, signals to stop are heeded by :meth:`Waiting.on` alone.
+    """Let signals to stop end only calls of :meth:`Waiting.on` in the block.
 
-    So what was read from a pipe that lasts is shown, and no report is torn.
+    What was read from a pipe that stays open is still shown, and no report is torn.
     """
     made = Waiting()
     with deferred_signals(), _handled_by(made.stop):
@@ -71,7 +71,7 @@ def waiting() -> Iterator[Waiting]:
 
 
 def until_asked(items: Iterator[T]) -> Generator[T, None, None]:
-    """The items until a signal asks to stop; nothing but waiting for the next one is cut short."""
+    """Yield items until a signal to stop, which interrupts only the wait for the next item."""
     with waiting() as wait:
         while (item := wait.on(lambda: next(items, None), None)) is not None:
             yield item
@@ -79,7 +79,7 @@ def until_asked(items: Iterator[T]) -> Generator[T, None, None]:
 
 @contextmanager
 def _handled_by(handler: Callable[[int, object], None]) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in _heeded()}
+    before = {number: signal.signal(number, handler) for number in _stopping()}
     try:
         yield
     finally:
@@ -88,8 +88,8 @@ def _handled_by(handler: Callable[[int, object], None]) -> Iterator[None]:
 
 
 @contextmanager
-def _heard() -> Iterator[None]:
-    """Lets deferred signals interrupt the block."""
+def _interruptible() -> Iterator[None]:
+    """Let deferred signals interrupt the block."""
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         yield
@@ -98,15 +98,15 @@ def _heard() -> Iterator[None]:
 
 
 def end_line() -> None:
-    """After a signal: the terminal shows ^C at the start of the line that comes next."""
+    """End the line in which the terminal shows ^C."""
     if sys.stderr.isatty():
         print(file=sys.stderr)
 
 
 class Ticker:
-    """Deadlines at whole multiples of ``interval`` seconds after its making.
+    """Deadlines at whole multiples of ``interval`` seconds from the start.
 
-    A late wake-up does not move the deadlines after it; those that have passed are left out.
+    A late wake-up does not move later deadlines; deadlines that have passed are skipped.
     """
 
     def __init__(self, interval: float) -> None:
@@ -116,11 +116,11 @@ class Ticker:
         self._ticks = 0
 
     def wait(self) -> bool:
-        """Sleeps until the next deadline; True if a signal asked to stop before it.
+        """Sleep until the next deadline; return whether a signal to stop came before it.
 
-        Signals must be blocked (:func:`deferred_signals`).
+        Signals must be deferred (:func:`deferred_signals`).
         """
         passed = (time.monotonic() - self._start) / self._interval
         self._ticks = max(self._ticks + 1, math.ceil(passed))
         left = self._start + self._ticks * self._interval - time.monotonic()
-        return signal.sigtimedwait(_heeded(), max(left, 0)) is not None
+        return signal.sigtimedwait(_stopping(), max(left, 0)) is not None

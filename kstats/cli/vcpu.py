@@ -25,12 +25,12 @@ _DESCRIPTION = """\
 """
 
 EPILOG = """\
-sources: bpf counts while it runs, for every VMM. kernel reads the counters that KVM keeps of every
-vCPU anyway (Linux 5.14 and later): the guests pay nothing, but the VMM must have opened them, as
-QEMU does since 8.1; other VMMs' vCPUs show -. kvmstat(1) tells where they differ.
+sources: bpf counts while kstats runs, for every VMM. kernel reads the counters that KVM keeps for
+every vCPU anyway (Linux 5.14 and later): it costs the guests nothing, but the VMM must have opened
+the counters, as QEMU does since 8.1; the vCPUs of other VMMs show -.
 
-A vCPU that is idle shows zeros. If all vCPUs of a VM stay zero, its guest may have panicked.
-Exit status: as kstats; see kstats --help.
+An idle vCPU shows zeros. If all vCPUs of a VM stay at zero, its guest may have panicked.
+Exit status: see kstats --help.
 """
 
 

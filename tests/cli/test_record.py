@@ -232,7 +232,7 @@ def test_a_recording_without_samples_says_so(
 ) -> None:
     recording.Writer(tmp_path / "x.jsonl", HEADER).close()
     assert main(["-v", "--input", str(tmp_path / "x.jsonl")]) == 0
-    assert "there are no samples in it" in capsys.readouterr().err
+    assert "the recording has no samples" in capsys.readouterr().err
 
 
 def test_of_what_was_not_waited_for_nothing_is_said(
