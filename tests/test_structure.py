@@ -91,8 +91,8 @@ def test_views_and_renderers_do_not_know_where_samples_come_from(room: str) -> N
             assert module.split(".")[0] not in {"ctypes", "subprocess", "socket"}
 
 
-def test_imports_have_no_cycle() -> None:
-    """Neither for type checkers only nor inside functions."""
+def imports() -> dict[str, set[str]]:
+    """The modules of the package that each of its modules imports, wherever in it."""
     modules = {_module(path): path for path in FILES}
     graph: dict[str, set[str]] = {}
     for module, path in modules.items():
@@ -104,7 +104,35 @@ def test_imports_have_no_cycle() -> None:
             elif isinstance(node, ast.Import):
                 graph[module] |= {alias.name for alias in node.names}
         graph[module] &= modules.keys() - {module}
-    graphlib.TopologicalSorter(graph).prepare()  # CycleError lists the modules of a cycle
+    return graph
+
+
+def test_no_modules_import_each_other() -> None:
+    """Neither for type checkers only nor inside functions."""
+    graphlib.TopologicalSorter(imports()).prepare()  # CycleError lists the modules of a cycle
+
+
+def test_no_folders_import_each_other() -> None:
+    """Data flows one way, so imports do: a folder never imports one that is built on it."""
+    graph: dict[str, set[str]] = {}
+    for module, imported_ones in imports().items():
+        graph.setdefault(_folder(module), set()).update(map(_folder, imported_ones))
+    for folder, others in graph.items():
+        others.discard(folder)
+    graphlib.TopologicalSorter(graph).prepare()
+
+
+@pytest.mark.parametrize("folder", ["recording", "importers", "views", "render", "vms"])
+def test_what_reads_samples_does_not_import_what_counts(folder: str) -> None:
+    for module, others in imports().items():
+        if module.startswith(f"kstats.{folder}"):
+            above = {"kstats.collector", "kstats.loader", "kstats.cli"}
+            assert not above & set(map(_folder, others)), module
+
+
+def _folder(module: str) -> str:
+    """The folder of the package that a module is in; a module at the top is its own."""
+    return ".".join(module.split(".")[:2])
 
 
 def _module(path: Path) -> str:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import attrs
 
 import kstats
 from kstats import arch as arches
-from kstats.arch.base import Arch, Isa
+from kstats.arch.base import Arch, ExitSource, Isa
 from kstats.host import Host
-
-if TYPE_CHECKING:
-    from kstats.collector.target import Target
 
 FORMAT = "kstats recording"
 VERSION = 1
@@ -137,21 +134,39 @@ def describe(
     )
 
 
-class Counts(Protocol):
-    """What counts on a host: a :class:`kstats.collector.live.Collector`, for example."""
+class Target(Protocol):
+    """Where exits are counted."""
+
+    @property
+    def host(self) -> Host:
+        """The host."""
+
+    @property
+    def arch(self) -> Arch:
+        """Its architecture."""
+
+    @property
+    def source(self) -> ExitSource:
+        """The ISA that its KVM counts exits of."""
+
+
+class Counter(Protocol):
+    """Something that counts on a host, such as :class:`kstats.collector.live.Collector`."""
 
     @property
     def target(self) -> Target:
-        """The host, and what its KVM is."""
+        """Where it counts."""
 
     @property
     def counted(self) -> tuple[str, ...]:
-        """What is counted: see :class:`Header`."""
+        """What it counts: see :class:`Header`."""
 
 
-def header_of(collector: Counts, interval: float | None = None) -> Header:
-    """The header of a recording of what ``collector`` counts, every ``interval`` seconds."""
+def header_of(collector: Counter, interval: float | None = None) -> Header:
+    """Return the header of a recording of what ``collector`` counts.
+
+    ``interval`` is the requested time between samples in seconds, if there is one.
+    """
     target = collector.target
     isas = [target.source.isa]
-    counted = collector.counted
-    return describe(target.host, target.arch, isas, interval=interval, counted=counted)
+    return describe(target.host, target.arch, isas, interval=interval, counted=collector.counted)
