@@ -83,18 +83,18 @@ def _converter() -> Converter:
 
 def _int(value: Any, _: Any) -> int:
     if type(value) is not int or not LEAST <= value <= MOST:
-        raise LineError(f"{_shown(value)} is no whole number from {LEAST} to 2**64-1")
+        raise LineError(f"{_shown(value)} is not a whole number from {LEAST} to 2**64-1")
     return value
 
 
 def _float(value: Any, _: Any) -> float:
     if type(value) not in (int, float) or not abs(value) < _HUGE:
-        raise LineError(f"{_shown(value)} is no number of seconds")
+        raise LineError(f"{_shown(value)} is not a number of seconds")
     return float(value)
 
 
 def _text(value: Any, _: Any) -> Any:
-    return _one_of((str,), value, "text")
+    return _one_of((str,), value, "a text")
 
 
 def _bool(value: Any, _: Any) -> Any:
@@ -102,7 +102,7 @@ def _bool(value: Any, _: Any) -> Any:
 
 
 def _key(value: Any, _: Any) -> Any:
-    return _one_of((str, int), value, "name or number")
+    return _one_of((str, int), value, "a name or a number")
 
 
 def _differences(value: Any, _: Any) -> Any:
@@ -129,12 +129,12 @@ def _attrs(converter: Converter, type_: Any) -> Hook:
     from cattrs.gen import make_dict_structure_fn  # noqa: PLC0415 - as above
 
     hook: Hook = make_dict_structure_fn(type_, converter)
-    return lambda value, _: hook(_one_of((dict,), value, "object"), type_)
+    return lambda value, _: hook(_one_of((dict,), value, "an object"), type_)
 
 
 def _object(_: Converter, __: Any) -> Hook:
     """An object whose items are looked at later."""
-    return lambda value, _: _one_of((dict,), value, "object")
+    return lambda value, _: _one_of((dict,), value, "an object")
 
 
 def _mapping(converter: Converter, type_: Any) -> Hook:
@@ -157,7 +157,7 @@ def _tuple(converter: Converter, type_: Any) -> Hook:
 
     def hook(value: Any, _: Any) -> Any:
         if not least <= len(_list(value)) <= len(held):
-            raise LineError(f"{_shown(value)} has not {len(held)} items")
+            raise LineError(f"{_shown(value)} does not have {len(held)} items")
         return make(map(converter.structure, value, held))
 
     return hook
@@ -178,12 +178,12 @@ _FACTORIES: Mapping[Callable[[Any], bool], Callable[[Converter, Any], Hook]] = {
 
 
 def _list(value: Any) -> Any:
-    return _one_of((list,), value, "list")
+    return _one_of((list,), value, "a list")
 
 
 def _one_of(allowed: tuple[type, ...], value: Any, what: str) -> Any:
     if type(value) not in allowed:
-        raise LineError(f"{_shown(value)} is no {what}")
+        raise LineError(f"{_shown(value)} is not {what}")
     return value
 
 

@@ -77,7 +77,7 @@ class Decoder:
         said = _object(text)
         kind = structure(said.get("type"), str)
         if self.header is None and kind != "header":
-            raise LineError("it does not begin with the header of a kstats recording")
+            raise LineError("not a kstats recording: the first line is not a header")
         if kind == "header":
             self._header(said)
         # Lines of any other type are a later version's, for whom it may concern.
@@ -85,11 +85,11 @@ class Decoder:
 
     def _header(self, said: Mapping[str, Any]) -> None:
         if said.get("format") != FORMAT:
-            raise LineError("it is no header of a kstats recording")
+            raise LineError("not the header of a kstats recording")
         version = structure(said.get("version"), int)
         if version not in READABLE:
             raise LineError(
-                f"its format is version {version}, of a newer kstats; this reads {VERSION}"
+                f"format version {version} needs a newer kstats; this one reads version {VERSION}"
             )
         header = structure(said, Header)
         if self.header is not None:
@@ -108,8 +108,8 @@ class Decoder:
             self._begin()
         elif not self._begun:
             raise LineError(
-                "lines before it are missing: it says what changed since them",
-                'its header and what begins with the next line that has "key":true can be read',
+                "the lines before are missing, and this one has only changes",
+                'the header, and everything from the next line with "key":true on, can be read',
             )
         self._begun = False  # until all of it is understood
         self._learn(line.facts)
@@ -141,13 +141,13 @@ class Decoder:
         field = fields().get(name)
         for parents, keys in runs:
             if len(self._counts) + len(keys) > MOST_SERIES:
-                raise LineError(f"it has more than {MOST_SERIES} series")
+                raise LineError(f"more than {MOST_SERIES} series")
             self._counts += [0] * len(keys)
             self._runs.append(_run(field, parents, keys))
 
     def _count(self, changes: Differences) -> None:
         if len(changes) > len(self._counts):
-            raise LineError("it has more counts than series")
+            raise LineError("more counts than series")
         counts = list(map(add, self._counts, changes))
         if counts and not 0 <= min(counts) <= max(counts) <= MOST + 1:
             raise LineError("a count is not between 0 and 2**64-1")
@@ -171,16 +171,16 @@ class Decoder:
 
 
 def _check_same_host(before: Header, now: Header) -> None:
-    """Raises LineError if samples of both cannot be shown as those of one host."""
+    """Raise LineError if the recordings are not of the same host."""
     ours, theirs = ({isa.name for isa in header.isas} for header in (before, now))
     if (before.host.name, before.arch, ours) != (now.host.name, now.arch, theirs):
         raise LineError(
-            f"another host's recording begins here: {_whose(now)}, not {_whose(before)}",
-            "put each into a file of its own (head -n, tail -n); kstats compare shows both",
+            f"the recording of another host starts here: {_name(now)}, not {_name(before)}",
+            "split the file with head -n and tail -n; kstats compare reads both parts",
         )
 
 
-def _whose(header: Header) -> str:
+def _name(header: Header) -> str:
     isas = " ".join(isa.name for isa in header.isas) or header.arch
     return printable(f"{header.host.name or 'a host without a name'} ({isas})")
 
@@ -196,20 +196,20 @@ def _object(text: str) -> dict[str, Any]:
     try:
         said = json.loads(text, parse_constant=_no_number)
     except json.JSONDecodeError as error:
-        raise LineError(f"it is no JSON from character {error.pos + 1} on: {error.msg}") from error
+        raise LineError(f"invalid JSON at character {error.pos + 1}: {error.msg}") from error
     except RecursionError as error:
-        raise LineError("it is nested too deeply") from error
+        raise LineError("nested too deeply") from error
     except LineError:
         raise
     except ValueError as error:
-        raise LineError("it has a huge number") from error
+        raise LineError("a number is too large") from error
     if not isinstance(said, dict):
-        raise LineError("it is no object")
+        raise LineError("not a JSON object")
     return said
 
 
 def _no_number(text: str) -> NoReturn:
-    raise LineError(f"{text} is no number")
+    raise LineError(f"{text} is not a number")
 
 
 def _moment(seconds: float) -> float:
@@ -240,7 +240,7 @@ def _paths(name: str, paths: Any) -> list[Path]:
 
 def _parents(field: Field, keys: list[Any]) -> Path:
     if len(keys) >= len(field.path_types):
-        raise LineError(f"{field.name} has not {len(keys)} keys above a count")
+        raise LineError(f"{field.name} cannot have {len(keys)} keys above a count")
     return tuple(map(structure, keys, field.path_types))
 
 
@@ -249,5 +249,5 @@ def _run(field: Field | None, parents: list[Any], keys: list[Any]) -> _Run:
         return _Run(None, (), keys)  # a later version's
     *above, last = field.path_types
     if len(parents) != len(above):
-        raise LineError(f"a series of {field.name} has not {len(parents) + 1} keys")
+        raise LineError(f"a series of {field.name} cannot have {len(parents) + 1} keys")
     return _Run(field, _parents(field, parents), [structure(key, last) for key in keys])

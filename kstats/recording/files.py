@@ -74,7 +74,7 @@ class Lines:
                 searched = 0
             if len(pending) > LONGEST_LINE:
                 self.number += 1
-                raise LineError(f"it is longer than {LONGEST_LINE >> 20} MiB")
+                raise LineError(f"longer than {LONGEST_LINE >> 20} MiB")
         if pending:
             self.torn = True
             yield self._text(pending)
@@ -86,7 +86,7 @@ class Lines:
         try:
             return line.decode()
         except UnicodeDecodeError as error:
-            raise LineError("it is no text") from error
+            raise LineError("not UTF-8 text") from error
 
     def _pieces(self) -> Iterator[bytes]:
         head = self._file.read(len(MAGIC))
@@ -110,7 +110,7 @@ class Lines:
                 frame = None if frame.eof else frame
         except zstd.ZstdError as error:
             self.number += 1
-            raise LineError(f"it is damaged: {error}") from error
+            raise LineError(f"damaged: {error}") from error
         self.torn = frame is not None
 
 
@@ -129,7 +129,7 @@ def check_beginning(file: IO[bytes], *, compressed: bool) -> None:
     file.seek(0)
     head = file.read(len(begin))
     if head != begin[: len(head)]:
-        raise LineError("it is no recording" + (f" named *{SUFFIX}" if compressed else ""))
+        raise LineError(f"not a {'compressed ' if compressed else ''}recording")
 
 
 def complete_size(file: IO[bytes], *, compressed: bool) -> int:
@@ -171,7 +171,7 @@ def _frame_end(file: IO[bytes], begin: int) -> int | None:
     file.seek(begin)
     head = file.read(_LONGEST_FRAME_HEADER)
     if not head.startswith(MAGIC[: len(head)]):
-        raise LineError(f"what begins at byte {begin} is no frame of zstd")
+        raise LineError(f"no zstd frame at byte {begin}")
     try:
         at: int = begin + zstd.frame_header_size(head)
         checksum = 4 if zstd.get_frame_parameters(head).has_checksum else 0

@@ -96,7 +96,7 @@ class Output:
         if size == self.size:
             return False
         if size:
-            raise RecordingError(self.name, "somebody else changed it", _ANOTHER)
+            raise RecordingError(self.name, "another process changed the file", _ANOTHER)
         self.size = os.lseek(self._descriptor, 0, os.SEEK_SET)
         return True
 
@@ -122,7 +122,7 @@ class Output:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise RecordingError(
-                self.name, "another process is recording to it", _ANOTHER
+                self.name, "another process is recording to this file", _ANOTHER
             ) from error
 
     def _continued(self, header: Header) -> int:
@@ -148,10 +148,10 @@ class Output:
         with read(self.path) as recording:
             there, ours = recording.header.host, header.host
         if there.name != ours.name:
-            self._refuse(f"it is a recording of host {printable(there.name)!r}")
+            self._refuse(f"it is a recording of the host {printable(there.name)!r}")
 
     def _refuse(self, why: str) -> NoReturn:
-        raise RecordingError(self.name, f"exists, and {why}", _ANOTHER)
+        raise RecordingError(self.name, f"file exists: {why}", _ANOTHER)
 
     def _fail(self, error: OSError) -> NoReturn:
         raise RecordingError(self.name, error.strerror or str(error)) from error

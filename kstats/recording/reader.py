@@ -32,9 +32,9 @@ def read(path: str | PathLike[str]) -> Recording:
     """
     name = fspath(path)
     if not name:
-        raise RecordingError("''", "no file is named")
+        raise RecordingError("''", "no file given")
     if name == STDIN and sys.stdin is None:  # what Python has for a stream that was closed
-        raise RecordingError("standard input", "it is closed")
+        raise RecordingError("standard input", "closed")
     try:
         file = sys.stdin.buffer if name == STDIN else Path(name).open("rb")  # noqa: SIM115 - until it is read
     except OSError as error:
@@ -68,7 +68,7 @@ class Recording:
     def header(self) -> Header:
         """What it says about itself; one that was continued has several: that of the sample."""
         if self._decoder.header is None:
-            raise RecordingError(self.name, "it has no header")
+            raise RecordingError(self.name, "no header")
         return self._decoder.header
 
     def __iter__(self) -> Iterator[Sample]:
@@ -82,7 +82,9 @@ class Recording:
             if sample:
                 yield sample
         if self._lines.torn:
-            self.tail = f"cut off amid line {self._lines.number}; all before it is complete"
+            self.tail = (
+                f"ends in the middle of line {self._lines.number}; all lines before are complete"
+            )
 
     def close(self) -> None:
         """Closes the file; doing it twice is fine."""
@@ -97,11 +99,11 @@ class Recording:
     def _begin(self) -> None:
         text = self._text()
         if text is None:
-            why = "it is cut off before its first line ends" if self._lines.torn else "it is empty"
+            why = "truncated in the first line" if self._lines.torn else "the file is empty"
             raise RecordingError(self.name, why)
         self._decode(text)
         if self._decoder.header is None:
-            raise RecordingError(self.name, "it is cut off in its first line")
+            raise RecordingError(self.name, "truncated in the first line")
 
     def _text(self) -> str | None:
         try:
@@ -131,6 +133,6 @@ class Recording:
 
     def _keeping(self, whole: int) -> str:
         if whole == 1:
-            return "nothing but its header can be read"
+            return "only the header can be read"
         unpack, of = ("zstd -dc FILE | ", "") if self._lines.compressed else ("", " FILE")
-        return f"before it {whole} lines are whole: {unpack}head -n {whole}{of} keeps them"
+        return f"the {whole} lines before are good: {unpack}head -n {whole}{of} keeps them"

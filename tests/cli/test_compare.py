@@ -214,7 +214,7 @@ def test_a_recording_that_was_cut_off_is_compared_as_far_as_it_goes(
     status, out, err = said(capsys, "before.jsonl after.jsonl")
     assert status == 0
     assert "after" in out
-    assert "cut off amid line" in err[0]
+    assert "ends in the middle of line" in err[0]
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -228,9 +228,9 @@ def test_of_damaged_recordings_is_compared_what_can_be_read(
     status, out, err = said(capsys, f"before.jsonl after.jsonl --threshold 2 -f {name}")
     assert status == 7
     assert "after" in out
-    assert err[-3].startswith("before.jsonl: line 12: it is no JSON")
-    assert err[-2].startswith("after.jsonl: line 12: it is no JSON")
-    assert err[-1].startswith("hint: before it 11 lines are whole")
+    assert err[-3].startswith("before.jsonl: line 12: invalid JSON")
+    assert err[-2].startswith("after.jsonl: line 12: invalid JSON")
+    assert err[-1].startswith("hint: the 11 lines before are good")
     assert any("all exits: after has" in line for line in err)
 
 

@@ -191,13 +191,13 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
     status, err = complaint(f"-v --input {tmp_path}/x.jsonl", capsys)
     assert status == 7
     complained, hint = err.splitlines()
-    assert complained.startswith(f"kstats: {tmp_path}/x.jsonl: line 1: it is no JSON")
+    assert complained.startswith(f"kstats: {tmp_path}/x.jsonl: line 1: invalid JSON")
     assert hint == "kstats: hint: recordings are made by kstats record; kstats decode reads others"
 
 
 def test_a_closed_standard_input_is_told() -> None:
     told = shell("$KSTATS -v --input - <&-", via=("-m", "kstats"))
-    assert told == (7, "", "kstats: standard input: it is closed\n")
+    assert told == (7, "", "kstats: standard input: closed\n")
 
 
 @pytest.mark.usefixtures("_scripted")
@@ -211,7 +211,7 @@ def test_what_can_be_read_is_shown_before_the_error(
         assert main([*words, "--input", str(path), "-f", "csv"]) == 7
         out, err = capsys.readouterr()
         assert out.count("EPT_VIOLATION" if words == ["exits"] else "\n") >= 1
-        assert f"{path}: line 5: it is no JSON" in err
+        assert f"{path}: line 5: invalid JSON" in err
 
 
 @pytest.mark.usefixtures("_scripted")
@@ -224,7 +224,7 @@ def test_a_torn_end_is_told_and_no_failure(
     assert main(["-v", "--input", str(path), "--cpus", "0"]) == 0
     out, err = capsys.readouterr()
     assert out.count("scripted") == 2
-    assert err == f"kstats: {path}: cut off amid line 4; all before it is complete\n"
+    assert err == f"kstats: {path}: ends in the middle of line 4; all lines before are complete\n"
 
 
 def test_a_recording_without_samples_says_so(

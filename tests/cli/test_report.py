@@ -118,7 +118,7 @@ def test_of_a_damaged_recording_is_drawn_what_can_be_read(
     with (files / "one.jsonl").open("a") as file:
         file.write("oops\n")
     assert main(["report", "one.jsonl", "two.jsonl"]) == 7
-    assert capsys.readouterr().err.startswith("kstats: one.jsonl: line 5: it is no JSON")
+    assert capsys.readouterr().err.startswith("kstats: one.jsonl: line 5: invalid JSON")
     page = (files / "report.html").read_text()
     assert "HLT" in page
     assert "WFx" in page

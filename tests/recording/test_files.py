@@ -81,7 +81,7 @@ def test_cut_off_at_any_byte_all_whole_samples_are_read_and_the_rest_is_told(
         assert got in ([*range(1, whole + 1)], [*range(1, whole + 2)])
         if size not in sizes and len(got) == whole:
             line = whole + 2
-            assert tail(path) == f"cut off amid line {line}; all before it is complete"
+            assert tail(path) == f"ends in the middle of line {line}; all lines before are complete"
         if size in sizes:
             assert tail(path) is None
 
@@ -159,7 +159,7 @@ def test_a_device_that_is_full_is_told() -> None:
 def test_a_second_writer_is_refused(tmp_path: Path, name: str) -> None:
     with Writer(tmp_path / name, HEADER) as first:
         first.write(numbered(1))
-        with pytest.raises(RecordingError, match="another process is recording to it"):
+        with pytest.raises(RecordingError, match="another process is recording to this file"):
             Writer(tmp_path / name, HEADER)
         first.write(numbered(2))
     assert numbers_in(tmp_path / name) == [1, 2]
@@ -170,7 +170,7 @@ def test_a_second_writer_is_refused(tmp_path: Path, name: str) -> None:
 def test_what_is_no_recording_is_left_alone(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(RecordingError, match="exists, and it is no recording"):
+    with pytest.raises(RecordingError, match="file exists: not a"):
         Writer(path, HEADER)
     assert path.read_bytes() == content
 
@@ -180,7 +180,7 @@ def test_a_recording_of_another_host_is_left_alone(tmp_path: Path, name: str) ->
     write(tmp_path / name, 1)
     there = (tmp_path / name).read_bytes()
     other = attrs.evolve(HEADER, host=Machine(name="db"))
-    with pytest.raises(RecordingError, match="it is a recording of host 'web'"):
+    with pytest.raises(RecordingError, match="it is a recording of the host 'web'"):
         Writer(tmp_path / name, other)
     assert (tmp_path / name).read_bytes() == there
 
@@ -212,7 +212,7 @@ def test_changed_by_somebody_else_it_is_let_go(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     with Writer(path, HEADER) as writer:
         path.write_text(path.read_text() + "note to self\n")
-        with pytest.raises(RecordingError, match="somebody else changed it"):
+        with pytest.raises(RecordingError, match="another process changed the file"):
             writer.write(numbered(1))
 
 
@@ -310,7 +310,7 @@ def test_cut_off_before_a_line_is_complete_it_is_not_empty(tmp_path: Path) -> No
     path = tmp_path / "x.jsonl.zst"
     write(path, 1)
     path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(RecordingError, match="it is cut off before its first line ends"):
+    with pytest.raises(RecordingError, match="truncated in the first line"):
         read(path)
 
 
@@ -327,7 +327,7 @@ def test_header_is_of_the_session_that_is_read(tmp_path: Path, name: str) -> Non
 def test_what_cannot_be_opened_is_told(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"x\.jsonl: No such file or directory"):
         read(tmp_path / "x.jsonl")
-    with pytest.raises(RecordingError, match="no file is named"):
+    with pytest.raises(RecordingError, match="no file given"):
         read("")
     with pytest.raises(RecordingError, match="Is a directory"):
         Writer(tmp_path, HEADER)

@@ -51,46 +51,52 @@ def changed(number: int, **keys: Any) -> bytes:
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
-        (b"", "x.jsonl: it is empty"),
-        (b"\n", "x.jsonl: line 1: it is no JSON from character 2 on: Expecting value"),
-        (b"cpu vm_entry vm_exit\n", "line 1: it is no JSON"),
-        (b"[]\n", "line 1: it is no object"),
-        (b"{}\n", "line 1: null is no text"),
-        (b'{"type": 1}\n', "line 1: 1 is no text"),
-        (b'{"type": "sample"}\n', "does not begin with the header"),
-        (b'{"type": "header"}\n', "line 1: it is no header of a kstats recording"),
-        (changed(1, version=2), "line 1: its format is version 2, of a newer kstats; this reads 1"),
-        (changed(1, version="1"), 'line 1: "1" is no whole number'),
-        (changed(1, arch=None), "line 1: null is no text"),
+        (b"", "x.jsonl: the file is empty"),
+        (b"\n", "x.jsonl: line 1: invalid JSON at character 2: Expecting value"),
+        (b"cpu vm_entry vm_exit\n", "line 1: invalid JSON"),
+        (b"[]\n", "line 1: not a JSON object"),
+        (b"{}\n", "line 1: null is not a text"),
+        (b'{"type": 1}\n', "line 1: 1 is not a text"),
+        (b'{"type": "sample"}\n', "the first line is not a header"),
+        (b'{"type": "header"}\n', "line 1: not the header of a kstats recording"),
+        (
+            changed(1, version=2),
+            "line 1: format version 2 needs a newer kstats; this one reads version 1",
+        ),
+        (changed(1, version="1"), 'line 1: "1" is not a whole number'),
+        (changed(1, arch=None), "line 1: null is not a text"),
         (changed(1, clock={"time": 1}), "line 1: 'monotonic' is missing"),
-        (changed(1, host=[]), "line 1: a list of 0 is no object"),
-        (changed(1, isas={}), "line 1: an object of 0 is no list"),
-        (changed(2, time="now"), 'line 2: "now" is no number of seconds'),
+        (changed(1, host=[]), "line 1: a list of 0 is not an object"),
+        (changed(1, isas={}), "line 1: an object of 0 is not a list"),
+        (changed(2, time="now"), 'line 2: "now" is not a number of seconds'),
         (changed(2, time=-1), "line 2: -1 seconds are out of range"),
         (changed(2, time=1e15), "line 2: 1e+15 seconds are out of range"),
-        (changed(2, elapsed=float("nan")), "line 2: NaN is no number"),
+        (changed(2, elapsed=float("nan")), "line 2: NaN is not a number"),
         (
             changed(2, key=False),
-            "line 2: lines before it are missing: it says what changed since them",
+            "line 2: the lines before are missing, and this one has only changes",
         ),
-        (changed(2, key=1), "line 2: 1 is no true or false"),
+        (changed(2, key=1), "line 2: 1 is not true or false"),
         (changed(2, facts={}), "line 2: arch is missing"),
-        (changed(2, facts={"arch": "x64", "cpus": "0-3"}), 'line 2: "0-3" is no list'),
-        (changed(2, facts={"arch": "x64", "cpus": [0.5]}), "line 2: 0.5 is no whole number"),
-        (changed(2, facts={"arch": "x64", "cpus": [True]}), "line 2: true is no whole number"),
-        (changed(2, series={"exits": [[[], [0]]]}), "a series of exits has not 1 keys"),
-        (changed(2, series={"exits": [[[["vmx"]], [[0, 0]]]]}), "a list of 1 has not 2 items"),
-        (changed(2, series={"exits": 5}), "line 2: 5 is no list"),
+        (changed(2, facts={"arch": "x64", "cpus": "0-3"}), 'line 2: "0-3" is not a list'),
+        (changed(2, facts={"arch": "x64", "cpus": [0.5]}), "line 2: 0.5 is not a whole number"),
+        (changed(2, facts={"arch": "x64", "cpus": [True]}), "line 2: true is not a whole number"),
+        (changed(2, series={"exits": [[[], [0]]]}), "a series of exits cannot have 1 keys"),
+        (
+            changed(2, series={"exits": [[[["vmx"]], [[0, 0]]]]}),
+            "a list of 1 does not have 2 items",
+        ),
+        (changed(2, series={"exits": 5}), "line 2: 5 is not a list"),
         (changed(2, counts=[8, 1.5]), "line 2: counts that are not whole numbers"),
-        (changed(2, counts=[0] * 6), "line 2: it has more counts than series"),
+        (changed(2, counts=[0] * 6), "line 2: more counts than series"),
         (changed(2, counts=[-1]), "line 2: a count is not between 0 and 2**64-1"),
         (changed(3, counts=[-4]), "line 3: a count is not between 0 and 2**64-1"),
         (changed(4, counts=[1 << 66]), "line 4: a count is not between"),
-        (changed(3, empty={"exits": [[1, 2]]}), "line 3: exits has not 2 keys above a count"),
-        (HEADER_TEXT.encode() + b"\xff\xfe\n", "line 2: it is no text"),
-        (b"[" * 100_000 + b"\n", "line 1: it is nested too deeply"),
+        (changed(3, empty={"exits": [[1, 2]]}), "line 3: exits cannot have 2 keys above a count"),
+        (HEADER_TEXT.encode() + b"\xff\xfe\n", "line 2: not UTF-8 text"),
+        (b"[" * 100_000 + b"\n", "line 1: nested too deeply"),
         (HEADER_TEXT.encode() + b'{"type": "sample", "time": 1' + b"0" * 9999 + b"}\n", "line 2"),
-        (HEADER_TEXT.encode() + b"1" * 9999 + b"\n", "line 2: it has a huge number"),
+        (HEADER_TEXT.encode() + b"1" * 9999 + b"\n", "line 2: a number is too large"),
     ],
 )
 def test_a_fault_is_told_with_its_line(data: bytes, complaint: str) -> None:
@@ -111,12 +117,12 @@ def test_what_comes_before_a_fault_is_given() -> None:
 def test_what_to_do_about_a_fault_is_told() -> None:
     data = changed(4, time="soon")
     for damaged, hint in (
-        (data, "before it 3 lines are whole: head -n 3 FILE keeps them"),
+        (data, "the 3 lines before are good: head -n 3 FILE keeps them"),
         (
             zstandard.compress(data),
-            "before it 3 lines are whole: zstd -dc FILE | head -n 3 keeps them",
+            "the 3 lines before are good: zstd -dc FILE | head -n 3 keeps them",
         ),
-        (changed(2, time="soon"), "nothing but its header can be read"),
+        (changed(2, time="soon"), "only the header can be read"),
     ):
         with pytest.raises(RecordingError) as caught:
             count(damaged)
@@ -136,10 +142,12 @@ def test_hosts_are_not_mixed(other: Header) -> None:
     recording = opened("".join([*GOOD, header_line(other), *GOOD[1:]]).encode())
     samples = iter(recording)
     assert [next(samples).entries[0] for _ in range(3)] == [1, 2, 3]
-    with pytest.raises(RecordingError, match=r"line 5: another host's recording begins") as caught:
+    with pytest.raises(
+        RecordingError, match=r"line 5: the recording of another host starts"
+    ) as caught:
         next(samples)
     assert str(caught.value).isprintable()
-    assert "kstats compare shows both" in caught.value.hint
+    assert "kstats compare reads both" in caught.value.hint
     assert count("".join(GOOD + GOOD).encode()) == 6
 
 
@@ -167,7 +175,7 @@ class Endless(io.RawIOBase):
 
 def test_a_line_of_ten_gigabytes_takes_bounded_memory() -> None:
     tracemalloc.start()
-    with pytest.raises(RecordingError, match=r"line 1: it is longer than 64 MiB"):
+    with pytest.raises(RecordingError, match=r"line 1: longer than 64 MiB"):
         Recording("x", Endless())  # type: ignore[arg-type]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -181,7 +189,7 @@ def test_a_small_file_that_unpacks_to_a_huge_line_takes_bounded_memory(tmp_path:
     path.write_bytes(packed + compressor.flush())
     assert path.stat().st_size < 1 << 20
     tracemalloc.start()
-    with pytest.raises(RecordingError, match=r"line 1: it is longer than 64 MiB"):
+    with pytest.raises(RecordingError, match=r"line 1: longer than 64 MiB"):
         read(path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -192,7 +200,7 @@ def test_series_without_end_are_refused() -> None:
     many = {"entries": [[[], [0] * (MOST_SERIES // 2 + 1)]]}
     text = json.dumps({"type": "sample", "time": 1, "elapsed": 1, "series": many})
     key = json.dumps(json.loads(GOOD[1]) | {"series": many, "counts": []})
-    with pytest.raises(RecordingError, match=r"line 3: it has more than \d+ series"):
+    with pytest.raises(RecordingError, match=r"line 3: more than \d+ series"):
         count(f"{HEADER_TEXT}{key}\n{text}\n".encode())
 
 
