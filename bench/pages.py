@@ -17,7 +17,7 @@ import attrs
 from tabulate import tabulate
 
 from bench.recording import CPUS, DAY, REASONS, Host
-from kstats.compare.aggregate import Tally
+from kstats.compare.aggregate import Aggregate
 from kstats.fields import counted_threads
 from kstats.model import Sample
 from kstats.report.gather import Gathered
@@ -52,9 +52,9 @@ def spent(add: Callable[[Iterable[Sample]], None], seconds: int) -> float:
     return total
 
 
-def tally(by: str | None = None, *, reasons: bool = False) -> Callable[[Iterable[Sample]], None]:
-    """What adds samples up as ``kstats compare`` does."""
-    of = Tally(by, reasons=reasons)
+def adder(by: str | None = None, *, reasons: bool = False) -> Callable[[Iterable[Sample]], None]:
+    """Return what adds samples up as ``kstats compare`` does."""
+    of = Aggregate(by, reasons=reasons)
 
     def add(batch: Iterable[Sample]) -> None:
         for sample in batch:
@@ -68,10 +68,10 @@ def main() -> None:
     seconds = int(sys.argv[1]) if sys.argv[1:] else SECONDS
     gathered = Gathered("host", {})
     adding = {
-        "compare": tally(),
-        "compare --reasons": tally(reasons=True),
-        "compare --by vm": tally("vm"),
-        "compare --by cpu": tally("cpu"),
+        "compare": adder(),
+        "compare --reasons": adder(reasons=True),
+        "compare --by vm": adder("vm"),
+        "compare --by cpu": adder("cpu"),
         "report": gathered.add,
     }
     rows = []

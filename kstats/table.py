@@ -85,7 +85,7 @@ class Table:
     unit: str
     headings: tuple[Heading, ...]
     rows: tuple[Row, ...]
-    names: int = 1
+    key_columns: int = 1
     total: Row | None = None
     by_reason: bool = False
     losses: tuple[tuple[str, int], ...] = ()

@@ -14,7 +14,7 @@ from kstats import arch as arches
 from kstats.arch import categories
 from kstats.arch.base import Category
 from kstats.cli import options, session, sources, streams
-from kstats.compare.aggregate import PARTS, Tally
+from kstats.compare.aggregate import PARTS, Aggregate
 from kstats.compare.compare import Options, compare
 from kstats.compare.render import FORMATS, LONGEST_NOTE, WITHOUT_NOTES
 from kstats.compare.result import NEW, TOTAL, Comparison, Line, Per
@@ -153,9 +153,9 @@ def _unchecked(comparison: Comparison) -> Iterator[str]:
             yield f"{printable(subject.recording)} has no samples: its thresholds were not checked"
 
 
-def _aggregates(wanted: CompareOptions, found: Sequence[sources.Source]) -> dict[str, Tally]:
+def _aggregates(wanted: CompareOptions, found: Sequence[sources.Source]) -> dict[str, Aggregate]:
     """Return the sums of each source by its label."""
-    sums = {source.label: Tally(wanted.by, reasons=wanted.reasons) for source in found}
+    sums = {source.label: Aggregate(wanted.by, reasons=wanted.reasons) for source in found}
     for source in sources.live_last(found):
         for sample in source.samples():
             sums[source.label].add(sample)

@@ -86,7 +86,7 @@ def _page(found: Sequence[sources.Source]) -> str:
     session.print_errors(
         f"{printable(one.label)}: the recording has no samples"
         for one in gathered.values()
-        if one.tally.begin is None
+        if one.aggregate.begin is None
     )
     return html(list(gathered.values()))
 

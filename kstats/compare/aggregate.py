@@ -1,4 +1,4 @@
-"""A run of samples as sums and spreads: for the host, or for each of its CPUs or VMs."""
+"""Adds up consecutive samples: for the host, or for each of its CPUs or VMs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import attrs
 from kstats import arch as arches
 from kstats.arch import categories
 from kstats.arch.base import Category
-from kstats.compare.quantiles import Spread
+from kstats.compare.quantiles import Quantiles
 from kstats.errors import UnknownNameError
 from kstats.model import Code, Sample
 from kstats.views import losses
@@ -23,7 +23,7 @@ PartKey: TypeAlias = Hashable
 """Which part of a host: a CPU's number, a VM, None for all of it or for a VM that is unknown."""
 
 Key: TypeAlias = Category | Code | None
-"""What a spread is of: a category, a reason, or all exits (None)."""
+"""What rates are of: a category, a reason, or all exits (None)."""
 
 Exits: TypeAlias = dict[PartKey, dict[Code, int]]
 
@@ -34,21 +34,21 @@ class Part:
 
     Attributes:
         seconds: How long that was.
-        samples: How many of them took time; so many rates make a spread.
+        samples: How many of them took time; so many rates there are.
         vcpu_seconds: The vCPUs of each sample times its seconds; None where the samples do not
             tell, or where it makes no sense (CPUs have no vCPUs of their own).
         exits: By code.
-        spreads: Of exits per second.
+        rates: Exits per second in each sample.
     """
 
     seconds: float = 0.0
     samples: int = 0
     vcpu_seconds: float | None = 0.0
     exits: Counter[Code] = attrs.field(factory=Counter)
-    spreads: defaultdict[Key, Spread] = attrs.field(factory=lambda: defaultdict(Spread))
+    rates: defaultdict[Key, Quantiles] = attrs.field(factory=lambda: defaultdict(Quantiles))
 
     def add(self, seconds: float, vcpus: int | None, counts: Mapping[Key, int]) -> None:
-        """Adds a sample's time and, if it took any, its rates to the spreads."""
+        """Adds a sample's time and, if it took any, its rates."""
         self.seconds += seconds
         if vcpus is None or self.vcpu_seconds is None:
             self.vcpu_seconds = None
@@ -57,14 +57,14 @@ class Part:
         if seconds > 0:
             self.samples += 1
             for key, n in counts.items():
-                self.spreads[key].add(n / seconds)
+                self.rates[key].add(n / seconds)
 
 
-class Tally:
+class Aggregate:
     """Adds up samples of one host."""
 
     def __init__(self, by: str | None = None, *, reasons: bool = False) -> None:
-        """``by`` is ``cpu``, ``vm`` or None; with ``reasons``, each reason has a spread, too."""
+        """``by`` is ``cpu``, ``vm`` or None; with ``reasons``, each reason has rates, too."""
         self.by = by
         self.parts: dict[PartKey, Part] = {}
         self.arch = ""

@@ -10,8 +10,8 @@ import attrs
 
 from kstats import arch as arches
 from kstats.arch.base import Category
-from kstats.compare.aggregate import DROPPED_CODE, Key, Part, PartKey, Tally
-from kstats.compare.quantiles import ENOUGH, Spread
+from kstats.compare.aggregate import DROPPED_CODE, Aggregate, Key, Part, PartKey
+from kstats.compare.quantiles import ENOUGH, Quantiles
 from kstats.compare.result import NEW, TOTAL, Comparison, Figures, Line, Per, Ratio, Subject
 from kstats.errors import KstatsError
 from kstats.model import Code
@@ -44,12 +44,12 @@ class _Side:
     """A subject with what it was made from."""
 
     subject: Subject
-    tally: Tally
+    aggregate: Aggregate
     part: Part
     possible: frozenset[Category]
 
 
-def compare(tallies: Mapping[str, Tally], options: Options | None = None) -> Comparison:
+def compare(aggregates: Mapping[str, Aggregate], options: Options | None = None) -> Comparison:
     """The comparison of recordings by their labels, each added up in the same way.
 
     Ratios are to the first recording, part by part; within a single recording to its first part.
@@ -58,50 +58,56 @@ def compare(tallies: Mapping[str, Tally], options: Options | None = None) -> Com
         KstatsError: ratios per vCPU-second are asked for and vCPUs are not known.
     """
     options = options or Options()
-    by = next(iter(tallies.values())).by
-    sides = _top([side for label in tallies for side in _sides(label, tallies[label])], options.top)
+    by = next(iter(aggregates.values())).by
+    sides = _top(
+        [side for label in aggregates for side in _sides(label, aggregates[label])], options.top
+    )
     per = _per(sides, options.per)
     keys = _keys(sides, reasons=options.reasons)
     lines = [line for key in keys for line in _lines(key, sides, per)]
     return Comparison(
-        by, per, tuple(s.subject for s in sides), tuple(lines), tuple(_notes(tallies, sides, per))
+        by,
+        per,
+        tuple(s.subject for s in sides),
+        tuple(lines),
+        tuple(_notes(aggregates, sides, per)),
     )
 
 
-def _sides(label: str, tally: Tally) -> Iterator[_Side]:
-    names, isas, possible = _part_names(tally), tally.isas, tally.possible()
-    order = sorted(tally.parts, key=lambda key: _order(tally, key))
+def _sides(label: str, aggregate: Aggregate) -> Iterator[_Side]:
+    names, isas, possible = _part_names(aggregate), aggregate.isas, aggregate.possible()
+    order = sorted(aggregate.parts, key=lambda key: _order(aggregate, key))
     for key in order or [None]:
-        part = tally.parts.get(key, Part())
+        part = aggregate.parts.get(key, Part())
         vcpus = part.vcpu_seconds
         subject = Subject(
             recording=label,
             part=names.get(key),
-            arch=tally.arch,
+            arch=aggregate.arch,
             isas=isas,
-            begin=_iso(tally.begin),
-            end=_iso(tally.end),
+            begin=_iso(aggregate.begin),
+            end=_iso(aggregate.end),
             seconds=part.seconds,
             samples=part.samples,
-            cpus=1 if isinstance(key, int) else tally.cpus,
+            cpus=1 if isinstance(key, int) else aggregate.cpus,
             vcpus=vcpus / part.seconds if vcpus and part.seconds else None,
             exits=part.exits.total(),
-            losses=dict(tally.losses),
+            losses=dict(aggregate.losses),
         )
-        yield _Side(subject, tally, part, possible)
+        yield _Side(subject, aggregate, part, possible)
 
 
-def _part_names(tally: Tally) -> dict[PartKey, Cell]:
-    if tally.by is None:
+def _part_names(aggregate: Aggregate) -> dict[PartKey, Cell]:
+    if aggregate.by is None:
         return {}
-    vms = names_of(key for key in tally.parts if isinstance(key, Vm))
-    cpus = [key for key in tally.parts if isinstance(key, int)]
+    vms = names_of(key for key in aggregate.parts if isinstance(key, Vm))
+    cpus = [key for key in aggregate.parts if isinstance(key, int)]
     return {None: UNKNOWN, **{vm: vms[vm] for vm in vms}, **{cpu: cpu for cpu in cpus}}
 
 
-def _order(tally: Tally, key: PartKey) -> tuple[int, int]:
+def _order(aggregate: Aggregate, key: PartKey) -> tuple[int, int]:
     """CPUs by number, VMs by exits, most first."""
-    return (key, 0) if isinstance(key, int) else (0, -tally.parts[key].exits.total())
+    return (key, 0) if isinstance(key, int) else (0, -aggregate.parts[key].exits.total())
 
 
 def _top(sides: list[_Side], top: int | None) -> list[_Side]:
@@ -130,7 +136,7 @@ def _keys(sides: Sequence[_Side], *, reasons: bool) -> Iterator[tuple[str, Key]]
     for category in Category:
         yield str(category), category
         for code, n in counts.most_common():
-            if n and sides[0].tally.category(code) is category:
+            if n and sides[0].aggregate.category(code) is category:
                 yield str(category), code
     yield TOTAL, None
 
@@ -151,9 +157,9 @@ def _lines(key: tuple[str, Key], sides: Sequence[_Side], per: Per) -> Iterator[L
 def _base(side: _Side, sides: Sequence[_Side]) -> _Side | None:
     """What to compare a side with; None if the first recording has no such part."""
     first = sides[0]
-    if all(other.tally is first.tally for other in sides):
+    if all(other.aggregate is first.aggregate for other in sides):
         return first
-    of_first = (other for other in sides if other.tally is first.tally)
+    of_first = (other for other in sides if other.aggregate is first.aggregate)
     return next((o for o in of_first if o.subject.part == side.subject.part), None)
 
 
@@ -162,16 +168,16 @@ def _figures(side: _Side, key: Key) -> Figures:
     count = _count(side, key)
     if count is None:
         return Figures()
-    spread = part.spreads.get(key, Spread())
+    rates = part.rates.get(key, Quantiles())
     several = part.samples >= ENOUGH
     return Figures(
         count=count,
         per_second=count / part.seconds if part.seconds else None,
         per_vcpu_second=count / part.vcpu_seconds if part.vcpu_seconds else None,
         share=100 * count / side.subject.exits if side.subject.exits else None,
-        median=spread.quantile(0.5, part.samples) if part.samples else None,
-        p5=spread.quantile(0.05, part.samples) if several else None,
-        p95=spread.quantile(0.95, part.samples) if several else None,
+        median=rates.quantile(0.5, part.samples) if part.samples else None,
+        p5=rates.quantile(0.05, part.samples) if several else None,
+        p95=rates.quantile(0.95, part.samples) if several else None,
     )
 
 
@@ -183,7 +189,7 @@ def _count(side: _Side, key: Key) -> int | None:
     if isinstance(key, Category):
         if key not in side.possible:
             return None
-        return sum(n for code, n in exits.items() if side.tally.category(code) is key)
+        return sum(n for code, n in exits.items() if side.aggregate.category(code) is key)
     return exits[key] if key == DROPPED_CODE or key[0] in side.subject.isas else None
 
 
@@ -200,31 +206,35 @@ def _reason(code: Code) -> str:
     return DROPPED_CODE_NAME if code == DROPPED_CODE else arches.reason(*code).name
 
 
-def _notes(tallies: Mapping[str, Tally], sides: Sequence[_Side], per: Per) -> Iterator[str]:
+def _notes(aggregates: Mapping[str, Aggregate], sides: Sequence[_Side], per: Per) -> Iterator[str]:
     first = sides[0].subject
-    several = len(tallies) > 1
-    base = first.recording if several or first.part is None else f"{sides[0].tally.by} {first.part}"
+    several = len(aggregates) > 1
+    base = (
+        first.recording
+        if several or first.part is None
+        else f"{sides[0].aggregate.by} {first.part}"
+    )
     yield f"ratios compare exits per {per.replace('vcpu_', 'vCPU-')} with {base}"
-    for label, tally in tallies.items():
-        own = [side for side in sides if side.tally is tally]
-        yield from (f"{label}: {note}" for note in _recording_notes(tally, own))
+    for label, aggregate in aggregates.items():
+        own = [side for side in sides if side.aggregate is aggregate]
+        yield from (f"{label}: {note}" for note in _recording_notes(aggregate, own))
 
 
-def _recording_notes(tally: Tally, sides: Sequence[_Side]) -> Iterator[str]:
+def _recording_notes(aggregate: Aggregate, sides: Sequence[_Side]) -> Iterator[str]:
     if not any(side.subject.seconds for side in sides):
         yield "the recording has no samples"
         return
-    if tally.by != "cpu" and any(side.part.vcpu_seconds is None for side in sides):
+    if aggregate.by != "cpu" and any(side.part.vcpu_seconds is None for side in sides):
         yield "the number of vCPUs is unknown: exits were not recorded by thread"
     few = [side.subject for side in sides if side.subject.samples < ENOUGH]
     if few:
         least = min(subject.samples for subject in few)
-        part = "" if tally.by is None else f" of {few[0].part}"
+        part = "" if aggregate.by is None else f" of {few[0].part}"
         yield f"{least} samples{part} are too few for p5 and p95, which need {ENOUGH}"
-    absent = [str(category) for category in Category if category not in tally.possible()]
+    absent = [str(category) for category in Category if category not in aggregate.possible()]
     if absent:
-        yield f"{' '.join(tally.isas)} has no exits in {' or '.join(absent)}: see --explain"
-    yield from losses.sentences(tally.losses)
+        yield f"{' '.join(aggregate.isas)} has no exits in {' or '.join(absent)}: see --explain"
+    yield from losses.sentences(aggregate.losses)
 
 
 def _iso(moment: float | None) -> str | None:

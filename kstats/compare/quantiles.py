@@ -1,4 +1,4 @@
-"""How the values of many samples spread, in memory that does not grow with their number."""
+"""Quantiles of many values, in memory that does not grow with their number."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ENOUGH = 20
 """Values that the 5th and the 95th percentile need: with fewer, they are the extremes."""
 
 
-class Spread:
+class Quantiles:
     """Values that are not negative, rounded to :data:`DIGITS` digits. Zeros need not be added."""
 
     def __init__(self) -> None:

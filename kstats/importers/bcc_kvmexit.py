@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from kstats.arch.base import Isa
 from kstats.arch.spelling import code_of
 from kstats.importers.lines import Line, Problems
-from kstats.importers.sample_builder import NO_THREAD, Tally
+from kstats.importers.sample_builder import NO_THREAD, SampleBuilder
 from kstats.model import Sample
 
 _TITLE = re.compile(r"Display kvm exit reasons and statistics for ")
@@ -43,7 +43,7 @@ def read(
     lines: Iterable[Line], isa: Isa, problems: Problems, _interval: float | None
 ) -> Iterator[Sample]:
     """Yield one sample: kvmexit prints once."""
-    tally = Tally(isa)
+    builder = SampleBuilder(isa)
     columns: list[str] = []
     elapsed = 0.0
     for line in lines:
@@ -54,25 +54,27 @@ def read(
         elif _TITLE.match(line.text):
             seconds = _SECONDS.search(line.text)
             elapsed = float(seconds[1]) if seconds else elapsed
-        elif line.text.strip() and not (row and _count(row, columns, tally, problems)):
+        elif line.text.strip() and not (row and _count(row, columns, builder, problems)):
             problems.add(line)
-    yield tally.sample(0, elapsed)
+    yield builder.sample(0, elapsed)
 
 
-def _count(row: re.Match[str], columns: list[str], tally: Tally, problems: Problems) -> bool:
+def _count(
+    row: re.Match[str], columns: list[str], builder: SampleBuilder, problems: Problems
+) -> bool:
     numbers = [int(number) for number in row["numbers"].split()]
     if len(numbers) != len(columns):
         return False
     count = int(row["count"])
     if row["name"] == _NAMELESS:
-        tally.nameless(count)
+        builder.nameless(count)
         problems.remark(f"{_NAMELESS}: exits without a name; kvmexit does not print their codes")
         return True
-    return tally.named("kvmexit", row["name"], count, problems, _thread(numbers, tally))
+    return builder.named("kvmexit", row["name"], count, problems, _thread(numbers, builder))
 
 
-def _thread(numbers: list[int], tally: Tally) -> int:
+def _thread(numbers: list[int], builder: SampleBuilder) -> int:
     """Return the thread of a row; ``numbers`` are process and thread, only the thread, or none."""
     if not numbers:
         return NO_THREAD
-    return tally.thread(numbers[0] if numbers[1:] else 0, numbers[-1])
+    return builder.thread(numbers[0] if numbers[1:] else 0, numbers[-1])

@@ -16,7 +16,7 @@ from kstats.arch import lookup
 from kstats.arch.base import Isa
 from kstats.arch.spelling import code_of
 from kstats.importers.lines import Line, Problems
-from kstats.importers.sample_builder import Tally
+from kstats.importers.sample_builder import SampleBuilder
 from kstats.model import Sample
 
 _COUNTED = re.compile(r"(?P<what>\S.*?)[\s,;]+(?P<count>\d{1,18})", re.ASCII)
@@ -38,7 +38,7 @@ def read(
     lines: Iterable[Line], isa: Isa, problems: Problems, _interval: float | None
 ) -> Iterator[Sample]:
     """Yield one sample without time, CPU or thread."""
-    tally = Tally(isa)
+    builder = SampleBuilder(isa)
     for line in lines:
         text = line.text.strip()
         if not text or text.startswith("#"):
@@ -47,8 +47,8 @@ def read(
         if found is None:
             problems.add(line)
         else:
-            tally.exits(*found)
-    yield tally.sample(0, 0)
+            builder.exits(*found)
+    yield builder.sample(0, 0)
 
 
 def _parse(isa: Isa, text: str) -> tuple[int, int] | None:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from kstats.arch.base import Isa
 from kstats.arch.spelling import code_of
 from kstats.importers.lines import Line, Problems
-from kstats.importers.sample_builder import Tally
+from kstats.importers.sample_builder import SampleBuilder
 from kstats.model import Sample
 
 _CSV = "timestamp,"
@@ -52,17 +52,17 @@ def read(
     Times are taken for UTC, because kvm_stat writes local time without a zone, in whole seconds.
     The interval before the first row is unknown and taken for kvm_stat's default, a second.
     """
-    tally = Tally(isa)
+    builder = SampleBuilder(isa)
     start = last = 0.0
     for time, row in _rows(lines, problems):
         start = start or time - _DEFAULT_INTERVAL
         last = max(last, time)
-        _count(row, tally, problems)
+        _count(row, builder, problems)
         if interval is not None and last >= start + interval:
-            yield tally.sample(last, last - start)
+            yield builder.sample(last, last - start)
             start = last
-    if not tally.is_empty:
-        yield tally.sample(last, last - start)
+    if not builder.is_empty:
+        yield builder.sample(last, last - start)
 
 
 def _rows(lines: Iterable[Line], problems: Problems) -> Iterator[tuple[float, dict[str, int]]]:
@@ -101,14 +101,14 @@ def _time(text: str) -> float | None:
         return None
 
 
-def _count(row: dict[str, int], tally: Tally, problems: Problems) -> None:
+def _count(row: dict[str, int], builder: SampleBuilder, problems: Problems) -> None:
     named = 0
     for key, n in row.items():
         match = _EXIT.fullmatch(key)
-        if match and n > 0 and tally.named("kvm_stat", match["name"], n, problems):
+        if match and n > 0 and builder.named("kvm_stat", match["name"], n, problems):
             named += n
     rest = row.get(_ALL, 0) - named
     if rest > 0:
-        tally.nameless(rest)
+        builder.nameless(rest)
         problems.remark("?: exits in the sum of kvm_stat that have no row of their own")
-    tally.entries(n=max(row.get(_ENTRY, 0), 0))
+    builder.entries(n=max(row.get(_ENTRY, 0), 0))

@@ -21,7 +21,7 @@ MOST_PLACES = 1 << 20
 """Places that are told apart; a file with more is none of a real host."""
 
 
-class Tally:
+class SampleBuilder:
     """Counts since the last sample; threads stay known."""
 
     def __init__(self, isa: Isa) -> None:

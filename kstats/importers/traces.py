@@ -20,7 +20,7 @@ import attrs
 
 from kstats.arch.base import Isa
 from kstats.importers.lines import Line, Problems
-from kstats.importers.sample_builder import NO_CPU, NO_THREAD, Tally
+from kstats.importers.sample_builder import NO_CPU, NO_THREAD, SampleBuilder
 from kstats.model import Sample
 
 _PERF = re.compile(
@@ -119,7 +119,7 @@ class _Reader:
         self._pattern = pattern
         self._isa = isa
         self._problems = problems
-        self.tally = Tally(isa)
+        self.builder = SampleBuilder(isa)
 
     def match(self, line: Line) -> re.Match[str] | None:
         """Return the event of a line; account for a line without one, and return None."""
@@ -141,7 +141,7 @@ class _Reader:
         event = _event(match)
         cpu = NO_CPU if match["cpu"] is None else int(match["cpu"])
         if event == _ENTRY:
-            self.tally.entries(cpu)
+            self.builder.entries(cpu)
         elif event == _EXIT:
             self._exit(line, match, cpu)
 
@@ -150,13 +150,13 @@ class _Reader:
         if code is None:
             self._problems.add(line)
         else:
-            self.tally.exits(code, cpu=cpu, thread=self._thread(match, vcpu))
+            self.builder.exits(code, cpu=cpu, thread=self._thread(match, vcpu))
 
     def _thread(self, match: re.Match[str], vcpu: int | None) -> int:
         if match["tid"] is None:
             return NO_THREAD
         pid = match["pid"] or ""  # ftrace prints dashes for an unknown process
-        return self.tally.thread(
+        return self.builder.thread(
             int(pid) if pid.isdigit() else 0, int(match["tid"]), match["comm"], vcpu
         )
 
@@ -183,8 +183,8 @@ def _read(reader: _Reader, lines: Iterable[Line], interval: float | None) -> Ite
             continue
         if match["time"] is not None:
             over = clock.ends(float(match["time"]))
-            if over and not reader.tally.is_empty:
-                yield reader.tally.sample(*over)
+            if over and not reader.builder.is_empty:
+                yield reader.builder.sample(*over)
         reader.count(line, match)
-    if not reader.tally.is_empty:
-        yield reader.tally.sample(*clock.rest())
+    if not reader.builder.is_empty:
+        yield reader.builder.sample(*clock.rest())

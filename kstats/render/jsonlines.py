@@ -36,7 +36,7 @@ def as_object(table: Table) -> dict[str, Any]:
     }
     if table.total:
         total = _row(table, table.total)
-        for heading in table.headings[: table.names]:  # what its rows are sums over
+        for heading in table.headings[: table.key_columns]:  # what its rows are sums over
             del total[heading.key]
         report["total"] = total
     overhead = {} if table.overhead is None else {"overhead": dict(table.overhead)}

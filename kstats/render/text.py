@@ -60,7 +60,7 @@ class TextRenderer:
         notes = [*table.notes, *self._odd_length(table)]
         if self._header_is_due(len(header), len(lines) + len(out) + len(notes)):
             out += [f"{_BOLD}{line}{_RESET}" if self._colour else line for line in header]
-        amounts = [row.cells[table.names :] for row in rows]
+        amounts = [row.cells[table.key_columns :] for row in rows]
         out += [self._dimmed(*line) for line in zip(lines, amounts, strict=True)]
         out += [f"# {note}" for note in notes]
         self._stream.write("".join(f"{line}\n" for line in out))

@@ -62,9 +62,9 @@ class Chapter:
         """Everything else is made when the page asks for it."""
         self.anchor = f"r{place}"
         self.title = gathered.label
-        self.timeline = gathered.timeline or Timeline(gathered.tally.arch)
+        self.timeline = gathered.timeline or Timeline(gathered.aggregate.arch)
         self.exits = gathered.exits.total()
-        part = gathered.tally.parts.get(None)
+        part = gathered.aggregate.parts.get(None)
         self.seconds = part.seconds if part else 0.0
         self.samples = part.samples if part else 0
         self.vcpus = part.vcpu_seconds / part.seconds if part and part.vcpu_seconds else None
@@ -78,12 +78,12 @@ class Chapter:
     @property
     def facts(self) -> dict[str, str]:
         """About the host and the recording, by what they are called."""
-        tally = self._of.tally
+        aggregate = self._of.aggregate
         ours = {
-            "exits of": ", ".join(tally.isas),
-            "CPUs": str(tally.cpus),
+            "exits of": ", ".join(aggregate.isas),
+            "CPUs": str(aggregate.cpus),
             "vCPUs": "unknown" if self.vcpus is None else f"{number(self.vcpus)} on average",
-            "recorded": texts.span(tally.begin, tally.end),
+            "recorded": texts.span(aggregate.begin, aggregate.end),
             "samples": f"{self.samples} in {duration(self.seconds)}",
             "exits": f"{self.exits:,}",
         }
@@ -211,7 +211,7 @@ class Chapter:
         late = duration(self.timeline.set_back)
         clock = [f"the clock was set back: later samples are drawn {late} late"]
         told = [
-            *losses.sentences(self._of.tally.losses),
+            *losses.sentences(self._of.aggregate.losses),
             *(clock if self.timeline.set_back else []),
         ]
         return [*told, *said, *rest]

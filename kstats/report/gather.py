@@ -9,7 +9,7 @@ import attrs
 
 from kstats import arch as arches
 from kstats.arch.base import Category
-from kstats.compare.aggregate import DROPPED_CODE, Tally
+from kstats.compare.aggregate import DROPPED_CODE, Aggregate
 from kstats.compare.compare import DROPPED_CODE_NAME
 from kstats.model import Code, Sample
 from kstats.report.timeline import Timeline
@@ -39,7 +39,7 @@ class Gathered:
         """No samples so far."""
         self.label = label
         self.facts = facts
-        self.tally = Tally(reasons=True)
+        self.aggregate = Aggregate(reasons=True)
         self.timeline: Timeline | None = None
         self.notes: Counter[str] = Counter()
         self._vms: dict[Vm | None, Counter[Code]] = {}
@@ -51,7 +51,7 @@ class Gathered:
         for sample in samples:
             self.timeline = self.timeline or Timeline(sample.arch)
             self.timeline.add(sample)
-            self.tally.add(sample)
+            self.aggregate.add(sample)
             self.notes.update(sample.notes)
             if sample.threads:
                 self._add_vms(sample)
@@ -60,7 +60,7 @@ class Gathered:
     @property
     def exits(self) -> Counter[Code]:
         """All exits by code."""
-        return self.tally.parts[None].exits if self.tally.parts else Counter()
+        return self.aggregate.parts[None].exits if self.aggregate.parts else Counter()
 
     def reasons(self) -> list[Rank]:
         """Reasons, most exits first."""
@@ -68,7 +68,7 @@ class Gathered:
         for code, n in self.exits.most_common():
             reason = arches.reason(*code)
             name = DROPPED_CODE_NAME if code == DROPPED_CODE else reason.name
-            ranks.append(Rank(name, reason.meaning, n, ((self.tally.category(code), n),)))
+            ranks.append(Rank(name, reason.meaning, n, ((self.aggregate.category(code), n),)))
         return _cut(ranks)
 
     def vms(self) -> list[Rank]:
@@ -103,7 +103,7 @@ class Gathered:
     def _parts(self, exits: Mapping[Code, int]) -> tuple[tuple[Category, int], ...]:
         parts: Counter[Category] = Counter()
         for code, n in exits.items():
-            parts[self.tally.category(code)] += n
+            parts[self.aggregate.category(code)] += n
         return tuple((category, n) for category, n in parts.most_common() if n)
 
 

@@ -67,7 +67,7 @@ def _resource(name: str) -> str:
 
 
 def _compared(recordings: Sequence[Gathered]) -> Compared:
-    comparison = compare({one.label: one.tally for one in recordings}, Options(reasons=True))
+    comparison = compare({one.label: one.aggregate for one in recordings}, Options(reasons=True))
     unit = f"exits per {comparison.per.replace('vcpu_', 'vCPU-')}"
     shown = [c for c in Category if c not in comparison.empty]
     groups = {

@@ -144,7 +144,7 @@ class LatencyView:
             unit="per_second" if self._options.rate else "count",
             headings=(*headings(by), COUNT, *TIMES),
             rows=tuple(rows),
-            names=len(by),
+            key_columns=len(by),
             losses=lost,
             notes=(*losses.notes(sample, lost), *details.notes(sample, self._options.detail)),
         )
@@ -214,7 +214,7 @@ class HistogramView:
             rows=tuple(
                 Row((*key, *cells)) for key, exits in shown for cells in self._cells(exits, scale)
             ),
-            names=len(by),
+            key_columns=len(by),
             losses=lost,
             notes=(*losses.notes(sample, lost), *details.notes(sample, self._options.detail)),
         )

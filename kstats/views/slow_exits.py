@@ -40,7 +40,7 @@ class SlowExitsView:
                 Row((_moment(exit_), *keys.of(exit_.code, exit_.place), exit_.duration))
                 for exit_ in sample.slow
             ),
-            names=1 + len(self._by),
+            key_columns=1 + len(self._by),
             losses=lost,
             notes=losses.notes(sample, lost),
         )

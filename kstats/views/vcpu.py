@@ -104,7 +104,7 @@ class VcpuView:
             unit="per_second" if self._options.rate else "count",
             headings=HEADINGS,
             rows=tuple(_row(w.names, rows[w], scale) for w in sorted(rows, key=_Whose.order)),
-            names=len(_NAMES),
+            key_columns=len(_NAMES),
             total=_row(["total", None], _sums(rows), scale) if self._options.total else None,
             losses=losses.counts(sample),
             notes=(
@@ -118,11 +118,11 @@ class VcpuView:
         """The rows of exits and events: of who is there, was there before, or did something."""
         threads = sample.threads.items()
         here = {_runs(thread) for number, thread in threads if number not in sample.ended}
-        did = _tallies(sample, isa)
+        did = _counts_of(sample, isa)
         for whose in here | self._present:
             did[whose]
         self._present = here
-        return {whose: [tally.cell(rule) for rule in rules] for whose, tally in did.items()}
+        return {whose: [counts.cell(rule) for rule in rules] for whose, counts in did.items()}
 
     def _dashes(self, sample: Sample, rules: Iterable[Rule]) -> Iterator[str]:
         """Why a column that its ISA has is not in the sample: told once."""
@@ -134,7 +134,7 @@ class VcpuView:
 
 
 @attrs.frozen
-class _Tally:
+class _Counts:
     """What one vCPU did: exits by code, events by label, every event that was counted."""
 
     exits: Counter[int]
@@ -145,10 +145,10 @@ class _Tally:
         return rule.count(self.exits, self.events)
 
 
-def _tallies(sample: Sample, isa: str) -> defaultdict[_Whose, _Tally]:
+def _counts_of(sample: Sample, isa: str) -> defaultdict[_Whose, _Counts]:
     """What each vCPU did that did anything."""
     none = dict.fromkeys(sample.events, 0)
-    did = defaultdict[_Whose, _Tally](lambda: _Tally(Counter(), Counter(none)))
+    did = defaultdict[_Whose, _Counts](lambda: _Counts(Counter(), Counter(none)))
     for (of, code), places in sample.exits.items():
         for place, exits in places.items():
             number = code if of == isa else _NUMBERLESS

@@ -49,7 +49,7 @@ class VcpuTimeView:
             unit="count",
             headings=(*headings(self._by), *STATES),
             rows=tuple(Row((*key, *_sums(threads))) for key, threads in ordered),
-            names=len(self._by),
+            key_columns=len(self._by),
             losses=lost,
             notes=(*losses.notes(sample, lost), *_unknown(sample)),
         )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kstats.arch.base import Category
-from kstats.compare.aggregate import Tally
+from kstats.compare.aggregate import Aggregate
 from kstats.compare.compare import Options, compare
 from kstats.compare.result import NEW, Comparison, Figures, Line
 from kstats.errors import KstatsError
@@ -24,9 +24,9 @@ WFX, DABT = ("arm64", 1), ("arm64", 0x24)
 BUSY = happened({HLT: {(0, WEB_0): 10, (1, WEB_1): 5}, EPT: {(1, DB_0): 45}}, elapsed=2.0)
 
 
-def tally(samples: Iterable[Sample], by: str | None = None) -> Tally:
+def aggregate(samples: Iterable[Sample], by: str | None = None) -> Aggregate:
     """The samples, added up, with their reasons."""
-    found = Tally(by, reasons=True)
+    found = Aggregate(by, reasons=True)
     for one in samples:
         found.add(one)
     return found
@@ -34,8 +34,8 @@ def tally(samples: Iterable[Sample], by: str | None = None) -> Tally:
 
 def compared(*hosts: Iterable[Sample], by: str | None = None, **options: Any) -> Comparison:
     """The comparison of hosts called a, b and so on."""
-    tallies = {chr(ord("a") + i): tally(samples, by) for i, samples in enumerate(hosts)}
-    return compare(tallies, Options(**options))
+    aggregates = {chr(ord("a") + i): aggregate(samples, by) for i, samples in enumerate(hosts)}
+    return compare(aggregates, Options(**options))
 
 
 def lines(comparison: Comparison, category: str, reason: str = "") -> list[Line]:

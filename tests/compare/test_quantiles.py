@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kstats.compare.quantiles import DIGITS, Spread
+from kstats.compare.quantiles import DIGITS, Quantiles
 
 
-def spread(*values: float) -> Spread:
+def spread(*values: float) -> Quantiles:
     """A spread of the values; zeros are not added."""
-    found = Spread()
+    found = Quantiles()
     for value in values:
         if value:
             found.add(value)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kstats.compare.aggregate import Tally
+from kstats.compare.aggregate import Aggregate
 from kstats.compare.compare import Options, compare
 from kstats.compare.render import FORMATS, as_csv, as_json, as_object, markdown, table
 from kstats.compare.result import Comparison
@@ -29,8 +29,8 @@ VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 HLT, IO, WFX, DABT = ("vmx", 12), ("vmx", 30), ("arm64", 1), ("arm64", 0x24)
 
 
-def tally(*samples: Sample, by: str | None = None) -> Tally:
-    found = Tally(by, reasons=True)
+def aggregate(*samples: Sample, by: str | None = None) -> Aggregate:
+    found = Aggregate(by, reasons=True)
     for one in samples:
         found.add(one)
     return found
@@ -41,7 +41,8 @@ def two(**options: Any) -> Comparison:
     ports = steady(IO, [3] * 30)
     arm = [*steady(WFX, [10], arch="arm64"), *steady(DABT, [1], arch="arm64")]
     return compare(
-        {"x86": tally(*steady(HLT, [5] * 30), *ports), "arm": tally(*arm)}, Options(**options)
+        {"x86": aggregate(*steady(HLT, [5] * 30), *ports), "arm": aggregate(*arm)},
+        Options(**options),
     )
 
 
@@ -72,7 +73,7 @@ total       arm              5.5         1     -      -          1.83     100.0 
 
 
 def test_reasons_and_parts_have_columns_of_their_own() -> None:
-    by_vm = compare({"host": tally(*steady(HLT, [5]), by="vm")}, Options(reasons=True))
+    by_vm = compare({"host": aggregate(*steady(HLT, [5]), by="vm")}, Options(reasons=True))
     text = table(by_vm)
     assert text.splitlines()[0].split()[0] == "vm"
     header = next(line.split() for line in text.splitlines() if line.startswith("category"))
@@ -109,7 +110,7 @@ def test_a_strangers_name_is_neither_markup_nor_control(name: str) -> None:
     named = attrs.evolve(WEB, name=name)
     threads = {WEB_0: Thread(101, 100, 0, named), DB_0: THREADS[DB_0]}
     samples = [happened({HLT: {(0, WEB_0): 5}}, threads)]
-    comparison = compare({name: tally(*samples, by="vm"), "b": tally(*samples, by="vm")})
+    comparison = compare({name: aggregate(*samples, by="vm"), "b": aggregate(*samples, by="vm")})
     for text in (write(comparison) for write in FORMATS.values()):
         assert "\x1b" not in text
         assert "a\nb" not in text
@@ -154,7 +155,8 @@ def test_any_comparison_fits_the_schema_and_every_format(
     hosts: list[list[Sample]], by: str | None
 ) -> None:
     made = compare(
-        {str(i): tally(*samples, by=by) for i, samples in enumerate(hosts)}, Options(reasons=True)
+        {str(i): aggregate(*samples, by=by) for i, samples in enumerate(hosts)},
+        Options(reasons=True),
     )
     VALIDATOR.validate(as_object(made))
     for write in FORMATS.values():

@@ -285,7 +285,7 @@ def test_signs_stand_between_columns_in_every_line() -> None:
 def test_what_names_a_row_does_not_make_it_busy(terminal: Terminal) -> None:
     headings = (Heading("pid", "pid"), Heading("vcpu", "vcpu"), Heading("n", "n"))
     rows = (Row((1, 1, 0)), Row((1, 0, 1)))
-    TextRenderer(terminal).write(Table("", 1, "x64", "count", headings, rows, names=2))
+    TextRenderer(terminal).write(Table("", 1, "x64", "count", headings, rows, key_columns=2))
     _, idle, busy = terminal.getvalue().splitlines()
     assert idle.startswith(DIM)
     assert "\x1b" not in busy

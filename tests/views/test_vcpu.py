@@ -72,7 +72,7 @@ def happened(
 
 def rows(table: Table) -> dict[tuple[Cell, ...], list[Cell]]:
     """The cells of each row by its pid and vcpu."""
-    assert table.names == 2
+    assert table.key_columns == 2
     return {row.cells[:2]: list(row.cells[2:]) for row in table.rows}
 
 
