@@ -111,14 +111,14 @@ def facts(header: Header | None) -> Mapping[str, str]:
     if header is None:
         return {}
     host = header.host
-    told = {
+    known = {
         "host": host.name,
         "kernel": host.kernel,
         "machine": host.machine,
         "CPU": readable(host.cpu_model),
         "kstats": header.kstats,
     }
-    return {name: text for name, text in told.items() if text}
+    return {name: text for name, text in known.items() if text}
 
 
 def write(path: str, text: str) -> None:

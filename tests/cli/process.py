@@ -1,4 +1,4 @@
-"""Runs kstats as people do: as a process with streams and signals of its own."""
+"""Run kstats as people do: as a process with streams and signals of its own."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SCRIPTED = ("-m", "tests.cli.scripted")
 
 
 def start(*words: str, via: tuple[str, ...] = SCRIPTED, **popen: Any) -> subprocess.Popen[str]:
-    """Starts ``kstats`` with ``words``, with pipes for its output unless told otherwise."""
+    """Start ``kstats`` with ``words``, with pipes for its output by default."""
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | popen
     return subprocess.Popen([sys.executable, *via, *words], text=True, cwd=ROOT, **streams)
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Waits for its end; gives the exit status, and the output and complaints not yet read."""
+    """Wait for the end; return the exit status, and output and errors not yet read."""
     with deadline(process):
         out = process.stdout.read() if process.stdout else ""
         err = process.stderr.read() if process.stderr else ""
@@ -36,7 +36,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 
 def first_lines(process: subprocess.Popen[str], count: int) -> list[str]:
-    """The first lines of its output; once there are some, it waits amid an interval."""
+    """The first lines of its output; once there are some, it waits in an interval."""
     assert process.stdout
     with deadline(process):
         lines = [process.stdout.readline() for _ in range(count)]
@@ -46,7 +46,7 @@ def first_lines(process: subprocess.Popen[str], count: int) -> list[str]:
 
 @contextmanager
 def deadline(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Kills the process if the block takes too long."""
+    """Kill the process if the block takes too long."""
     timer = threading.Timer(DEADLINE, process.kill)
     timer.start()
     try:
@@ -56,7 +56,7 @@ def deadline(process: subprocess.Popen[str]) -> Iterator[None]:
 
 
 def shell(script: str, via: tuple[str, ...] = SCRIPTED, **environment: str) -> tuple[int, str, str]:
-    """Runs ``script`` in bash, where ``$KSTATS`` is the command."""
+    """Run ``script`` in bash, where ``$KSTATS`` is the command."""
     command = " ".join([sys.executable, *via])
     done = subprocess.run(
         ["bash", "-c", script],

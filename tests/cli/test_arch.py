@@ -53,6 +53,6 @@ def test_shapes_of_one_isa(name: str, capsys: pytest.CaptureFixture[str]) -> Non
     ]
 
 
-def test_an_isa_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_isa_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["arch", "z80"]) == 2
     assert "unknown ISA 'z80'" in capsys.readouterr().err

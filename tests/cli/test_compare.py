@@ -56,9 +56,7 @@ def test_before_and_after(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("files")
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_tells_of_every_recording(
-    name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_format_has_every_recording(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = said(capsys, f"before.jsonl arm.jsonl -f {name}")
     assert status == 0
     assert "before" in out
@@ -147,14 +145,16 @@ def test_what_is_impossible_crosses_no_threshold(capsys: pytest.CaptureFixture[s
         ("before.jsonl nowhere.jsonl --explain", 2, "--explain cannot be combined with SOURCE"),
     ],
 )
-def test_slips(words: str, status: int, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_options_are_refused(
+    words: str, status: int, complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     found, out, err = said(capsys, words)
     assert (found, out) == (status, "")
     assert err[0].startswith(complaint)
     assert len(err) <= 2
 
 
-def test_live_that_cannot_be_is_told_after_recordings_were_opened(
+def test_recordings_are_opened_before_an_unusable_host_is_reported(
     files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kstats.cli.live.Host", lambda: trees.x64(files / "host", kvm=False))
@@ -187,7 +187,7 @@ def test_a_cpu_is_one_cpu(capsys: pytest.CaptureFixture[str]) -> None:
     assert {subject["cpus"] for subject in made["subjects"]} == {1}
 
 
-def test_namesakes_are_told_apart_by_their_paths(
+def test_files_of_the_same_name_are_labelled_by_path(
     files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (files / "old").mkdir()
@@ -234,7 +234,7 @@ def test_of_damaged_recordings_is_compared_what_can_be_read(
     assert any("all exits: after has" in line for line in err)
 
 
-def test_explain_tells_of_every_category(capsys: pytest.CaptureFixture[str]) -> None:
+def test_explain_has_every_category(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = said(capsys, "--explain")
     assert status == 0
     assert [line.split(":")[0] for line in out.splitlines() if line[:1].islower()][:1]

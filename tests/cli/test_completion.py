@@ -53,7 +53,7 @@ def offered(scripts: dict[str, Path], *words: str) -> set[str]:
 
 
 def long_options(parser: argparse.ArgumentParser) -> set[str]:
-    """The long options that --help tells of."""
+    """Return the long options that --help shows."""
     shown = (action for action in parser._actions if action.help != argparse.SUPPRESS)
     return {name for action in shown for name in action.option_strings if name.startswith("--")}
 

@@ -58,7 +58,7 @@ def test_standard_input_in_a_pipe() -> None:
     assert "HLT" in out
 
 
-def test_a_closed_standard_input_is_told() -> None:
+def test_a_closed_standard_input_is_reported() -> None:
     told = process.shell("$KSTATS decode - <&-", via=("-m", "kstats"))
     assert told == (1, "", "kstats: cannot read standard input: it is closed\n")
 
@@ -68,7 +68,7 @@ def test_a_reader_that_goes_away_is_no_error_of_reading() -> None:
     assert process.shell(script, via=("-m", "kstats")) == (0, "", "")
 
 
-def test_a_file_that_cannot_be_read_on_is_told(
+def test_an_error_in_the_middle_of_a_file_is_reported(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     # /proc/self/mem is opened, and has nothing at address 0.
@@ -76,7 +76,7 @@ def test_a_file_that_cannot_be_read_on_is_told(
     assert capsys.readouterr().err == "kstats: cannot read /proc/self/mem: Input/output error\n"
 
 
-def test_malformed_lines_are_told_not_fatal(
+def test_malformed_lines_are_reported_and_skipped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "trace"
@@ -119,7 +119,7 @@ def test_malformed_lines_are_told_not_fatal(
         ),
     ],
 )
-def test_what_cannot_be(
+def test_invalid_inputs_and_options_are_refused(
     words: list[str],
     status: int,
     texts: tuple[str, str],

@@ -1,4 +1,4 @@
-"""What becomes of each error: a line, a hint and its status; of a bug: its traceback."""
+"""Each error becomes a line, a hint and its status; a bug keeps its traceback."""
 
 from __future__ import annotations
 

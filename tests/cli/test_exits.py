@@ -1,4 +1,4 @@
-"""The words of kstats exits: which threads they choose, and what each slip of the pen costs."""
+"""The words of kstats exits: which threads they select, and which are refused."""
 
 from __future__ import annotations
 
@@ -123,7 +123,9 @@ def test_axes_follow_from_the_threads_unless_they_are_named(words: str, axes: st
     ],
 )
 @pytest.mark.usefixtures("host")
-def test_slips(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_options_are_refused(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["exits", *words]) == 2
     line, *hint = complaint(capsys)
     assert line == said
@@ -140,7 +142,7 @@ def test_slips(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) 
     ],
 )
 @pytest.mark.usefixtures("host")
-def test_who_is_not_there_is_told(
+def test_missing_processes_threads_and_vms_are_reported(
     words: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["exits", *words.split()]) == 1
@@ -148,7 +150,7 @@ def test_who_is_not_there_is_told(
 
 
 @pytest.mark.usefixtures("host")
-def test_what_makes_sense_gets_as_far_as_the_host(capsys: pytest.CaptureFixture[str]) -> None:
+def test_valid_command_lines_get_as_far_as_the_host(capsys: pytest.CaptureFixture[str]) -> None:
     for words in ("", "5", "0.5 10", "--by cpu,pid,tid,isa,column,category --top 3 --sort cpu 1"):
         assert main(["exits", *words.split()]) == 4
         assert complaint(capsys) == ["KVM is not loaded", "load it: modprobe kvm_intel"]

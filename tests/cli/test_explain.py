@@ -26,7 +26,7 @@ def test_it_says_everything_about_a_reason(capsys: pytest.CaptureFixture[str]) -
     assert max(map(len, text.splitlines())) <= 100
 
 
-def test_a_column_is_told_as_its_heading(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_column_is_shown_as_in_its_heading(capsys: pytest.CaptureFixture[str]) -> None:
     assert "column msr(wr) = msr_wr, category register" in explain(capsys, "msr:wr")
 
 
@@ -41,7 +41,7 @@ def heads(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("word", ["io", "hypercall", "interrupt", "other"])
-def test_a_word_that_is_a_name_and_a_group_tells_of_both(
+def test_a_word_that_is_a_name_and_a_group_means_both(
     word: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     objects = [json.loads(line) for line in explain(capsys, word, "-f", "json").splitlines()]
@@ -74,7 +74,7 @@ def test_json_has_an_object_a_reason(capsys: pytest.CaptureFixture[str]) -> None
     assert objects[2]["causes"]
 
 
-def test_an_unknown_code_is_said_to_be_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_code_is_called_unknown(capsys: pytest.CaptureFixture[str]) -> None:
     assert "not in the tables" in explain(capsys, "vmx:0x99")
 
 
@@ -93,7 +93,7 @@ def test_an_unknown_code_is_said_to_be_unknown(capsys: pytest.CaptureFixture[str
         (["48", "--isa", "z80"], "unknown ISA 'z80'", "known: vmx, svm, arm64"),
     ],
 )
-def test_what_is_not_there(
+def test_unknown_reasons_are_refused(
     words: list[str], said: str, hint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["explain", *words]) == 2

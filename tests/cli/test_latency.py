@@ -1,4 +1,4 @@
-"""The options about time of kstats exits: what they load, and what each slip of the pen costs."""
+"""The options about time of kstats exits: what they load, and which are refused."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def measured(words: str) -> list[Feature]:
         ("--latency --by detail", "detail of what?"),
     ],
 )
-def test_slips(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_options_are_refused(
+    words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["exits", *words.split()]) == 2
     assert complaint(capsys) == said
 
@@ -80,7 +82,7 @@ def test_slips(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> Non
         "--time --by vm,vcpu,pid,tid 1",
     ],
 )
-def test_what_makes_sense_gets_as_far_as_the_host(
+def test_valid_command_lines_get_as_far_as_the_host(
     words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["exits", *words.split()]) == 4

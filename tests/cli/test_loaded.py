@@ -161,7 +161,7 @@ def bcc_that(folder: Path, text: str) -> dict[str, str]:
         ),
     ],
 )
-def test_a_bcc_that_is_none_is_told_with_a_way_out(
+def test_a_module_that_is_not_bcc_is_reported_with_a_hint(
     tmp_path: Path, text: str, said: str, hint: str
 ) -> None:
     status, out, err = shell("$KSTATS -v 1 1", via=LOADED, **bcc_that(tmp_path, text))

@@ -127,7 +127,7 @@ def complaint(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]
         ("record x", "interval 'x' is not between"),
     ],
 )
-def test_what_makes_no_sense_is_told(
+def test_invalid_command_lines_are_refused(
     words: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recording.Writer(tmp_path / "x.jsonl", HEADER).close()
@@ -150,7 +150,7 @@ def test_what_makes_no_sense_is_told(
         ("-v --cpus 0,7", "its host has no CPU 7", "it has 0 to 1"),
     ],
 )
-def test_what_can_match_nothing_is_told_not_shown_empty(
+def test_filters_that_cannot_match_are_refused(
     words: str, says: str, hint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "x.jsonl"
@@ -184,7 +184,9 @@ def test_without_threads_exits_are_shown_by_reason(
     ]
 
 
-def test_what_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreadable_recordings_are_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     missing = complaint(f"-v --input {tmp_path}/x.jsonl", capsys)
     assert missing == (7, f"kstats: {tmp_path}/x.jsonl: No such file or directory\n")
     (tmp_path / "x.jsonl").write_text("hello\n")
@@ -195,7 +197,7 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert hint == "kstats: hint: recordings are made by kstats record; kstats decode reads others"
 
 
-def test_a_closed_standard_input_is_told() -> None:
+def test_a_closed_standard_input_is_reported() -> None:
     told = shell("$KSTATS -v --input - <&-", via=("-m", "kstats"))
     assert told == (7, "", "kstats: standard input: closed\n")
 
@@ -215,7 +217,7 @@ def test_what_can_be_read_is_shown_before_the_error(
 
 
 @pytest.mark.usefixtures("_scripted")
-def test_a_torn_end_is_told_and_no_failure(
+def test_an_incomplete_end_is_reported_and_no_failure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "x.jsonl"
@@ -235,7 +237,7 @@ def test_a_recording_without_samples_says_so(
     assert "the recording has no samples" in capsys.readouterr().err
 
 
-def test_of_what_was_not_waited_for_nothing_is_said(
+def test_an_interrupted_replay_does_not_call_the_recording_empty(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A signal came before the first sample did."""
@@ -307,7 +309,7 @@ def test_amounts_have_units(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def wait_for(condition: object) -> None:
-    """Waits until the condition holds; fails after the deadline of processes."""
+    """Wait until the condition holds; fail after the deadline of processes."""
     assert callable(condition)
     end = time.monotonic() + process.DEADLINE
     while not condition():

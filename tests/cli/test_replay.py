@@ -129,7 +129,9 @@ def test_a_replay_is_what_was_shown_live(
     assert capsys.readouterr() == live
 
 
-def test_what_was_late_is_said_of_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_late_samples_are_noted_live_and_replayed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The length that samples were to have is the recording's, unless another one is named."""
     file = str(tmp_path / "x.jsonl")
     main(["-v", "1", "4", "--record", file])

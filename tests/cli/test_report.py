@@ -70,7 +70,9 @@ def test_a_link_stays_one_and_a_device_takes_the_page(files: Path) -> None:
         ("one.jsonl -o host", 1, "cannot write host: Is a directory"),
     ],
 )
-def test_slips(words: str, status: int, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_options_are_refused(
+    words: str, status: int, complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["report", *words.split()]) == status
     out, err = capsys.readouterr()
     assert out == ""
@@ -101,7 +103,7 @@ def test_at_a_terminal_it_says_what_it_wrote(
     assert (files / "report.html").exists()
 
 
-def test_a_recording_without_samples_is_said_to_have_none(
+def test_a_recording_without_samples_is_reported(
     files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recorded(files / "none.jsonl", [])
@@ -131,7 +133,7 @@ def test_matplotlib_says_nothing_where_home_is_not_to_be_written(files: Path) ->
     assert (status, out, err) == (0, "", "")
 
 
-def test_a_missing_file_is_told_before_the_libraries_are_loaded(files: Path) -> None:
+def test_a_missing_file_is_reported_before_libraries_are_loaded(files: Path) -> None:
     code = (
         "import sys; sys.modules['matplotlib'] = None; from kstats.cli import main;"
         f"sys.exit(main(['report', {str(files / 'nowhere.jsonl')!r}]))"

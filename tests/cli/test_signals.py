@@ -21,7 +21,7 @@ from tests.samples import sample
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_amid_an_interval_shows_what_was_counted(number: signal.Signals) -> None:
+def test_a_signal_during_an_interval_shows_what_was_counted(number: signal.Signals) -> None:
     process = start("-v", "0.3")
     header, *_ = first_lines(process, 5)
     process.send_signal(number)
@@ -47,7 +47,7 @@ def test_more_signals_than_one_change_nothing() -> None:
     assert json.loads(out)["rows"][0]["vm_exit"] == COUNT
 
 
-def test_an_interrupt_before_counting_began_is_told_to_the_shell() -> None:
+def test_an_interrupt_before_the_first_report_exits_with_130() -> None:
     process = start("-v", env={**os.environ, SLOW: "1"})
     assert process.stderr
     assert process.stderr.readline() == "loading\n"

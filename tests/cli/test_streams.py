@@ -29,15 +29,15 @@ def test_a_reader_that_leaves_ends_it_quietly(buffering: str) -> None:
 
 
 @pytest.mark.parametrize("words", ["-v 0.01", "--help", "doctor --help"])
-def test_a_full_disk_is_told_in_one_line(words: str) -> None:
+def test_a_full_disk_is_reported_in_one_line(words: str) -> None:
     assert shell(f"$KSTATS {words} > /dev/full") == (1, "", FULL)
 
 
-def test_a_full_disk_is_told_without_a_buffer_as_well() -> None:
+def test_a_full_disk_is_reported_without_a_buffer_too() -> None:
     assert shell("$KSTATS --version > /dev/full", PYTHONUNBUFFERED="1") == (1, "", FULL)
 
 
-def test_a_closed_output_is_told_before_anything_is_done() -> None:
+def test_a_closed_output_is_reported_before_anything_is_done() -> None:
     assert shell("$KSTATS -v 60 >&-") == (1, "", CLOSED)
 
 

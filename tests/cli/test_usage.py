@@ -1,4 +1,4 @@
-"""A slip of the pen costs one clear line, a hint and status 2, on whatever host."""
+"""A wrong command line costs one line, a hint and status 2, on any host."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SEE_CPU = "see kstats cpu --help"
     ],
 )
 @pytest.mark.parametrize("flag", [(), ("-d",)])
-def test_an_interval_that_is_none(
+def test_an_invalid_interval_is_refused(
     flag: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["-v", *flag, text]) == 2
@@ -51,7 +51,7 @@ def test_an_interval_that_is_none(
     "text", ["0", "-1", "1.5", "", "many", "1e3", "+1", "\u0662", " 1", "1_0", "9" * 5000]
 )
 @pytest.mark.parametrize("words", [("1",), ("-n",)])
-def test_a_count_that_is_none(
+def test_an_invalid_count_is_refused(
     words: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["-v", *words, text]) == 2
@@ -104,7 +104,7 @@ def test_a_count_that_is_none(
         ("doctor -f csv", None, "see kstats doctor --help"),
     ],
 )
-def test_other_slips(
+def test_invalid_command_lines_are_refused(
     words: str, said: str | None, hint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words.split()) == 2
@@ -121,7 +121,7 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
     return line.removeprefix("kstats: "), hint.removeprefix("kstats: hint: ")
 
 
-def test_what_makes_sense_gets_as_far_as_the_host(capsys: pytest.CaptureFixture[str]) -> None:
+def test_valid_command_lines_get_as_far_as_the_host(capsys: pytest.CaptureFixture[str]) -> None:
     """So the errors above are not this one in disguise."""
     for words in (
         ["-v"],

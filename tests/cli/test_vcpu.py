@@ -1,4 +1,4 @@
-"""kstats vcpu and kvmstat: the options, what they contradict, and what help tells."""
+"""kstats vcpu and kvmstat: the options, which combine, and help."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> list[str]:
         ),
     ],
 )
-def test_slips(
+def test_invalid_options_are_refused(
     command: Callable[[list[str]], int],
     words: list[str],
     said: str,
@@ -85,7 +85,7 @@ def test_slips(
         ("--vm web", 1, "no VM matches 'web'"),
     ],
 )
-def test_what_makes_no_sense_is_told(
+def test_invalid_command_lines_are_refused(
     words: str, status: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["vcpu", *words.split()]) == status
@@ -104,7 +104,7 @@ def test_kvmstat_has_the_operands_of_its_manual_and_no_more(
 @pytest.mark.parametrize(
     "words", ["", "5", "0.5 10", "--source bpf 1", "--source kernel 1 1", "--debug"]
 )
-def test_what_makes_sense_gets_as_far_as_the_host(
+def test_valid_command_lines_get_as_far_as_the_host(
     command: Callable[[list[str]], int], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command(words.split()) == 4
@@ -120,7 +120,7 @@ def test_all_options_together_make_sense(capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     ("command", "parser"), [(kstats_vcpu, vcpu.parser), (kvmstat.main, kvmstat.parser)]
 )
-def test_help_tells_every_option_and_what_every_column_means_everywhere(
+def test_help_has_every_option_and_column_of_every_architecture(
     command: Callable[[list[str]], int],
     parser: Callable[[], object],
     capsys: pytest.CaptureFixture[str],
@@ -151,7 +151,7 @@ def test_help_marks_what_an_architecture_does_not_have(capsys: pytest.CaptureFix
     assert set(dashes) < set(COLUMNS)
 
 
-def test_a_backend_without_rules_is_told_what_else_there_is(
+def test_a_backend_without_rules_is_refused_with_an_alternative(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     host = trees.x64(tmp_path / "with", "kvm_intel")
