@@ -112,7 +112,7 @@ def test_threads_come_and_go_for_longer_than_there_is_room(collector: Collector)
         (thread,) = in_threads(1, work)
         exits = exits_of(collector)
         assert {code: at.total() for code, at in exits.items()} == dict.fromkeys(range(8), 1)
-        assert {place.thread for at in exits.values() for place in at} == {thread}
+        assert {who for at in exits.values() for _, who in at} == {thread}
     kernel.fire_here(on_exit, 0, 1)
     ((place, n),) = exits_of(collector)[1].items()
     assert (place[1], n) == (me(), 1)

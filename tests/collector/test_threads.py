@@ -16,7 +16,7 @@ from bench import filled
 from kstats.collector.live import Collector
 from kstats.collector.percpu import Counts, Words
 from kstats.collector.threads import TABLE_SIZE, ExitsByThread, Filter, table_size
-from kstats.model import Place, Sample
+from kstats.model import Sample
 from tests.collector import kernel
 from tests.collector.native import target
 from tests.collector.readings import HER, LAYOUT, ME, between, nothing
@@ -66,12 +66,9 @@ def test_who_is_wanted_is_decided_by_process_and_thread(wanted: Filter, conditio
     assert f"return {condition};" in wanted.function()
 
 
-def exits_of(collector: Collector) -> dict[int, Counter[Place]]:
-    """The exits of a sample by code."""
-    return {
-        code: Counter({place: exits.count for place, exits in at.items()})
-        for (_, code), at in collector.sample().exits.items()
-    }
+def exits_of(collector: Collector) -> dict[int, Counter[tuple[int, ...]]]:
+    """Return the exits of a sample by code, then by (cpu, thread)."""
+    return {code: Counter(at) for (_, code), at in counts(collector.sample().exits).items()}
 
 
 def me() -> int:
@@ -176,7 +173,7 @@ def test_exits_that_fit_nowhere_lose_only_their_thread(
         kernel.fire_here(collector.loaded.programs["on_exit"], 0, code)
     exits = exits_of(collector)
     assert {code: at.total() for code, at in exits.items()} == dict.fromkeys(range(500), 1)
-    mine = sum(1 for at in exits.values() if Place(0, me()) in at)
+    mine = sum(1 for at in exits.values() if (0, me()) in at)
     assert 8 < mine <= 16 + 8
     assert all(set(at) <= {(0, me()), (0, 0)} for at in exits.values())
 
