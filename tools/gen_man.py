@@ -26,6 +26,7 @@ sys.path.insert(0, str(ROOT))
 import kstats  # noqa: E402
 from kstats import arch as arches  # noqa: E402
 from kstats.cli import COMMANDS, main  # noqa: E402
+from kstats.cli.options import Parser  # noqa: E402
 from kstats.importers import FORMATS  # noqa: E402
 
 DATE = "November 29, 2026"
@@ -52,9 +53,9 @@ def _page(source: Path) -> Iterator[str]:
             yield line.replace("@version@", kstats.__version__).replace("@date@", DATE)
 
 
-def command_line(command: str) -> argparse.ArgumentParser:
+def command_line(command: str) -> Parser:
     """Return the parser of a command or program."""
-    made: argparse.ArgumentParser = importlib.import_module(f"kstats.cli.{command}").parser()
+    made: Parser = importlib.import_module(f"kstats.cli.{command}").parser()
     return made
 
 
@@ -86,6 +87,15 @@ def _options(command: str) -> Iterator[str]:
         yield ".Pp"
         yield text(f"{_sentence(group.title or '')}:")
         yield from _list(parser, group._group_actions)  # noqa: SLF001
+    if parser.rules:
+        yield ".Pp"
+        yield "Not all options combine:"
+        yield ".Pp"
+        yield ".Bl -bullet -compact"
+        for rule in parser.rules:
+            yield ".It"
+            yield text(f"{rule}.")
+        yield ".El"
 
 
 def _common(_: str) -> Iterator[str]:
@@ -96,7 +106,7 @@ def _common(_: str) -> Iterator[str]:
     yield from _list(views[0], [a for a in actions if shared.intersection(a.option_strings)])
 
 
-def _list(parser: argparse.ArgumentParser, actions: Iterable[argparse.Action]) -> Iterator[str]:
+def _list(parser: Parser, actions: Iterable[argparse.Action]) -> Iterator[str]:
     yield ".Bl -tag -width Ds"
     for action in actions:
         if action.help != argparse.SUPPRESS:

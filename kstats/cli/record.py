@@ -37,11 +37,6 @@ terminal SIGHUP ends the recording.
 exit status: see kstats --help
 """
 
-_BY: Mapping[str, str] = {
-    "thread": "by CPU and thread: for every view",
-    "cpu": "by CPU only, which costs least: for kstats cpu, and exits by cpu and reason",
-}
-
 _UNITS: Mapping[str, int] = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _SPANS: Mapping[str, int] = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -52,7 +47,9 @@ def parser() -> options.Parser:
     add = p.add_argument
     text = f"write samples here (default {DEFAULT}; - is standard output)"
     add("-o", "--output", metavar="FILE", default=DEFAULT, help=text)
-    add("--by", choices=_BY, default="thread", help="; ".join(map(": ".join, _BY.items())))
+    text = "record what every view needs (thread, the default), or only what kstats cpu and kstats "
+    text += "exits by cpu and reason need (cpu), which costs least"
+    add("--by", choices=("thread", "cpu"), default="thread", help=text)
     text = "begin a new file at this size, like 100M"
     add("--rotate-size", metavar="SIZE", type=_size, help=text)
     text = "begin a new file after this time, like 1h or 1d"
