@@ -1,4 +1,4 @@
-"""Build hook of hatchling: generates the man pages that the wheel installs."""
+"""Build hook for hatchling that generates the man pages of the wheel."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ ROOT = Path(__file__).parent
 
 
 class ManPages(BuildHookInterface[Any]):
-    """Adds the man pages to ``share/man`` of a wheel."""
+    """Add the man pages to ``share/man`` of a wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Generate the pages before hatchling packs; an editable install gets none."""
+        """Generate the pages before hatchling packs the wheel; an editable install has none."""
         if version == "editable":
             return
         self._folder = tempfile.TemporaryDirectory()
@@ -26,6 +26,6 @@ class ManPages(BuildHookInterface[Any]):
             build_data["shared_data"][str(page)] = f"share/man/man{section}/{page.name}"
 
     def finalize(self, version: str, _: dict[str, Any], __: str) -> None:
-        """Remove the generated pages after hatchling has packed them."""
+        """Remove the generated pages after hatchling has packed the wheel."""
         if version != "editable":
             self._folder.cleanup()

@@ -1,10 +1,10 @@
-"""Names the exits in a recording of perf, and counts them by column and reason.
+"""Name the exits in a recording of perf, and count them by column and reason.
 
     perf record -a -e kvm:kvm_exit sleep 5
-    perf script -s perf_exits.py                  on ARM64 with --guest-code
+    perf script -s perf_exits.py                  (on ARM64: add --guest-code)
 
 A perf with Python support calls :func:`trace_unhandled` for every event, and :func:`trace_end`
-at the end. It uses nothing but kstats.api; kstats must be installed for perf's Python.
+at the end. The script uses only kstats.api; kstats must be installed for perf's Python.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from kstats import api
 
-# kvm_exit's fields, and how they become codes: arch/*/include/asm/kvm* of the kernel.
+# The values of kvm_exit's fields, from the kernel's arch/*/include/asm/kvm*.
 X86_ISAS = {1: "vmx", 2: "svm"}
 SVM_MSR = 0x7C
 ARM64_TRAP = 2
@@ -25,7 +25,7 @@ counts: Counter[tuple[str, int]] = Counter()
 
 
 def code_of(fields: Mapping[str, Any]) -> tuple[str, int]:
-    """The (isa, code) of an event: its number, and above bit 32 what tells apart its meanings."""
+    """Return the (isa, code) of an event; the code has its qualifier in the high 32 bits."""
     if "esr_ec" in fields:
         ret = fields["ret"] & ARM64_RETURN_CODE
         return "arm64", fields["esr_ec"] if ret == ARM64_TRAP else 1 << 32 | ret
@@ -36,13 +36,13 @@ def code_of(fields: Mapping[str, Any]) -> tuple[str, int]:
 
 
 def trace_unhandled(event: str, _context: object, fields: Mapping[str, Any]) -> None:
-    """Called by perf for every event that has no function of its own."""
+    """Count an exit; perf calls this for every event that has no handler."""
     if event == "kvm__kvm_exit":
         counts[code_of(fields)] += 1
 
 
 def trace_end() -> None:
-    """Called by perf at the end."""
+    """Print the counts; perf calls this at the end."""
     for code, n in counts.most_common():
         reason = api.reason(*code)
         print(f"{n:10} {reason.column:12} {reason.name}")

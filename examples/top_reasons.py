@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Which exits each VM of QEMU or libvirt makes most, every few seconds.
+"""Show the most frequent exits of each VM of QEMU or libvirt, every few seconds.
 
     top_reasons.py [--all] [--top N] [interval [count]]
 
-As root. ``--all`` shows the VMs of other VMMs, too. It uses nothing but kstats.api.
+Run it as root. ``--all`` also shows the VMs of other VMMs. The program uses only kstats.api.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SHOWN = (api.Kind.QEMU, api.Kind.LIBVIRT)
 
 
 def by_vm(sample: api.Sample) -> Mapping[api.Vm, Counter[str]]:
-    """How often each VM left its guest in a sample, by reason; also VMs that did not."""
+    """Return the exits of each VM in a sample by reason, including VMs without exits."""
     found: dict[api.Vm, Counter[str]] = {t.vm: Counter() for t in sample.threads.values()}
     for code, places in sample.exits.items():
         for place, exits in places.items():
@@ -30,7 +30,7 @@ def by_vm(sample: api.Sample) -> Mapping[api.Vm, Counter[str]]:
 
 
 def line(vm: api.Vm, reasons: Counter[str], top: int, elapsed: float) -> str:
-    """A VM's line: exits a second, and the share of its most frequent reasons."""
+    """Return the line of a VM: exits per second, and the shares of its most frequent reasons."""
     total = reasons.total()
     shares = [f"{name} {100 * n / total:.0f}%" for name, n in reasons.most_common(top) if n]
     name = api.printable(vm.name) or "?"
@@ -38,12 +38,12 @@ def line(vm: api.Vm, reasons: Counter[str], top: int, elapsed: float) -> str:
 
 
 def main() -> int:
-    """Prints a line for each VM, every interval."""
-    p = argparse.ArgumentParser(description="which exits each VM makes most")
-    p.add_argument("--all", action="store_true", help="VMs of every VMM, not of QEMU and libvirt")
+    """Print a line per VM and interval; return the exit status."""
+    p = argparse.ArgumentParser(description="Show the most frequent exits of each VM.")
+    p.add_argument("--all", action="store_true", help="show the VMs of every VMM")
     p.add_argument("--top", type=int, default=3, metavar="N", help="reasons to show (default 3)")
     p.add_argument("interval", type=float, nargs="?", default=5.0, help="seconds (default 5)")
-    p.add_argument("count", type=int, nargs="?", help="how many times (default: until ^C)")
+    p.add_argument("count", type=int, nargs="?", help="number of reports (default: until ^C)")
     args = p.parse_args()
     try:
         with api.collect("thread") as collector:

@@ -1,8 +1,8 @@
-"""Write the name tables of kstats/arch that stand behind ``kstats exits --detail``.
+"""Write the tables of names that ``kstats exits --detail`` prints, in kstats/arch.
 
-They are read out of the kernel's headers, from Debian's packages ``linux-headers-V-common`` and
-``linux-headers-V-arm64``, which are fetched with apt as kernel_formats.py fetches kernels. Only
-names and numbers are taken. Needs the network, apt, cpp, and a Debian-like machine.
+The names come from the kernel headers in Debian's packages ``linux-headers-V-common`` and
+``linux-headers-V-arm64``, which apt downloads as in kernel_formats.py. Only names and numbers are
+copied. Needs the network, apt, cpp, and a Debian-like machine.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ _BINARY: Mapping[type[ast.operator], Callable[[int, int], int]] = {
     ast.BitAnd: operator.and_,
 }
 
-# The local APIC's registers, which are MSRs in x2APIC mode; the header has bits of them as well.
+# The registers of the local APIC, which are MSRs in x2APIC mode. Listed, because the header also
+# defines their bits.
 X2APIC_BASE = 0x800
 X2APIC = (
     "ID LVR TASKPRI PROCPRI EOI LDR SPIV ISR TMR IRR ESR LVTCMCI ICR LVTT LVTTHMR LVTPC LVT0 LVT1"
@@ -58,13 +59,13 @@ class Headers:
     packages: tuple[str, ...]
 
     def read(self, package: str, path: str) -> str:
-        """A header of the package whose name ends in ``package``."""
+        """Return a header of the package with the suffix ``package``."""
         (name,) = (name for name in self.packages if name.endswith(package))
         return (self.root / "usr/src" / name / path).read_text(encoding="utf-8")
 
 
 def macros(text: str, name: str) -> dict[str, int]:
-    """The values of the macros of a header whose names match, other macros resolved."""
+    """Return the values of the macros with a matching name; macros in the values are expanded."""
     alone = re.sub(r"^#\s*include.*$", "", text, flags=re.MULTILINE)
     assembly = f"#define __ASSEMBLY__\n#define __ASSEMBLER__\n#define _AC(X, Y) X\n{alone}"
     names = re.findall(rf"^#define ({name}) ", _cpp("-dM", assembly), re.MULTILINE)
@@ -79,7 +80,7 @@ def _cpp(option: str, text: str) -> str:
 
 
 def number(text: str) -> int | None:
-    """The value of a constant expression in C; None if it is more than that."""
+    """Return the value of a constant C expression; None for any other text."""
     try:
         tree = ast.parse(re.sub(r"\b(0x[0-9a-fA-F]+|\d+)[uUlL]+\b", r"\1", text), mode="eval")
         return _value(tree.body)
@@ -96,14 +97,14 @@ def _value(node: ast.expr) -> int:
 
 
 def defined(text: str, name: str, value: str = "0x[0-9a-fA-F]+") -> Iterator[tuple[str, int]]:
-    """(name, value) of the macros that a header defines as one number."""
+    """Yield (name, value) of the macros that a header defines as a single number."""
     pattern = _DEFINE.format(name=f"({name})", value=rf"\(?({value})[uUlL]*\)?")
     for found in re.finditer(pattern, text, re.MULTILINE):
         yield found[1], int(found[2], 0)
 
 
 def first_named(pairs: Iterable[tuple[str, int]]) -> Names:
-    """{number: the first of its names}, sorted."""
+    """Return {number: its first name}, sorted by number."""
     names: Names = {}
     for name, value in pairs:
         names.setdefault(value, name)
@@ -111,7 +112,7 @@ def first_named(pairs: Iterable[tuple[str, int]]) -> Names:
 
 
 def msrs(headers: Headers) -> Names:
-    """Model-specific registers; where vendors differ in a name, Intel's."""
+    """Return the model-specific registers; Intel's name if vendors differ."""
     text = headers.read("common", "arch/x86/include/asm/msr-index.h")
     kernels = [
         (name, value)
@@ -134,14 +135,14 @@ def msrs(headers: Headers) -> Names:
 
 
 def x64_hypercalls(headers: Headers) -> Names:
-    """KVM's own hypercalls."""
+    """Return KVM's hypercalls on x86."""
     text = headers.read("common", "include/uapi/linux/kvm_para.h")
     calls = defined(text, r"KVM_HC_\w+", r"\d+")
     return first_named(pair for pair in calls if not re.match("KVM_HC_(PPC|MIPS)", pair[0]))
 
 
 def arm64_hypercalls(headers: Headers) -> Names:
-    """Functions of the SMC Calling Convention: PSCI, the architecture's and KVM's own."""
+    """Return the functions of the SMC Calling Convention: those of PSCI, Arm and KVM."""
     paths = ("include/uapi/linux/psci.h", "include/linux/arm-smccc.h")
     text = "\n".join(headers.read("common", path) for path in paths)
     found = macros(text, r"PSCI_\w*FN\w*|ARM_SMCCC_\w+")
@@ -154,7 +155,7 @@ def arm64_hypercalls(headers: Headers) -> Names:
 
 
 def sysregs(headers: Headers) -> Names:
-    """System registers and instructions, numbered op0, op1, CRn, CRm, op2 from bit 15 down."""
+    """Return system registers and instructions, numbered by op0, op1, CRn, CRm, op2 from bit 15."""
     texts = (
         headers.read("arm64", "arch/arm64/include/generated/asm/sysreg-defs.h"),
         headers.read("common", "arch/arm64/include/asm/sysreg.h"),
@@ -175,7 +176,7 @@ def _packed(op0: int, op1: int, crn: int, crm: int, op2: int) -> int:
 
 @attrs.frozen
 class Target:
-    """A file to write, and where its names are from."""
+    """A file to write, and the source of its names."""
 
     path: str
     variable: str
@@ -223,7 +224,7 @@ TARGETS = (
 
 
 def source(target: Target, headers: Headers) -> str:
-    """The contents of the target's file."""
+    """Return the content of a target's file."""
     names = target.names(headers)
     lines = [f'    0x{value:0{target.digits}X}: "{name}",\n' for value, name in names.items()]
     packages = [name for name in headers.packages if name.endswith(("common", target.package))]
@@ -237,7 +238,7 @@ def source(target: Target, headers: Headers) -> str:
 
 
 def fetch(apt: Apt) -> Headers:
-    """The newest kernel's headers, unpacked."""
+    """Download and unpack the headers of the newest kernel."""
     found = apt.names("linux-headers-", r"linux-headers-([\d.]+\S*?)-common")
     newest = max(found, key=lambda version: [int(n) for n in re.findall(r"\d+", version)])
     packages = tuple(f"linux-headers-{newest}-{part}" for part in ("arm64", "common"))
@@ -247,7 +248,7 @@ def fetch(apt: Apt) -> Headers:
 
 
 def main() -> None:
-    """Fetch and write."""
+    """Download the headers and write every target."""
     with tempfile.TemporaryDirectory() as root:
         apt = Apt(Path(root), SUITE, DEB_ARCH)
         apt.prepare(mirror())

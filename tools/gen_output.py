@@ -9,7 +9,7 @@ from tests.documented import BLOCK, DOCUMENTS, output
 
 
 def main() -> None:
-    """Rewrite the documents whose commands print something else."""
+    """Rewrite the documents that show outdated output."""
     for document in DOCUMENTS:
         before = document.read_text(encoding="utf-8")
         after = BLOCK.sub(lambda m: f"```\n$ {m['command']}\n{output(m['command'])}```", before)

@@ -1,15 +1,15 @@
-"""Write what events/kvm/kvm_exit/format prints on Debian's kernels to tests/data/formats.
+"""Extract events/kvm/kvm_exit/format of Debian's kernels to tests/data/formats.
 
-Each kernel package is fetched with apt into a temporary directory (from the mirror this
-machine's apt already uses), and the tracepoint's description is read out of the image:
+apt downloads each kernel package into a temporary directory, from the mirror that this machine's
+apt uses. The description of the tracepoint is extracted from the package:
 
-- amd64: ``kvm.ko`` has it behind the symbols ``print_fmt_kvm_exit`` and
-  ``trace_event_fields_kvm_exit``, so the record's fields are known too;
-- arm64: KVM is built in and the image has no symbols; the format string is found by its
-  beginning, and the fields are left out.
+- amd64: the symbols ``print_fmt_kvm_exit`` and ``trace_event_fields_kvm_exit`` of ``kvm.ko`` have
+  the names and the fields of the record;
+- arm64: KVM is built in and the image has no symbols. The format string is found by its first
+  words, and the fields are omitted.
 
-The tracepoint's ID is given at boot and left out everywhere. About 2 GB of downloads, one
-package at a time; needs the network, apt, pyelftools, and a Debian-like machine.
+The tracepoint's ID is omitted: the kernel assigns it at boot. Downloads about 2 GB, one package
+at a time; needs the network, apt, pyelftools, and a Debian-like machine.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 OUT = Path(__file__).parent.parent / "tests" / "data" / "formats"
 SUITES = ("bullseye", "bookworm", "bookworm-backports", "trixie", "trixie-backports", "sid")
 MEMBERS = {"amd64": r"/arch/x86/kvm/kvm\.ko(\.\w+)?$", "arm64": r"/vmlinuz(-[^/]*)?$"}
-# Since 6.19 the parts of a kernel are packages of their own; the first that exists has the file
-# (unless the archive has dropped that package: then the remaining one has nothing in it).
+# Since 6.19, a kernel is split into several packages; the first one here that exists has the file.
+# If the archive has dropped that one, the other exists and does not have the file.
 PARTS = {"amd64": ("modules", "image"), "arm64": ("binary", "image")}
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -64,7 +64,7 @@ COMMON_FIELDS = (
 
 
 def mirror() -> str:
-    """The Debian mirror that this machine's apt uses."""
+    """Return the Debian mirror that this machine's apt uses."""
     words = ["apt-get", "indextargets", "--format", "$(SITE) $(RELEASE) $(COMPONENT)"]
     words += ["Origin: Debian", "Created-By: Packages"]
     targets = subprocess.run(words, check=True, capture_output=True, text=True).stdout
@@ -72,19 +72,19 @@ def mirror() -> str:
         site, release, component = target.split()
         if component == "main" and not release.endswith("-security"):
             return site
-    sys.exit("apt knows no Debian mirror: run apt-get update first")
+    sys.exit("apt has no Debian mirror: run apt-get update first")
 
 
 @attrs.frozen
 class Apt:
-    """A private apt of one suite and architecture, in the directory ``root``."""
+    """A private apt for one suite and architecture, in the directory ``root``."""
 
     root: Path
     suite: str
     deb_arch: str
 
     def prepare(self, site: str) -> None:
-        """Fetch the suite's package lists."""
+        """Download the suite's package lists."""
         for name in ("state/lists/partial", "cache/archives/partial"):
             (self.root / name).mkdir(parents=True)
         (self.root / "status").touch()
@@ -95,7 +95,7 @@ class Apt:
         self._run("apt-get", "update", "-qq")
 
     def kernels(self) -> dict[str, str]:
-        """The package to open for the newest kernel of each ``major.minor``."""
+        """Return the package of the newest kernel of each ``major.minor``."""
         pattern = rf"linux-(image|modules|binary)-(\d+\.\d+)\.(\d[^-]*(-\d+)?)-{self.deb_arch}"
         found: dict[str, tuple[list[int], int, str]] = {}
         for package in self._run("apt-cache", "pkgnames", "linux-").split():
@@ -108,18 +108,18 @@ class Apt:
         return {version: package for version, (_, _, package) in sorted(found.items())}
 
     def names(self, prefix: str, pattern: str) -> list[str]:
-        """What the group of ``pattern`` matches in the names of packages."""
+        """Return the first group of ``pattern`` in each package name that matches it."""
         packages = self._run("apt-cache", "pkgnames", prefix).split()
         return [found[1] for name in packages if (found := re.fullmatch(pattern, name))]
 
     def unpack(self, package: str, folder: Path) -> None:
-        """Fetch a package and put its files under ``folder``."""
+        """Download a package and unpack it into ``folder``."""
         deb = self._fetch(package)
         subprocess.run(["dpkg-deb", "-x", deb, folder], check=True)
         deb.unlink()
 
     def open_package(self, package: str) -> bytes | None:
-        """The kernel's file that has the format (see ``MEMBERS``), unpacked; None without it."""
+        """Return the package's file that has the format (``MEMBERS``), decompressed; or None."""
         deb = self._fetch(package)
         tree = subprocess.run(["dpkg-deb", "--fsys-tarfile", deb], check=True, capture_output=True)
         deb.unlink()
@@ -144,7 +144,7 @@ class Apt:
 
 
 def unpacked(data: bytes) -> bytes:
-    """A module or kernel image without its compression."""
+    """Decompress a module or kernel image."""
     if data[:2] == b"MZ" and data[4:8] == b"zimg":  # EFI zboot, arm64's since 6.1
         start, size = struct.unpack_from("<II", data, 8)
         return unpacked(data[start : start + size])
@@ -166,14 +166,14 @@ class Module:
         self._symbols: Any = self._elf.get_section_by_name(".symtab")
 
     def data(self, symbol: str) -> bytes:
-        """The symbol's bytes as they stand in the file, before relocation."""
+        """Return the symbol's bytes in the file, before relocation."""
         entry, section = self._find(symbol)
         start = entry["st_value"]
         content: bytes = section.data()
         return content[start : start + entry["st_size"]]
 
     def strings(self, symbol: str) -> dict[int, str]:
-        """What the pointers in a symbol point to: {offset in the symbol: string}."""
+        """Return the strings that a symbol's pointers refer to: {offset in the symbol: string}."""
         entry, section = self._find(symbol)
         start, end = entry["st_value"], entry["st_value"] + entry["st_size"]
         relocations: Any = self._elf.get_section_by_name(f".rela{section.name}")
@@ -195,7 +195,7 @@ class Module:
 
 
 def record_fields(module: Module) -> Iterator[str]:
-    """The field lines of the record (include/linux/trace_events.h, trace_event_fields)."""
+    """Yield the lines of the record's fields (trace_event_fields in linux/trace_events.h)."""
     offset = 0
     for ctype, name, size, signed in COMMON_FIELDS:
         yield field_line(ctype, name, offset, size, signed)
@@ -212,12 +212,12 @@ def record_fields(module: Module) -> Iterator[str]:
 
 
 def field_line(ctype: str, name: str, offset: int, size: int, signed: int) -> str:
-    """A field as the kernel prints it."""
+    """Return the line of a field as the kernel prints it."""
     return f"\tfield:{ctype} {name};\toffset:{offset};\tsize:{size};\tsigned:{signed};"
 
 
 def amd64_format(package: str, image: bytes) -> str:
-    """The format file of an x86-64 kernel, from its kvm.ko."""
+    """Return the format file of an x86-64 kernel, from its kvm.ko."""
     module = Module(image)
     fmt = module.data("print_fmt_kvm_exit").rstrip(b"\0").decode()
     head = f"# {package}: no ID, which is given at boot\nname: kvm_exit\nformat:\n"
@@ -225,14 +225,14 @@ def amd64_format(package: str, image: bytes) -> str:
 
 
 def arm64_format(package: str, image: bytes) -> str:
-    """The format file of an arm64 kernel, from its image; it has the names only."""
+    """Return the format file of an arm64 kernel, from its image; it has only the names."""
     start = image.index(b'"%s: HSR_EC: 0x%04x (%s), PC: 0x%016lx"')
     fmt = image[start : image.index(b"\0", start)].decode()
     return f"# {package}: no ID, no fields\nname: kvm_exit\n\nprint fmt: {fmt}\n"
 
 
 def main() -> None:
-    """Fetch, extract, write."""
+    """Write the format file of every kernel."""
     parser = argparse.ArgumentParser(description="Extract kvm_exit's format from Debian kernels.")
     parser.add_argument("--suite", choices=SUITES, action="append")
     parser.add_argument("--arch", choices=tuple(MEMBERS), action="append")
@@ -248,7 +248,7 @@ def main() -> None:
                 for version, package in apt.kernels().items():
                     image = apt.open_package(package)
                     if image is None:
-                        print(f"{package}: not in the archive any more", flush=True)
+                        print(f"{package}: no longer in the archive", flush=True)
                         continue
                     path = args.out / f"{suite}-{version}-{deb_arch}.format"
                     path.write_text(formats[deb_arch](package, image))

@@ -1,8 +1,8 @@
-"""Record the examples in examples/recordings, with the same kind of guest in emulated KVM hosts.
+"""Record the files in examples/recordings, with guests of the same kind in emulated KVM hosts.
 
 Run: .venv/bin/python -m tools.record_examples HOST…  (arm64, svm, vmx)
 
-The beginnings of older ones are in tests/data/recordings.
+tests/data/recordings has the first samples of older recordings.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ INSIDE = "/run/example.jsonl"
 GATE = "/run/gate"
 GUESTS = f"exec python3 /payload/vmm/vmm.py --forever --period 0.5 --vms 2 --vcpus 2 <>{GATE}"
 PART = 8
-"""A lap is this part of the usual mix, so that a sample has several laps even in Bochs."""
+"""Divides the usual workload, so that each sample has several rounds of it even in Bochs."""
 
 SAMPLES = "30"
 DEADLINE = 1500

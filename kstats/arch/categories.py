@@ -76,6 +76,6 @@ def notes(category: Category, isas: Iterable[Isa]) -> list[tuple[str, str]]:
 
 
 def possible(isa: Isa) -> frozenset[Category]:
-    """Return the categories that exits of this ISA can have; in any other, zero says nothing."""
+    """Return the categories that exits of this ISA can have; zero in any other means nothing."""
     named = (reason.category for reason in isa.reasons.values())
     return frozenset(named) | {Category.OTHER}

@@ -22,7 +22,7 @@ NUMBER_BITS, SIZE_BITS = 56, 6
 
 
 class Access(enum.IntEnum):
-    """What the guest did; ``NONE`` if the kind of detail does not say."""
+    """The guest's access; ``NONE`` if this kind of detail has none."""
 
     NONE = 0
     READ = 1

@@ -1,12 +1,12 @@
 """The columns of kvmstat as data: what each counts, and two sources for it.
 
 The columns are those of illumos' kvmstat(1M). There they are counters of KVM, which Linux also
-keeps for each vCPU. Here a column has up to two sources and says how they differ:
+keeps for each vCPU. In kstats, a column has up to two sources and documents how they differ:
 
-- **events**: what kstats counts itself, exits by code and firings of tracepoints;
+- **events**: exits by code and firings of tracepoints, which kstats counts itself;
 - **stats**: the counters that KVM keeps (:mod:`kstats.collector.kvm_stats.reader`).
 
-A column without a meaning on an architecture is printed as ``-``, and says why.
+A column without a meaning on an architecture is printed as ``-`` and documents the reason.
 """
 
 from __future__ import annotations

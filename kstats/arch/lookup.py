@@ -130,7 +130,7 @@ def group(text: str, wanted: Iterable[Isa] | None = None) -> Iterator[Found]:
 
 
 def search(text: str, wanted: Iterable[Isa] | None = None) -> list[Found]:
-    """Return the reasons whose name, meaning or advice has every word of ``text``.
+    """Return the reasons that have every word of ``text`` in their name, meaning or advice.
 
     A word matches at the start of a word, in any case: ``time`` finds ``timers``. Matches in a
     name come first, then those in a meaning, then those in advice; each in the order of codes.
@@ -154,7 +154,7 @@ def _words(text: str) -> list[str]:
 
 
 def with_advice(wanted: Iterable[Isa] | None = None) -> dict[Category, list[Found]]:
-    """Return the reasons that have advice, those that matter to operators, by category.
+    """Return the reasons that have advice (those that matter to operators), by category.
 
     Categories are in their order, without empty ones; reasons in the order of ISAs and codes.
     """

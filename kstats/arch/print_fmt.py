@@ -1,11 +1,12 @@
-"""Reads the names that a kernel prints for exit codes: the ``print fmt`` of its kvm_exit.
+"""Parse the names that a kernel prints for exit codes: the ``print fmt`` of its kvm_exit.
 
-The kernel describes each tracepoint in ``events/kvm/kvm_exit/format`` of tracefs. How it
-prints a record is a C expression in which the names stand as tables::
+The kernel describes the tracepoint in ``events/kvm/kvm_exit/format`` of tracefs. The ``print fmt``
+is a C expression that contains the names as tables::
 
     __print_symbolic(REC->exit_reason, { 0x040 + 14, "PF excp" }, { -1ull, "invalid_guest_state" })
 
-Our tables are generated from such files, and the running kernel's is compared with them.
+The name tables of kstats are generated from such files; ``kstats doctor`` compares them with the
+file of the running kernel.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _TABLE = re.compile(
     r"__print_(?P<kind>symbolic|flags)\("
     r"(?P<expression>[^,]+),\s*"
-    r'(?:"[^"]*",\s*)?'  # what stands between two flags
+    r'(?:"[^"]*",\s*)?'  # the separator of flags
     r"(?P<entries>\{[^{}]*\}(?:,\s*\{[^{}]*\})*)\)"
 )
 _ENTRY = re.compile(r'\{\s*(?P<number>[^,]+?)\s*,\s*"(?P<name>[^"]*)"\s*\}')
@@ -41,7 +42,7 @@ _BINARY: dict[type[ast.operator], Callable[[int, int], int]] = {
 
 @attrs.frozen(eq=False)
 class PrintTable:
-    """A table of a ``print fmt``: {number: name}, and what the kernel looks up in it."""
+    """A table of a ``print fmt``: {number: name}, and the expression that the kernel looks up."""
 
     kind: str
     expression: str
@@ -49,10 +50,12 @@ class PrintTable:
 
 
 def print_tables(text: str) -> Iterator[PrintTable]:
-    """The tables of a format file, in their order.
+    """Yield the tables of a format file, in their order.
 
-    Numbers are taken modulo 2**32, as the kernel compares them. Raises ValueError for a number
-    that is no sum, shift or union of integers.
+    Numbers are taken modulo 2**32, like the kernel compares them.
+
+    Raises:
+        ValueError: a number is not a sum, difference, shift or union of integers.
     """
     for table in _TABLE.finditer(text):
         names: dict[int, str] = {}
@@ -62,17 +65,17 @@ def print_tables(text: str) -> Iterator[PrintTable]:
 
 
 def exit_names(isa: Isa, text: str) -> dict[int, str]:
-    """The names a format file has for the codes of ``isa``; {} if it has no such table."""
+    """Return a format file's names for the codes of ``isa``; {} if it has no such table."""
     return _names(isa, "symbolic", text)
 
 
 def flag_names(isa: Isa, text: str) -> dict[int, str]:
-    """The names a format file has for the flags of ``isa``."""
+    """Return a format file's names for the flags of ``isa``."""
     return _names(isa, "flags", text)
 
 
 def strange_names(isa: Isa, text: str) -> dict[int, str]:
-    """The codes and flags that a format file names and ``isa`` does not, or names otherwise."""
+    """Return the codes and flags with a name in a format file that ``isa`` does not have."""
     codes = exit_names(isa, text).items()
     flags = flag_names(isa, text).items()
     strange = {code: name for code, name in codes if isa.reason(code).name != name}
@@ -96,7 +99,7 @@ def _codes(table: NameTable, printed: PrintTable) -> dict[int, str]:
 
 
 def _number(text: str) -> int:
-    """The value of a constant C expression."""
+    """Return the value of a constant C expression."""
     try:
         return _value(ast.parse(_SUFFIX.sub(r"\1", text), mode="eval").body)
     except SyntaxError:

@@ -141,7 +141,7 @@ class Registry:
         return kinds
 
     def _first(self, question: Callable[[Arch], T | None]) -> T | None:
-        """Return the first answer of an architecture; ask installed ones only if needed."""
+        """Return the first answer that is not None; query installed backends only if needed."""
         for arch in self._candidates():
             answer = question(arch)
             if answer is not None:

@@ -1,4 +1,4 @@
-"""The tables of exit codes as JSON objects and in the formats of other tools.
+"""Export the tables of exit codes as JSON objects and in the formats of other tools.
 
 ``kstats/arch/arch.schema.json`` describes the objects.
 """
@@ -30,7 +30,7 @@ def reason_object(isa: Isa, reason: Reason) -> dict[str, Any]:
 
 
 def arch_object(arch: Arch, isas: tuple[Isa, ...]) -> dict[str, Any]:
-    """Return an architecture with its columns and the given ones of its ISAs."""
+    """Return an architecture with its columns and the ISAs in ``isas``."""
     return {
         "arch": arch.name,
         "title": arch.title,
@@ -82,8 +82,10 @@ def ebpf_exporter(isa: Isa) -> str:
 def bpftrace(isa: Isa) -> str:
     """Return a bpftrace script that counts exits by code and name.
 
-    bpftrace has no constant maps: BEGIN fills ``@names``. Raises ValueError for an ISA without
-    an ``event``.
+    bpftrace has no constant maps: BEGIN fills ``@names``.
+
+    Raises:
+        ValueError: the ISA has no ``event``.
     """
     if isa.event is None:
         raise ValueError(f"no bpftrace script for {isa.name}: its backend lacks an event")

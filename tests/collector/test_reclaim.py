@@ -18,7 +18,7 @@ ME, HER, HIM = 7 << 32 | 8, 7 << 32 | 9, 7 << 32 | 10
 
 
 class Hash:
-    """A hash of six places."""
+    """A hash with six entries."""
 
     max_entries = 6
 
@@ -32,12 +32,12 @@ class Hash:
 
 
 def key(thread: int, code: int = 1) -> Key:
-    """A place on CPU 0."""
+    """Return the key of an entry on CPU 0."""
     return thread, code, 0
 
 
 def made(ended: set[int]) -> tuple[Hash, Reclaimer]:
-    """A hash in which those ended have places, and others."""
+    """Return a hash with entries of ended and other threads, and its reclaimer."""
     hash_ = Hash()
     hash_.counts = {key(ME): 1, key(ME, 2): 2, key(HER): 3, key(HIM): 4}
     return hash_, Reclaimer(hash_, ended.__contains__)  # type: ignore[arg-type]
@@ -93,7 +93,7 @@ def test_a_hash_that_is_half_empty_is_left_alone() -> None:
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    """One place of its own for each CPU, and 64 that they share."""
+    """Count with one entry per CPU and 64 shared entries."""
     machine = target()
     with Collector(machine, (ExitsByThread.sized(Filter(), 64),)) as made:
         yield made
@@ -101,7 +101,7 @@ def collector() -> Iterator[Collector]:
 
 @pytest.mark.root
 def test_threads_come_and_go_for_longer_than_there_is_room(collector: Collector) -> None:
-    """In the kernel: ten times as many threads as places, each counted to the unit."""
+    """In the kernel: ten times as many threads as entries, each counted exactly."""
     on_exit = collector.loaded.programs["on_exit"]
 
     def work() -> None:

@@ -28,7 +28,7 @@ def test_slots_are_numbered_through_all_ranges() -> None:
 def test_the_c_function_and_the_reader_agree_on_every_slot(
     arch: arches.Arch, source: ExitSource
 ) -> None:
-    """The C text is read back with rules of its own: codes from FIRST on, COUNT of them."""
+    """The test parses the C text: each range has COUNT codes, starting with FIRST."""
     pattern = r"if \(code - (0x\w+)ULL < (\d+)\)\n\t\treturn (\d+) \+ \(code - (0x\w+)ULL\);"
     in_c: dict[int, int] = {}
     for first, count, base, again in re.findall(pattern, c_text.slot_function(source.slots)):
@@ -41,8 +41,8 @@ def test_the_c_function_and_the_reader_agree_on_every_slot(
 
 
 @pytest.mark.parametrize(("arch", "source"), SOURCES)
-def test_a_program_is_its_files_each_under_its_name(arch: arches.Arch, source: ExitSource) -> None:
-    """So that an error of the compiler names the file and line to look at."""
+def test_a_program_is_made_of_named_files(arch: arches.Arch, source: ExitSource) -> None:
+    """So that compiler errors name the right file and line."""
     assert arch.bpf
     text = c_text.text(arch, source, files=LAYOUT)
     assert re.findall(r'^#line 1 "(.*)"$', text, re.MULTILINE) == [
@@ -61,7 +61,7 @@ def test_a_backend_that_only_decodes_cannot_be_loaded() -> None:
         c_text.text(arch, arch.sources[0], files=LAYOUT)
 
 
-def test_the_header_tree_has_what_bcc_insists_on() -> None:
+def test_the_header_tree_has_the_files_that_bcc_includes() -> None:
     wanted = ("linux/kconfig.h", "linux/types.h", "linux/version.h", "uapi/linux/bpf.h")
     for header in wanted:
         assert (c_text.headers() / "include" / header).is_file()

@@ -1,4 +1,4 @@
-"""Direct loads: the call that bcc cannot compile, and what is said where the kernel has none."""
+"""Direct loads: the kernel function call that bcc cannot compile, and kernels without it."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ FUNCTION = 81234
 
 
 class NoBtf:
-    """A kernel's BTF without what is asked for."""
+    """The BTF of a kernel without the function."""
 
     def function(self, name: str) -> int:
-        """No such function."""
+        """Raise NoBtfError."""
         raise NoBtfError(f"BTF has no function {name}")
 
 
 class Btf(NoBtf):
-    """BTF that has everything, under numbers that mean something else to the kernel."""
+    """BTF that has every name, with numbers that mean something else to the kernel."""
 
     def function(self, name: str) -> int:
-        """The number of no function."""
+        """Return a number that is not a function."""
         assert name == "bpf_rdonly_cast"
         return 1
 
     def struct(self, name: str) -> int:
-        """The number of no struct."""
+        """Return a number that is not a struct."""
         assert name
         return 1
 
 
-def test_only_calls_of_the_functions_number_become_calls_of_the_function() -> None:
+def test_only_calls_with_the_functions_number_are_rewritten() -> None:
     load, other, ours = (
         syscall.instruction(0xB7, 2, 0, FUNCTION),
         syscall.instruction(0x85, 0, 0, 14),
@@ -51,17 +51,17 @@ def test_only_calls_of_the_functions_number_become_calls_of_the_function() -> No
     assert kfunc.relocate(load + ours + other + ours, FUNCTION) == load + kernels + other + kernels
 
 
-def test_a_kernel_without_the_function_says_so() -> None:
+def test_a_kernel_without_the_function_is_an_error() -> None:
     with pytest.raises(kfunc.NoCastError, match="BTF has no function bpf_rdonly_cast"):
         kfunc.defines(NoBtf())  # type: ignore[arg-type]
 
 
 def probe(name: str, *, direct: bool) -> Probe:
-    """A probe as the worker reads it."""
+    """Return a probe as the worker reads it."""
     return Probe(name, "raw", name.upper(), args=2, btf=[], direct=direct, record=[])
 
 
-def test_without_direct_loads_the_next_probe_is_used_and_the_reason_told() -> None:
+def test_without_direct_loads_the_next_probe_is_used_and_the_reason_reported() -> None:
     probes = [probe("loads", direct=True), probe("calls", direct=False)]
     chosen, defines, rejected = worker.choose(probes, 2, NoBtf)  # type: ignore[arg-type]
     assert (chosen.name, defines) == ("calls", {"CALLS": 1})
@@ -69,23 +69,23 @@ def test_without_direct_loads_the_next_probe_is_used_and_the_reason_told() -> No
 
 
 @pytest.mark.root
-def test_a_verifier_that_refuses_the_call_is_quoted() -> None:
+def test_the_error_quotes_a_verifier_that_rejects_the_call() -> None:
     with pytest.raises(kfunc.NoCastError, match=r"refuses calls of bpf_rdonly_cast: .*btf"):
         kfunc.defines(Btf())  # type: ignore[arg-type]
 
 
 class DirectLoads(Feature):
-    """What a probe defines that has found direct loads."""
+    """The feature that defines what a probe with direct loads would define."""
 
     @property
     def defines(self) -> Mapping[str, int]:
-        """With what such a probe adds."""
+        """The defines of such a probe."""
         return {kfunc.DEFINE: FUNCTION, "KSTATS_TWO_WORDS": 1}
 
 
 @pytest.mark.root
-def test_what_the_verifier_says_of_a_program_that_we_load_is_told(tmp_path: Path) -> None:
-    """Loaded by our own hand, as programs with direct loads are; here, without any."""
+def test_the_verifiers_complaint_is_reported(tmp_path: Path) -> None:
+    """Programs with direct loads are loaded without bcc; this one has none."""
     assert NATIVE.bpf
     text = NATIVE.bpf.read_text(encoding="utf-8")
     file = tmp_path / "broken.c"

@@ -1,4 +1,4 @@
-"""Addresses of maps' values in programs, and the counters that are found there."""
+"""Addresses of map values in programs, and the counters at these addresses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_only_addresses_of_values_get_a_descriptor() -> None:
     assert completed == expected + second + a_map + second + constant
 
 
-def test_a_number_that_stands_for_no_map_is_a_defect() -> None:
+def test_a_number_without_a_map_is_a_defect() -> None:
     with pytest.raises(KeyError):
         map_value.relocate(
             syscall.instruction(LOAD, 2 << 4, 0, 5) + syscall.instruction(0), {COUNTS: 9}
@@ -33,7 +33,7 @@ def test_a_number_that_stands_for_no_map_is_a_defect() -> None:
 
 
 @pytest.mark.parametrize("cpus", [(0, 1, 2), (0, 2), (3,), (0,)])
-def test_cpus_that_do_not_exist_have_room_and_no_rows(cpus: tuple[int, ...]) -> None:
+def test_missing_cpus_have_memory_but_no_rows(cpus: tuple[int, ...]) -> None:
     words = Words(Layout("x64", "svm", cpus, (0, 1)))
     counters = array("Q", range(words.cpus * words.stride)).tobytes()
     columns = words.columns(counters)

@@ -1,4 +1,4 @@
-"""The loading seam from the parent's side, with children that end in every way but well."""
+"""Loading as the parent process sees it, with children that fail in every way."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ PLAN = program.Plan("", {}, (), (), (), ())
 
 
 def script(path: Path, *lines: str) -> str:
-    """A program that stands for the child's interpreter."""
+    """Write a program to run instead of the child's interpreter; return its path."""
     path.write_text("\n".join(["#!/bin/sh", *lines, ""]), encoding="utf-8")
     path.chmod(0o755)
     return str(path)
 
 
 def open_files() -> int:
-    """How many descriptors this process has."""
+    """Return the number of descriptors of this process."""
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def package(folder: Path, *files: str) -> Path:
-    """A package named bcc with ``files`` in ``folder``, which is returned."""
+    """Create a package named bcc with ``files`` in ``folder``; return the folder."""
     for name in ("__init__.py", *files):
         (folder / "bcc").mkdir(parents=True, exist_ok=True)
         (folder / "bcc" / name).touch()
@@ -37,13 +37,13 @@ def package(folder: Path, *files: str) -> Path:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A Python whose path has no bcc, on a distribution that has none."""
+    """Run with a Python that has no bcc, on a distribution without bcc."""
     monkeypatch.setattr(sys, "path", [str(tmp_path / "path")])
     monkeypatch.setattr(program, "DISTRIBUTION_PYTHON", str(tmp_path / "usr/bin/python3"))
     return tmp_path
 
 
-def test_a_child_that_dies_is_told_with_what_it_said(
+def test_a_child_that_fails_is_reported_with_its_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     child = script(tmp_path / "python", "cat > /dev/null", "echo last words >&2", "exit 3")
@@ -54,8 +54,8 @@ def test_a_child_that_dies_is_told_with_what_it_said(
     assert caught.value.complaint == "last words"
 
 
-def test_a_child_that_is_killed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel does so when memory is short, which a compiler is apt to meet."""
+def test_a_killed_child_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by the kernel when the compiler needs more memory than there is."""
     child = script(tmp_path / "python", "kill -KILL $$")
     monkeypatch.setattr(program, "python_with_bcc", lambda: child)
     with pytest.raises(LoadError, match="the loading process ended with -9"):
@@ -74,7 +74,7 @@ def test_a_child_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("kind", "status"), [(PrivilegeError, 3), (UnsupportedHostError, 4), (LoadError, 5)]
 )
-def test_the_childs_refusal_becomes_the_parents_error(kind: type, status: int) -> None:
+def test_an_error_of_the_child_becomes_one_of_the_parent(kind: type, status: int) -> None:
     answer = {"error": kind.__name__, "message": "what", "hint": "how"}
     error = program._error(answer, "log")
     assert type(error) is kind
@@ -82,7 +82,7 @@ def test_the_childs_refusal_becomes_the_parents_error(kind: type, status: int) -
     assert getattr(error, "log", "log") == "log"
 
 
-def test_closing_what_was_loaded_closes_every_descriptor_once() -> None:
+def test_closing_a_program_closes_every_descriptor_once() -> None:
     fds = [os.memfd_create("one"), os.memfd_create("two")]
     answer = {
         "probe": "raw",
@@ -111,7 +111,7 @@ def test_this_pythons_own_bcc_comes_first(elsewhere: Path, monkeypatch: pytest.M
     assert program.python_with_bcc() == sys.executable
 
 
-def test_the_distributions_bcc_serves_every_other_python(elsewhere: Path) -> None:
+def test_any_other_python_uses_the_bcc_of_the_distribution(elsewhere: Path) -> None:
     package(elsewhere / "usr/lib/python3/dist-packages")
     assert not program.has_bcc()
     assert program.python_with_bcc() == program.DISTRIBUTION_PYTHON
@@ -120,14 +120,14 @@ def test_the_distributions_bcc_serves_every_other_python(elsewhere: Path) -> Non
 def test_another_projects_bcc_does_not_hide_the_distributions(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The index has a bcc that has nothing to do with BPF."""
+    """The bcc on the package index is unrelated to BPF."""
     monkeypatch.setattr(sys, "path", [str(package(elsewhere / "path"))])
     package(elsewhere / "usr/lib/python3.11/site-packages")
     assert not program.has_bcc()
     assert program.python_with_bcc() == program.DISTRIBUTION_PYTHON
 
 
-def test_without_any_bcc_this_python_finds_out_and_says_so(elsewhere: Path) -> None:
+def test_without_any_bcc_this_python_is_used_and_reports_it(elsewhere: Path) -> None:
     assert not program.distribution_has_bcc()
     assert program.python_with_bcc() == sys.executable
     assert elsewhere
@@ -149,5 +149,5 @@ def test_without_any_bcc_this_python_finds_out_and_says_so(elsewhere: Path) -> N
         ("processed 0 insns", ""),
     ],
 )
-def test_the_line_that_says_most_is_found_in_a_log(log: str, complaint: str) -> None:
+def test_the_complaint_is_the_most_specific_line_of_the_log(log: str, complaint: str) -> None:
     assert LoadError("", log=log).complaint == complaint

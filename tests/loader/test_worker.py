@@ -1,6 +1,6 @@
 """How the worker chooses among probes, and reports a wrong bcc.
 
-The kernel's side of it is in test_attach.py and test_decode.py.
+test_attach.py and test_decode.py test the choice in this kernel.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ format:
 
 
 class RecordedBtf:
-    """Offsets by path, as a kernel's BTF would give them."""
+    """BTF with recorded offsets."""
 
     def __init__(self, offsets: Mapping[str, int]) -> None:
         self._offsets = offsets
@@ -54,7 +54,7 @@ class RecordedBtf:
         return self._offsets[path]
 
     def function(self, name: str) -> int:
-        """As of a kernel before 6.2; test_cast.py has those after."""
+        """Fail like on a kernel before 6.2; test_cast.py tests newer ones."""
         raise NoBtfError(f"BTF has no function {name}")
 
 
@@ -65,7 +65,7 @@ def probes(isa: str) -> list[Probe]:
 
 
 def choose(isa: str, args: int, btf: Mapping[str, int] | None = None) -> tuple[str, dict[str, int]]:
-    """The probe and defines chosen on a kernel with this BTF; without any where it is None."""
+    """Return the probe and defines chosen on a kernel with this BTF, or without BTF."""
 
     def open_btf() -> Any:
         if btf is None:
@@ -78,19 +78,19 @@ def choose(isa: str, args: int, btf: Mapping[str, int] | None = None) -> tuple[s
 
 @pytest.fixture
 def tracefs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The child's two places for tracefs, the second of them mounted by a test that wants it."""
+    """Replace the two folders of tracefs; return the second, which a test may mount."""
     monkeypatch.setattr(worker, "TRACEFS", (str(tmp_path / "one"), str(tmp_path / "two")))
     return tmp_path / "two"
 
 
 def mount(tracefs: Path, text: str) -> None:
-    """Puts the event's format file in place."""
+    """Create the event's format file."""
     event = tracefs / "events/kvm/kvm_exit"
     event.mkdir(parents=True)
     (event / "format").write_text(text, encoding="utf-8")
 
 
-def test_the_reason_is_where_the_newest_kernel_that_fits_has_it() -> None:
+def test_the_newest_matching_layout_gives_the_offset_of_the_reason() -> None:
     old = {"vcpu_vmx.exit_reason": 8040}
     new = {"vcpu_vmx.vt.exit_reason": 6912}
     for btf, offset in ((old, 8040), (new, 6912), (old | new, 6912)):
@@ -100,17 +100,17 @@ def test_the_reason_is_where_the_newest_kernel_that_fits_has_it() -> None:
         )
 
 
-def test_kernels_that_pass_the_reason_are_read_without_btf() -> None:
+def test_a_kernel_that_passes_the_reason_needs_no_btf() -> None:
     assert choose("vmx", 3) == ("raw-arg", {"KSTATS_RAW_ARG": 1})
 
 
-def test_arm64_passes_all_it_has() -> None:
+def test_arm64_needs_no_btf() -> None:
     assert choose("arm64", 3) == ("raw", {"KSTATS_RAW": 1})
 
 
 @pytest.mark.parametrize("args", [2, 3])
 def test_svm_without_module_btf_falls_back_to_the_record(tracefs: Path, args: int) -> None:
-    """Which way an MSR access went is no argument of any kernel's tracepoint."""
+    """No kernel passes the direction of an MSR access to the tracepoint."""
     mount(tracefs, X64_FORMAT)
     assert choose("svm", args, {}) == (
         "classic",
@@ -118,13 +118,13 @@ def test_svm_without_module_btf_falls_back_to_the_record(tracefs: Path, args: in
     )
 
 
-def test_arm64_record_offsets_are_the_formats(tracefs: Path) -> None:
+def test_arm64_record_offsets_are_those_of_the_format_file(tracefs: Path) -> None:
     mount(tracefs, ARM64_FORMAT)
     offsets = worker.record_offsets(probes("arm64")[1].record)
     assert offsets == {"REC_RET": 8, "REC_ESR_EC": 12}
 
 
-def test_every_rejected_probe_says_why(tracefs: Path) -> None:
+def test_the_error_has_a_reason_for_every_rejected_probe(tracefs: Path) -> None:
     assert not tracefs.exists()
     with pytest.raises(worker.Refusal) as caught:
         choose("vmx", 2)
@@ -137,22 +137,22 @@ def test_every_rejected_probe_says_why(tracefs: Path) -> None:
     )
 
 
-def test_another_architectures_record_is_not_taken_for_ours(tracefs: Path) -> None:
+def test_the_record_of_another_architecture_is_rejected(tracefs: Path) -> None:
     mount(tracefs, X64_FORMAT)
     with pytest.raises(worker.Unavailable, match="the kvm_exit record has no field ret, esr_ec"):
         worker.record_offsets(probes("arm64")[1].record)
 
 
 @pytest.mark.parametrize(
-    ("text", "said", "hint"),
+    ("text", "message", "hint"),
     [
         ("raise ImportError('no good')", "bcc cannot be imported", "apt install python3-bpfcc"),
         ("raise OSError('libbcc.so.0: gone')", "libbcc.so.0: gone", "apt install python3-bpfcc"),
         ("VERSION = 1", "is another project's bcc", "pip uninstall bcc"),
     ],
 )
-def test_a_bcc_that_is_none_is_refused_with_a_way_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str, hint: str
+def test_an_unusable_bcc_is_an_error_with_a_hint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str, hint: str
 ) -> None:
     (tmp_path / "bcc.py").write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
@@ -161,5 +161,5 @@ def test_a_bcc_that_is_none_is_refused_with_a_way_out(
         worker.import_bcc()
     sys.modules.pop("bcc", None)
     assert caught.value.answer["error"] == "LoadError"
-    assert said in caught.value.answer["message"]
+    assert message in caught.value.answer["message"]
     assert hint in caught.value.answer["hint"]

@@ -1,4 +1,4 @@
-"""CSV as other programs read it."""
+"""CSV, parsed by the standard library."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.samples import SAMPLES, sample
 
 
 def written(*samples: Sample, **options: Any) -> str:
-    """What is written for one sample after the other."""
+    """Return the output for these samples."""
     stream = io.StringIO(newline="")
     view, renderer = PerCpuView(Options(**options)), CsvRenderer(stream)
     for of in samples:
@@ -24,7 +24,7 @@ def written(*samples: Sample, **options: Any) -> str:
 
 
 def read(text: str) -> list[list[str]]:
-    """The lines, by the standard library's reader."""
+    """Parse the output into lines of cells."""
     return list(csv.reader(io.StringIO(text), strict=True))
 
 
@@ -53,12 +53,12 @@ def test_the_total_is_a_row_named_total() -> None:
     assert [row[2] for row in read(written(of, total=True))] == ["cpu", "0", "1", "total"]
 
 
-def test_rates_have_three_digits_after_the_point() -> None:
+def test_rates_have_three_decimals() -> None:
     of = sample(entries={0: 1}, cpus=(0,), elapsed=3.0)
     assert read(written(of, rate=True))[1][3] == "0.333"
 
 
-def test_notes_are_not_among_the_data() -> None:
+def test_notes_are_not_part_of_the_data() -> None:
     text = written(sample(code_dropped={0: 1}, notes=("a note",)))
     assert not CsvRenderer.carries_notes
     assert "note" not in text
@@ -67,7 +67,7 @@ def test_notes_are_not_among_the_data() -> None:
 
 @given(SAMPLES)
 def test_every_line_has_a_cell_for_every_heading(of: Sample) -> None:
-    """Whatever the names of ISAs are."""
+    """With any names of ISAs."""
     header, *rows = read(written(of, reasons=True, total=True))
     assert all(len(row) == len(header) for row in rows)
     for row in rows:

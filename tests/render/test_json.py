@@ -1,4 +1,4 @@
-"""JSON Lines, held against the schema that is shipped, and the schema against wrong reports."""
+"""JSON Lines are valid by the shipped schema, and the schema rejects wrong reports."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ BUSY = sample(
 
 
 def report(of: Sample, **options: Any) -> Any:
-    """The report as a reader gets it."""
+    """Return the report as a reader parses it."""
     stream = io.StringIO()
     JsonRenderer(stream).write(PerCpuView(Options(detail=True, **options)).table(of))
     line = stream.getvalue()
@@ -50,7 +50,7 @@ def report(of: Sample, **options: Any) -> Any:
     return json.loads(line)
 
 
-def test_the_schema_is_one() -> None:
+def test_the_schema_is_valid() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
@@ -100,7 +100,7 @@ def test_a_row_has_the_columns_in_the_order_of_the_table(arch: str, columns: str
 
 
 @pytest.mark.parametrize("options", [{}, {"rate": True}, {"reasons": True}, {"total": True}])
-def test_what_is_written_is_valid(options: dict[str, bool]) -> None:
+def test_reports_are_valid(options: dict[str, bool]) -> None:
     for of in (BUSY, sample(arch="arm64"), sample({("arm64", 1 << 32): {0: 1}}, arch="arm64")):
         VALIDATOR.validate(report(of, **options))
 
@@ -121,26 +121,26 @@ def test_any_sample_makes_a_valid_report(of: Sample) -> None:
         VALIDATOR.validate(report(of, **options))
 
 
-def test_rates_are_rounded_and_said_to_be_rates() -> None:
+def test_rates_are_rounded_and_have_their_unit() -> None:
     got = report(sample(entries={0: 1}, elapsed=3.0), rate=True)
     assert got["unit"] == "per_second"
     assert got["rows"][0]["vm_entry"] == 0.333
 
 
 def wrong(**changes: Any) -> Any:
-    """A report with other values; None takes one away."""
+    """Return a report with changed values; None removes one."""
     changed = report(BUSY, total=True) | changes
     return {key: value for key, value in changed.items() if value is not None}
 
 
 def wrong_row(**changes: Any) -> Any:
-    """A report whose first row has other values; None takes one away."""
+    """Return a report with changed values in its first row; None removes one."""
     row = report(BUSY)["rows"][0] | changes
     return wrong(rows=[{key: value for key, value in row.items() if value is not None}])
 
 
 def wrong_exit(**changes: Any) -> Any:
-    """A report with another reason behind its first row."""
+    """Return a report with a changed reason in its first row."""
     return wrong_row(exits=[report(BUSY)["rows"][0]["exits"][0] | changes])
 
 
@@ -177,11 +177,11 @@ def wrong_exit(**changes: Any) -> Any:
         [],
     ],
 )
-def test_a_report_that_is_wrong_is_invalid(instance: Any) -> None:
+def test_a_wrong_report_is_invalid(instance: Any) -> None:
     assert not VALIDATOR.is_valid(instance)
 
 
-def test_the_wrong_reports_are_wrong_only_where_they_were_changed() -> None:
+def test_the_wrong_reports_are_valid_without_the_change() -> None:
     for instance in (wrong(), wrong_row(), wrong_exit()):
         VALIDATOR.validate(instance)
 
@@ -199,7 +199,7 @@ VCPU = Sample(
 
 
 def vcpu_report(of: Sample = VCPU, **options: Any) -> Any:
-    """A report of kstats vcpu as the reader gets it."""
+    """Return a report of kstats vcpu as a reader parses it."""
     stream = io.StringIO()
     JsonRenderer(stream).write(VcpuView(VcpuOptions(**options)).table(of))
     return json.loads(stream.getvalue())
@@ -219,7 +219,7 @@ def test_a_report_of_vcpus_in_full() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"rate": True}, {"total": True}])
-def test_what_is_written_of_vcpus_is_valid(options: dict[str, Any]) -> None:
+def test_reports_of_vcpus_are_valid(options: dict[str, Any]) -> None:
     VALIDATOR.validate(vcpu_report(**options))
     VALIDATOR.validate(vcpu_report(attrs.evolve(VCPU, counters={Vcpu(7, 1, 2, 3): {}}), **options))
 
@@ -236,7 +236,7 @@ def test_what_is_written_of_vcpus_is_valid(options: dict[str, Any]) -> None:
         {"other": 1},
     ],
 )
-def test_a_row_of_a_vcpu_that_is_wrong_is_invalid(changes: dict[str, Any]) -> None:
+def test_a_wrong_row_of_a_vcpu_is_invalid(changes: dict[str, Any]) -> None:
     whole = vcpu_report()
     assert not VALIDATOR.is_valid(whole | {"rows": [whole["rows"][0] | changes]})
 
@@ -247,7 +247,7 @@ def test_any_sample_makes_a_valid_report_of_vcpus(of: Sample) -> None:
         VALIDATOR.validate(vcpu_report(of, **options))
 
 
-def test_an_installed_backend_may_have_columns_of_its_own() -> None:
+def test_an_installed_backend_may_have_any_columns() -> None:
     row = {"cpu": 0, "vm_entry": 1, "vm_exit": 1, "knock": 1, "other": 0, "exits": []}
     instance = wrong(arch="toy", rows=[row], total=None)
     VALIDATOR.validate(instance)

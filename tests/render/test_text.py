@@ -1,4 +1,4 @@
-"""The table people see, on paper, in a pipe and on a terminal."""
+"""The table in a file, in a pipe and on a terminal."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ BOLD, DIM = "\x1b[1m", "\x1b[2m"
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
-        """It says so here."""
+        """Return True."""
         return True
 
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """A terminal of ten lines."""
+    """Return a terminal of ten lines."""
     monkeypatch.setenv("LINES", "10")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -44,7 +44,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 
 def written(*samples: Sample, stream: io.StringIO | None = None, **options: Any) -> list[str]:
-    """The lines that are written for one sample after the other."""
+    """Return the lines for these samples."""
     stream = io.StringIO() if stream is None else stream
     view, renderer = PerCpuView(Options(**options)), TextRenderer(stream)
     for of in samples:
@@ -53,11 +53,11 @@ def written(*samples: Sample, stream: io.StringIO | None = None, **options: Any)
 
 
 def plain(line: str) -> str:
-    """A line without colours."""
+    """Return a line without colours."""
     return re.sub(r"\x1b\[\d*m", "", line)
 
 
-def test_arm64_looks_as_fuchsia_prints_it() -> None:
+def test_arm64_looks_like_on_fuchsia() -> None:
     of = sample(
         {
             ("arm64", 0x24): {0: 6, 1: 111},
@@ -75,7 +75,7 @@ def test_arm64_looks_as_fuchsia_prints_it() -> None:
     ]
 
 
-def test_x64_looks_as_fuchsia_prints_it() -> None:
+def test_x64_looks_like_on_fuchsia() -> None:
     codes = {1: 10, 31: 10, 32: 10, 30: 5, 12: 5}
     of = sample({("vmx", c): {0: n} for c, n in codes.items()}, cpus=(0,), entries={0: 40})
     header, row = written(of)
@@ -86,7 +86,7 @@ def test_x64_looks_as_fuchsia_prints_it() -> None:
     )
 
 
-def test_cells_stand_right_aligned_under_their_headings() -> None:
+def test_cells_are_right_aligned_under_their_headings() -> None:
     header, row, _ = written(sample({EPT: {0: 7}}, entries={0: 12345678}))
     assert len(header) == len(row)
     for name in ("ept", "other"):
@@ -106,7 +106,7 @@ def test_columns_only_ever_get_wider() -> None:
 
 
 def test_counts_that_outgrow_their_column_are_abbreviated() -> None:
-    """Other numbers never are: a CPU's number is its name."""
+    """Numbers that are names, like those of CPUs, are never abbreviated."""
     of = sample({EPT: {12345: 123456}}, cpus=(12345,), entries={12345: 123456789})
     header, row = written(of)
     assert row.split()[:3] == ["12345", "123M", "123456"]
@@ -117,7 +117,7 @@ def test_counts_that_outgrow_their_column_are_abbreviated() -> None:
 @pytest.mark.parametrize("per_second", [False, True])
 @pytest.mark.parametrize("busy", [10**4, 10**6, 10**10, 1 << 63])
 def test_a_row_of_large_counts_fits_a_screen(busy: int, per_second: bool) -> None:  # noqa: FBT001
-    """Of 256 CPUs; the headings of x64 alone take 101 columns."""
+    """On a host with 256 CPUs; the headings of x64 alone take 101 columns."""
     counts = {("vmx", code): {255: busy + code} for code in range(70)}
     of = sample(counts, cpus=(255,), entries={255: 70 * busy}, elapsed=1.3)
     lines = written(of, rate=per_second, total=True)
@@ -130,7 +130,7 @@ def test_rates_are_announced_above_the_columns(terminal: Terminal) -> None:
     assert [plain(line).split()[0] for line in lines[2:]] == [*"012", *"012", "per", "cpu", *"012"]
 
 
-def test_the_header_comes_once_where_nobody_scrolls() -> None:
+def test_the_header_comes_once_outside_of_a_terminal() -> None:
     lines = written(*[sample(cpus=(0, 1, 2))] * 50)
     assert lines[0] == X64_HEADER
     assert lines.count(X64_HEADER) == 1
@@ -146,7 +146,7 @@ def test_the_header_comes_again_when_columns_change() -> None:
 
 
 def test_a_header_is_always_on_the_screen(terminal: Terminal) -> None:
-    """Of the last nine lines (the cursor is on the tenth) one is a header, and never two."""
+    """One or two of the nine lines on the screen are headers; the cursor is on the tenth line."""
     lines = written(*[sample(cpus=(0, 1))] * 40, stream=terminal)
     assert len(lines) > 80
     for end in range(9, len(lines) + 1):
@@ -178,20 +178,20 @@ def test_on_a_terminal_headers_are_bold_and_idle_cpus_dim(terminal: Terminal) ->
         ("TERM", "xterm-256color", BOLD),
     ],
 )
-def test_colour_is_left_out_for_who_does_not_want_it(
+def test_environment_variables_disable_colour(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, begins: str
 ) -> None:
     monkeypatch.setenv(variable, value)
     assert written(sample(), stream=terminal)[0].startswith(begins)
 
 
-def test_a_pipe_gets_no_colour_whatever_the_terminal_can(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipe_gets_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert "\x1b" not in "".join(written(sample()))
 
 
-def test_what_was_not_counted_is_said_below_the_rows() -> None:
+def test_losses_and_notes_are_below_the_rows() -> None:
     lines = written(
         sample(code_dropped={0: 2}, unsupported_isa=3, missed=1, notes=("the sky is falling",))
     )
@@ -215,12 +215,12 @@ def test_the_total_is_the_last_row() -> None:
     assert total.split()[:3] == ["total", "0", "3"]
 
 
-def test_rates_have_one_digit_after_the_point() -> None:
+def test_rates_have_one_decimal() -> None:
     row = written(sample(entries={0: 1}, elapsed=3.0), rate=True)[2]
     assert row.split()[1] == "0.3"
 
 
-def test_a_time_stands_before_each_report_that_asks_for_it() -> None:
+def test_timestamps_are_above_each_report() -> None:
     stream = io.StringIO()
     renderer = TextRenderer(stream, timestamps=True)
     for _ in range(2):
@@ -242,10 +242,10 @@ def test_a_time_stands_before_each_report_that_asks_for_it() -> None:
         (None, 2.5, []),
     ],
 )
-def test_a_report_much_shorter_or_longer_than_asked_says_so(
+def test_a_report_of_another_length_than_the_interval_has_a_note(
     interval: float | None, elapsed: float, notes: list[str]
 ) -> None:
-    """Its counts are of less time: after ^C, or when the machine slept."""
+    """As after ^C, or after the machine was suspended."""
     stream = io.StringIO()
     TextRenderer(stream, interval=interval).write(PerCpuView().table(sample(elapsed=elapsed)))
     assert stream.getvalue().splitlines()[3:] == notes
@@ -261,7 +261,7 @@ def test_a_report_much_shorter_or_longer_than_asked_says_so(
         ([], []),
     ],
 )
-def test_neighbours_of_a_group_read_together(
+def test_neighbouring_columns_of_a_group_share_its_name(
     headings: list[tuple[str, str]], texts: list[str]
 ) -> None:
     assert heading_texts(Heading(label, label, group) for label, group in headings) == texts
@@ -274,7 +274,7 @@ def test_a_cell_without_a_value_is_a_dash() -> None:
     assert stream.getvalue() == "a b\n1 -\n"
 
 
-def test_signs_stand_between_columns_in_every_line() -> None:
+def test_separators_are_between_columns_in_every_line() -> None:
     stream = io.StringIO()
     headings = (Heading("a", "a"), Heading("b", "bb", after="|"), Heading("c", "c", after=":"))
     table = Table("", 1, "x64", "count", headings, (Row((10, 2, None)),))
@@ -282,7 +282,7 @@ def test_signs_stand_between_columns_in_every_line() -> None:
     assert stream.getvalue() == " a | bb : c\n10 |  2 : -\n"
 
 
-def test_what_names_a_row_does_not_make_it_busy(terminal: Terminal) -> None:
+def test_numbers_that_identify_a_row_do_not_make_it_busy(terminal: Terminal) -> None:
     headings = (Heading("pid", "pid"), Heading("vcpu", "vcpu"), Heading("n", "n"))
     rows = (Row((1, 1, 0)), Row((1, 0, 1)))
     TextRenderer(terminal).write(Table("", 1, "x64", "count", headings, rows, key_columns=2))

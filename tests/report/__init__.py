@@ -1,1 +1,1 @@
-"""Tests of the page with pictures."""
+"""Tests of the HTML report."""

@@ -1,4 +1,4 @@
-"""Pages made of samples at hand: busy hosts whose VMs have names that nobody should trust."""
+"""HTML reports on busy hosts; the VMs have malicious names."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CODES = {
 
 
 def busy(arch: str = "x64", isa: str = "vmx", count: int = 90) -> Iterator[Sample]:
-    """A sample a second of a host with four CPUs and a VM for each hostile name."""
+    """Yield one sample per second of a host with four CPUs and a VM for each hostile name."""
     vms = [Vm(100 * i, 1, Kind.QEMU, name) for i, name in enumerate(HOSTILE, 1)]
     threads = {number(vm.pid + 1, vm.pid): Thread(vm.pid + 1, vm.pid, 0, vm) for vm in vms}
     for second in range(count):
@@ -51,7 +51,7 @@ def busy(arch: str = "x64", isa: str = "vmx", count: int = 90) -> Iterator[Sampl
 
 
 def gathered(label: str, samples: Iterator[Sample], **facts: str) -> Gathered:
-    """A recording of them."""
+    """Return a recording of the samples."""
     one = Gathered(label, facts)
     one.add(samples)
     return one
@@ -59,13 +59,13 @@ def gathered(label: str, samples: Iterator[Sample], **facts: str) -> Gathered:
 
 @cache
 def one() -> str:
-    """The page of one recording."""
+    """Return the report on one recording."""
     return html([gathered(HOSTILE[1], busy(), host=HOSTILE[0], CPU=HOSTILE[4])])
 
 
 @cache
 def several() -> str:
-    """The page of an Intel host, an ARM64 host, and a recording without samples."""
+    """Return the report on an Intel host, an ARM64 host and a recording without samples."""
     return html(
         [
             gathered(HOSTILE[0], busy(), host=HOSTILE[2]),

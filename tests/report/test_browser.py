@@ -1,4 +1,4 @@
-"""The page in a real browser: it renders, in light and dark, offline, and nothing in it runs."""
+"""The report in a real browser: light and dark, offline, and without running any script."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SMALL = 360
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[webdriver.Chrome]:
-    """Debian's Chromium without a window."""
+    """Start Debian's Chromium without a window."""
     for program in (BROWSER, DRIVER):
         assert program.exists(), f"{program} is missing: tools/need chromium chromium-driver"
     options = webdriver.ChromeOptions()
@@ -46,7 +46,7 @@ def page(
     browser: webdriver.Chrome,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> webdriver.Chrome:
-    """The browser with a page open."""
+    """Open a report in the browser."""
     file = tmp_path_factory.mktemp("page") / "report.html"
     file.write_text(request.param(), encoding="utf-8")
     resize(browser, WIDTH)
@@ -66,17 +66,17 @@ def prefer(browser: webdriver.Chrome, scheme: str) -> None:
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
 
 
-def asked(browser: webdriver.Chrome, expression: str) -> Any:
+def js(browser: webdriver.Chrome, expression: str) -> Any:
     return browser.execute_script(f"return {expression}")
 
 
 def lightness(browser: webdriver.Chrome, selector: str, colour: str) -> int:
-    """Of an element's colour, from 0 (black) to 765 (white)."""
+    """Return the lightness of an element's colour, from 0 (black) to 765 (white)."""
     style = f"getComputedStyle(document.querySelector({selector!r})).{colour}"
-    return sum(int(part) for part in asked(browser, f"{style}.match(/\\d+/g).slice(0, 3)"))
+    return sum(int(part) for part in js(browser, f"{style}.match(/\\d+/g).slice(0, 3)"))
 
 
-def test_it_loads_without_a_complaint_and_asks_the_network_for_nothing(
+def test_it_loads_without_errors_and_without_network_requests(
     page: webdriver.Chrome,
 ) -> None:
     assert page.get_log("browser") == []
@@ -91,14 +91,14 @@ def test_it_loads_without_a_complaint_and_asks_the_network_for_nothing(
 
 def test_hostile_names_do_not_run(page: webdriver.Chrome) -> None:
     assert page.title.startswith("VM exits: ")
-    assert asked(page, "document.scripts.length") == 0
+    assert js(page, "document.scripts.length") == 0
     bold = "[...document.querySelectorAll('tbody th.name')].map(cell => cell.textContent)"
-    assert made.HOSTILE[0] in asked(page, bold)
-    assert asked(page, "document.querySelectorAll('img, iframe, [onload], [onerror]').length") == 0
+    assert made.HOSTILE[0] in js(page, bold)
+    assert js(page, "document.querySelectorAll('img, iframe, [onload], [onerror]').length") == 0
 
 
-def test_the_policy_stops_what_should_ever_get_in(page: webdriver.Chrome) -> None:
-    """A script that is put into the page, as if escaping had failed, does not run."""
+def test_the_content_security_policy_stops_injected_scripts(page: webdriver.Chrome) -> None:
+    """A script injected into the page, as if escaping had failed, does not run."""
     page.execute_script(
         "const s = document.createElement('script'); s.textContent = \"document.title = 'taken'\";"
         "document.body.append(s);"
@@ -106,12 +106,12 @@ def test_the_policy_stops_what_should_ever_get_in(page: webdriver.Chrome) -> Non
     )
     assert page.title.startswith("VM exits: ")
     page.execute_script("document.querySelectorAll('script, img').forEach(e => e.remove())")
-    told = [entry["message"] for entry in page.get_log("browser")]
-    assert any("Content Security Policy" in message for message in told)
+    messages = [entry["message"] for entry in page.get_log("browser")]
+    assert any("Content Security Policy" in message for message in messages)
 
 
 def test_pictures_are_drawn(page: webdriver.Chrome) -> None:
-    boxes = asked(
+    boxes = js(
         page,
         "[...document.querySelectorAll('svg')].map(s => [s.getBoundingClientRect().width,"
         " s.getBoundingClientRect().height, s.querySelectorAll('path, image').length])",
@@ -122,7 +122,7 @@ def test_pictures_are_drawn(page: webdriver.Chrome) -> None:
         assert 80 < height < 500
         assert shapes > 3
     sizes = "[...document.querySelectorAll('svg image')].map(i => i.getBoundingClientRect().width)"
-    assert min(asked(page, sizes)) > 100
+    assert min(js(page, sizes)) > 100
 
 
 def test_light_and_dark(page: webdriver.Chrome) -> None:
@@ -143,8 +143,8 @@ def test_light_and_dark(page: webdriver.Chrome) -> None:
     page.execute_script("document.getElementById('auto').click()")
 
 
-def test_contrast_of_text_is_enough(page: webdriver.Chrome) -> None:
-    """WCAG 2.1 AA asks for 4.5:1; #767676 on white is just that."""
+def test_text_has_enough_contrast(page: webdriver.Chrome) -> None:
+    """WCAG 2.1 AA requires 4.5:1; #767676 on white has exactly that."""
     for scheme in ("light", "dark"):
         prefer(page, scheme)
         ground = lightness(page, "html", "backgroundColor")
@@ -154,20 +154,20 @@ def test_contrast_of_text_is_enough(page: webdriver.Chrome) -> None:
 
 def test_it_fits_a_small_screen(page: webdriver.Chrome) -> None:
     resize(page, SMALL)
-    width = asked(page, "document.documentElement.scrollWidth")
+    width = js(page, "document.documentElement.scrollWidth")
     resize(page, WIDTH)
     assert width <= SMALL
 
 
-def test_the_outline_is_one(page: webdriver.Chrome) -> None:
-    levels = asked(page, "[...document.querySelectorAll('h1, h2, h3')].map(h => +h.tagName[1])")
+def test_heading_levels_form_an_outline(page: webdriver.Chrome) -> None:
+    levels = js(page, "[...document.querySelectorAll('h1, h2, h3')].map(h => +h.tagName[1])")
     assert levels[0] == 1
     assert levels.count(1) == 1
     assert all(after - before <= 1 for before, after in pairwise(levels))
 
 
-def test_axe_finds_nothing_to_complain_of(page: webdriver.Chrome) -> None:
-    """The rules of WCAG that a program can check."""
+def test_axe_finds_no_violation(page: webdriver.Chrome) -> None:
+    """This covers the WCAG rules that a program can check."""
     found = Axe().run(page)
     assert [(v["id"], [node["html"] for node in v["nodes"]]) for v in found["violations"]] == []
     assert len(found["passes"]) > 30

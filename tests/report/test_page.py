@@ -1,4 +1,4 @@
-"""The page as text: it needs nothing else, tells in words what it shows, and trusts nobody."""
+"""The source of the report: self-contained, accessible, and safe with hostile names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PICTURES = {"path", "use", "image", "g", "rect", "line"}
 
 
 class Reader(HTMLParser):
-    """What a browser would find: elements with their attributes, and the text."""
+    """The elements of a page with their attributes, and its text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -41,36 +41,36 @@ class Reader(HTMLParser):
         assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Called for each."""
+        """Add an element."""
         self.elements.append((tag, {name: value or "" for name, value in attrs}))
         if tag not in VOID:
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Called for ``<path/>``."""
+        """Add an element like ``<path/>``."""
         self.elements.append((tag, {name: value or "" for name, value in attrs}))
 
     def handle_endtag(self, tag: str) -> None:
-        """Called for each."""
+        """Close an element, which must be the last one opened."""
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        """Called for text."""
+        """Add text."""
         self.text += data
 
     def values(self, name: str) -> list[str]:
-        """Of an attribute, wherever it is."""
+        """Return the values of an attribute in all elements."""
         return [attributes[name] for _, attributes in self.elements if name in attributes]
 
 
 @pytest.fixture(scope="module", params=[made.one, made.several], ids=["one", "several"])
 def page(request: pytest.FixtureRequest) -> Reader:
-    """A page that was read."""
+    """Return a parsed report."""
     make: Callable[[], str] = request.param
     return Reader(make())
 
 
-def test_it_refers_to_nothing_outside_of_it(page: Reader) -> None:
+def test_it_has_no_external_references(page: Reader) -> None:
     for name in ("href", "xlink:href", "src", "srcset", "action", "data", "poster"):
         for value in page.values(name):
             assert value.startswith(("#", "data:"))
@@ -78,7 +78,7 @@ def test_it_refers_to_nothing_outside_of_it(page: Reader) -> None:
         assert not re.search(r"url\((?!#)|@import|https?:", style)
 
 
-def test_no_script_and_no_handler_and_a_policy_against_both(page: Reader) -> None:
+def test_it_has_no_scripts_or_handlers_and_a_policy_against_them(page: Reader) -> None:
     tags = {tag for tag, _ in page.elements}
     assert not tags & {"script", "iframe", "object", "embed", "base", "form", "foreignobject"}
     assert not [n for _, attributes in page.elements for n in attributes if n.startswith("on")]
@@ -90,7 +90,7 @@ def test_no_script_and_no_handler_and_a_policy_against_both(page: Reader) -> Non
     assert policy == POLICY
 
 
-def test_every_picture_has_words(page: Reader) -> None:
+def test_every_picture_has_a_text_alternative(page: Reader) -> None:
     pictures = [a for tag, a in page.elements if tag == "svg"]
     words = [a["aria-label"] for _, a in page.elements if a.get("role") == "img"]
     assert len(pictures) == len(words) > 5
@@ -98,7 +98,7 @@ def test_every_picture_has_words(page: Reader) -> None:
     assert all(attributes["aria-hidden"] == "true" for attributes in pictures)
 
 
-def test_ids_are_unique_and_references_lead_to_them(page: Reader) -> None:
+def test_ids_are_unique_and_references_have_a_target(page: Reader) -> None:
     ids = Counter(page.values("id"))
     assert [name for name, times in ids.items() if times > 1] == []
     inside = [v[1:] for n in ("href", "xlink:href") for v in page.values(n) if v[0] == "#"]
@@ -108,8 +108,8 @@ def test_ids_are_unique_and_references_lead_to_them(page: Reader) -> None:
         assert name in ids
 
 
-def test_colours_are_the_pages(page: Reader) -> None:
-    """What matplotlib drew is in CSS variables that the style sheet defines, for light and dark."""
+def test_pictures_use_the_colours_of_the_page(page: Reader) -> None:
+    """Pictures use CSS variables that the style sheet defines, for light and dark."""
     drawn = [a.get("style", "") for tag, a in page.elements if tag in PICTURES]
     assert not [style for style in drawn if re.search(r"#[0-9a-f]{6}", style)]
     used = {name for style in page.values("style") for name in re.findall(r"var\((--\w+)\)", style)}
@@ -118,7 +118,7 @@ def test_colours_are_the_pages(page: Reader) -> None:
         assert re.search(rf"{name}: light-dark\(", page.text)
 
 
-def test_strangers_names_are_shown_as_they_are(page: Reader) -> None:
+def test_hostile_names_are_shown_literally(page: Reader) -> None:
     for name in made.HOSTILE:
         assert printable(name) in page.text
 
@@ -130,12 +130,12 @@ def test_figures_of_a_recording() -> None:
     assert "No exits: ints_win, ctrl_reg, msr rd" in text
 
 
-def test_a_recording_that_was_not_made_by_thread_says_so() -> None:
+def test_a_recording_without_threads_has_a_note() -> None:
     one = made.gathered("x", iter([sample({("vmx", 12): {0: 5}})]))
     assert "so their VMs are unknown" in html([one])
 
 
-def test_rankings_are_short_and_whole() -> None:
+def test_rankings_are_short_and_account_for_everything() -> None:
     exits = {("vmx", 200 + i): {(0, WEB_0): i + 1} for i in range(MOST_ROWS + 10)}
     one = made.gathered("x", iter([happened(exits)]))
     ranks = one.reasons()
@@ -144,18 +144,18 @@ def test_rankings_are_short_and_whole() -> None:
     assert sum(rank.count for rank in ranks) == one.exits.total()
 
 
-def test_vms_without_exits_are_there() -> None:
+def test_vms_without_exits_are_listed() -> None:
     one = made.gathered("x", iter([happened({("vmx", 12): {(0, WEB_0): 5}}, THREADS)]))
     assert [(rank.name, rank.count) for rank in one.vms()] == [("web", 5), ("db", 0)]
 
 
-def test_a_silent_host_has_a_page() -> None:
+def test_a_host_without_exits_has_a_report() -> None:
     text = Reader(html([made.gathered("x", iter([happened({})] * 3))])).text
     assert "busiest sample" in text
     assert not re.search(r"\b(nan|inf)\b", text)
 
 
-def test_what_was_not_counted_is_said() -> None:
+def test_losses_and_notes_are_reported() -> None:
     one = made.gathered("x", iter([sample(code_dropped={0: 2}, notes=("n",))] * 3))
     text = Reader(html([one])).text
     assert "6 exits with a dropped code" in text
@@ -163,7 +163,7 @@ def test_what_was_not_counted_is_said() -> None:
 
 
 def test_the_page_of_a_large_host_stays_small() -> None:
-    """256 CPUs whose figures are noise, which no compression helps with: about a megabyte."""
+    """256 CPUs with random counts, which do not compress: about a megabyte."""
     chosen = random.Random(1)  # noqa: S311 - any numbers do, but the same each time
     samples = (
         happened(
@@ -181,8 +181,8 @@ def test_the_page_of_a_large_host_stays_small() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.lists(SAMPLES, max_size=4), min_size=1, max_size=2))
-def test_any_samples_make_a_page(recordings: list[list[Sample]]) -> None:
-    """Codes that nobody knows, huge counts, clocks that jump, samples of no time."""
+def test_any_samples_make_a_report(recordings: list[list[Sample]]) -> None:
+    """Unknown codes, huge counts, clocks that jump, samples of zero seconds."""
     text = html([made.gathered(f"r{i}", iter(samples)) for i, samples in enumerate(recordings)])
     read = Reader(text)
     assert not re.search(r"\b(nan|inf)\b", read.text)

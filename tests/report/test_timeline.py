@@ -1,4 +1,4 @@
-"""However long a recording is and however many CPUs it has: nothing is lost, and peaks stay."""
+"""Timelines of recordings of any length and any number of CPUs keep every exit and the peaks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ IDLE, PAGING = COLUMNS.index("inst_hlt"), COLUMNS.index("ept")
 
 
 def at(second: float, exits: dict[tuple[str, int], dict[int, int]], elapsed: float = 1.0) -> Sample:
-    """A sample that ended so many seconds after the first began; exits are by code and CPU."""
+    """Return a sample that ends at this second; exits are by code and CPU."""
     placed = {code: {(cpu, 0): n for cpu, n in row.items()} for code, row in exits.items()}
     return happened(placed, {}, time=MOMENT + second, elapsed=elapsed)
 
@@ -81,29 +81,29 @@ def test_many_cpus_share_bands_and_the_busiest_shows(cpus: int) -> None:
     assert line.exits.sum() == 3 + cpus - 1 + 900
 
 
-def test_a_cpu_number_beyond_any_host_takes_no_memory() -> None:
+def test_a_huge_cpu_number_takes_no_memory() -> None:
     line = drawn([at(1, {HLT: {1 << 60: 7}})])
     assert line.exits.sum() == 7
     assert line.cpus_per_band * BANDS <= MOST_CPUS
 
 
-def test_a_time_without_samples_is_no_zero() -> None:
+def test_a_time_without_samples_is_not_zero() -> None:
     line = drawn([at(1, {HLT: {0: 4}}), at(4, {HLT: {0: 8}})])
     assert (line.ends[0], line.starts[1]) == (MOMENT + 1, MOMENT + 3)
     assert line.rates[:, IDLE].tolist() == [4, 8]
     assert line.spread(None, 8)[:, 0].tolist() == [4, 4, 0, 0, 0, 0, 8, 8]
 
 
-def test_samples_that_come_late_are_as_long_as_they_were() -> None:
-    """The first of a recording often is: nothing has a gap or an edge because of it."""
+def test_late_samples_keep_their_length() -> None:
+    """The first sample of a recording is often late; this makes neither a gap nor an edge."""
     line = drawn([at(1.7, {HLT: {0: 17}}, 1.7), at(2.7, {HLT: {0: 1}}), at(3.72, {}, 1.02)])
     assert (line.starts - MOMENT).tolist() == pytest.approx([0, 1.7, 2.7])
     assert line.rates[:, IDLE].tolist() == pytest.approx([10, 1, 0])
 
 
 @pytest.mark.parametrize(("second", "back"), [(-1e9, 1e9 + 2), (0.0, 2), (1.9, 0), (1e9, 0)])
-def test_a_clock_that_is_set_loses_nothing(second: float, back: float) -> None:
-    """Set back, time goes on where it was; set forward, it is a time without samples."""
+def test_setting_the_clock_loses_no_exits(second: float, back: float) -> None:
+    """If the clock is set back, time continues; if forward, there is a time without samples."""
     line = drawn([at(1, {HLT: {0: 1}}), at(second, {HLT: {0: 2}}), at(second + 1, {HLT: {0: 4}})])
     assert line.exits.sum() == 7
     assert line.set_back == pytest.approx(back)
@@ -113,7 +113,7 @@ def test_a_clock_that_is_set_loses_nothing(second: float, back: float) -> None:
     assert line.seconds.tolist() == [1, 1, 1]
 
 
-def test_samples_of_no_time_count() -> None:
+def test_samples_of_zero_seconds_are_counted() -> None:
     line = drawn([at(1, {HLT: {0: 1}}, elapsed=0.0), at(1, {HLT: {0: 2}}, elapsed=0.0)])
     assert line.exits.sum() == 3
     assert np.isnan(line.rates).all()

@@ -1,4 +1,4 @@
-"""Runs of samples as hosts give them: vCPUs of two VMs, exits at known rates."""
+"""Series of samples: vCPUs of two VMs, with exits at known rates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WEB, DB = Vm(100, 1, Kind.QEMU, "web"), Vm(200, 2, Kind.FIRECRACKER, "db")
 
 
 def number(tid: int, pid: int) -> int:
-    """The kernel's pid_tgid of a thread."""
+    """Return the kernel's pid_tgid of a thread."""
     return pid << 32 | tid
 
 
@@ -32,14 +32,14 @@ def happened(
     threads: Mapping[int, Thread] = THREADS,
     **fields: Any,
 ) -> Sample:
-    """A sample of these exits, on a host of two CPUs where these threads run vCPUs."""
+    """Return a sample of a host with two CPUs and these threads of vCPUs."""
     return attrs.evolve(sample(), exits=placed(exits), threads=threads, **fields)
 
 
 def steady(
     code: Code, counts: Sequence[int], threads: Mapping[int, Thread] = THREADS, **fields: Any
 ) -> Iterator[Sample]:
-    """A sample a second; each has so many exits, all of web's first vCPU on CPU 0."""
+    """Yield one sample per second with a fixed number of exits, all of web's vCPU 0 on CPU 0."""
     for i, n in enumerate(counts):
         exits = {code: {(0, WEB_0 if threads else 0): n}} if n else {}
         yield happened(exits, threads, time=MOMENT + i, **fields)

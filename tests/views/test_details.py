@@ -1,4 +1,4 @@
-"""Exits by what more they tell: each of the kind is in one row, with its detail or without."""
+"""Exits by detail: each exit of the kind is in exactly one row, with or without its detail."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ EFER, DEADLINE = of(Access.READ, 0xC0000080), of(Access.WRITE, 0x6E0)
 
 
 def happened(details: Mapping[Code, Mapping[At, int]], **fields: Any) -> Sample:
-    """Ten reads and five writes of MSRs by me on CPU 0, two reads by her, and seven halts.
+    """Return ten reads, five writes and seven HLTs of ME on CPU 0, and two reads of HER on CPU 1.
 
-    ``details`` are those of them that have a detail.
+    ``details`` are the exits among them that have a detail.
     """
     exits: dict[Code, dict[tuple[int, ...], int]] = {
         READ: {(0, ME): 10, (1, HER): 2},
@@ -61,7 +61,7 @@ def rows(of: Sample, by: str, **options: Any) -> list[tuple[Cell, ...]]:
     return [row.cells for row in table(of, by, **options).rows]
 
 
-def test_only_exits_of_the_kind_are_there_and_shares_are_of_them() -> None:
+def test_only_exits_of_the_kind_are_shown_and_shares_are_of_them() -> None:
     assert rows(happened(ALL), "detail") == [
         ("read MSR_EFER(0xc0000080)", 12, 100 * 12 / 17),
         ("write MSR_IA32_TSC_DEADLINE(0x6e0)", 5, 100 * 5 / 17),
@@ -84,7 +84,7 @@ def test_detail_is_an_axis_like_the_others() -> None:
     assert [row[0] for row in by_detail] == sorted(str(row[0]) for row in by_detail)
 
 
-def test_exits_without_room_for_their_detail_are_in_the_sum_and_said() -> None:
+def test_dropped_details_are_reported_and_their_exits_are_counted() -> None:
     some = happened({READ: {(0, ME, EFER): 4, (1, HER, EFER): 2}, WRITE: {(0, ME, DEADLINE): 5}})
     shown = table(some, "tid,reason,detail")
     assert {row.cells[:-1] for row in shown.rows} == {
@@ -100,23 +100,23 @@ def test_exits_without_room_for_their_detail_are_in_the_sum_and_said() -> None:
     )
 
 
-def test_exits_that_did_not_tell_are_there_and_had_room() -> None:
-    untold = happened(ALL | {WRITE: {(0, ME, UNKNOWN): 5}})
-    shown = table(untold, "detail")
+def test_exits_without_a_detail_from_the_kernel_are_not_dropped_details() -> None:
+    of = happened(ALL | {WRITE: {(0, ME, UNKNOWN): 5}})
+    shown = table(of, "detail")
     assert ("?", 5) in [row.cells[:-1] for row in shown.rows]
     assert dict(shown.losses)["detail_dropped"] == 0
     assert not any("dropped detail" in note for note in shown.notes)
 
 
 @pytest.mark.parametrize("other", ["", "io"])
-def test_a_sample_without_the_details_says_so(other: str) -> None:
+def test_a_sample_without_the_details_has_a_note(other: str) -> None:
     one = happened({} if other else ALL, detail=other)
     shown = table(one, "reason,detail")
     assert {row.cells[:-1] for row in shown.rows} == {("MSR_READ", "?", 12), ("MSR_WRITE", "?", 5)}
     assert "this sample was taken without --detail msr" in shown.notes[-1]
 
 
-def test_detail_is_no_axis_unless_it_is_asked_for() -> None:
+def test_detail_is_an_axis_only_if_requested() -> None:
     with pytest.raises(UsageError, match="detail of what") as caught:
         parse_axes("vm,detail")
     assert caught.value.hint.startswith("--detail msr|io|mmio|page|hypercall|cr|sysreg")
@@ -149,7 +149,7 @@ def timed() -> Sample:
     return attrs.evolve(counted, exits=exits, timed=True, latency_dropped=2)
 
 
-def test_how_long_they_take_is_told_by_detail() -> None:
+def test_latency_by_detail() -> None:
     view = LatencyView(TimeOptions(parse_axes("reason,detail", detail=True), detail="msr"))
     shown = view.table(timed())
     wanted = ("count", "total_ns", "share", "min_ns", "mean_ns", "max_ns")
@@ -163,13 +163,13 @@ def test_how_long_they_take_is_told_by_detail() -> None:
     assert view.needs == ("msr details", "msr latency")
 
 
-def test_a_histogram_is_told_by_detail() -> None:
+def test_histogram_by_detail() -> None:
     view = HistogramView(TimeOptions(("tid", "detail"), detail="msr"))
     buckets = [row.cells for row in view.table(timed()).rows if row.cells[0] == 9]
     assert [(row[1], row[-1]) for row in buckets] == [("read MSR_EFER(0xc0000080)", 1)]
 
 
-def test_only_some_reasons_are_shown_of_them_too() -> None:
+def test_reasons_can_be_selected() -> None:
     view = LatencyView(TimeOptions(("detail",), detail="msr"))
     shown = ReasonFilter(view, {WRITE}).table(timed())
     assert [row.cells[:3] for row in shown.rows] == [

@@ -1,4 +1,4 @@
-"""Exits by any axes: whatever is asked for, every exit is in one row."""
+"""Exits by any axes: every exit is in exactly one row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WEB, DB = Vm(100, 1, Kind.QEMU, "web"), Vm(200, 2, Kind.FIRECRACKER, "db")
 
 
 def number(tid: int, pid: int) -> int:
-    """The kernel's pid_tgid of a thread."""
+    """Return the kernel's pid_tgid of a thread."""
     return pid << 32 | tid
 
 
@@ -35,7 +35,7 @@ THREADS = {
 
 
 def happened(exits: dict[Code, dict[tuple[int, ...], int]], **fields: Any) -> Sample:
-    """A sample of these exits by those threads."""
+    """Return a sample of these exits of THREADS."""
     return attrs.evolve(sample(**fields), exits=placed(exits), threads=THREADS)
 
 
@@ -48,12 +48,12 @@ BUSY = happened(
 
 
 def table(of: Sample, by: str, **options: Any) -> Table:
-    """One report by the axes ``by``."""
+    """Return a report by the axes ``by``."""
     return ExitsView(Options(parse_axes(by), **options)).table(of)
 
 
 def rows(of: Sample, by: str, **options: Any) -> list[tuple[Cell, ...]]:
-    """The rows without their share."""
+    """Return the rows without their share."""
     return [row.cells[:-1] for row in table(of, by, **options).rows]
 
 
@@ -72,7 +72,7 @@ def rows(of: Sample, by: str, **options: Any) -> list[tuple[Cell, ...]]:
         ("reason,cpu", [("HLT", 0, 10), ("HLT", 1, 6), ("EPT_VIOLATION", 0, 4)]),
     ],
 )
-def test_each_axis_turns_the_same_exits(by: str, expected: list[tuple[Cell, ...]]) -> None:
+def test_exits_by_each_axis(by: str, expected: list[tuple[Cell, ...]]) -> None:
     assert rows(BUSY, by) == expected
 
 
@@ -80,7 +80,7 @@ def test_shares_are_of_all_exits() -> None:
     assert [row.cells[-1] for row in table(BUSY, "vm").rows] == [80.0, 20.0]
 
 
-def test_what_is_cut_off_is_one_row_more() -> None:
+def test_rows_after_the_top_are_summed_in_one_row() -> None:
     assert rows(BUSY, "tid", top=1) == [(101, 11), ("(others)", 9)]
     assert rows(BUSY, "vm,vcpu", top=2)[-1] == ("(others)", None, 4)
     assert rows(BUSY, "tid", top=3) == rows(BUSY, "tid")
@@ -121,7 +121,7 @@ def test_a_tree_of_nothing_is_empty() -> None:
     assert rows(happened({}), "vm,vcpu", tree=True) == []
 
 
-def test_numbers_are_sorted_as_numbers_before_words() -> None:
+def test_numbers_are_sorted_numerically_before_words() -> None:
     threads = {number(i, 100): Thread(i, 100, vcpu, WEB) for i, vcpu in enumerate((10, 9, None), 1)}
     of = attrs.evolve(
         BUSY, threads=threads, exits=placed({HLT: {(0, thread): 1 for thread in threads}})
@@ -141,7 +141,7 @@ def test_exits_without_a_code_keep_their_cpu() -> None:
     assert rows(of, "cpu,reason,vm") == [(1, "?", "?", 6)]
 
 
-def test_a_thread_that_nobody_knows_keeps_its_numbers() -> None:
+def test_an_unknown_thread_keeps_its_numbers() -> None:
     of = happened({HLT: {(0, number(7, 6)): 1}})
     assert rows(of, "pid,tid,vm,vcpu") == [(6, 7, "?", "?", 1)]
 
@@ -151,30 +151,30 @@ def test_codes_without_a_name_keep_their_number() -> None:
     assert rows(of, "isa,reason,column,category") == [("vmx", "vmx:0x99", "other", "other", 1)]
 
 
-def test_namesakes_are_told_apart_by_pid() -> None:
+def test_vms_with_the_same_name_are_distinguished_by_pid() -> None:
     other = Vm(300, 3, Kind.QEMU, "web")
     threads = [Thread(1, vm.pid, 0, vm) for vm in (WEB, DB, other)]
     assert vm_names(threads) == {WEB: "web(100)", DB: "db", other: "web(300)"}
 
 
-def test_rates_are_per_second_that_passed_and_shares_stay() -> None:
+def test_rates_are_per_elapsed_second_and_shares_stay() -> None:
     got = table(attrs.evolve(BUSY, elapsed=2.0), "vm", rate=True)
     assert got.unit == "per_second"
     assert [row.cells for row in got.rows] == [("web", 8.0, 80.0), ("db", 2.0, 20.0)]
 
 
-def test_nothing_that_happened_is_no_row() -> None:
+def test_without_exits_there_are_no_rows() -> None:
     assert rows(happened({}), "vm,reason") == []
 
 
 @pytest.mark.parametrize("text", ["", "cpu,", ",", "colour", "CPU", "cpu vm", "count"])
-def test_an_axis_that_is_none_is_told_with_those_that_are(text: str) -> None:
+def test_an_invalid_axis_is_an_error_that_lists_the_valid_ones(text: str) -> None:
     with pytest.raises(UsageError, match="there is no axis") as caught:
         parse_axes(text)
     assert caught.value.hint == f"axes: {', '.join(AXES)}"
 
 
-def test_an_axis_is_named_once() -> None:
+def test_an_axis_cannot_be_repeated() -> None:
     with pytest.raises(UsageError, match="named twice"):
         parse_axes("cpu,vm,cpu")
     assert parse_axes("vm, cpu") == ("vm", "cpu")

@@ -1,4 +1,4 @@
-"""How long exits take, as tables: nothing is left out, and idle exits stand by themselves."""
+"""Latency tables: no exit is omitted, and idle exits are separate."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ EXITS: dict[Code, dict[tuple[int, ...], int]] = {
 
 
 def measured(**fields: Any) -> Sample:
-    """Three EPT violations, two I/O exits of which one has not ended, and a long HLT."""
+    """Return three EPT violations, two I/O exits, one of them unfinished, and a long HLT."""
     return attrs.evolve(sample(), exits=placed(EXITS, LATENCY), timed=True, **fields)
 
 
 def table(of: Sample, by: str, **options: Any) -> Table:
-    """One report by the axes ``by``."""
+    """Return a report by the axes ``by``."""
     return LatencyView(Options(parse_axes(by), **options)).table(of)
 
 
 def columns(of: Table) -> list[dict[str, Cell]]:
-    """Each row by the keys of its columns."""
+    """Return each row by the keys of its columns."""
     keys = [heading.key for heading in of.headings]
     return [dict(zip(keys, row.cells, strict=True)) for row in of.rows]
 
@@ -57,8 +57,8 @@ def test_a_row_has_count_total_share_extremes_and_percentiles() -> None:
 
 
 @pytest.mark.parametrize("by", ["reason", "tid,reason", "tid", "category", "cpu"])
-def test_idle_is_one_line_and_shares_are_of_the_rest(by: str) -> None:
-    """A guest that sleeps for seconds must not hide what costs microseconds."""
+def test_idle_exits_are_one_row_and_shares_are_of_the_others(by: str) -> None:
+    """A guest that sleeps for seconds must not hide exits that take microseconds."""
     *busy, idle = columns(table(measured(), by))
     axes = by.split(",")
     assert [idle[axis] for axis in axes] == ["(idle)", *[None] * (len(axes) - 1)]
@@ -67,7 +67,7 @@ def test_idle_is_one_line_and_shares_are_of_the_rest(by: str) -> None:
     assert sum(row["count"] for row in busy if isinstance(row["count"], int)) == 5
 
 
-def test_rows_sum_to_all_exits_also_those_that_lost_their_code() -> None:
+def test_rows_sum_to_all_exits_including_dropped_codes() -> None:
     rows = columns(table(measured(code_dropped={1: 7}), "cpu,reason"))
     assert sum(row["count"] for row in rows if isinstance(row["count"], int)) == 13
     (lost,) = [row for row in rows if row["reason"] == "?"]
@@ -100,19 +100,19 @@ def test_a_sample_without_exits_has_no_rows() -> None:
     assert table(attrs.evolve(sample(), timed=True), "reason").rows == ()
 
 
-def test_exits_without_a_known_end_are_said() -> None:
+def test_dropped_latencies_are_reported() -> None:
     of = table(measured(latency_dropped=3), "reason")
     assert dict(of.losses)["latency_dropped"] == 3
     assert of.notes[-1].startswith("3 exits with a dropped latency: ")
 
 
-def test_only_some_reasons_can_be_shown() -> None:
+def test_reasons_can_be_selected() -> None:
     of = ReasonFilter(LatencyView(Options(("reason",))), {EPT}).table(measured())
     (row,) = columns(of)
     assert (row["reason"], row["share"]) == ("EPT_VIOLATION", 100.0)
 
 
-def test_a_histogram_for_programs_has_every_bucket() -> None:
+def test_a_json_histogram_has_every_bucket() -> None:
     of = HistogramView(Options(("reason",))).table(measured())
     rows = [row for row in columns(of) if row["reason"] == "EPT_VIOLATION"]
     wanted = [bounds(bucket_of(value)) for value in (1000, 3000, 4000)]
@@ -121,7 +121,7 @@ def test_a_histogram_for_programs_has_every_bucket() -> None:
 
 
 @pytest.mark.parametrize("most", [10, 10**6, 10**9, 10**12])
-def test_a_drawn_histogram_has_no_gaps_few_lines_and_every_exit(most: int) -> None:
+def test_a_drawn_histogram_has_no_gaps_and_every_exit_in_few_lines(most: int) -> None:
     values = [1 + most * i // 99 for i in range(100)]
     of = HistogramView(Options(("reason",)), bars=20).table(
         attrs.evolve(

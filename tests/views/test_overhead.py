@@ -1,4 +1,4 @@
-"""What counting took stands behind any report, for people and for programs."""
+"""The overhead of kstats is part of any report that requests it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BUSY = Overhead(210.26, 1234, 0.0421, 0.62, MAPS)
 IDLE = Overhead(None, 0, 0.0, 0.5, MAPS)
 
 
-def test_the_note_has_all_that_decides_whether_to_go_on() -> None:
+def test_the_note_has_every_figure() -> None:
     assert note(BUSY, 2, 1) == (
         "overhead: 210 ns per exit (1234 timed), 0.042 % of all CPUs; kstats process 0.6 % of one"
         " CPU; maps used: odd_codes 3/1024, threads 700/1024; code_dropped 2, missed 1"
@@ -45,7 +45,7 @@ def test_each_report_has_the_cost_of_its_own_sample() -> None:
     }
 
 
-def test_json_has_it_as_the_schema_says() -> None:
+def test_json_has_it_and_matches_the_schema() -> None:
     schema = (files("kstats.render") / "report.schema.json").read_text(encoding="utf-8")
     for overhead in (BUSY, IDLE):
         stream = io.StringIO()
@@ -56,7 +56,7 @@ def test_json_has_it_as_the_schema_says() -> None:
         assert report["overhead"]["ns_per_exit"] == (None if overhead is IDLE else 210.3)
 
 
-def test_nobody_else_gets_it() -> None:
+def test_other_reports_do_not_have_it() -> None:
     stream = io.StringIO()
     JsonRenderer(stream).write(PerCpuView(Options(detail=True)).table(sample()))
     assert "overhead" not in json.loads(stream.getvalue())

@@ -1,4 +1,4 @@
-"""The table of kstats cpu, by numbers worked out by hand and by properties of any sample."""
+"""The table of kstats cpu: cases worked out by hand, and properties of any sample."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_counts_stay_integers_however_large() -> None:
     assert table(of).unit == "count"
 
 
-def test_a_report_of_no_time_has_no_rate_to_divide_by() -> None:
+def test_a_report_of_zero_seconds_does_not_divide_by_zero() -> None:
     assert rows(sample({EPT: {0: 5}}, elapsed=0.0), rate=True)[0]["ept"] == 5
 
 
@@ -153,7 +153,7 @@ def test_reasons_are_columns_in_the_order_of_their_codes() -> None:
 
 
 def test_a_reason_once_seen_keeps_its_column() -> None:
-    """Columns that come and go with every report are hard to follow."""
+    """Columns that appear and disappear are hard to read."""
     view = PerCpuView(Options(reasons=True))
     view.table(sample({EPT: {0: 1}}))
     second = view.table(sample({CPUID: {0: 1}}))
@@ -231,7 +231,7 @@ def on_two_sockets(of: Sample) -> Sample:
     ],
 )
 def test_cpus_of_a_node_a_socket_or_a_core_are_summed(by: str, expected: list[Any]) -> None:
-    """Cores have the same number in each die; CPU 4 went offline, and is somewhere unknown."""
+    """Core numbers repeat in each die; CPU 4 is offline, and its location is unknown."""
     counts = {0: 1, 1: 10, 2: 100, 3: 1000, 4: 10000}
     of = on_two_sockets(sample({EPT: counts}, cpus=(0, 1, 2, 3), entries={2: 2, 4: 5}))
     got = table(of, by=by, total=True)

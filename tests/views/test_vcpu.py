@@ -1,4 +1,4 @@
-"""kvmstat's table: who has a row, what is in it, and that nothing is lost on the way."""
+"""kvmstat's table: its rows, its columns, and that no exit is lost."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HLT, EPT, STRANGE = ("vmx", 12), ("vmx", 48), ("vmx", 0x99)
 
 
 def number(tid: int, pid: int) -> int:
-    """The kernel's pid_tgid of a thread."""
+    """Return the kernel's pid_tgid of a thread."""
     return pid << 32 | tid
 
 
@@ -41,7 +41,7 @@ THREADS = {
 
 
 def labels(arch: str = "x64", isa: str = "vmx") -> dict[str, str]:
-    """The label of each tracepoint that the rules name."""
+    """Return the label of each tracepoint in the rules."""
     rules = arches.find(arch).kvmstat[isa]
     return {event.tracepoint: event.label for rule in rules for event in rule.events}
 
@@ -54,7 +54,7 @@ def happened(
     ended: frozenset[int] = frozenset(),
     **fields: Any,
 ) -> Sample:
-    """A sample in which all events were counted; ``events`` are those that happened."""
+    """Return a sample in which all events were counted; only ``events`` happened."""
     isa = "arm64" if fields.get("arch") == "arm64" else "vmx"
     known = labels(fields.get("arch", "x64"), isa)
     return attrs.evolve(
@@ -71,18 +71,18 @@ def happened(
 
 
 def rows(table: Table) -> dict[tuple[Cell, ...], list[Cell]]:
-    """The cells of each row by its pid and vcpu."""
+    """Return the cells of each row by pid and vCPU."""
     assert table.key_columns == 2
     return {row.cells[:2]: list(row.cells[2:]) for row in table.rows}
 
 
-def row(of: Sample, *whose: Cell, **options: Any) -> dict[str, Cell]:
-    """One row of the first report, by column."""
-    return dict(zip(COLUMNS, rows(VcpuView(Options(**options)).table(of))[whose], strict=True))
+def row(of: Sample, *key: Cell, **options: Any) -> dict[str, Cell]:
+    """Return one row of the first report by column."""
+    return dict(zip(COLUMNS, rows(VcpuView(Options(**options)).table(of))[key], strict=True))
 
 
 def printed(*samples: Sample, **options: Any) -> list[str]:
-    """The lines of one report after the other."""
+    """Return the lines of all reports."""
     stream = io.StringIO()
     view, renderer = VcpuView(Options(**options)), TextRenderer(stream)
     for of in samples:
@@ -90,7 +90,7 @@ def printed(*samples: Sample, **options: Any) -> list[str]:
     return stream.getvalue().splitlines()
 
 
-def test_it_looks_as_illumos_prints_it() -> None:
+def test_it_looks_like_kvmstat_of_illumos() -> None:
     busy = happened(
         {HLT: {(0, ONE): 551, (1, ONE): 2}, ("vmx", 1): {(0, TWO): 36}, EPT: {(0, TWO): 78}},
         {"kvm_mmio": {(0, ONE): 5}, "kvm_inj_virq": {(0, TWO): 12}},
@@ -103,7 +103,7 @@ def test_it_looks_as_illumos_prints_it() -> None:
     ]
 
 
-def test_every_column_counts_what_its_manual_says() -> None:
+def test_every_column_counts_what_the_manual_says() -> None:
     codes = {"haltx": 12, "irqx": 1, "irqwx": 7, "iox": 30, "eptv": 48}
     exits = {("vmx", code): {(0, ONE): n} for n, code in enumerate(codes.values(), 2)}
     events: dict[str, dict[tuple[int, int], int]] = {
@@ -121,7 +121,7 @@ def test_every_column_counts_what_its_manual_says() -> None:
     }
 
 
-def test_arm64_has_dashes_where_a_column_means_nothing() -> None:
+def test_columns_without_a_meaning_on_arm64_are_dashes() -> None:
     exits = {("arm64", 0x01): {(0, ONE): 9}, ("arm64", 1 << 32): {(0, ONE): 4}}
     events = {"kvm_wfx_arm64": {(0, ONE): 7}}
     got = row(happened(exits, events, arch="arm64"), 100, 0)
@@ -140,7 +140,7 @@ def test_rows_are_sorted_by_process_then_number() -> None:
     ]
 
 
-def test_a_vm_that_ends_idle_is_printed_once_more_and_leaves() -> None:
+def test_an_idle_vm_that_ends_is_printed_once_more() -> None:
     view = VcpuView()
     gone = {OTHER: THREADS[OTHER]}
     reports = [view.table(happened(threads=who)) for who in (THREADS, gone, gone)]
@@ -151,7 +151,7 @@ def test_a_vm_that_ends_idle_is_printed_once_more_and_leaves() -> None:
     ]
 
 
-def test_a_vm_that_ends_at_work_is_printed_with_its_last_counts_and_leaves() -> None:
+def test_a_busy_vm_that_ends_is_printed_once_more_with_its_last_counts() -> None:
     view = VcpuView()
     view.table(happened())
     last = happened({HLT: {(0, ONE): 3}}, threads={ONE: THREADS[ONE]}, ended=frozenset({ONE}))
@@ -161,18 +161,18 @@ def test_a_vm_that_ends_at_work_is_printed_with_its_last_counts_and_leaves() -> 
     assert view.table(happened(threads={})).rows == ()
 
 
-def test_a_vm_that_came_and_went_within_a_report_is_in_it_alone() -> None:
+def test_a_vm_that_started_and_ended_within_a_report_is_only_in_this_one() -> None:
     view = VcpuView()
     short = happened({HLT: {(0, ONE): 3}}, threads={ONE: THREADS[ONE]}, ended=frozenset({ONE}))
     assert list(rows(view.table(short))) == [(100, 0)]
     assert view.table(happened(threads={})).rows == ()
 
 
-def test_what_cannot_be_attributed_has_rows_of_its_own() -> None:
+def test_unattributed_exits_have_separate_rows() -> None:
     threads = {ONE: Thread(101, 100, None, WEB), TWO: Thread(102, 100, None, WEB)}
     places = {(0, ONE): 1, (0, TWO): 2, (0, 0): 4, (0, OTHER): 8}
     table = VcpuView().table(happened({HLT: places}, threads=threads, code_dropped={1: 16}))
-    assert {whose: cells[:2] for whose, cells in rows(table).items()} == {
+    assert {name: cells[:2] for name, cells in rows(table).items()} == {
         (100, "?"): [3, 3],
         (200, "?"): [8, 8],
         ("?", "?"): [20, 4],
@@ -190,7 +190,7 @@ def test_vms_of_one_process_do_not_share_rows() -> None:
     assert [line.cells[:3] for line in table.rows] == [(100, 0, 1), (100, 0, 2)]
 
 
-def test_a_tracepoint_that_is_missing_makes_its_column_a_dash_and_is_told_once() -> None:
+def test_a_missing_tracepoint_makes_its_column_a_dash_and_is_reported_once() -> None:
     whole = happened()
     events = {label: at for label, at in whole.events.items() if "fast" not in label}
     view = VcpuView()
@@ -215,7 +215,7 @@ KEPT = {
 
 
 def kept(counters: Mapping[Vcpu, Mapping[str, int]], arch: str = "x64") -> Sample:
-    """A sample of KVM's own counters."""
+    """Return a sample of KVM's own counters."""
     return attrs.evolve(happened(threads={}, arch=arch), counters=counters)
 
 
@@ -228,7 +228,7 @@ def test_kvms_counters_have_the_same_columns() -> None:
     ]
 
 
-def test_a_vcpu_whose_counters_are_not_known_is_a_row_of_dashes() -> None:
+def test_a_vcpu_with_unknown_counters_is_a_row_of_dashes() -> None:
     got = kept({Vcpu(100, 0, 7, 12): KEPT, Vcpu(200, 0, 7, 10): {}})
     table = VcpuView(Options(total=True)).table(got)
     assert rows(table)[200, 0] == [None] * len(COLUMNS)
@@ -237,7 +237,7 @@ def test_a_vcpu_whose_counters_are_not_known_is_a_row_of_dashes() -> None:
     assert table.total.cells == ("total", None, 100, 1, 2, 3, 4, 5, 6, 7, 8)
 
 
-def test_a_counter_that_this_kernel_lacks_is_told_once() -> None:
+def test_a_counter_that_this_kernel_lacks_is_reported_once() -> None:
     less = {name: n for name, n in KEPT.items() if name != "irq_window_exits"}
     view = VcpuView()
     first, second = (view.table(kept({Vcpu(100, 0, 7, 12): less})) for _ in range(2))
@@ -246,7 +246,7 @@ def test_a_counter_that_this_kernel_lacks_is_told_once() -> None:
     assert second.notes == ()
 
 
-def test_only_what_is_asked_for_is_shown() -> None:
+def test_options_select_rows_and_units() -> None:
     busy = happened({HLT: {(0, ONE): 4, (0, OTHER): 2, (0, 0): 1}}, elapsed=2.0)
     nonzero = VcpuView(Options(nonzero=True)).table(busy)
     assert list(rows(nonzero)) == [(100, 0), (200, 0), ("?", "?")]
@@ -267,7 +267,7 @@ def test_a_total_of_nothing_is_a_dash() -> None:
     assert total.cells == ("total", *[None] * (len(HEADINGS) - 1))
 
 
-def test_an_isa_without_rules_is_told() -> None:
+def test_an_isa_without_rules_is_an_error() -> None:
     with pytest.raises(UnsupportedHostError, match="no kvmstat columns for 'house'"):
         VcpuView().table(attrs.evolve(happened(), isa="house"))
 

@@ -1,4 +1,4 @@
-"""Where the time of vCPUs went, and single slow exits, as tables."""
+"""Tables of vCPU time and of single slow exits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MS = 10**6
 
 
 def happened(elapsed: float = 1.0) -> Sample:
-    """Two vCPUs that were seen, and one that was not."""
+    """Return a sample with the time of two vCPUs; that of the third is unknown."""
     spent = {
         ME: VcpuTime(600 * MS, 100 * MS, 50 * MS, 250 * MS, 0),
         HER: VcpuTime(halted=1000 * MS),
@@ -36,7 +36,7 @@ def cells(table: Table) -> list[tuple[object, ...]]:
 
 
 def text(table: Table) -> list[list[str]]:
-    """The table as people see it, in words."""
+    """Return the words of each line that the table has on the screen."""
     stream = io.StringIO()
     TextRenderer(stream).write(table)
     return [line.split() for line in stream.getvalue().splitlines()]
@@ -50,7 +50,7 @@ def test_each_vcpu_has_a_row_in_nanoseconds() -> None:
     ]
 
 
-def test_people_see_per_cent_of_the_time_that_passed() -> None:
+def test_the_screen_shows_percentages_of_the_elapsed_time() -> None:
     header, first, second, third, *notes = text(VcpuTimeView().table(happened(2.0)))
     assert header == ["vm", "vcpu", "guest%", "kernel%", "vmm%", "halted%", "waiting%"]
     assert first == ["web", "0", "30.0", "5.0", "2.5", "12.5", "0.0"]
@@ -65,19 +65,19 @@ def test_rows_of_several_vcpus_are_sums() -> None:
 
 
 def slow(slow_dropped: int = 0) -> Table:
-    """A table of one slow exit."""
+    """Return a table with one slow exit."""
     exits = (SlowExit(MOMENT, ("vmx", 30), Place(1, ME), 1_234_567),)
     return SlowExitsView().table(attrs.evolve(happened(), slow=exits, slow_dropped=slow_dropped))
 
 
-def test_a_slow_exit_is_told_with_time_vm_vcpu_cpu_reason_and_duration() -> None:
+def test_a_slow_exit_has_time_vm_vcpu_cpu_reason_and_duration() -> None:
     assert cells(slow()) == [
         ("2026-01-31T12:00:00.250000Z", "web", 0, 1, "IO_INSTRUCTION", 1_234_567)
     ]
     assert text(slow())[1][-1] == "1.23ms"
 
 
-def test_slow_exits_that_are_not_told_are_counted() -> None:
+def test_dropped_slow_exits_are_reported() -> None:
     assert dict(slow(5).losses)["slow_dropped"] == 5
     (note,) = slow(5).notes
     assert note == (

@@ -1,1 +1,1 @@
-"""VMs and vCPUs by recorded trees of /proc and /sys, and by hostile ones."""
+"""Tests of VMs and vCPUs with recorded and hostile trees of /proc and /sys."""

@@ -19,7 +19,7 @@ FDS = {7: VM}
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
-    """A host with processes that hold no VM."""
+    """Return a host with processes that hold no VM."""
     made = Tree(tmp_path)
     made.process(1, "init", fds={0: "/dev/null"})
     made.process(50, "bash", "-c", "sleep 9")
@@ -27,7 +27,7 @@ def tree(tmp_path: Path) -> Tree:
 
 
 class Clock:
-    """A clock that advances when the test says so."""
+    """A clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -60,7 +60,7 @@ def test_debugfs_names_the_processes(tree: Tree) -> None:
     }
 
 
-def test_a_vm_is_named_after_the_thread_that_made_it(tree: Tree) -> None:
+def test_a_vms_folder_is_named_after_the_thread_that_created_it(tree: Tree) -> None:
     """Its process stays known after that thread has ended."""
     tree.process(100, fds=QEMU_FDS, threads={"107": "vmm"})
     tree.vm(107, 9)
@@ -105,7 +105,7 @@ def test_folders_change_with_vms_and_vcpus_only(tree: Tree, clock: Clock) -> Non
 def test_without_debugfs_all_processes_are_searched_again_and_again(
     tree: Tree, clock: Clock
 ) -> None:
-    """A process that was looked into may open a VM later, or close its VM."""
+    """A process that was searched may open a VM later, or close its VM."""
     tree.process(100, fds=QEMU_FDS)
     tree.process(300, fds={1: "/dev/null"})
     (tree.root / "proc/self").mkdir()
@@ -121,7 +121,7 @@ def test_without_debugfs_all_processes_are_searched_again_and_again(
     assert finder.find().keys() == {200, 300}
 
 
-def test_processes_that_are_closed_to_us_are_counted(tree: Tree) -> None:
+def test_unreadable_processes_are_counted(tree: Tree) -> None:
     tree.process(100, fds=QEMU_FDS)
     tree.process(200, fds=QEMU_FDS)
     closed = f"{tree.root}/proc/200/fd"
@@ -168,8 +168,8 @@ def test_a_vmm_that_waits_for_requests_is_found_once_it_has_a_vm(tree: Tree) -> 
     assert finder.find() == {100: []}
 
 
-def test_a_process_is_looked_into_when_it_has_settled(tree: Tree) -> None:
-    """A new one may still be what started it; most end before the next sample."""
+def test_a_new_process_is_searched_after_a_while(tree: Tree) -> None:
+    """A new one may not have called exec yet, and most end before the next sample."""
     finder = Finder(tree.host)
     finder.find()
     tree.process(100, "some-vmm")
@@ -180,7 +180,7 @@ def test_a_process_is_looked_into_when_it_has_settled(tree: Tree) -> None:
     assert finder.find().keys() == {100}
 
 
-def test_a_process_that_ended_and_another_of_its_pid_is_looked_into_again(tree: Tree) -> None:
+def test_a_new_process_with_a_reused_pid_is_searched_again(tree: Tree) -> None:
     tree.process(100, "firecracker")
     finder = Finder(tree.host)
     finder.find()
@@ -190,7 +190,7 @@ def test_a_process_that_ended_and_another_of_its_pid_is_looked_into_again(tree: 
     assert finder.find().keys() == {100}
 
 
-def test_a_pid_of_a_vm_used_again_by_another_process_is_no_vm(tree: Tree) -> None:
+def test_a_new_process_with_the_pid_of_a_vm_is_not_a_vm(tree: Tree) -> None:
     tree.process(100, "some-vmm", fds=FDS)
     finder = Finder(tree.host)
     assert finder.find().keys() == {100}

@@ -1,4 +1,4 @@
-"""This machine's /proc against what Python knows of itself; and /proc as no kernel writes it."""
+"""This machine's /proc, compared with what Python knows; and malformed files in /proc."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ KVM = "sys/kernel/debug/kvm"
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
-    """A host with one VM, web: process 100, vCPU 0 in thread 110 and vCPU 1 in 111."""
+    """Return a host with one VM, web: process 100, vCPU 0 in thread 110 and vCPU 1 in 111."""
     made = Tree(tmp_path)
     made.process(100, "qemu-kvm", "-name", "web", threads={"110": "CPU 0/KVM", "111": "CPU 1/KVM"})
     made.vm(100, 9, {0: 110, 1: 111})
@@ -106,7 +106,7 @@ def test_a_known_vm_costs_two_stats_and_its_threads_nothing(tree: Tree) -> None:
     assert not counts
 
 
-def test_vms_and_vcpus_that_come_are_found(tree: Tree) -> None:
+def test_new_vms_and_vcpus_are_found(tree: Tree) -> None:
     registry = VmRegistry(tree.host)
     tree.process(200, "qemu-kvm", "-name", "db", threads={"210": "CPU 0/KVM"})
     tree.vm(200, 9, {0: 210})
@@ -129,7 +129,7 @@ def test_a_vcpu_is_known_once_it_has_run(tree: Tree) -> None:
     assert vcpus(registry) == {"web": {0: 110, 1: 111, 2: 112}}
 
 
-def test_a_vm_whose_maker_has_ended_is_found_by_its_vcpus_once_they_run(tmp_path: Path) -> None:
+def test_a_vm_whose_creator_ended_is_found_by_its_vcpus_once_they_run(tmp_path: Path) -> None:
     """The folder is named after the thread that created the VM, which has ended."""
     tree = Tree(tmp_path)
     tree.process(100, "some-vmm", threads={"110": "x"})
@@ -154,7 +154,7 @@ def test_ended_threads_are_known_for_their_last_counts(tree: Tree) -> None:
     assert registry.thread(100, 111) == Thread(111, 100, None, Vm(100, None, Kind.OTHER, ""))
 
 
-def test_a_vcpu_that_is_taken_out_is_known_for_its_last_counts(tree: Tree) -> None:
+def test_an_unplugged_vcpu_is_known_for_its_last_counts(tree: Tree) -> None:
     """Its thread ends, and the kernel keeps reporting its number."""
     registry = VmRegistry(tree.host)
     tree.end_thread(100, 111)
@@ -163,7 +163,7 @@ def test_a_vcpu_that_is_taken_out_is_known_for_its_last_counts(tree: Tree) -> No
     assert registry.thread(100, 111).vcpu == 1
 
 
-def test_a_vcpu_that_is_put_back_has_another_thread(tree: Tree) -> None:
+def test_a_replugged_vcpu_has_another_thread(tree: Tree) -> None:
     """QEMU keeps the vCPU's descriptor, so the VM's folder does not change."""
     registry = VmRegistry(tree.host)
     tree.end_thread(100, 111)

@@ -10,7 +10,7 @@ from kstats.arch.kvmstat import Event, Rule, absent
 
 _CODES = {reason.name: code for code, reason in ARM64.reasons.items()}
 
-# The code WFx stands for WFI and for WFE; the argument is_wfe tells them apart.
+# WFI and WFE have the same code, WFx; the argument is_wfe distinguishes them.
 _WFI = Event("kvm_wfx_arm64", arg=1, values=frozenset({0}))
 # KVM_TRACE_MMIO_READ and _WRITE. Type 0, _READ_UNSATISFIED, precedes every read.
 _MMIO = Event("kvm_mmio", arg=0, values=frozenset({1, 2}))

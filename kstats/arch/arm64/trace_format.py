@@ -1,11 +1,11 @@
-"""How kvm_exit tells of ARM64 exits in text and in fields.
+"""The text and the fields of kvm_exit on ARM64.
 
 ::
 
     TRAP: HSR_EC: 0x0018 (SYS64), PC: 0x0000000080000124
     IRQ: HSR_EC: 0x0000 (UNKNOWN), PC: 0x0000000080000128
 
-The class means something for a trap alone.
+The exception class (HSR_EC) is valid only for a TRAP.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _code(isa: Isa, match: re.Match[str]) -> int | None:
 ARM64 = ExitEvent(
     pattern=_PATTERN,
     code=_code,
-    # Bit 31 of ret: an SError is pending, beside whatever it says.
+    # Bit 31 of ret is a flag: an SError is pending, in addition to the exit.
     bpftrace_code="(args->ret & 0x7fffffff) == 2 ? (uint64)args->esr_ec"
     " : ((uint64)1 << 32) | (args->ret & 0x7fffffff)",
 )

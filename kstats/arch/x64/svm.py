@@ -1,6 +1,6 @@
 """AMD SVM: the exit codes of APM vol. 2 appendix C.
 
-An MSR exit has one code for reads and writes; bit 0 of EXITINFO1 tells them apart (APM vol. 2
+An MSR exit has one code for reads and writes; bit 0 of EXITINFO1 distinguishes them (APM vol. 2
 15.11). That bit becomes the code's qualifier, so that ``msr:rd`` and ``msr:wr`` are reasons of
 their own.
 

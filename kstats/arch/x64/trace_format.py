@@ -1,12 +1,12 @@
-r"""How kvm_exit tells of VMX and SVM exits in text and in fields.
+r"""The text and the fields of kvm_exit on VMX and SVM.
 
 The kernel's own text, before and since 5.10::
 
     reason EPT_VIOLATION rip 0xfff0 info 181 0
     vcpu 0 reason msr rip 0x1016 info1 0x0000000000000001 info2 0x0 intr_info 0x0 error_code 0x0
 
-A code without a name is printed as hexadecimal, flags of a VMX exit follow its name. perf and
-trace-cmd print as libtraceevent's plugin does, which knows fewer names::
+A code without a name is printed in hexadecimal; the flags of a VMX exit follow its name. perf and
+trace-cmd use libtraceevent's plugin, which knows fewer names::
 
     reason EXIT_MSR rip 0x1016 info 1 0
     reason UNKNOWN (75) rip 0x1016 info 0 0

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* The types that bcc's own headers and ours need, so that no kernel headers are needed. */
+/* The types that the headers of bcc and kstats use; they replace the kernel's headers. */
 #ifndef KSTATS_LINUX_TYPES_H
 #define KSTATS_LINUX_TYPES_H
 
@@ -20,7 +20,7 @@ typedef _Bool bool;
 #define false 0
 #define NULL ((void *)0)
 
-/* Only its name is used, in prototypes of bcc's helpers. */
+/* Only the name is used, in prototypes of bcc's helpers. */
 struct pt_regs {
 	long regs[40];
 };
