@@ -15,7 +15,8 @@ from typing import TypeVar
 import attrs
 
 from kstats import arch as arches
-from kstats.collector.threads import ExitsByThread, Filter
+from kstats.collector.threads import ExitsByThread
+from kstats.filters import ThreadFilter
 from kstats.model import Sample
 from kstats.render.text import TextRenderer
 from kstats.views.exits import ExitsView, Options
@@ -37,7 +38,7 @@ def figures() -> dict[str, float]:
     """Milliseconds of CPU of each step from the kernel's map to the screen, medians."""
     machine = target()
     layout = attrs.evolve(machine.layout(), arch="x64", isa="svm")
-    exits = ExitsByThread.sized(Filter(), ROOM)
+    exits = ExitsByThread.sized(ThreadFilter(), ROOM)
     with machine.load((exits,), attach=False) as loaded:
         reader = exits.reader(loaded, layout)
         before = reader()

@@ -124,13 +124,14 @@ def collect(
     from kstats.collector.live import Collector  # noqa: PLC0415 - only this touches the host
     from kstats.collector.percpu import PER_CPU, Entries  # noqa: PLC0415 - same
     from kstats.collector.target import Target  # noqa: PLC0415 - same
-    from kstats.collector.threads import ExitsByThread, Filter  # noqa: PLC0415 - same
+    from kstats.collector.threads import ExitsByThread  # noqa: PLC0415 - same
+    from kstats.filters import ThreadFilter  # noqa: PLC0415 - same
     from kstats.vms.registry import VmRegistry  # noqa: PLC0415 - same
 
     target = Target.find(probe=probe)
     if by == "cpu":
         return Collector(target, PER_CPU)
-    wanted = Filter(frozenset(pids), frozenset(tids))
+    wanted = ThreadFilter(frozenset(pids), frozenset(tids))
     return Collector(target, (Entries(), ExitsByThread(wanted)), VmRegistry(target.host))
 
 

@@ -15,7 +15,7 @@ from kstats.collector.live import Collector
 from kstats.collector.percpu import PER_CPU, Entries
 from kstats.collector.slow_exits import SlowExits
 from kstats.collector.target import Target
-from kstats.collector.threads import ExitsByThread, Filter
+from kstats.collector.threads import ExitsByThread
 from kstats.collector.tracepoints import Tracepoints
 from kstats.collector.vcpu_time import VcpuTimes, asleep
 from kstats.errors import KstatsError, UnsupportedHostError, UsageError
@@ -96,7 +96,7 @@ def timing(
     return []
 
 
-def _asleep(host: Host, vms: VmRegistry, wanted: Filter) -> dict[int, bool]:
+def _asleep(host: Host, vms: VmRegistry, wanted: ThreadFilter) -> dict[int, bool]:
     threads = (thread for threads in vms.vms().values() for thread in threads)
     return asleep(host, (t for t in threads if wanted.allows(t.pid << 32 | t.tid)))
 
@@ -118,7 +118,7 @@ def vcpus(selected: ThreadOptions, *, kernel: bool) -> Collector | KernelCounter
     return Collector(target, features, vms, wanted.pids)
 
 
-def threads_wanted(selected: ThreadFilter, host: Host, vms: VmRegistry) -> Filter:
+def threads_wanted(selected: ThreadFilter, host: Host, vms: VmRegistry) -> ThreadFilter:
     """Return the threads of this host that are selected.
 
     Raises:
@@ -133,8 +133,8 @@ def threads_wanted(selected: ThreadFilter, host: Host, vms: VmRegistry) -> Filte
     if selected.vm is not None:
         pids |= {vm.pid for vm in select(vms.vms(), selected.vm)}
     if selected.vcpu is None:
-        return Filter(frozenset(pids), selected.tids)
-    return Filter(frozenset(pids), frozenset(_vcpu_threads(pids, selected.vcpu, vms)))
+        return ThreadFilter(frozenset(pids), selected.tids)
+    return ThreadFilter(frozenset(pids), frozenset(_vcpu_threads(pids, selected.vcpu, vms)))
 
 
 def _vcpu_threads(pids: set[int], vcpu: int, vms: VmRegistry) -> set[int]:

@@ -12,6 +12,7 @@ import attrs
 from kstats.collector.feature import Draft, Feature, Layout, Phase
 from kstats.collector.percpu import ON_EXIT
 from kstats.collector.reclaim import Key, Reclaimer, ThreadKey
+from kstats.filters import ThreadFilter
 from kstats.loader.program import Loaded
 from kstats.loader.records import COUNT, ONLY, U64, WORD, Record
 from kstats.model import Place, untimed
@@ -35,6 +36,7 @@ class ThreadCount(Record):
 
 _WORDS = ctypes.sizeof(ThreadCount) // WORD
 _THREAD_KEY = ThreadKey.unpacker()
+_ALL = ThreadFilter()
 
 
 def table_size(entries: int) -> int:
@@ -42,28 +44,17 @@ def table_size(entries: int) -> int:
     return min(TABLE_SIZE, 1 << entries.bit_length() - 1)
 
 
-@attrs.frozen
-class Filter:
-    """The threads to count. The kernel decides; exits of others cost next to nothing.
+def is_wanted(threads: ThreadFilter) -> str:
+    """Return the C function with which the kernel selects threads, by process and thread ID.
 
-    Attributes:
-        pids: Only these processes; empty for all.
-        tids: Only these threads; empty for all.
+    Exits of other threads cost next to nothing. The kernel knows neither VMs nor vCPU numbers:
+    ``threads`` must not select by them.
     """
-
-    pids: frozenset[int] = frozenset()
-    tids: frozenset[int] = frozenset()
-
-    def allows(self, thread: int) -> bool:
-        """Return whether a thread (pid_tgid) is selected."""
-        pid, tid = thread >> 32, thread & 0xFFFF_FFFF
-        return (not self.pids or pid in self.pids) and (not self.tids or tid in self.tids)
-
-    def function(self) -> str:
-        """Return the C function that decides it."""
-        tests = [_any_of("(u32)(thread >> 32)", self.pids), _any_of("(u32)thread", self.tids)]
-        condition = " && ".join(test for test in tests if test) or "1"
-        return f"static __always_inline bool is_wanted(u64 thread)\n{{\n\treturn {condition};\n}}\n"
+    if threads.vcpu is not None or threads.vm is not None:
+        raise ValueError(f"{threads} selects by more than process and thread ID")
+    tests = [_any_of("(u32)(thread >> 32)", threads.pids), _any_of("(u32)thread", threads.tids)]
+    condition = " && ".join(test for test in tests if test) or "1"
+    return f"static __always_inline bool is_wanted(u64 thread)\n{{\n\treturn {condition};\n}}\n"
 
 
 def _any_of(expression: str, numbers: Iterable[int]) -> str:
@@ -117,7 +108,7 @@ class ExitsByThread(Feature):
             code, and lose their thread.
     """
 
-    wanted: Filter = Filter()
+    wanted: ThreadFilter = _ALL
     table_size: int = TABLE_SIZE
     more_threads: int = MORE_THREADS
 
@@ -128,7 +119,7 @@ class ExitsByThread(Feature):
     counted = ("exits", "threads")
 
     @classmethod
-    def sized(cls, wanted: Filter, entries: int) -> ExitsByThread:
+    def sized(cls, wanted: ThreadFilter, entries: int) -> ExitsByThread:
         """Return the feature with ``entries`` in the hash, and at most as many in each table."""
         return cls(wanted, table_size(entries), entries)
 
@@ -138,7 +129,7 @@ class ExitsByThread(Feature):
 
     @property
     def generated(self) -> str:
-        return self.wanted.function()
+        return is_wanted(self.wanted)
 
     def reader(self, loaded: Loaded, layout: Layout) -> Callable[[], Totals]:
         return ThreadsReader(loaded, layout, self.table_size).read

@@ -9,8 +9,8 @@ import pytest
 from kstats.cli import exits, live, main, options
 from kstats.cli.exits_options import MORE_THREADS, ExitsOptions
 from kstats.collector import threads
-from kstats.collector.threads import Filter
 from kstats.errors import KstatsError
+from kstats.filters import ThreadFilter
 from kstats.host import Host
 from kstats.views.exits import AXES
 from kstats.vms.registry import VmRegistry
@@ -31,7 +31,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     return made
 
 
-def wanted(host: Host, words: str) -> Filter:
+def wanted(host: Host, words: str) -> ThreadFilter:
     """The threads that the words choose."""
     selected = exits.parser().parse(words.split(), ExitsOptions).threads
     return live.threads_wanted(selected, host, VmRegistry(host))
@@ -58,7 +58,7 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> list[str]:
 def test_threads_are_chosen_as_kvmexit_has_it(
     host: Host, words: str, pids: set[int], tids: set[int]
 ) -> None:
-    assert wanted(host, words) == Filter(frozenset(pids), frozenset(tids))
+    assert wanted(host, words) == ThreadFilter(frozenset(pids), frozenset(tids))
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_vcpu_1_is_not_vcpu_10(tmp_path: Path, words: str, tid: int) -> None:
     threads = {str(110 + vcpu): f"CPU {vcpu}/KVM" for vcpu in range(11)}
     descriptors = {9: "anon_inode:kvm-vm"}
     tree.process(100, "qemu-kvm", "-name", "guest=web", fds=descriptors, threads=threads)
-    assert wanted(tree.host, words) == Filter(frozenset({100}), frozenset({tid}))
+    assert wanted(tree.host, words) == ThreadFilter(frozenset({100}), frozenset({tid}))
 
 
 def test_a_vcpu_of_each_of_several_vms(tmp_path: Path) -> None:
@@ -199,6 +199,6 @@ def test_a_vcpu_of_each_of_several_vms(tmp_path: Path) -> None:
         tree.vm(pid, 9, {0: pid + 1, 1: pid + 2})
         for tid in (pid + 1, pid + 2):
             tree.thread(pid, tid, "qemu-kvm")
-    assert wanted(tree.host, "--vm web* --vcpu 1") == Filter(
+    assert wanted(tree.host, "--vm web* --vcpu 1") == ThreadFilter(
         frozenset({100, 200}), frozenset({102, 202})
     )

@@ -23,9 +23,10 @@ from kstats.collector.latency import Latency
 from kstats.collector.percpu import PER_CPU, Entries
 from kstats.collector.slow_exits import SlowExits
 from kstats.collector.target import Target
-from kstats.collector.threads import ExitsByThread, Filter
+from kstats.collector.threads import ExitsByThread
 from kstats.collector.tracepoints import Tracepoints
 from kstats.collector.vcpu_time import VcpuTimes
+from kstats.filters import ThreadFilter
 from kstats.host import Host
 from kstats.loader import c_text, program, syscall
 from tests.collector.native import LOADS, runnable
@@ -69,7 +70,7 @@ def views(machine: Target) -> Iterator[tuple[str, Sequence[Feature]]]:
     """Yield each view and the features that it loads."""
     exits = ExitsByThread()
     both = exits, Entries()
-    only_pid = ExitsByThread(Filter(pids=frozenset({1})))
+    only_pid = ExitsByThread(ThreadFilter(pids=frozenset({1})))
     yield "kstats -v", PER_CPU
     yield "kstats exits, kvmexit", (exits,)
     yield "kstats exits --pid", (only_pid,)

@@ -13,7 +13,8 @@ import pytest
 from kstats.collector.live import Collector
 from kstats.collector.overhead import MOMENT, Meter, usage
 from kstats.collector.percpu import PER_CPU
-from kstats.collector.threads import ExitsByThread, Filter
+from kstats.collector.threads import ExitsByThread
+from kstats.filters import ThreadFilter
 from kstats.host import Host
 from kstats.loader import syscall
 from kstats.model import MapUsage
@@ -77,7 +78,7 @@ def test_used_entries_are_counted() -> None:
     """Each CPU has 16 entries of its own, four of which are probed for each code."""
     machine = target()
     cpus = len(machine.host.possible_cpus())
-    with Collector(machine, (ExitsByThread.sized(Filter(), 16),)) as collector:
+    with Collector(machine, (ExitsByThread.sized(ThreadFilter(), 16),)) as collector:
         assert usage(collector.loaded, cpus) == {
             "odd_codes": MapUsage(0, 1024),
             "threads": MapUsage(0, 16),

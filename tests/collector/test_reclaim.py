@@ -9,7 +9,8 @@ import pytest
 
 from kstats.collector.live import Collector
 from kstats.collector.reclaim import Key, Reclaimer
-from kstats.collector.threads import ExitsByThread, Filter
+from kstats.collector.threads import ExitsByThread
+from kstats.filters import ThreadFilter
 from tests.collector import kernel
 from tests.collector.native import target
 from tests.collector.test_threads import exits_of, in_threads, me
@@ -95,7 +96,7 @@ def test_a_hash_that_is_half_empty_is_left_alone() -> None:
 def collector() -> Iterator[Collector]:
     """Count with one entry per CPU and 64 shared entries."""
     machine = target()
-    with Collector(machine, (ExitsByThread.sized(Filter(), 64),)) as made:
+    with Collector(machine, (ExitsByThread.sized(ThreadFilter(), 64),)) as made:
         yield made
 
 

@@ -15,7 +15,8 @@ import pytest
 from bench import filled
 from kstats.collector.live import Collector
 from kstats.collector.percpu import Counts, Words
-from kstats.collector.threads import TABLE_SIZE, ExitsByThread, Filter, table_size
+from kstats.collector.threads import TABLE_SIZE, ExitsByThread, is_wanted, table_size
+from kstats.filters import ThreadFilter
 from kstats.model import Sample
 from tests.collector import kernel
 from tests.collector.native import target
@@ -53,17 +54,23 @@ def test_unattributed_exits_are_listed_beside_the_others() -> None:
 @pytest.mark.parametrize(
     ("wanted", "condition"),
     [
-        (Filter(), "1"),
-        (Filter(frozenset({7})), "((u32)(thread >> 32) == 7u)"),
-        (Filter(tids=frozenset({9, 8})), "((u32)thread == 8u || (u32)thread == 9u)"),
+        (ThreadFilter(), "1"),
+        (ThreadFilter(frozenset({7})), "((u32)(thread >> 32) == 7u)"),
+        (ThreadFilter(tids=frozenset({9, 8})), "((u32)thread == 8u || (u32)thread == 9u)"),
         (
-            Filter(frozenset({7}), frozenset({8})),
+            ThreadFilter(frozenset({7}), frozenset({8})),
             "((u32)(thread >> 32) == 7u) && ((u32)thread == 8u)",
         ),
     ],
 )
-def test_who_is_wanted_is_decided_by_process_and_thread(wanted: Filter, condition: str) -> None:
-    assert f"return {condition};" in wanted.function()
+def test_the_kernel_selects_by_process_and_thread(wanted: ThreadFilter, condition: str) -> None:
+    assert f"return {condition};" in is_wanted(wanted)
+
+
+@pytest.mark.parametrize("more", [ThreadFilter(vcpu=0), ThreadFilter(vm="web")])
+def test_the_kernel_cannot_select_by_vm_or_vcpu(more: ThreadFilter) -> None:
+    with pytest.raises(ValueError, match="selects by more"):
+        is_wanted(more)
 
 
 def exits_of(collector: Collector) -> dict[int, Counter[tuple[int, ...]]]:
@@ -108,9 +115,9 @@ def count_with(_on_cpu_0: None) -> Iterator[Callable[..., Collector]]:
     """Makes collectors, and closes them at the end."""
     made: list[Collector] = []
 
-    def make(wanted: Filter | None = None, **sizes: Any) -> Collector:
+    def make(wanted: ThreadFilter | None = None, **sizes: Any) -> Collector:
         machine = target()
-        made.append(Collector(machine, (ExitsByThread(wanted or Filter(), **sizes),)))
+        made.append(Collector(machine, (ExitsByThread(wanted or ThreadFilter(), **sizes),)))
         return made[-1]
 
     yield make
@@ -137,9 +144,9 @@ def test_exits_belong_to_the_thread_that_fired_them(count_with: Callable[..., Co
 
 @pytest.mark.root
 def test_only_wanted_threads_are_counted(count_with: Callable[..., Collector]) -> None:
-    by_pid = count_with(Filter(pids=frozenset({os.getpid()})))
-    by_tid = count_with(Filter(tids=frozenset({threading.get_native_id()})))
-    no_thread = count_with(Filter(pids=frozenset({1})))
+    by_pid = count_with(ThreadFilter(pids=frozenset({os.getpid()})))
+    by_tid = count_with(ThreadFilter(tids=frozenset({threading.get_native_id()})))
+    no_thread = count_with(ThreadFilter(pids=frozenset({1})))
     collectors = (by_pid, by_tid, no_thread)
 
     def work() -> None:

@@ -13,8 +13,9 @@ from kstats import arch as arches
 from kstats.arch.kvmstat import Event
 from kstats.collector import tracepoints
 from kstats.collector.live import Collector
-from kstats.collector.threads import ExitsByThread, Filter
+from kstats.collector.threads import ExitsByThread
 from kstats.collector.tracepoints import QUALIFIER, Reading, Tracepoints
+from kstats.filters import ThreadFilter
 from kstats.model import Sample
 from tests.collector import kernel
 from tests.collector.native import target
@@ -80,9 +81,9 @@ def count_with() -> Iterator[Callable[..., Collector]]:
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {0})
 
-    def make(*counted: Event, wanted: Filter | None = None, **sizes: Any) -> Collector:
+    def make(*counted: Event, wanted: ThreadFilter | None = None, **sizes: Any) -> Collector:
         machine = target()
-        exits = ExitsByThread(wanted or Filter(), **sizes)
+        exits = ExitsByThread(wanted or ThreadFilter(), **sizes)
         made.append(Collector(machine, (Tracepoints(counted), exits)))
         return made[-1]
 
@@ -113,7 +114,7 @@ def test_events_are_counted_by_thread_and_only_those_that_are_meant(
 
 @pytest.mark.root
 def test_events_of_other_threads_are_left_alone(count_with: Callable[..., Collector]) -> None:
-    collector = count_with(FAST, wanted=Filter(tids=frozenset({threading.get_native_id()})))
+    collector = count_with(FAST, wanted=ThreadFilter(tids=frozenset({threading.get_native_id()})))
     on_event = collector.loaded.programs["on_event_0"]
 
     def work() -> None:
