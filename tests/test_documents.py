@@ -18,8 +18,6 @@ UNWRAPPED = {
     "docs/reasons.md",
     "docs/categories.md",
     "docs/how-it-works.md",
-    "docs/recording.md",
-    "lab/README.md",
 }
 
 every_document = pytest.mark.parametrize(
