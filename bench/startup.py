@@ -25,7 +25,7 @@ BUDGETS: Mapping[str, int] = {
     "kstats --version": 75,
     "kstats --help": 75,
     "kstats explain HLT": 370,
-    f"kstats -v --input {_RECORDING}": 690,
+    f"kstats -v --input {_RECORDING}": 720,
 }
 """Millions of instructions that each command may take."""
 

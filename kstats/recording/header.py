@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterable
 from typing import Protocol
@@ -85,6 +84,8 @@ class IsaTable:
     @classmethod
     def of(cls, isa: Isa) -> IsaTable:
         """The table of ``isa``."""
+        import hashlib  # noqa: PLC0415 - loads OpenSSL, which reading does not need
+
         known = sorted((r.code, r.name, r.column, str(r.category)) for r in isa.reasons.values())
         digest = hashlib.sha256(repr(known).encode()).hexdigest()[:16]
         return cls(isa.name, isa.title, len(known), digest)
