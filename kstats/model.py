@@ -1,4 +1,4 @@
-"""Samples: what every source yields and every view takes."""
+"""Samples: every source yields them, every view turns them into a table."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Place(NamedTuple):
     """Where exits happened.
 
     Attributes:
-        cpu: The physical CPU; -1 where CPUs are not told apart.
-        thread: The kernel's pid_tgid, ``pid << 32 | tid``. 0 where threads are not told apart;
-            its high half is 0 where only the process is unknown.
+        cpu: The physical CPU; -1 if CPUs are not distinguished.
+        thread: The kernel's pid_tgid, ``pid << 32 | tid``. 0 if threads are not distinguished;
+            the high half is 0 if only the process is unknown.
         detail: What the exits carry beyond their code, as a number of
-            :mod:`kstats.arch.details`; None where it is not counted, does not exist or was
+            :mod:`kstats.arch.details`; None if it was not counted, does not exist or was
             dropped.
     """
 
@@ -55,7 +55,7 @@ class Exits:
     """Exits of one code at one place.
 
     Attributes:
-        count: How many there were.
+        count: The number of exits.
         latency: The time until the next entry of their thread, of those that ended within the
             sample; None if it was not measured or none ended.
     """
@@ -92,7 +92,7 @@ class SlowExit:
     Attributes:
         time: When it ended, seconds since the epoch (UTC).
         code: Its code.
-        place: Where it happened.
+        place: Its CPU and thread.
         duration: Nanoseconds until the next entry of the thread.
     """
 
@@ -104,7 +104,7 @@ class SlowExit:
 
 @attrs.frozen
 class VcpuTime:
-    """Where the time of a thread that runs a vCPU goes, in nanoseconds.
+    """The time of a thread that runs a vCPU, in nanoseconds, by state.
 
     Attributes:
         guest: In the guest.
@@ -134,7 +134,7 @@ class VcpuTime:
 
 @attrs.frozen
 class MapUsage:
-    """How full a BPF map is, in entries; of tables that every CPU has, the fullest."""
+    """Used entries and size of a BPF map; for per-CPU tables, those of the fullest."""
 
     used: int
     size: int
@@ -145,12 +145,11 @@ class Overhead:
     """What kstats itself costs the host.
 
     Attributes:
-        ns_per_exit: Nanoseconds that all our programs take for each exit; None if no exit was
-            timed.
+        ns_per_exit: Nanoseconds per exit that all BPF programs take; None if no exit was timed.
         timed: Exits that were timed.
-        cpu_share: Time that our programs take, in per cent of all CPUs.
-        process_share: Time that this process took since the last report, in per cent of one CPU.
-        maps: How full each map is, by its name.
+        cpu_share: Time that the BPF programs take, as a percentage of all CPUs.
+        process_share: CPU time of this process since the last report, as a percentage of one CPU.
+        maps: The usage of each map, by its name.
     """
 
     ns_per_exit: float | None
@@ -171,12 +170,12 @@ class Sample:
     Attributes:
         arch: Name of the host's architecture.
         time: End of the sample, seconds since the epoch (UTC).
-        elapsed: Seconds that really passed.
+        elapsed: Elapsed time in seconds.
         cpus: The CPUs online at the end, ascending.
         topology: Where each of ``cpus`` is; empty if it was not read.
         entries: VM entries by CPU; zeros may be missing.
         exits: VM exits by :data:`Code`, then by :class:`Place`; zeros may be missing. Latencies
-            that are not told apart by CPU are at CPU -1, beside a count of 0.
+            that are not distinguished by CPU are at CPU -1, with a count of 0.
         code_dropped: Exits by CPU without their code: it could not be read, or the table of
             unusual codes was full. They are not in ``exits``.
         unsupported_isa: Exits of an ISA that the program does not decode; in no other field.
@@ -185,22 +184,21 @@ class Sample:
             an exit.
         ended: Those of ``threads`` that had ended when the sample did.
         isa: The ISA that the host's KVM counts exits of; empty if it is unknown.
-        detail: The kind of detail that ``exits`` are told apart by, a name of
+        detail: The kind of detail that distinguishes ``exits``, a name of
             :class:`kstats.arch.details.Detail`; empty for none.
         timed: Whether latencies were measured; with ``detail``, of exits that carry it.
         latency_dropped: Exits that were counted but not timed: the next entry was not seen, or
             the latency tables were full.
         slow: Slow exits, in the order of their ends.
         slow_dropped: Slow exits dropped by the rate limit; not in ``slow``.
-        vcpu_time: Where the time of each thread that was seen to run a vCPU went. None if it
-            was not measured.
+        vcpu_time: The vCPU time of each thread that ran a vCPU; None if it was not measured.
         time_dropped: Scheduling events dropped because the vCPU time table was full; the time
             of their threads is not in ``vcpu_time``.
         events: Firings of tracepoints by :attr:`kstats.arch.kvmstat.Event.label`, then by
             :class:`Place`; an event without a key was not counted.
-        counters: By how much KVM's own counters of each vCPU grew, by the kernel's names; empty
-            for a vCPU that the VMM gives no access to. None if they were not read.
-        notes: Lines for people about this sample.
+        counters: The increase of KVM's own counters of each vCPU, by the kernel's names; empty
+            for a vCPU if its VMM did not open them. None if they were not read.
+        notes: Remarks on this sample, one line each.
     """
 
     arch: str = attrs.field(metadata=means(FACT))

@@ -1,1 +1,1 @@
-"""Compares hosts, VMs and CPUs by the categories of their exits."""
+"""Compare hosts, VMs and CPUs by the categories of their exits."""

@@ -1,4 +1,4 @@
-"""Adds up consecutive samples: for the host, or for each of its CPUs or VMs."""
+"""Add up consecutive samples: for the host, or for each of its CPUs or VMs."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ Exits: TypeAlias = dict[PartKey, dict[Code, int]]
 
 @attrs.define(eq=False)
 class Part:
-    """What a part of a host did, in the samples in which it was there.
+    """The exits of a part of a host, in the samples in which it was present.
 
     Attributes:
-        seconds: How long that was.
-        samples: How many of them took time; so many rates there are.
-        vcpu_seconds: The vCPUs of each sample times its seconds; None where the samples do not
-            tell, or where it makes no sense (CPUs have no vCPUs of their own).
-        exits: By code.
+        seconds: The total length of these samples.
+        samples: The number of samples of more than zero seconds; each has a rate.
+        vcpu_seconds: The vCPUs of each sample times its seconds; None if the samples do
+            not contain vCPUs, or if it has no meaning (as for CPUs).
+        exits: Exits by code.
         rates: Exits per second in each sample.
     """
 
@@ -48,7 +48,7 @@ class Part:
     rates: defaultdict[Key, Quantiles] = attrs.field(factory=lambda: defaultdict(Quantiles))
 
     def add(self, seconds: float, vcpus: int | None, counts: Mapping[Key, int]) -> None:
-        """Adds a sample's time and, if it took any, its rates."""
+        """Add the time of a sample and, if it is not zero, its rates."""
         self.seconds += seconds
         if vcpus is None or self.vcpu_seconds is None:
             self.vcpu_seconds = None
@@ -61,7 +61,7 @@ class Part:
 
 
 class Aggregate:
-    """Adds up samples of one host."""
+    """Sums of the samples of one host."""
 
     def __init__(self, by: str | None = None, *, reasons: bool = False) -> None:
         """``by`` is ``cpu``, ``vm`` or None; with ``reasons``, each reason has rates, too."""
@@ -78,7 +78,7 @@ class Aggregate:
         self._split: Callable[[Sample], Exits] = _SPLITS[by]
 
     def add(self, sample: Sample) -> None:
-        """Adds one sample."""
+        """Add one sample."""
         if not self.arch:
             self.begin = sample.time - sample.elapsed
         self.arch, self.end = sample.arch, sample.time
@@ -94,12 +94,12 @@ class Aggregate:
 
     @property
     def isas(self) -> tuple[str, ...]:
-        """The ISAs of the host and of the exits seen; else those that the architecture has."""
+        """The ISAs of the host and its exits; without any, those of the architecture."""
         seen = {isa for part in self.parts.values() for isa, _ in part.exits} | self._told
         return tuple(sorted(seen - {""} or self._own_isas()))
 
     def possible(self) -> frozenset[Category]:
-        """The categories that an exit of this host can be in."""
+        """Return the categories that exits of this host can have."""
         found = {self.category(code) for part in self.parts.values() for code in part.exits}
         for name in self.isas:
             try:
@@ -109,7 +109,7 @@ class Aggregate:
         return frozenset(found)
 
     def category(self, code: Code) -> Category:
-        """The category of a code."""
+        """Return the category of a code."""
         known = self._category.get(code)
         if known is None:
             known = self._category[code] = arches.reason(*code).category
@@ -131,7 +131,7 @@ class Aggregate:
         return sums
 
     def _vcpus(self, sample: Sample) -> Mapping[PartKey, int] | None:
-        """The vCPUs of each part; None where it is not known, as of samples without threads."""
+        """Return the number of vCPUs of each part; None if unknown, as without threads."""
         if self.by == "cpu" or (sample.exits and not sample.threads):
             return None
         if self.by == "vm":
@@ -162,7 +162,7 @@ def _by_cpu(sample: Sample) -> Exits:
 
 def _by_vm(sample: Sample) -> Exits:
     parts: Exits = {thread.vm: {} for thread in sample.threads.values()}
-    # Looked up by thread: a VM's own hash is of all that it is.
+    # Looked up by thread: the hash of a VM covers all its fields, which is slow.
     of_thread = {number: parts[thread.vm] for number, thread in sample.threads.items()}
     unknown: dict[Code, int] = {}
     for code, places in sample.exits.items():

@@ -1,4 +1,4 @@
-"""``kstats compare``: hosts, or parts of one, side by side by category."""
+"""``kstats compare``: hosts, or parts of one host, by category."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ DROPPED_CODE_NAME = "(dropped code)"
 
 @attrs.frozen
 class Options:
-    """What to show.
+    """The options of a comparison.
 
     Attributes:
-        reasons: Each category's reasons below it.
-        per: What ratios are of: exits per vCPU-second or per second; None for the former where
-            every subject tells how many vCPUs it had.
-        top: Only so many parts, those with most exits.
+        reasons: Show the reasons of each category below it.
+        per: The rates that ratios compare: exits per vCPU-second or per second; None for the
+            former if the number of vCPUs of every subject is known.
+        top: Show only this many parts, those with the most exits.
     """
 
     reasons: bool = False
@@ -41,7 +41,7 @@ class Options:
 
 @attrs.frozen(eq=False)
 class _Side:
-    """A subject with what it was made from."""
+    """A subject and the sums from which it was computed."""
 
     subject: Subject
     aggregate: Aggregate
@@ -50,12 +50,12 @@ class _Side:
 
 
 def compare(aggregates: Mapping[str, Aggregate], options: Options | None = None) -> Comparison:
-    """The comparison of recordings by their labels, each added up in the same way.
+    """Compare recordings, given by label; all must be added up in the same way.
 
     Ratios are to the first recording, part by part; within a single recording to its first part.
 
     Raises:
-        KstatsError: ratios per vCPU-second are asked for and vCPUs are not known.
+        KstatsError: ratios per vCPU-second are requested, but vCPUs are unknown.
     """
     options = options or Options()
     by = next(iter(aggregates.values())).by
@@ -106,7 +106,7 @@ def _part_names(aggregate: Aggregate) -> dict[PartKey, Cell]:
 
 
 def _order(aggregate: Aggregate, key: PartKey) -> tuple[int, int]:
-    """CPUs by number, VMs by exits, most first."""
+    """Return the sort key of a part: CPUs by number, VMs by exits, largest first."""
     return (key, 0) if isinstance(key, int) else (0, -aggregate.parts[key].exits.total())
 
 
@@ -129,7 +129,7 @@ def _per(sides: Iterable[_Side], wanted: Per | None) -> Per:
 
 
 def _keys(sides: Sequence[_Side], *, reasons: bool) -> Iterator[tuple[str, Key]]:
-    """(category, key) of each group of lines, in their order; the total comes last."""
+    """Yield (category, key) of each group of lines in their order; the total comes last."""
     counts: Counter[Code] = Counter()
     for side in sides if reasons else ():
         counts.update(side.part.exits)
@@ -155,7 +155,7 @@ def _lines(key: tuple[str, Key], sides: Sequence[_Side], per: Per) -> Iterator[L
 
 
 def _base(side: _Side, sides: Sequence[_Side]) -> _Side | None:
-    """What to compare a side with; None if the first recording has no such part."""
+    """Return the baseline of a side; None if the first recording lacks this part."""
     first = sides[0]
     if all(other.aggregate is first.aggregate for other in sides):
         return first
@@ -182,7 +182,7 @@ def _figures(side: _Side, key: Key) -> Figures:
 
 
 def _count(side: _Side, key: Key) -> int | None:
-    """The exits; None where there can be none."""
+    """Return the number of exits; None if such exits are impossible."""
     exits = side.part.exits
     if key is None:
         return exits.total()

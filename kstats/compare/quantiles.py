@@ -16,18 +16,18 @@ class Quantiles:
     """Values that are not negative, rounded to :data:`DIGITS` digits. Zeros need not be added."""
 
     def __init__(self) -> None:
-        """Nothing but zeros so far."""
+        """Start without values."""
         self._counts: Counter[float] = Counter()
 
     def add(self, value: float) -> None:
-        """Adds one value."""
+        """Add a value."""
         self._counts[float(f"{value:.{DIGITS}g}")] += 1
 
     def quantile(self, share: float, of: int) -> float:
-        """The least value that ``share`` (above 0, at most 1) of ``of`` values do not exceed.
+        """Return the least value that ``share`` (in (0, 1]) of ``of`` values do not exceed.
 
-        ``of`` counts the zeros that were not added, too. The result is one of the values
-        (nearest rank), never something between two.
+        ``of`` includes the zeros that were not added. The result is one of the values (nearest
+        rank); it is not interpolated.
         """
         seen = of - sum(self._counts.values())
         rank = math.ceil(share * of)

@@ -33,19 +33,19 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]<>|&~#!])")
 
 
 def table(comparison: Comparison) -> str:
-    """Aligned columns: who is compared, then the figures; notes begin with ``#``."""
+    """Return aligned columns: the subjects, then the figures; notes begin with ``#``."""
     notes = "".join(f"# {note}\n" for note in _notes(comparison, printable))
     return "\n".join([*_tables(comparison, "plain", printable), notes])
 
 
 def markdown(comparison: Comparison) -> str:
-    """The same, as GitHub and most trackers read it; a stranger's name is no markup."""
+    """Return the same as Markdown for GitHub and most trackers; names are escaped."""
     notes = "".join(f"- {note}\n" for note in _notes(comparison, _inert))
     return "\n".join([*_tables(comparison, "github", _inert), notes])
 
 
 def as_csv(comparison: Comparison) -> str:
-    """A line for each subject of each category or reason; no value where there is none."""
+    """Return a line for each subject of each category or reason; a missing value is empty."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     named = ["recording", *((comparison.by,) if comparison.by else ())]
@@ -60,12 +60,12 @@ def as_csv(comparison: Comparison) -> str:
 
 
 def as_json(comparison: Comparison) -> str:
-    """One object on a line; the schema is kstats/compare/schema.json."""
+    """Return one object on a line; the schema is kstats/compare/schema.json."""
     return json.dumps(as_object(comparison), allow_nan=False) + "\n"
 
 
 def as_object(comparison: Comparison) -> dict[str, Any]:
-    """``comparison`` as the object that the schema describes."""
+    """Return ``comparison`` as the object that the schema describes."""
     numbers = {id(subject): i for i, subject in enumerate(comparison.subjects)}
     return {
         "by": comparison.by,
@@ -89,7 +89,7 @@ WITHOUT_NOTES = frozenset({"csv"})
 
 
 def _tables(comparison: Comparison, style: str, safe: Callable[..., str]) -> Iterator[str]:
-    """Who is compared, and the lines that say something, each with a line feed at the end."""
+    """Return the subjects and the lines that are not empty, each ending in a line feed."""
     subjects = [[*_who(s, comparison, safe), *_facts(s)] for s in comparison.subjects]
     named = _named(comparison)
     yield _drawn([*named, *_FACTS], subjects, style, len(named) + _FACT_WORDS)
@@ -116,7 +116,7 @@ def _notes(comparison: Comparison, safe: Callable[..., str]) -> Iterator[str]:
 
 
 def _named(comparison: Comparison) -> list[str]:
-    """What tells subjects apart: their recordings, the part of the only one, or both."""
+    """Return what distinguishes the subjects: recording, part of the only recording, or both."""
     several = len({subject.recording for subject in comparison.subjects}) > 1
     parts = (comparison.by,) if comparison.by else ()
     return [*(("recording",) if several or not parts else ()), *parts]
@@ -150,7 +150,7 @@ def _facts(subject: Subject) -> list[str]:
 
 
 def _number(value: float | None, key: str = "") -> str:
-    """Three digits of it or more, so that little is told from nothing; shares have one place."""
+    """Format a number with at least three digits, so that small is not zero; shares with one."""
     if value is None:
         return "-"
     if key == "share":
@@ -175,8 +175,8 @@ def _plain(cell: Cell) -> Cell:
 
 
 def _subject(subject: Subject) -> dict[str, Any]:
-    told = {key: _well_formed(value) for key, value in attrs.asdict(subject).items()}
-    return told | {"isas": list(subject.isas)}
+    fields = {key: _well_formed(value) for key, value in attrs.asdict(subject).items()}
+    return fields | {"isas": list(subject.isas)}
 
 
 def _line(line: Line, subject: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A comparison, before anybody decides how it is written."""
+"""The result of a comparison, independent of the output format."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ Per: TypeAlias = Literal["vcpu_second", "second"]
 
 @attrs.frozen
 class Subject:
-    """What is compared: a recording, or a part of one.
+    """One side of a comparison: a recording, or a part of one.
 
-    ``vcpus`` is the mean number over time, None where it is not known; ``begin`` and ``end`` are
-    UTC ISO 8601, None without samples; ``losses`` is what was not counted as it should (of the
-    whole recording).
+    ``vcpus`` is the mean number over time, None if unknown; ``begin`` and ``end`` are UTC ISO 8601,
+    None without samples; ``losses`` has the incompletely counted exits of the whole recording.
     """
 
     recording: str
@@ -45,16 +44,16 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """What to call it in a sentence."""
+        """The name of the subject in a sentence."""
         return self.recording if self.part is None else f"{self.recording} {self.part}"
 
 
 @attrs.frozen
 class Figures:
-    """Of one subject: exits, and exits per second with their spread over the samples.
+    """The exits of one subject, and its exits per second with their quantiles.
 
-    All are None where such an exit is impossible, which is not zero; ``per_vcpu_second`` also
-    where vCPUs are not known, ``p5`` and ``p95`` where the samples are too few.
+    All are None, not zero, if such an exit is impossible. ``per_vcpu_second`` is also None if
+    vCPUs are unknown, ``p5`` and ``p95`` if there are too few samples.
     """
 
     count: int | None = None
@@ -68,7 +67,7 @@ class Figures:
 
 @attrs.frozen
 class Line:
-    """The figures of one subject for one category, or one of its reasons (``code`` is its)."""
+    """The figures of one subject for a category, or for one of its reasons (with a ``code``)."""
 
     category: str
     reason: str
@@ -80,9 +79,9 @@ class Line:
 
 @attrs.frozen(eq=False)
 class Comparison:
-    """All of it: ``per`` is what ratios are of, ``by`` how hosts were split, if they were.
+    """A comparison; ``per`` is the rate that ratios compare, ``by`` how hosts are split.
 
-    ``notes`` are what people should know, a line each.
+    ``notes`` are remarks for people, one line each.
     """
 
     by: str | None
@@ -93,6 +92,6 @@ class Comparison:
 
     @property
     def empty(self) -> tuple[str, ...]:
-        """The categories that no subject had an exit of, possible or not."""
+        """The categories without exits of any subject, possible or not."""
         used = {line.category for line in self.lines if line.figures.count}
         return tuple(str(category) for category in Category if category not in used)

@@ -1,4 +1,4 @@
-"""Adds up what a file tells, and makes samples of it."""
+"""Add up the exits and entries in a file, and make samples of them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from kstats.vms.identity import Kind, Thread, Vm
 from kstats.vms.naming import vcpu_number
 
 NO_CPU = -1
-"""The CPU of a place where the file does not tell it."""
+"""The CPU of a place if the file does not contain CPUs."""
 
 NO_THREAD = 0
 
 MOST_PLACES = 1 << 20
-"""Places that are told apart; a file with more is none of a real host."""
+"""The limit of distinct places; no file from a real host has more."""
 
 
 class SampleBuilder:
-    """Counts since the last sample; threads stay known."""
+    """Counts since the last sample; threads are kept."""
 
     def __init__(self, isa: Isa) -> None:
         self._isa = isa
@@ -38,7 +38,7 @@ class SampleBuilder:
         self._places: set[Place] = set()
 
     def exits(self, code: int, n: int = 1, cpu: int = NO_CPU, thread: int = NO_THREAD) -> None:
-        """Adds exits; on a CPU and by a thread where that is told."""
+        """Add exits, with their CPU and thread if known."""
         place = Place(cpu, thread)
         if place not in self._places:
             if len(self._places) >= MOST_PLACES:
@@ -50,7 +50,7 @@ class SampleBuilder:
     def named(
         self, tool: str, name: str, n: int, problems: Problems, thread: int = NO_THREAD
     ) -> bool:
-        """Adds exits by the name that a tool has for them; False if nothing is called so."""
+        """Add exits by a tool's name for them; return False if the name is unknown."""
         code = code_of(self._isa, name)
         if code is None:
             return False
@@ -63,19 +63,19 @@ class SampleBuilder:
         return True
 
     def entries(self, cpu: int = NO_CPU, n: int = 1) -> None:
-        """Adds entries."""
+        """Add entries."""
         self._saw(cpu)
         self._entries[cpu] += n
 
     def nameless(self, n: int) -> None:
-        """Adds exits whose code the file does not tell."""
+        """Add exits with an unknown code."""
         self._code_dropped[NO_CPU] += n
 
     def thread(self, pid: int, tid: int, comm: str = "", vcpu: int | None = None) -> int:
-        """The number of a thread; ``pid`` is 0 where the file does not tell the process.
+        """Return the number of a thread; ``pid`` is 0 if the file does not contain the process.
 
-        A vCPU thread's name says which vCPU it runs, in VMMs that give such names; any other
-        name is the best there is for its VM.
+        In VMMs that name vCPU threads, the name contains the number of the vCPU; any other name is
+        used as the name of the VM.
         """
         number = pid << 32 | tid
         known = self._threads.get(number)
@@ -93,11 +93,11 @@ class SampleBuilder:
 
     @property
     def is_empty(self) -> bool:
-        """Nothing was added since the last sample."""
+        """Whether nothing was added since the last sample."""
         return not (self._exits or self._entries or self._code_dropped)
 
     def sample(self, time: float, elapsed: float) -> Sample:
-        """What was added since the last sample, which ended ``elapsed`` seconds before."""
+        """Return a sample of what was added since the last one, ``elapsed`` seconds before."""
         places = {place.thread for counts in self._exits.values() for place in counts}
         sample = Sample(
             arch=self._arch,

@@ -1,4 +1,4 @@
-"""Renderers: a table goes in, lines come out; :func:`renderer` makes one by its name."""
+"""Renderers write tables to a stream; :func:`renderer` returns one by its name."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from kstats.table import Table
 
 
 class Renderer(Protocol):
-    """Writes one table after the other to the stream it was made for.
+    """Writes tables to a stream.
 
-    ``carries_notes`` tells whether a table's notes are part of what it writes; where the format
-    has no room for them, somebody else must show them.
+    ``carries_notes`` is whether the output includes the notes of a table; if the format cannot
+    include them, the caller must show them.
     """
 
     carries_notes: ClassVar[bool]
 
     def write(self, table: Table) -> None:
-        """Writes a whole report and flushes it."""
+        """Write a whole report and flush the stream."""
 
 
 FORMATS: dict[str, Callable[[TextIO], Renderer]] = {
@@ -41,7 +41,7 @@ WITH_REASONS = frozenset({"json"})
 def renderer(
     name: str, stream: TextIO, *, timestamps: bool = False, interval: float | None = None
 ) -> Renderer:
-    """Return the renderer of a format; ``timestamps`` and ``interval`` are for people."""
+    """Return the renderer of a format; ``timestamps`` and ``interval`` affect only ``table``."""
     if name in FOR_PEOPLE:
         return TextRenderer(stream, timestamps=timestamps, interval=interval)
     return FORMATS[name](stream)

@@ -1,4 +1,4 @@
-"""CSV: a line for each row, with its report's time; a new header whenever the columns change."""
+"""CSV: a line per row, with the time of the report; a new header when the columns change."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class CsvRenderer:
     carries_notes: ClassVar[bool] = False
 
     def __init__(self, stream: TextIO) -> None:
-        """``stream`` is flushed after every report."""
+        """Write to ``stream``, which is flushed after every report."""
         self._stream = stream
         self._writer = csv.writer(stream, lineterminator="\n")
         self._header: list[str] = []
 
     def write(self, table: Table) -> None:
-        """Writes the rows of ``table``, the total last."""
+        """Write the rows of ``table``, the total last."""
         header = ["time", "elapsed", *(heading.key for heading in table.headings)]
         if header != self._header:
             self._writer.writerow(header)

@@ -11,22 +11,22 @@ from kstats.table import ReasonCount, Row, Table
 
 
 class JsonRenderer:
-    """Writes one JSON object a line."""
+    """Writes one JSON object per line."""
 
     carries_notes: ClassVar[bool] = True
 
     def __init__(self, stream: TextIO) -> None:
-        """``stream`` is flushed after every report."""
+        """Write to ``stream``, which is flushed after every report."""
         self._stream = stream
 
     def write(self, table: Table) -> None:
-        """Writes ``table`` as one line."""
+        """Write ``table`` as one line."""
         self._stream.write(json.dumps(as_object(table), allow_nan=False) + "\n")
         self._stream.flush()
 
 
 def as_object(table: Table) -> dict[str, Any]:
-    """``table`` as the object that the schema describes."""
+    """Return ``table`` as the object that the schema describes."""
     report: dict[str, Any] = {
         "time": table.timestamp,
         "elapsed": round(table.elapsed, 6),
@@ -36,7 +36,7 @@ def as_object(table: Table) -> dict[str, Any]:
     }
     if table.total:
         total = _row(table, table.total)
-        for heading in table.headings[: table.key_columns]:  # what its rows are sums over
+        for heading in table.headings[: table.key_columns]:  # a total has none
             del total[heading.key]
         report["total"] = total
     overhead = {} if table.overhead is None else {"overhead": dict(table.overhead)}

@@ -1,4 +1,4 @@
-"""Text for people: right-aligned columns, headings repeated like vmstat's on a terminal."""
+"""Text for people: aligned columns; on a terminal, the header is repeated like in vmstat."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _BOLD, _DIM, _RESET = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 class TextRenderer:
     """Writes aligned tables.
 
-    The header comes first, again when the columns change, and on a terminal whenever it would
-    have scrolled away. Columns only ever get wider, so that reports stay below each other.
+    The header is written first, when the columns change, and on a terminal before it would scroll
+    off the screen. Columns never get narrower, so that the columns of reports stay aligned.
     """
 
     carries_notes: ClassVar[bool] = True
@@ -31,9 +31,9 @@ class TextRenderer:
     def __init__(
         self, stream: TextIO, *, timestamps: bool = False, interval: float | None = None
     ) -> None:
-        """With ``timestamps``, a line with the UTC time comes before each report.
+        """With ``timestamps``, write a line with the UTC time before each report.
 
-        With ``interval``, a report that took much more or less than so many seconds says so.
+        With ``interval``, add a note to a report on a much longer or shorter time.
         """
         self._stream = stream
         self._timestamps = timestamps
@@ -45,7 +45,7 @@ class TextRenderer:
         self._lines_left = 0
 
     def write(self, table: Table) -> None:
-        """Writes one report."""
+        """Write one report."""
         rows = [*table.rows, *((table.total,) if table.total else ())]
         names = heading_texts(table.headings)
         writers = [
@@ -82,7 +82,7 @@ class TextRenderer:
         wanted = self._interval or table.elapsed
         if abs(table.elapsed - wanted) <= max(wanted * _TOLERANCE, _SLACK):
             return []
-        return [f"this report is of {table.elapsed:.3g} seconds, not {wanted:g}"]
+        return [f"this report covers {table.elapsed:.3g} seconds, not {wanted:g}"]
 
     def _header_is_due(self, height: int, lines: int) -> bool:
         """Return whether a header must come before these lines; off a terminal, it comes once."""
@@ -104,7 +104,7 @@ def _placed(heading: Heading, cell: str, width: int) -> str:
 
 
 def heading_texts(headings: Iterable[Heading]) -> list[str]:
-    """What stands over each column; neighbours of one group read together: ``msr(rd``, ``wr)``."""
+    """Return the text above each column; neighbours in a group share it: ``msr(rd``, ``wr)``."""
     around = [Heading("", ""), *headings, Heading("", "")]
     texts = []
     for (before, heading), (_, after) in zip(
@@ -117,7 +117,7 @@ def heading_texts(headings: Iterable[Heading]) -> list[str]:
 
 
 def _writer(heading: Heading, name: str, elapsed: float) -> Callable[[Cell], str]:
-    """Return what writes the cells of the column with the heading text ``name``."""
+    """Return the function that formats the cells of the column with the heading text ``name``."""
     if heading.unit is Unit.COUNT:
         width = max(heading.width, len(name))
         return lambda cell: figure(cell, width) if isinstance(cell, int | float) else _text(cell)

@@ -1,4 +1,4 @@
-"""A page with pictures of recordings: one HTML file that needs nothing else.
+"""Draw recordings as a self-contained HTML page.
 
-What must be installed for it comes with ``kvm-kstats[report]``.
+Its dependencies are installed with ``kvm-kstats[report]``.
 """

@@ -1,4 +1,4 @@
-"""What the page says of one recording: pictures, and the same in words and tables."""
+"""The chapter on one recording: pictures, and the same information in words and tables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_NOTES = 10
 
 @attrs.frozen
 class Series:
-    """An entry of a legend; ``colour`` is the page's name for it."""
+    """An entry of a legend; ``colour`` is the page's CSS variable."""
 
     column: Column
     colour: str
@@ -38,7 +38,7 @@ class Series:
 
 @attrs.frozen
 class Heat:
-    """A map of CPUs and time, and what it shows in words."""
+    """A heat map of CPUs and time, and its description in words."""
 
     name: str
     meaning: str
@@ -49,17 +49,17 @@ class Heat:
 
 @attrs.frozen
 class Grid:
-    """A table of texts; the first of each row is its heading."""
+    """A table of texts; the first cell of each row is a heading."""
 
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
 
 
 class Chapter:
-    """The recording at a ``place`` on the page, counted from 0."""
+    """One recording; ``place`` is its index on the page."""
 
     def __init__(self, place: int, gathered: Gathered) -> None:
-        """Everything else is made when the page asks for it."""
+        """Prepare the series; everything else is computed on demand."""
         self.anchor = f"r{place}"
         self.title = gathered.label
         self.timeline = gathered.timeline or Timeline(gathered.aggregate.arch)
@@ -77,7 +77,7 @@ class Chapter:
 
     @property
     def facts(self) -> dict[str, str]:
-        """About the host and the recording, by what they are called."""
+        """Facts about the host and the recording by heading."""
         aggregate = self._of.aggregate
         ours = {
             "exits of": ", ".join(aggregate.isas),
@@ -91,7 +91,7 @@ class Chapter:
 
     @property
     def tiles(self) -> Iterator[tuple[str, str, str]]:
-        """(what, figure, more) of what matters most."""
+        """The key figures as (title, figure, remark)."""
         mean = self.exits / self.seconds if self.seconds else 0.0
         yield "exits per second", rate(mean), f"{self.exits:,} in {duration(self.seconds)}"
         if self.vcpus:
@@ -106,7 +106,7 @@ class Chapter:
 
     @property
     def series(self) -> list[Series]:
-        """The columns that had exits, most first."""
+        """The columns with exits, largest first."""
         sums = self.timeline.exits.sum(axis=0)
         found = [
             Series(column, pictures.colour(i, column), int(n), 100 * float(n) / float(sums.sum()))
@@ -117,7 +117,7 @@ class Chapter:
 
     @property
     def quiet(self) -> list[str]:
-        """The columns that had none."""
+        """The columns without exits."""
         busy = {series.column.key for series in self.series}
         return [
             f"{column.group} {column.label}".strip()
@@ -132,7 +132,7 @@ class Chapter:
 
     @property
     def stacked_words(self) -> str:
-        """The same for those who do not see it."""
+        """The text alternative of that picture."""
         shares = ", ".join(f"{one.name} {one.share:.1f} %" for one in self.series)
         _, figure, when = next(tile for tile in self.tiles if tile[0].startswith("busiest"))
         return (
@@ -142,18 +142,18 @@ class Chapter:
 
     @property
     def bin(self) -> str:
-        """How long a bin is, as a rule."""
+        """The usual length of a bin."""
         return duration(self.seconds / self.timeline.bins)
 
     @property
     def map_bin(self) -> str:
-        """How long a cell of a map is."""
+        """The length of a cell of a heat map."""
         span = float(self.timeline.ends[-1] - self.timeline.starts[0])
         return duration(max(self.seconds / self.timeline.bins, span / pictures.MAP_PARTS))
 
     @property
     def over_time(self) -> Grid:
-        """The numbers of the picture, in a few rows."""
+        """The figures in the picture, in a few rows."""
         line = self.timeline
         step = max(-(-line.bins // _ROWS), 1)
         rows = []
@@ -168,7 +168,7 @@ class Chapter:
 
     @property
     def by_cpu(self) -> Grid:
-        """The most of each CPU, by column."""
+        """The maximum of each CPU by column."""
         line = self.timeline
         most = [line.peaks(self._place(one)).max(axis=0) for one in self.series]
         rows = [
@@ -179,29 +179,29 @@ class Chapter:
 
     @property
     def heats(self) -> Iterator[Heat]:
-        """A map for all exits, and one for each column that had any."""
+        """A heat map for all exits, and one for each column with exits."""
         yield self._heat("all exits", "", None)
         for one in self.series:
             yield self._heat(one.name, one.column.meaning, self._place(one))
 
     @property
     def reasons(self) -> list[Rank]:
-        """Reasons, most exits first."""
+        """The reasons, most frequent first."""
         return self._of.reasons()
 
     @property
     def vms(self) -> list[Rank]:
-        """VMs, most exits first."""
+        """The VMs, most exits first."""
         return self._of.vms()
 
     @property
     def vms_most(self) -> int:
-        """What the longest bar stands for."""
+        """The figure of the longest bar."""
         return max((rank.count for rank in self.vms), default=0) or 1
 
     @property
     def notes(self) -> list[str]:
-        """What the recording could not count as it should, and what else it has to say."""
+        """The losses and the notes of the recording."""
         said = [
             f"{note} ({times} times)" if times > 1 else note
             for note, times in self._of.notes.most_common(_MOST_NOTES)

@@ -1,4 +1,4 @@
-"""What a page says of one recording, gathered in one pass."""
+"""The data of one recording for the page, gathered in one pass."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OTHERS = "(others)"
 
 @attrs.frozen
 class Rank:
-    """A row of a ranking: ``parts`` are the exits by category, most first."""
+    """A row of a ranking; ``parts`` are the exits by category, largest first."""
 
     name: str
     detail: str
@@ -36,7 +36,7 @@ class Gathered:
     """A recording called ``label``, with ``facts`` about its host by their headings."""
 
     def __init__(self, label: str, facts: Mapping[str, str]) -> None:
-        """No samples so far."""
+        """Start without samples."""
         self.label = label
         self.facts = facts
         self.aggregate = Aggregate(reasons=True)
@@ -47,7 +47,7 @@ class Gathered:
         self._pending: dict[Code, dict[int, int]] = {}
 
     def add(self, samples: Iterable[Sample]) -> None:
-        """Adds samples, in their order."""
+        """Add samples in their order."""
         for sample in samples:
             self.timeline = self.timeline or Timeline(sample.arch)
             self.timeline.add(sample)
@@ -63,7 +63,7 @@ class Gathered:
         return self.aggregate.parts[None].exits if self.aggregate.parts else Counter()
 
     def reasons(self) -> list[Rank]:
-        """Reasons, most exits first."""
+        """Return the reasons, most frequent first."""
         ranks = []
         for code, n in self.exits.most_common():
             reason = arches.reason(*code)
@@ -72,7 +72,7 @@ class Gathered:
         return _cut(ranks)
 
     def vms(self) -> list[Rank]:
-        """VMs, most exits first; none where they were not recorded."""
+        """Return the VMs, most exits first; empty if they were not recorded."""
         names: dict[Vm | None, str] = {None: UNKNOWN}
         names.update(names_of(vm for vm in self._vms if vm).items())
         ranks = []
@@ -82,7 +82,8 @@ class Gathered:
         return _cut(sorted(ranks, key=lambda rank: -rank.count))
 
     def _add_vms(self, sample: Sample) -> None:
-        if sample.threads is not self._threads:  # rarely: sources say it when somebody comes
+        # Sources make a new mapping only if threads change, which is rare.
+        if sample.threads is not self._threads:
             self._settle()
             self._threads = sample.threads
         for code, places in sample.exits.items():
@@ -91,7 +92,7 @@ class Gathered:
                 counts[number] = counts.get(number, 0) + exits.count
 
     def _settle(self) -> None:
-        """Turns exits by thread into exits by VM; a thread's number may be another's later."""
+        """Convert exits by thread to exits by VM, because thread numbers can be reused."""
         for thread in self._threads.values():
             self._vms.setdefault(thread.vm, Counter())
         for code, counts in self._pending.items():

@@ -1,7 +1,7 @@
-"""The page as one HTML text that needs nothing else: no script, no file, no network.
+"""Render the page as one self-contained HTML text: no script, no file, no network.
 
-Whatever comes from a recording goes through :func:`kstats.escape.printable` and the template's
-own escaping; and should that ever fail, the page's policy lets no script run.
+All text from recordings passes through :func:`kstats.escape.printable` and the escaping of the
+template. If both failed, the page's content security policy would still block scripts.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MOST_REASONS = 100
 
 @attrs.frozen(eq=False)
 class Compared:
-    """The comparison with its picture, what that shows in words, and its most frequent reasons."""
+    """The comparison with its picture, the text alternative, and the most frequent reasons."""
 
     comparison: Comparison
     svg: Markup
@@ -41,7 +41,7 @@ class Compared:
 
 
 def html(recordings: Sequence[Gathered]) -> str:
-    """The page of these recordings, at least one."""
+    """Return the page on these recordings, at least one."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -1,7 +1,7 @@
-"""The pictures: drawn by matplotlib as SVG, whose colours the page decides.
+"""Draw the pictures as SVG with matplotlib, in colours that the page defines.
 
-A static SVG needs no script, opens anywhere, prints, scales, and its letters are text. It is drawn
-in placeholder colours, which become the page's CSS variables: one drawing for light and dark.
+A static SVG needs no script, opens anywhere, prints, scales, and its letters are text. Placeholder
+colours are replaced by the page's CSS variables, so one picture serves the light and dark schemes.
 """
 
 from __future__ import annotations
@@ -82,12 +82,12 @@ HEAT_CSS = ", ".join(
 
 
 def colour(place: int, column: Column | None = None) -> str:
-    """The CSS variable of the series at a place; the column ``other`` always has the last."""
+    """Return the CSS variable of a series by index; ``other`` always has the last one."""
     return f"--s{_number(place, column)}"
 
 
 def stacked(timeline: Timeline, name: str) -> str:
-    """Mean exits per second over time, stacked by column; a line has the busiest samples."""
+    """Draw mean exits per second over time, stacked by column; a line shows the busiest samples."""
     with mpl.rc_context(_STYLE):
         figure, axes = _figure(1040, 300)
         moments, steps = _steps(timeline)
@@ -109,7 +109,7 @@ def stacked(timeline: Timeline, name: str) -> str:
 
 
 def heat(timeline: Timeline, column: int | None, name: str) -> str:
-    """Exits per second by CPU and time, each cell the most of its samples."""
+    """Draw exits per second by CPU and time; each cell shows the maximum of its samples."""
     with mpl.rc_context(_STYLE):
         cells = timeline.spread(column, MAP_PARTS)
         figure, axes = _figure(508, 84 + min(max(3 * timeline.bands, 60), 300))
@@ -130,7 +130,7 @@ def heat(timeline: Timeline, column: int | None, name: str) -> str:
 
 
 def bars(groups: Mapping[str, Sequence[float | None]], unit: str) -> str:
-    """Groups of bars, each of equally many; None has none, and a cross in its place."""
+    """Draw groups of bars, all of the same size; None is drawn as a cross."""
     with mpl.rc_context(_STYLE):
         figure, axes = _figure(1040, 280)
         several = max(map(len, groups.values()), default=1)
@@ -168,9 +168,9 @@ def _figure(width: int, height: int) -> tuple[Figure, Axes]:
 
 
 def _steps(timeline: Timeline) -> tuple[Floats, Callable[[Floats], Floats]]:
-    """Both ends of each bin, and what makes a step there of a figure for each.
+    """Return both ends of each bin, and a function that repeats the figures of bins there.
 
-    Where samples are missing between two bins, so is the line.
+    The line is interrupted where samples are missing between two bins.
     """
     starts, ends = timeline.starts, timeline.ends
     at = 2 * np.flatnonzero(starts[1:] - ends[:-1] > (ends - starts)[:-1] / 2) + 2
@@ -179,12 +179,12 @@ def _steps(timeline: Timeline) -> tuple[Floats, Callable[[Floats], Floats]]:
 
 
 def _days(seconds: Floats) -> Floats:
-    """Seconds since the epoch as matplotlib counts: in days."""
+    """Convert seconds since the epoch to days, the unit of matplotlib."""
     return seconds / 86400
 
 
 def _time_axis(axes: Axes, timeline: Timeline) -> tuple[float, float]:
-    """Makes the x axis one of time in UTC; its ends."""
+    """Make the x axis one of time in UTC; return its ends."""
     locator = dates.AutoDateLocator(tz=UTC, minticks=3, maxticks=8)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator, tz=UTC))
@@ -200,14 +200,14 @@ def _thousands(axis: Axis) -> None:
 
 
 def _svg(figure: Figure, name: str) -> str:
-    """The element alone, in the page's colours, with ids that no other picture of it has."""
+    """Return the svg element in the page's colours, with ids that are unique on the page."""
     stream = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(stream, format="svg", metadata=nothing)
     text = stream.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"data:image/png;base64,([^\"]+)", _indexed, text)
-    # What the page says itself, its size and style above all, and digits that nobody sees.
+    # Drop the size and style, which the page defines, and digits that nobody can see.
     text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
     text = re.sub(r' (?:width|height)="[0-9.]+pt"| xmlns(?::xlink)?="[^"]*"', "", text)
     text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)
@@ -217,7 +217,7 @@ def _svg(figure: Figure, name: str) -> str:
 
 
 def _indexed(image: re.Match[str]) -> str:
-    """The same image as one of few colours, a fifth of the size."""
+    """Return the image with a palette of few colours, which is a fifth of the size."""
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(image[1]))).convert("RGBA"))
     colours, places = np.unique(pixels.reshape(-1, 4), axis=0, return_inverse=True)
     small = Image.fromarray(places.reshape(pixels.shape[:2]).astype(np.uint8), "P")

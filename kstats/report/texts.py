@@ -1,17 +1,17 @@
-"""Figures and moments as the page writes them."""
+"""Format figures and times for the page."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
 DASH = "\u2013"
-"""Stands where there is no figure."""
+"""Shown instead of a missing figure."""
 
 _LARGE = ((1e9, "G"), (1e6, "M"), (1e4, "k"))
 
 
 def rate(value: float) -> str:
-    """Three digits: ``0.123``, ``45.6``, ``7,890``, ``12.3k``."""
+    """Format a rate with three digits: ``0.123``, ``45.6``, ``7,890``, ``12.3k``."""
     for least, letter in _LARGE:
         if value >= least:
             scaled = value / (1e3 if letter == "k" else least)
@@ -20,12 +20,12 @@ def rate(value: float) -> str:
 
 
 def number(value: float) -> str:
-    """A number that is often whole."""
+    """Format a number, without decimals if it is whole."""
     return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
 
 
 def duration(seconds: float) -> str:
-    """``0.5 s``, ``90 s``, ``12 min``, ``3 h 20 min``, ``2 d 4 h``."""
+    """Format seconds: ``0.5 s``, ``90 s``, ``12 min``, ``3 h 20 min``, ``2 d 4 h``."""
     if seconds < 120:
         return f"{seconds:.3g} s"
     minutes = round(seconds / 60)
@@ -39,10 +39,10 @@ def duration(seconds: float) -> str:
 
 
 def moment(seconds: float) -> str:
-    """Seconds of the epoch as a date and a time, UTC."""
+    """Format seconds since the epoch as date and time in UTC."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def span(begin: float | None, end: float | None) -> str:
-    """From when to when; a dash where there was nothing."""
+    """Format the first and the last time; a dash if there is neither."""
     return DASH if begin is None or end is None else f"{moment(begin)} to {moment(end)}"

@@ -1,7 +1,7 @@
-"""Exits over time, by CPU and column, in memory and detail that do not grow with the recording.
+"""Exits over time by CPU and column, in constant memory and resolution.
 
-A bin has one sample, or as many neighbours as a long recording makes necessary; a band has CPUs in
-the same way. Whatever is joined: means stay means, and a peak is kept as it was.
+A bin has one sample, or several neighbouring samples in a long recording. A band has one or several
+CPUs in the same way. Merging keeps the means and the peaks.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 
 @attrs.frozen(eq=False)
 class Peak:
-    """The highest rate, exits per second: where it was (a band) and when (seconds of the epoch)."""
+    """The highest rate in exits per second, its band, and its time in seconds since the epoch."""
 
     rate: float
     band: int
@@ -38,18 +38,18 @@ class Peak:
 
 
 class Timeline:
-    """Takes samples of one host in their order.
+    """The timeline of one host; samples are added in their order.
 
     Attributes:
         columns: The headings of the host's architecture, ``other`` last.
-        samples_per_bin: How many neighbours a bin has.
-        cpus_per_band: How many CPUs a band has.
-        set_back: By how many seconds the host's clock was set back meanwhile. Time goes on here:
-            what came after is drawn so much later.
+        samples_per_bin: The number of samples in a bin.
+        cpus_per_band: The number of CPUs in a band.
+        set_back: Seconds by which the host's clock was set back in total. The timeline continues:
+            later samples are moved by this time.
     """
 
     def __init__(self, arch: str) -> None:
-        """No samples so far; an architecture without a backend has but one column."""
+        """Start without samples; an architecture without a backend has only one column."""
         self.columns: Sequence[Column] = _columns(arch)
         self.samples_per_bin = self.cpus_per_band = 1
         self.set_back = 0.0
@@ -64,7 +64,7 @@ class Timeline:
         self._peaks = np.zeros((BINS, BANDS, columns + 1), np.float32)
 
     def add(self, sample: Sample) -> None:
-        """Adds one sample; one of no time only counts."""
+        """Add one sample; a sample of zero seconds adds only its counts."""
         counts = self._counts(sample)
         at = self._bin(sample)
         sums = counts.sum(axis=0)
@@ -79,51 +79,51 @@ class Timeline:
 
     @property
     def starts(self) -> Floats:
-        """When each bin begins, seconds since the epoch."""
+        """The start of each bin in seconds since the epoch."""
         return self._starts[: self.bins]
 
     @property
     def ends(self) -> Floats:
-        """When each bin ends; the next begins later where there were no samples."""
+        """The end of each bin; the next one starts later if samples are missing between them."""
         return self._ends[: self.bins]
 
     @property
     def exits(self) -> Floats:
-        """By bin and column."""
+        """Exits by bin and column."""
         return self._exits[: self.bins]
 
     @property
     def seconds(self) -> Floats:
-        """That the samples of each bin took."""
+        """The total length of the samples in each bin."""
         return self._seconds[: self.bins]
 
     @property
     def highest(self) -> Floats:
-        """Exits per second of the busiest sample of each bin."""
+        """Exits per second of the busiest sample in each bin."""
         return self._highest[: self.bins]
 
     @property
     def rates(self) -> Floats:
-        """Mean exits per second by bin and column; NaN in a bin that took no time."""
+        """Mean exits per second by bin and column; NaN in a bin of zero seconds."""
         seconds = np.where(self.seconds > 0, self.seconds, np.nan)
         return np.divide(self.exits, seconds[:, None])
 
     def peaks(self, column: int | None) -> npt.NDArray[np.float32]:
-        """By bin and band: the most exits per second of a CPU in a sample, of a column or all."""
+        """Return by bin and band the maximum exits per second of a CPU, of one column or all."""
         place = len(self.columns) if column is None else column
         return self._peaks[: self.bins, : self.bands, place]
 
     def peak(self, column: int | None) -> Peak:
-        """The highest of :meth:`peaks`; its time is the middle of the bin."""
+        """Return the highest of :meth:`peaks`; its time is the middle of the bin."""
         peaks = self.peaks(column)
         at, band = np.unravel_index(int(peaks.argmax()), peaks.shape)
         middle = (self.starts[at] + self.ends[at]) / 2
         return Peak(float(peaks.max()), int(band), float(middle))
 
     def spread(self, column: int | None, parts: int) -> npt.NDArray[np.float32]:
-        """:meth:`peaks` in so many parts of the same length, from the first start to the last end.
+        """Return :meth:`peaks` in parts of equal length, from the first start to the last end.
 
-        A part shows the most of the bins that touch it; one that none does has zeros.
+        A part has the maximum of the bins that overlap it, or zeros if there are none.
         """
         peaks = self.peaks(column)
         evenly = np.zeros((parts, self.bands), np.float32)
@@ -137,7 +137,7 @@ class Timeline:
         return evenly
 
     def _counts(self, sample: Sample) -> Floats:
-        """Exits by CPU and column, with room for all bands."""
+        """Return exits by CPU and column, padded to whole bands."""
         used = [cpu for places in sample.exits.values() for cpu, _, _ in places]
         self._make_room(max(*used, *sample.cpus, *sample.code_dropped, 0, 0))
         cpus = BANDS * self.cpus_per_band
@@ -152,7 +152,7 @@ class Timeline:
         return counts
 
     def _place(self, code: Code) -> int:
-        """The column that a code counts under."""
+        """Return the column of a code."""
         place = self._places.get(code)
         if place is None:
             key = arches.reason(*code).column
@@ -162,7 +162,7 @@ class Timeline:
         return place
 
     def _by_band(self, by_cpu: Floats) -> Floats:
-        """Of each band, its CPU with most."""
+        """Return the maximum of the CPUs in each band."""
         bands: Floats = by_cpu.reshape(BANDS, self.cpus_per_band, -1).max(axis=1)
         return bands
 
@@ -175,7 +175,7 @@ class Timeline:
         self.bands = max(self.bands, cpu // self.cpus_per_band + 1)
 
     def _bin(self, sample: Sample) -> int:
-        """The bin of the next sample."""
+        """Return the bin of the next sample."""
         if self._samples == BINS * self.samples_per_bin:
             self._join_bins()
         at = self._samples // self.samples_per_bin
@@ -188,7 +188,7 @@ class Timeline:
         return at
 
     def _span(self, sample: Sample) -> tuple[float, float]:
-        """When a sample began and ended, never before the last one ended."""
+        """Return the start and end of a sample, not before the end of the last one."""
         end = sample.time + self.set_back
         begin = end - sample.elapsed
         if self.bins:
@@ -211,7 +211,7 @@ class Timeline:
 
 
 def _halved(values: npt.NDArray[Any], axis: int, join: np.ufunc) -> npt.NDArray[Any]:
-    """Neighbours along an axis joined; as many zeros follow."""
+    """Merge neighbours along an axis, followed by as many zeros."""
     even, odd = (np.moveaxis(values, axis, 0)[first::2] for first in (0, 1))
     joined = join(even, odd)
     return np.moveaxis(np.concatenate([joined, np.zeros_like(joined)]), 0, axis)

@@ -1,4 +1,4 @@
-"""Views: a sample goes in, a table comes out. A view never knows where its sample is from."""
+"""Views turn samples into tables. A view does not know the source of its samples."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from kstats.table import Table
 
 
 class View(Protocol):
-    """What turns samples into tables."""
+    """An object that turns samples into tables."""
 
     def table(self, sample: Sample) -> Table:
-        """The report on one sample."""
+        """Return the report on one sample."""
 
 
 class ExactingView(View, Protocol):
-    """A view that shows what not every source counts."""
+    """A view that shows measurements that not every source provides."""
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What samples must have been made of, besides exits."""
+        """What samples must contain besides exits."""

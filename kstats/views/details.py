@@ -1,4 +1,4 @@
-"""Details as an axis: which MSR, port, address or register exits carry."""
+"""The axis ``detail``: the MSR, port, address or register that exits carry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kstats.table import Cell
 
 AXIS = "detail"
 UNKNOWN = "?"
-"""The cell of exits whose detail was dropped, or not provided by the kernel."""
+"""The cell of exits with a dropped detail or without one from the kernel."""
 
 
 def check(kind: str) -> None:
@@ -21,7 +21,7 @@ def check(kind: str) -> None:
     known = arches.detail_kinds()
     if kind not in known:
         kinds = ", ".join(f"{name} ({meaning})" for name, meaning in known.items())
-        raise UsageError(f"there is no detail {kind!r}", f"details: {kinds}")
+        raise UsageError(f"unknown detail {kind!r}", f"details: {kinds}")
 
 
 def exits(sample: Sample, kind: str | None) -> Iterator[tuple[Code, Place, Exits, Cell]]:
@@ -44,13 +44,13 @@ def _text(detail: Detail, number: int | None) -> str:
 
 
 def _carried(code: Code, kind: str) -> Detail | None:
-    """Return the detail of that kind that exits of this code carry, if they do."""
+    """Return the detail of this kind that exits with this code carry, or None."""
     detail = arches.detail(code[0], kind)
     return detail if detail and code[1] in detail.codes else None
 
 
 def losses(sample: Sample, kind: str | None) -> dict[str, int]:
-    """Return ``detail_dropped`` of a view that shows details of ``kind``; empty without one."""
+    """Return the count of dropped details for a view with ``kind``; empty without a kind."""
     if kind is None:
         return {}
     if sample.detail != kind:  # not measured: notes() says so
@@ -61,7 +61,7 @@ def losses(sample: Sample, kind: str | None) -> dict[str, int]:
 
 
 def notes(sample: Sample, kind: str | None) -> tuple[str, ...]:
-    """Return a line if the view shows details of ``kind`` and the sample has none of that kind."""
+    """Return a note if the view shows details of ``kind`` and the sample has none of this kind."""
     if kind is None or kind == sample.detail:
         return ()
     return (f"this sample was taken without --detail {kind}: its details are unknown",)

@@ -1,4 +1,4 @@
-"""``kstats exits``: exits by any axes, turned from one collection at reading time."""
+"""``kstats exits``: exits by any axes, all computed from the same sample."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kstats.views import details, losses
 from kstats.vms.identity import Thread, Vm
 
 UNKNOWN = "?"
-"""A cell of an axis on which exits could not be attributed."""
+"""The cell of an axis whose value is unknown."""
 
 COUNT = Heading("count", "count", unit=Unit.COUNT, width=9)
 SHARE = Heading("share", "share%")
@@ -29,7 +29,7 @@ _CODE_AXES: Mapping[str, Callable[[Code], Cell]] = {
 THREAD_AXES = ("pid", "tid", "vm", "vcpu")
 
 AXES = ("cpu", *THREAD_AXES, *_CODE_AXES)
-"""Every axis that exits can be counted by."""
+"""All axes by which exits can be counted."""
 
 _WORDS = frozenset({"vm", *_CODE_AXES, details.AXIS})
 
@@ -38,16 +38,16 @@ Key = tuple[Cell, ...]
 
 @attrs.frozen
 class Options:
-    """What to show.
+    """The options of the view.
 
     Attributes:
         by: The axes, in the order of the columns.
         top: At most this many rows; one more has the sum of the others.
         sort: ``count`` (most first), or one of ``by`` (ascending).
-        rate: Per second of time that really passed, instead of counts.
+        rate: Counts per second of elapsed time.
         tree: Group rows by the first axis: before each group a row with its sum, the other axes
             None. ``top`` then limits the rows of each group, and ``sort`` orders them.
-        detail: Only exits that can tell this kind of detail, and one more axis: ``detail``.
+        detail: Only exits that carry this kind of detail, with ``detail`` as one more axis.
     """
 
     by: tuple[str, ...] = ("vm", "vcpu", "reason")
@@ -59,10 +59,10 @@ class Options:
 
 
 def parse_axes(text: str, *, detail: bool = False) -> tuple[str, ...]:
-    """Axes as on the command line: ``cpu,vm,reason``; with ``detail``, that is one, too.
+    """Parse axes like ``cpu,vm,reason``; with ``detail``, this is an axis, too.
 
     Raises:
-        UsageError: an unknown axis, one given twice, or none.
+        UsageError: an axis is unknown or repeated, or the list is empty.
     """
     axes = tuple(axis.strip() for axis in text.split(","))
     known = (*AXES, details.AXIS) if detail else AXES
@@ -70,37 +70,37 @@ def parse_axes(text: str, *, detail: bool = False) -> tuple[str, ...]:
         if axis == details.AXIS and not detail:
             raise UsageError("detail of what?", f"--detail {'|'.join(arches.detail_kinds())}")
         if axis not in known:
-            raise UsageError(f"there is no axis {axis!r}", f"axes: {', '.join(known)}")
+            raise UsageError(f"unknown axis {axis!r}", f"axes: {', '.join(known)}")
     if len(set(axes)) < len(axes):
         raise UsageError(f"an axis is named twice in {text!r}", "name each once")
     return axes
 
 
 def headings(by: Sequence[str]) -> tuple[Heading, ...]:
-    """The headings of axes."""
+    """Return the headings of axes."""
     return tuple(Heading(axis, axis, left=axis in _WORDS) for axis in by)
 
 
 def threads_needed(by: Sequence[str]) -> tuple[str, ...]:
-    """What axes need that samples may lack."""
+    """Return what the axes need and samples may lack: threads."""
     return ("threads",) if any(axis in THREAD_AXES for axis in by) else ()
 
 
 class ExitsView:
-    """Turns samples into tables by the axes asked for; a row for each combination that occurred."""
+    """A table with a row for each combination of the axes' values that occurred."""
 
     def __init__(self, options: Options | None = None) -> None:
-        """The default options show reasons by VM and vCPU."""
+        """By default, show reasons by VM and vCPU."""
         self._options = options or Options()
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What samples must have been made of, besides exits."""
+        """What samples must contain besides exits."""
         threads, detail = threads_needed(self._options.by), self._options.detail
         return (*threads, f"{detail} details") if detail else threads
 
     def table(self, sample: Sample) -> Table:
-        """The report on one sample. Its rows sum to all exits counted, attributed or not."""
+        """Return the report on one sample. Its rows sum to all counted exits, attributed or not."""
         by = self._options.by
         detail = self._options.detail
         counts = count_by(sample, by, detail)
@@ -124,7 +124,7 @@ class ExitsView:
         )
 
     def _shown(self, rows: list[tuple[Key, int]]) -> list[tuple[Key, int]]:
-        """Return the rows to show of all ``rows``, which are in their order."""
+        """Return the rows to show; ``rows`` are all rows in their order."""
         top = self._options.top
         if self._options.tree:
             return list(_grouped(rows, top, by_size=self._options.sort == COUNT.key))
@@ -135,47 +135,47 @@ class ExitsView:
 
 
 def count_by(sample: Sample, by: Sequence[str], detail: str | None = None) -> Counter[Key]:
-    """Exits by the values of the axes ``by``, in their order.
+    """Return the counts of exits by the values of the axes ``by``, in the order of ``by``.
 
-    With ``detail``, only those whose code is known and tells that.
+    With ``detail``, count only exits that carry this kind of detail.
     """
     keys = Keys(sample, by)
     counts: Counter[Key] = Counter()
-    for code, place, exits, told in details.exits(sample, detail):
-        counts[keys.of(code, place, told)] += exits.count
+    for code, place, exits, cell in details.exits(sample, detail):
+        counts[keys.of(code, place, cell)] += exits.count
     for cpu, n in {}.items() if detail else sample.code_dropped.items():
         counts[keys.of_cpu(cpu)] += n
-    return +counts  # without zeros: they did not occur
+    return +counts  # zeros did not occur
 
 
 class Keys:
-    """Who or what an exit counts for: its values of some axes, in their order."""
+    """Computes the values of an exit on some axes, in their order."""
 
     def __init__(self, sample: Sample, by: Sequence[str]) -> None:
-        """``by`` are some of :data:`AXES`."""
+        """``by`` has any of :data:`AXES`."""
         self._by = tuple(by)
         self._threads = _ThreadCells(sample)
         self._codes: dict[Code, dict[str, Cell]] = {}
 
-    def of(self, code: Code, place: Place, told: Cell = None) -> Key:
-        """The values of an exit that ``told`` more; a negative CPU is one that is not known."""
+    def of(self, code: Code, place: Place, detail: Cell = None) -> Key:
+        """Return the values of an exit; ``detail`` is its cell, and a negative CPU is unknown."""
         cpu, thread, _ = place
         of_code = self._codes.get(code)
         if of_code is None:
             of_code = self._codes[code] = {
                 axis: cell(code) for axis, cell in _CODE_AXES.items() if axis in self._by
             }
-        at = {"cpu": cpu if cpu >= 0 else UNKNOWN, details.AXIS: told}
+        at = {"cpu": cpu if cpu >= 0 else UNKNOWN, details.AXIS: detail}
         cells = of_code | self._threads.cells(thread) | at
         return tuple(cells[axis] for axis in self._by)
 
     def of_cpu(self, cpu: int) -> Key:
-        """The values of an exit of which no more is known than its CPU."""
+        """Return the values of an exit of which only the CPU is known."""
         return tuple(cpu if axis == "cpu" else UNKNOWN for axis in self._by)
 
 
 class _ThreadCells:
-    """The cells of a thread's axes, worked out once for each thread of a sample."""
+    """The cells of the axes of threads, computed once per thread of a sample."""
 
     def __init__(self, sample: Sample) -> None:
         self._threads = sample.threads
@@ -183,7 +183,7 @@ class _ThreadCells:
         self._known: dict[int, dict[str, Cell]] = {0: dict.fromkeys(THREAD_AXES, UNKNOWN)}
 
     def cells(self, thread: int) -> dict[str, Cell]:
-        """The cells of one thread; of the number 0, which is no thread, all are unknown."""
+        """Return the cells of a thread; all are unknown for 0, which means no thread."""
         known = self._known.get(thread)
         if known is None:
             known = self._known[thread] = self._cells(thread)
@@ -204,12 +204,12 @@ class _ThreadCells:
 
 
 def vm_names(threads: Iterable[Thread]) -> dict[Vm, str]:
-    """A name for each VM; namesakes are told apart by pid, VMs of one process by descriptor."""
+    """Return a unique name for each VM; pid and descriptor distinguish VMs with the same name."""
     return names_of(thread.vm for thread in threads)
 
 
 def names_of(vms: Iterable[Vm]) -> dict[Vm, str]:
-    """The same, of VMs that may repeat."""
+    """Return the same for VMs that may repeat."""
     vms = set(vms)
     names = Counter(vm.name for vm in vms)
     processes = Counter(vm.pid for vm in vms)
@@ -222,7 +222,7 @@ def names_of(vms: Iterable[Vm]) -> dict[Vm, str]:
 
 
 def _ordered(counts: Counter[Key], by: Sequence[str], sort: str) -> list[tuple[Key, int]]:
-    """Most first; or ascending by an axis, and most first among equals."""
+    """Sort by count, largest first; or by an axis, ascending, and then by count."""
     rows = sorted(counts.items(), key=lambda row: (-row[1], tuple(map(comparable, row[0]))))
     if sort in by:
         rows.sort(key=lambda row: comparable(row[0][by.index(sort)]))
@@ -232,7 +232,7 @@ def _ordered(counts: Counter[Key], by: Sequence[str], sort: str) -> list[tuple[K
 def _grouped(
     rows: list[tuple[Key, int]], top: int | None, *, by_size: bool
 ) -> Iterator[tuple[Key, int]]:
-    """Yield each group of rows with the same first cell after its sum, the largest group first.
+    """Yield each group of rows with the same first cell, preceded by its sum, largest group first.
 
     Without ``by_size`` groups come in the order of their first rows.
     """
@@ -250,7 +250,7 @@ def _sum_key(cell: Cell, rows: list[tuple[Key, int]]) -> Key:
 
 
 def comparable(cell: Cell) -> tuple[bool, float, str]:
-    """Numbers by size before words by alphabet."""
+    """Return a key that sorts numbers numerically, before words."""
     if isinstance(cell, int | float):
         return False, cell, ""
     return True, 0, str(cell)

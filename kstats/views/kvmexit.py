@@ -1,4 +1,4 @@
-"""kvmexit's table: the columns of its manual page, each thread's reasons most frequent first."""
+"""kvmexit's table: the columns in its manual page; the reasons of each thread, largest first."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _LABELS: Mapping[str, str] = {
 
 
 class KvmexitView:
-    """Exits by reason, and by process and thread where ``by`` says so; one report."""
+    """Exits by reason, or by process, thread and reason; for a single report."""
 
     def __init__(self, by: tuple[str, ...]) -> None:
-        """``by`` is some of pid and tid, then reason."""
+        """``by`` is pid or tid or both, if any, then reason."""
         sort = COUNT.key if by == ("reason",) else "tid"
         self._exits = ExitsView(Options(by=by, sort=sort))
 
     def table(self, sample: Sample) -> Table:
-        """The report on one sample."""
+        """Return the report on one sample."""
         table = self._exits.table(sample)
         headings = tuple(Heading(h.key, _LABELS[h.key], left=True) for h in table.headings[:-1])
         rows = tuple(Row(row.cells[:-1]) for row in table.rows)

@@ -1,4 +1,4 @@
-"""``kstats exits --latency``: how long exits take, by any axes; ``--histogram``: all of it."""
+"""``kstats exits --latency`` and ``--histogram``: the latency of exits, by any axes."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ TIMES = (
     Heading("share", "share%"),
     *map(_nanoseconds, ("min", "mean", *(f"p{percent}" for percent in _PERCENTILES), "max")),
 )
-"""The columns after the count; ``share`` is of the time of all exits but the idle ones."""
+"""The columns after the count; ``share`` is relative to the time of all exits that are not idle."""
 
 SORTS = tuple(h.key.removesuffix("_ns") for h in (COUNT, *TIMES) if h.key != "share")
-"""The columns that rows can be sorted by, the largest first."""
+"""The columns by which rows can be sorted, largest first."""
 
 _LINES = 24
-"""A histogram of more lines than that has wider ones."""
+"""If a drawn histogram has more lines, buckets are merged."""
 
 
 @attrs.frozen
 class Options:
-    """What to show.
+    """The options of the view.
 
     Attributes:
         by: The axes, in the order of the columns.
         top: At most this many rows; one more has the sum of the others.
         sort: One of :data:`SORTS` (the largest first), or of ``by`` (ascending).
-        rate: Counts and totals per second of time that really passed.
-        detail: Only exits that can tell this kind of detail, and one more axis: ``detail``.
+        rate: Counts and totals per second of elapsed time.
+        detail: Only exits that carry this kind of detail, with ``detail`` as one more axis.
     """
 
     by: tuple[str, ...] = ("vm", "vcpu", "reason")
@@ -61,7 +61,7 @@ class Options:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What samples must have been made of, besides exits."""
+        """What samples must contain besides exits."""
         kind = self.detail
         return (
             *((f"{kind} details", f"{kind} latency") if kind else ("latency",)),
@@ -71,22 +71,22 @@ class Options:
 
 @attrs.frozen(eq=False)
 class Measured:
-    """The exits of a sample by the values of some axes; those that wait for work by themselves."""
+    """The exits of a sample by the values of some axes, with idle exits separate."""
 
     busy: Mapping[Key, Exits]
     idle: Exits
 
     @classmethod
     def of(cls, sample: Sample, by: tuple[str, ...], detail: str | None = None) -> Measured:
-        """What a sample has; with ``detail``, of exits whose code is known and tells that."""
+        """Return the exits of a sample; with ``detail``, those that carry this kind of detail."""
         keys = Keys(sample, by)
         busy: dict[Key, Exits] = {}
         idle = Exits()
-        for code, place, exits, told in details.exits(sample, detail):
+        for code, place, exits, cell in details.exits(sample, detail):
             if is_idle(code):
                 idle += exits
             elif exits.count or exits.latency:
-                key = keys.of(code, place, told)
+                key = keys.of(code, place, cell)
                 busy[key] = busy.get(key, untimed(0)) + exits
         for cpu, n in {}.items() if detail else sample.code_dropped.items():
             key = keys.of_cpu(cpu)
@@ -95,7 +95,7 @@ class Measured:
 
 
 def _cells(exits: Exits, whole: int | None, scale: float) -> tuple[Cell, ...]:
-    """Return the cells from the count on; shares are of ``whole`` nanoseconds."""
+    """Return the cells from the count on; shares are relative to ``whole`` nanoseconds."""
     latency = exits.latency or _NEVER
     total = latency.total if scale == 1 else latency.total * scale
     share = 100 * latency.total / whole if whole else None
@@ -108,24 +108,24 @@ def _cells(exits: Exits, whole: int | None, scale: float) -> tuple[Cell, ...]:
 
 
 def is_idle(code: Code) -> bool:
-    """Whether a guest leaves with it because it has nothing to do."""
+    """Return whether exits with this code mean that the guest is idle."""
     return arches.reason(*code).category is Category.IDLE
 
 
 class LatencyView:
-    """How long exits take, a row for each combination of the axes' values that occurred."""
+    """The latency of exits, with a row for each combination of the axes' values that occurred."""
 
     def __init__(self, options: Options | None = None) -> None:
-        """The default options show reasons by VM and vCPU."""
+        """By default, show reasons by VM and vCPU."""
         self._options = options or Options()
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What samples must have been made of, besides exits."""
+        """What samples must contain besides exits."""
         return self._options.needs
 
     def table(self, sample: Sample) -> Table:
-        """The report on one sample. Its rows sum to all exits counted."""
+        """Return the report on one sample. Its rows sum to all counted exits."""
         by = self._options.by
         measured = Measured.of(sample, by, self._options.detail)
         whole = sum(exits.latency.total for exits in measured.busy.values() if exits.latency)
@@ -155,7 +155,7 @@ def _named(name: str, by: tuple[str, ...]) -> Key:
 
 
 def _shown(busy: Mapping[Key, Exits], options: Options) -> list[tuple[Key, Exits]]:
-    """The rows in their order, and what they leave out in one more."""
+    """Return the rows in their order, followed by one with the sum of the omitted ones."""
     ordered = _ordered(busy, options)
     shown, hidden = ordered[: options.top], ordered[options.top or len(ordered) :]
     if hidden:
@@ -185,20 +185,20 @@ def _losses(sample: Sample, detail: str | None) -> losses.Losses:
 
 
 class HistogramView:
-    """All of how long exits take: a row for each bucket of each row of :class:`LatencyView`."""
+    """Histograms of latency: a row for each bucket of each row of :class:`LatencyView`."""
 
     def __init__(self, options: Options | None = None, *, bars: int = 0) -> None:
-        """With ``bars``, buckets are merged to few enough for a screen, and drawn so wide."""
+        """With ``bars``, merge buckets to fit a screen and draw bars of at most this width."""
         self._options = options or Options()
         self._bars = bars
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What samples must have been made of, besides exits."""
+        """What samples must contain besides exits."""
         return self._options.needs
 
     def table(self, sample: Sample) -> Table:
-        """The report on one sample; idle exits come last."""
+        """Return the report on one sample; idle exits come last."""
         by = self._options.by
         measured = Measured.of(sample, by, self._options.detail)
         shown = _shown(measured.busy, self._options)
@@ -237,7 +237,7 @@ class HistogramView:
 
 
 def _lines(latency: Histogram) -> list[tuple[int, int, int]]:
-    """(from, to, count) without gaps, with neighbours merged until a screen holds them."""
+    """Return (from, to, count) without gaps; neighbours are merged until they fit a screen."""
     for merged in range(SUB_BITS + 1):
         counts: Counter[int] = Counter()
         for bucket, n in latency.buckets.items():

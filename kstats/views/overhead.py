@@ -1,4 +1,4 @@
-"""Adds to any view's tables what kstats itself costs the host."""
+"""Add what kstats itself costs the host to the tables of any view."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from kstats.views import View
 
 
 class OverheadView:
-    """Adds the overhead to the tables of ``view``: a note for people, an object for JSON."""
+    """Another view, with the overhead added: as a note for people, as an object in JSON."""
 
     def __init__(self, view: View, latest: Callable[[], Overhead]) -> None:
-        """``latest`` returns the overhead measured for the sample that comes next."""
+        """``latest`` returns the overhead that belongs to the next sample."""
         self._view = view
         self._latest = latest
 

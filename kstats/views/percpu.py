@@ -17,25 +17,25 @@ from kstats.topology import CpuTopology
 from kstats.views import losses
 
 _Group: TypeAlias = tuple[int, ...]
-"""What a row is about: a CPU, or the numbers of a node, a socket or a core."""
+"""The key of a row: a CPU, or the numbers of a node, a socket or a core."""
 
 _GROUPS: Mapping[str, Callable[[int, CpuTopology], _Group]] = {
     "cpu": lambda cpu, _: (cpu,),
     "node": lambda _, at: (at.node,),
     "socket": lambda _, at: (at.socket,),
-    # As perf stat --per-core: the number of a core is unique in its die only.
+    # Like perf stat --per-core: a core number is unique only within its die.
     "core": lambda _, at: (at.socket, at.die, at.core),
 }
 
 BY = tuple(_GROUPS)
-"""What can have a row of its own."""
+"""What a row can stand for."""
 
 _COUNTS = ("vm_entry", "vm_exit")
 
 
 @attrs.frozen
 class Options:
-    """What to show.
+    """The options of the view.
 
     Attributes:
         cpus: Only these CPUs; None for all.
@@ -63,7 +63,7 @@ class Options:
 
 @attrs.frozen(eq=False)
 class _Counts:
-    """The cells of a row after its name, and the counts of the codes that they are made of."""
+    """The cells of a row after the first, and the counts by code from which they are computed."""
 
     cells: list[int]
     codes: Counter[Code] = attrs.field(factory=Counter)
@@ -79,7 +79,7 @@ class _Counts:
 
 
 class PerCpuView:
-    """Turns samples of one host into tables. With ``reasons`` it keeps the columns it had."""
+    """The table of one host. With ``reasons``, columns that appeared once remain."""
 
     def __init__(self, options: Options | None = None) -> None:
         """By default, show what Fuchsia's ``kstats -v`` shows."""
@@ -90,7 +90,7 @@ class PerCpuView:
         """Return the report on a sample. In every row the columns after vm_exit sum to it.
 
         Raises:
-            UsageError: the sample has no topology, or not the column to sort by.
+            UsageError: the sample lacks the topology or the column to sort by.
         """
         options = self._options
         columns, index = self._columns(sample)
@@ -213,7 +213,7 @@ def _name(group: _Group) -> Cell:
     numbers = ["?" if number < 0 else number for number in group]
     if len(numbers) == 1:
         return numbers[0]
-    # Hosts without dies do not number them; perf calls theirs 0.
+    # Hosts without dies do not number them; perf uses 0.
     socket, die, core = numbers
     return f"S{socket}-D{0 if die == '?' else die}-C{core}"
 

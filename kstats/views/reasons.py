@@ -1,4 +1,4 @@
-"""Limits any view to exits for some reasons."""
+"""Limit any view to exits with some reasons."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kstats.views import ExactingView
 
 
 class ReasonFilter:
-    """Shows only exits of some codes in another view; shares are of them."""
+    """Another view, limited to exits with some codes; shares are relative to these."""
 
     def __init__(self, view: ExactingView, codes: Collection[Code]) -> None:
         self._view = view
@@ -19,7 +19,7 @@ class ReasonFilter:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Return what the other view requires."""
+        """What the other view needs."""
         return self._view.needs
 
     def table(self, sample: Sample) -> Table:

@@ -1,4 +1,4 @@
-"""``kstats exits --slower-than``: single exits that took long, a row each."""
+"""``kstats exits --slower-than``: slow exits, one per row."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ DURATION = Heading("duration_ns", "duration", unit=Unit.DURATION)
 
 
 class SlowExitsView:
-    """Turns samples into tables with a row for each exit that took long."""
+    """A table with a row for each slow exit."""
 
     def __init__(self, by: Sequence[str] = ("vm", "vcpu", "cpu", "reason")) -> None:
-        """``by`` are the axes that say whose exit it was, and why."""
+        """``by`` are the axes to show for each exit."""
         self._by = tuple(by)
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What samples must have been made of, besides exits."""
+        """What samples must contain besides exits."""
         return ("slow", *threads_needed(self._by))
 
     def table(self, sample: Sample) -> Table:
-        """The exits of one sample, in the order of their ends."""
+        """Return the slow exits of one sample, in the order in which they ended."""
         keys = Keys(sample, self._by)
         lost = losses.counts(sample, slow_dropped=sample.slow_dropped)
         return Table(

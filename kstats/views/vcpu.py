@@ -1,4 +1,4 @@
-"""kvmstat's table: a row for each vCPU, with the columns of the manual page it is known by."""
+"""kvmstat's table: a row for each vCPU, with the columns in its manual page."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ HEADINGS = (
 """``pid vcpu | exits : haltx irqx irqwx iox mmiox | irqs emul eptv``."""
 
 _NUMBERLESS = -1
-"""In place of a code that is none of the ISA's, or of a number that is not known."""
+"""Stands for a code without an ISA, or for an unknown number."""
 
 
 @attrs.frozen
 class Options:
-    """What to show.
+    """The options of the view.
 
     Attributes:
         nonzero: Leave out vCPUs that did nothing.
         total: Add the sum of the rows shown.
-        rate: Per second of time that really passed, instead of counts.
+        rate: Counts per second of elapsed time.
     """
 
     nonzero: bool = False
@@ -49,8 +49,8 @@ class Options:
     rate: bool = False
 
 
-class _Whose(NamedTuple):
-    """A vCPU; ``fd`` tells the VMs of one process apart."""
+class _RowKey(NamedTuple):
+    """A vCPU; ``fd`` distinguishes the VMs of a process."""
 
     pid: int = _NUMBERLESS
     fd: int = _NUMBERLESS
@@ -58,34 +58,34 @@ class _Whose(NamedTuple):
 
     @property
     def names(self) -> list[Cell]:
-        """The cells that say whose row it is."""
+        """The cells that identify the row."""
         return [UNKNOWN if number < 0 else number for number in (self.pid, self.vcpu)]
 
     def order(self) -> tuple[bool, int, int, bool, int]:
-        """By process, VM and number; what is not known comes last."""
+        """The sort key: process, VM and number; unknown ones come last."""
         return self.pid < 0, self.pid, self.fd, self.vcpu < 0, self.vcpu
 
 
-_Rows: TypeAlias = dict[_Whose, list[int | None]]
+_Rows: TypeAlias = dict[_RowKey, list[int | None]]
 
-_NOBODY = _Whose()
+_NOBODY = _RowKey()
 
 
 class VcpuView:
-    """Turns samples of one host into tables.
+    """The table of one host.
 
-    A vCPU that does nothing has a row of zeros. One that ends has its last row in the report on
-    the time in which it did; to know that, the view remembers who was there before.
+    A vCPU without exits has a row of zeros. A vCPU that ends has its last row in the report on
+    the interval in which it ended; for this, the view remembers the vCPUs of the last report.
     """
 
     def __init__(self, options: Options | None = None) -> None:
-        """The default options show what ``kvmstat`` shows."""
+        """By default, show what ``kvmstat`` shows."""
         self._options = options or Options()
-        self._present: set[_Whose] = set()
-        self._told: set[str] = set()
+        self._present: set[_RowKey] = set()
+        self._noted: set[str] = set()
 
     def table(self, sample: Sample) -> Table:
-        """The report on one sample, from KVM's counters if it has them.
+        """Return the report on one sample, from KVM's counters if it has them.
 
         Raises:
             UnsupportedHostError: the sample's ISA has no rules.
@@ -95,7 +95,7 @@ class VcpuView:
         if sample.counters is None:
             rows = self._counted(sample, isa, rules)
         if self._options.nonzero:
-            rows = {whose: cells for whose, cells in rows.items() if any(cells)}
+            rows = {key: cells for key, cells in rows.items() if any(cells)}
         scale = 1 / sample.elapsed if self._options.rate and sample.elapsed else 1
         return Table(
             timestamp=sample.timestamp,
@@ -103,7 +103,7 @@ class VcpuView:
             arch=sample.arch,
             unit="per_second" if self._options.rate else "count",
             headings=HEADINGS,
-            rows=tuple(_row(w.names, rows[w], scale) for w in sorted(rows, key=_Whose.order)),
+            rows=tuple(_row(w.names, rows[w], scale) for w in sorted(rows, key=_RowKey.order)),
             key_columns=len(_NAMES),
             total=_row(["total", None], _sums(rows), scale) if self._options.total else None,
             losses=losses.counts(sample),
@@ -115,76 +115,76 @@ class VcpuView:
         )
 
     def _counted(self, sample: Sample, isa: str, rules: Sequence[Rule]) -> _Rows:
-        """The rows of exits and events: of who is there, was there before, or did something."""
+        """Return the rows of vCPUs that are present, were present before, or have counts."""
         threads = sample.threads.items()
         here = {_runs(thread) for number, thread in threads if number not in sample.ended}
         did = _counts_of(sample, isa)
-        for whose in here | self._present:
-            did[whose]
+        for key in here | self._present:
+            did[key]
         self._present = here
-        return {whose: [counts.cell(rule) for rule in rules] for whose, counts in did.items()}
+        return {key: [counts.cell(rule) for rule in rules] for key, counts in did.items()}
 
     def _dashes(self, sample: Sample, rules: Iterable[Rule]) -> Iterator[str]:
-        """Why a column that its ISA has is not in the sample: told once."""
+        """Return a note for each column that the sample lacks, only the first time."""
         for rule in rules:
             lacking = sorted(_lacking(sample, rule))
-            if lacking and rule.column not in self._told:
-                self._told.add(rule.column)
+            if lacking and rule.column not in self._noted:
+                self._noted.add(rule.column)
                 yield f"{rule.column} is -: {' and '.join(lacking)} not counted here"
 
 
 @attrs.frozen
 class _Counts:
-    """What one vCPU did: exits by code, events by label, every event that was counted."""
+    """The counts of one vCPU: exits by code, and by label every event that was counted."""
 
     exits: Counter[int]
     events: Counter[str]
 
     def cell(self, rule: Rule) -> int | None:
-        """One column of its row."""
+        """Return the cell of a column."""
         return rule.count(self.exits, self.events)
 
 
-def _counts_of(sample: Sample, isa: str) -> defaultdict[_Whose, _Counts]:
-    """What each vCPU did that did anything."""
+def _counts_of(sample: Sample, isa: str) -> defaultdict[_RowKey, _Counts]:
+    """Return the counts of each vCPU that has any."""
     none = dict.fromkeys(sample.events, 0)
-    did = defaultdict[_Whose, _Counts](lambda: _Counts(Counter(), Counter(none)))
+    did = defaultdict[_RowKey, _Counts](lambda: _Counts(Counter(), Counter(none)))
     for (of, code), places in sample.exits.items():
         for place, exits in places.items():
             number = code if of == isa else _NUMBERLESS
-            did[_whose(sample, place.thread)].exits[number] += exits.count
+            did[_key_of(sample, place.thread)].exits[number] += exits.count
     for label, fired in sample.events.items():
         for place, n in fired.items():
-            did[_whose(sample, place.thread)].events[label] += n
+            did[_key_of(sample, place.thread)].events[label] += n
     if sample.code_dropped:
         did[_NOBODY].exits[_NUMBERLESS] += sum(sample.code_dropped.values())
     return did
 
 
-def _whose(sample: Sample, number: int) -> _Whose:
-    """Whose counts are those of a thread; 0 is no thread."""
+def _key_of(sample: Sample, number: int) -> _RowKey:
+    """Return the vCPU of a thread; 0 means no thread."""
     if not number:
         return _NOBODY
     thread = sample.threads.get(number)
-    return _runs(thread) if thread else _Whose(number >> NUMBER_BITS)
+    return _runs(thread) if thread else _RowKey(number >> NUMBER_BITS)
 
 
-def _runs(thread: Thread) -> _Whose:
+def _runs(thread: Thread) -> _RowKey:
     fd, vcpu = (_NUMBERLESS if n is None else n for n in (thread.vm.fd, thread.vcpu))
-    return _Whose(thread.pid, fd, vcpu)
+    return _RowKey(thread.pid, fd, vcpu)
 
 
 def _kept(sample: Sample, rules: Sequence[Rule]) -> _Rows:
-    """The rows of KVM's counters; dashes where the VMM keeps them to itself."""
+    """Return the rows of KVM's counters; dashes if the VMM did not open them."""
     counters = (sample.counters or {}).items()
     return {
-        _Whose(vcpu.pid, vcpu.fd, vcpu.vcpu): [rule.look_up(grown) for rule in rules]
+        _RowKey(vcpu.pid, vcpu.fd, vcpu.vcpu): [rule.look_up(grown) for rule in rules]
         for vcpu, grown in counters
     }
 
 
 def _lacking(sample: Sample, rule: Rule) -> set[str]:
-    """What a column is made of and was not counted, or is not kept."""
+    """Return the events or counters of a column that are missing in the sample."""
     if sample.counters is None:
         return {event.tracepoint for event in rule.events if event.label not in sample.events}
     kept = set[str]().union(*sample.counters.values())
@@ -203,10 +203,10 @@ def _row(names: Sequence[Cell], cells: Iterable[int | None], scale: float) -> Ro
 
 
 def rules_of(sample: Sample) -> tuple[str, tuple[Rule, ...]]:
-    """The ISA that a sample is of, and what kvmstat's columns are there.
+    """Return the ISA of a sample, and the rules of kvmstat's columns on it.
 
     Raises:
-        UnsupportedHostError: its backend has none.
+        UnsupportedHostError: the ISA has no rules.
     """
     kvmstat = arches.find(sample.arch).kvmstat
     seen = (isa for isa, _ in sample.exits if isa in kvmstat)

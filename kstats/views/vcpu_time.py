@@ -1,4 +1,4 @@
-"""``kstats exits --time``: where the time of each vCPU went."""
+"""``kstats exits --time``: vCPU time."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ STATES = tuple(
 
 
 class VcpuTimeView:
-    """Where the time of each vCPU went: a row for each that is there."""
+    """A table of vCPU time with a row for each vCPU, or for each combination of axes."""
 
     def __init__(self, by: Sequence[str] = ("vm", "vcpu")) -> None:
-        """``by`` are some of the axes that threads have."""
+        """``by`` has any of the axes of threads."""
         self._by = tuple(by)
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What samples must have been made of, besides exits."""
+        """What samples must contain besides exits."""
         return ("vcpu_time", *threads_needed(self._by))
 
     def table(self, sample: Sample) -> Table:
-        """The report on one sample; rows of several vCPUs are sums."""
+        """Return the report on one sample; rows of several vCPUs are sums."""
         spent = sample.vcpu_time or {}
         keys = Keys(sample, self._by)
         lost = losses.counts(sample, time_dropped=sample.time_dropped)

@@ -94,7 +94,7 @@ def test_malformed_lines_are_reported_and_skipped(
         ([""], 1, ("no file given", "- is standard input")),
         (["kvm_stat.csv", "--view", "cpu"], 2, ("kvm_stat has no CPUs", "leave out")),
         (["perf.txt", "--isa", "z80"], 2, ("unknown ISA 'z80'", "known: vmx, svm, arm64")),
-        (["perf.txt", "--by", "colour"], 2, ("there is no axis 'colour'", "axes: cpu")),
+        (["perf.txt", "--by", "colour"], 2, ("unknown axis 'colour'", "axes: cpu")),
         (["perf.txt", "--interval", "0"], 2, ("--interval '0' is not between", "give seconds")),
         (["perf.txt", "--from", "kvmexit"], 1, ("cannot detect the ISA of the exits", "--isa")),
         (["kstats.json"], 1, ("none of ", "name the tool: --from perf|ftrace|")),

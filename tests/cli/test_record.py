@@ -93,7 +93,7 @@ def test_count_ends_a_recording_and_its_replay(
     main(["-v", "--input", str(path), "0.02", "2", "--nonzero", "--cpus", "0"])
     lines = capsys.readouterr().out.splitlines()
     # A busy machine may be late, and the report says so.
-    assert len([line for line in lines if "this report is of" not in line]) == 1 + 2 * 3
+    assert len([line for line in lines if "this report covers" not in line]) == 1 + 2 * 3
 
 
 def complaint(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:

@@ -132,18 +132,18 @@ def test_a_replay_is_what_was_shown_live(
 def test_late_samples_are_noted_live_and_replayed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The length that samples were to have is the recording's, unless another one is named."""
+    """The expected length is that of the recording, unless the command line has another."""
     file = str(tmp_path / "x.jsonl")
     main(["-v", "1", "4", "--record", file])
-    said = [line for line in capsys.readouterr().out.splitlines() if "report is" in line]
+    said = [line for line in capsys.readouterr().out.splitlines() if "report covers" in line]
     assert said == [
-        "# this report is of 1.73 seconds, not 1",
-        "# this report is of 0.27 seconds, not 1",
-        "# this report is of 0.4 seconds, not 1",
+        "# this report covers 1.73 seconds, not 1",
+        "# this report covers 0.27 seconds, not 1",
+        "# this report covers 0.4 seconds, not 1",
     ]
     main(["-v", "--input", file, "3"])
-    said = [line for line in capsys.readouterr().out.splitlines() if "report is" in line]
-    assert said == ["# this report is of 0.4 seconds, not 3"]
+    said = [line for line in capsys.readouterr().out.splitlines() if "report covers" in line]
+    assert said == ["# this report covers 0.4 seconds, not 3"]
 
 
 @pytest.mark.parametrize("form", ["table", "json", "csv"])

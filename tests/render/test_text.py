@@ -235,10 +235,10 @@ def test_timestamps_are_above_each_report() -> None:
         (1.0, 1.0, []),
         (1.0, 1.15, []),
         (1.0, 0.85, []),
-        (1.0, 0.3141, ["# this report is of 0.314 seconds, not 1"]),
-        (1.0, 2.5, ["# this report is of 2.5 seconds, not 1"]),
+        (1.0, 0.3141, ["# this report covers 0.314 seconds, not 1"]),
+        (1.0, 2.5, ["# this report covers 2.5 seconds, not 1"]),
         (0.01, 0.1, []),
-        (0.01, 0.2, ["# this report is of 0.2 seconds, not 0.01"]),
+        (0.01, 0.2, ["# this report covers 0.2 seconds, not 0.01"]),
         (None, 2.5, []),
     ],
 )
