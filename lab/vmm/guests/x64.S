@@ -128,7 +128,8 @@ handler sleep                           # the argument is in microseconds, the t
   mov %r9d, %eax
   xor %edx, %edx
   wrmsr
-  sti                                   # holds off interrupts until HLT is reached
+  sti                                   # takes effect after the next instruction
+sleep_hlt:
   hlt
   cli
   again
@@ -225,7 +226,15 @@ handler isr_timer
   xor %eax, %eax
   xor %edx, %edx
   wrmsr
-  iretq
+  # TCG forgets the effect of STI if it leaves the guest before HLT: start the timer again, or
+  # nothing would end the HLT.
+  lea sleep_hlt(%rip), %rax
+  cmp %rax, (%rsp)
+  jne 1f
+  mov $X2APIC_TMICT, %ecx
+  mov %r9d, %eax
+  wrmsr
+1:iretq
 
 .text 0
 .quad 0, 0                              # end of the table
