@@ -1,12 +1,12 @@
-"""Runs in an emulated host: how long an exit takes there beside a tool, as a JSON object.
+"""Measure in an emulated host how long an exit takes while a tool counts; print a JSON object.
 
-    python3 inside.py           the tools' names, a line each
+    python3 inside.py               print the names of the tools, one per line
     python3 inside.py EXITS TOOL
 
-EXITS is the program of exits.c; kvmexit.py lies beside this file. The host's clocks count
-instructions and jump while nothing runs, so that a tool counts for seconds that have long
-passed: none is given a time to end, and nothing here waits without a tool at work. Whoever
-starts this has a clock that tells when to give up. Standard library only.
+EXITS is the program of exits.c; kvmexit.py is in the same folder as this file. The host's clocks
+count instructions and jump while nothing runs, so a time limit for a tool would expire too early:
+tools run without one, and nothing here waits unless a tool is running. The caller must enforce a
+timeout. Uses only the standard library.
 """
 
 from __future__ import annotations

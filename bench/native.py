@@ -108,7 +108,7 @@ def _one(loop: Loop, loaded: program.Loaded | None) -> float:
 
 
 def measure() -> dict[str, list[float]]:
-    """Nanoseconds of a call beside each program, of every round."""
+    """Return the nanoseconds of a call with each program attached, for every round."""
     allowed = os.sched_getaffinity(0)
     with ExitStack() as stack:
         compiled = Path(stack.enter_context(tempfile.TemporaryDirectory()), "getppid")

@@ -30,7 +30,7 @@ BATCH = 50
 
 
 def samples(seconds: int) -> Iterable[Sample]:
-    """Of a host whose vCPUs belong to some VMs."""
+    """Return samples of a host with the vCPUs of several VMs."""
     threads: dict[int, Thread] = {}
     for sample in Host(by_thread=True).samples(seconds):
         for number in counted_threads(sample):

@@ -16,7 +16,7 @@ from kstats.report.timeline import Floats, Timeline
 from kstats.views import losses
 
 _ROWS = 24
-"""At most, of the table beside a picture of time."""
+"""The maximum of rows in the table of exits over time."""
 
 _MOST_NOTES = 10
 

@@ -63,11 +63,11 @@ def test_of_a_log_the_line_that_says_most_is_shown(capsys: pytest.CaptureFixture
 
 
 def test_with_debug_all_of_a_log_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    ending(errors.LoadError("not compiled", "mend it", LOG), debug=True)
+    ending(errors.LoadError("not compiled", "fix it", LOG), debug=True)
     assert capsys.readouterr().err.splitlines() == [
         "kstats: not compiled",
         *LOG.splitlines(),
-        "kstats: hint: mend it",
+        "kstats: hint: fix it",
     ]
 
 

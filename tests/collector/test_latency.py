@@ -107,7 +107,7 @@ def timed(sample: Sample, code: int = 1) -> Histogram:
 
 
 def round_trip(collector: Collector, code: int = 1) -> range:
-    """An exit and an entry; the nanoseconds that they can be apart."""
+    """Fire an exit and an entry; return the least and the most nanoseconds between them."""
     outside = time.monotonic_ns()
     leave(collector, code)
     inside = time.monotonic_ns()

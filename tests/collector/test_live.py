@@ -1,4 +1,4 @@
-"""What a recorded host is found to be, or exactly why it shows no exits and what mends it."""
+"""Detection of recorded hosts; otherwise, why a host shows no exits and how to fix it."""
 
 from __future__ import annotations
 

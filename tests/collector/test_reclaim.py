@@ -44,7 +44,7 @@ def made(ended: set[int]) -> tuple[Hash, Reclaimer]:
     return hash_, Reclaimer(hash_, ended.__contains__)  # type: ignore[arg-type]
 
 
-def test_a_counter_goes_after_a_reading_that_its_thread_did_not_live_to_see() -> None:
+def test_a_counter_is_freed_by_a_reading_after_the_end_of_its_thread() -> None:
     hash_, reclaimer = made({ME})
     full = dict(hash_.counts)
     assert reclaimer.completed(dict(hash_.counts)) == full
@@ -54,7 +54,7 @@ def test_a_counter_goes_after_a_reading_that_its_thread_did_not_live_to_see() ->
     assert hash_.counts == {key(HER): 3, key(HIM): 4}
 
 
-def test_totals_do_not_shrink_and_then_are_forgotten() -> None:
+def test_totals_never_shrink_and_are_later_forgotten() -> None:
     hash_, reclaimer = made({ME})
     full = dict(hash_.counts)
     for _ in range(3):
@@ -62,7 +62,7 @@ def test_totals_do_not_shrink_and_then_are_forgotten() -> None:
     assert reclaimer.completed(dict(hash_.counts)) == {key(HER): 3, key(HIM): 4}
 
 
-def test_a_number_that_is_used_again_goes_on_from_its_total() -> None:
+def test_a_reused_thread_number_continues_from_its_total() -> None:
     ended = {ME}
     hash_, reclaimer = made(ended)
     full = dict(hash_.counts)
@@ -75,7 +75,7 @@ def test_a_number_that_is_used_again_goes_on_from_its_total() -> None:
         assert totals[key(ME)] == full[key(ME)] + 5
 
 
-def test_who_lives_again_at_the_last_moment_keeps_its_place() -> None:
+def test_a_reused_thread_number_keeps_its_entry() -> None:
     ended = {ME}
     hash_, reclaimer = made(ended)
     reclaimer.completed(dict(hash_.counts))
@@ -84,7 +84,7 @@ def test_who_lives_again_at_the_last_moment_keeps_its_place() -> None:
     assert len(hash_.counts) == 4
 
 
-def test_a_hash_that_is_half_empty_is_left_alone() -> None:
+def test_a_half_empty_hash_is_left_alone() -> None:
     hash_, reclaimer = made({ME, HER})
     del hash_.counts[key(HIM)]
     for _ in range(3):
@@ -101,7 +101,7 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.mark.root
-def test_threads_come_and_go_for_longer_than_there_is_room(collector: Collector) -> None:
+def test_threads_come_and_go_without_filling_the_hash(collector: Collector) -> None:
     """In the kernel: ten times as many threads as entries, each counted exactly."""
     on_exit = collector.loaded.programs["on_exit"]
 

@@ -1,4 +1,4 @@
-"""Events beside exits: the difference of two readings, filters, and events a kernel lacks."""
+"""Events other than exits: differences of readings, filters, and events that a kernel lacks."""
 
 from __future__ import annotations
 

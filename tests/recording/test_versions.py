@@ -63,7 +63,7 @@ def test_there_is_one_of_every_version_and_architecture() -> None:
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
 def test_it_shows_what_it_showed_when_it_was_made(path: Path) -> None:
-    """The CSV beside it is what kstats showed of it then."""
+    """The CSV file next to it is what kstats of that version showed."""
     words = ["-v", "--total", "-f", "csv", "--input", str(path)]
     command = [sys.executable, "-m", "kstats", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
