@@ -1,4 +1,4 @@
-"""The interface for other programs: everything public is here, and nothing else is.
+"""The public interface: everything public is here.
 
 What it promises is in docs/api.md, with examples. Importing it needs neither root nor bcc nor
 Linux, and touches nothing on the host; only :func:`collect` does.
@@ -107,7 +107,7 @@ def collect(
     tids: Iterable[int] = (),
     probe: str | None = None,
 ) -> Collector:
-    """Counts the exits of this host's VMs from now on, until it is closed.
+    """Count the exits of this host's VMs until the collector is closed.
 
     Use it as a context manager; each ``sample()`` of it gives what was counted since the last.
 
@@ -138,7 +138,7 @@ def collect(
 def samples(
     collector: Collector, interval: float = 1.0, count: int | None = None
 ) -> Iterator[Sample]:
-    """A sample every ``interval`` seconds, ``count`` times or for ever; without drift."""
+    """Yield a sample every ``interval`` seconds without drift, ``count`` times or forever."""
     start = clocks.monotonic()
     for number in numbers(1):
         clocks.sleep(max(start + number * interval - clocks.monotonic(), 0))
@@ -155,7 +155,7 @@ def counted(
     elapsed: float = 1.0,
     time: float | None = None,
 ) -> Sample:
-    """A sample of counts that come from somewhere else.
+    """Return a sample of counts from another source.
 
     Args:
         isa: The numbering of the codes: ``vmx``, ``svm``, ``arm64``, or another backend's.

@@ -1,12 +1,12 @@
-"""Recordings: samples kept in a file, to be looked at later and elsewhere.
+"""Recordings: samples in a file, to be shown later and elsewhere.
 
 ::
 
     from kstats import recording
 
     with recording.read("kstats.jsonl.zst") as kept:
-        kept.header.host.name             # whose exits these are
-        for sample in kept:               # one at a time, however many there are
+        kept.header.host.name             # the recorded host
+        for sample in kept:               # one at a time
             ...
 
     with recording.Writer("mine.jsonl", recording.describe(host, "x64", ["vmx"])) as writer:

@@ -70,7 +70,7 @@ def _converter() -> Converter:
         import cattrs  # noqa: PLC0415 - 30 ms that only reading takes
     except ImportError as error:
         raise MissingLibraryError("cattrs", "reading recordings", "cattr") from error
-    # The first fault is enough, and keys that a later version adds are left alone.
+    # The first error is enough, and unknown keys of later versions are skipped.
     converter = cattrs.Converter(detailed_validation=False)
     for type_, hook in _HOOKS.items():
         converter.register_structure_hook(type_, hook)
@@ -133,7 +133,7 @@ def _attrs(converter: Converter, type_: Any) -> Hook:
 
 
 def _object(_: Converter, __: Any) -> Hook:
-    """An object whose items are looked at later."""
+    """An object. Its items are checked later."""
     return lambda value, _: _one_of((dict,), value, "an object")
 
 
@@ -188,7 +188,7 @@ def _one_of(allowed: tuple[type, ...], value: Any, what: str) -> Any:
 
 
 def _shown(value: Any) -> str:
-    """Enough of a value to find it by; it may be huge and hostile."""
+    """Return enough of a value to find it in the file; it may be huge, and may be hostile."""
     if isinstance(value, list | dict):
         return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
     huge = isinstance(value, int) and value.bit_length() > _SHOWN

@@ -1,4 +1,4 @@
-"""From lines to samples."""
+"""Decodes lines to samples."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from kstats.recording.fields import Field, Path, counters, fields, others, toget
 from kstats.recording.header import FORMAT, READABLE, VERSION, Header
 
 MOST_SERIES = 1 << 21
-"""No sample has more; a file that says so would only fill memory."""
+"""The limit of series in a sample, so that a hostile file does not fill the memory."""
 
 _RUNS = list[tuple[list[Any], list[Any]]]
 
 _LAST_MOMENT = 253_402_300_799.0
-"""The end of the year 9999, the last that calendars of Python know."""
+"""The end of the year 9999, the last year that datetime supports."""
 
 
 @attrs.frozen(eq=False)
 class Line:
-    """A sample as it is written: as what changed since the one before.
+    """A sample as it is written: the changes since the previous one.
 
     Attributes:
-        time, elapsed: Those of the sample.
-        key: Whether it begins anew: nothing before it matters.
-        facts: Fields that changed, by name. Of a directory, the pairs that did; null: it went.
+        time, elapsed: As in the sample.
+        key: Whether no earlier line is needed to decode this one.
+        facts: Fields that changed, by name. A directory has the pairs that changed; null removes.
         series: The counters that come for the first time, by field, in runs: the keys above,
             and the last keys of the series below them.
         empty: By field, the keys below which a mapping is there, but empty; as long as nothing
@@ -53,7 +53,7 @@ class Line:
 
 @attrs.frozen(eq=False)
 class _Run:
-    """Series that were announced together: counters of one field below the same keys."""
+    """Series that were announced together: counts of one field below the same keys."""
 
     field: Field | None
     parents: tuple[Any, ...]
@@ -61,7 +61,7 @@ class _Run:
 
 
 class Decoder:
-    """Reads lines in their order; ``header`` is that of the samples that come."""
+    """Decodes lines in order; ``header`` belongs to the samples that follow it."""
 
     def __init__(self) -> None:
         self.header: Header | None = None
@@ -69,10 +69,10 @@ class Decoder:
         self._begin()
 
     def line(self, text: str) -> Sample | None:
-        """The sample of the next line; None if the line has none.
+        """Return the sample of the next line; None if the line has none.
 
         Raises:
-            LineError: the line is not what belongs here; the text says what is wrong.
+            LineError: The line is not valid here. The text says why.
         """
         said = _object(text)
         kind = structure(said.get("type"), str)
@@ -80,7 +80,7 @@ class Decoder:
             raise LineError("not a kstats recording: the first line is not a header")
         if kind == "header":
             self._header(said)
-        # Lines of any other type are a later version's, for whom it may concern.
+        # Lines of other types are additions of later versions.
         return self._sample(structure(said, Line)) if kind == "sample" else None
 
     def _header(self, said: Mapping[str, Any]) -> None:
@@ -126,7 +126,7 @@ class Decoder:
         for name, value in facts.items():
             field = fields().get(name)
             if field is None or field.keys:
-                continue  # a later version's
+                continue  # an addition of a later version
             before = self._facts[name]
             self._facts[name] = (
                 _changed(field, before, value)
@@ -186,7 +186,7 @@ def _name(header: Header) -> str:
 
 
 def _reach(mapping: dict[Any, Any], path: Path) -> dict[Any, Any]:
-    """The mapping below the keys of ``path``, made where it is not there."""
+    """Return the mapping below the keys of ``path``; create it if it is missing."""
     for key in path:
         mapping = mapping.setdefault(key, {})
     return mapping
@@ -219,7 +219,7 @@ def _moment(seconds: float) -> float:
 
 
 def _changed(field: Field, before: Mapping[Any, Any], pairs: Any) -> dict[Any, Any]:
-    """A directory after some of its pairs changed; null says that a key went."""
+    """Return a directory after changes to some of its pairs; null removes a key."""
     key_type, item_type = typing.get_args(field.type)
     now = dict(before)
     for key, item in structure(pairs, list[tuple[Any, Any]]):
@@ -232,7 +232,7 @@ def _changed(field: Field, before: Mapping[Any, Any], pairs: Any) -> dict[Any, A
 
 
 def _paths(name: str, paths: Any) -> list[Path]:
-    """The keys of empty mappings; none of a later version's fields."""
+    """Return the keys of empty mappings; nothing for fields of a later version."""
     known = structure(paths, list[list[Any]])
     field = fields().get(name)
     return [_parents(field, keys) for keys in known] if field and field.keys else []

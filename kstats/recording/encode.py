@@ -1,4 +1,4 @@
-"""From samples to lines: what stays the same is not said again."""
+"""Encodes samples as lines. A line has only what changed since the previous one."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from kstats.recording.fields import Path, counters, others
 from kstats.recording.header import FORMAT, VERSION, Header
 
 KEY_EVERY = 600
-"""Samples from one that says everything to the next."""
+"""The number of lines from one key line to the next."""
 
 _SPARE = 1024
 
 
 def header_line(header: Header) -> str:
-    """The line of a header."""
+    """Return the line of a header."""
     begin = {"type": "header", "format": FORMAT, "version": VERSION}
     return _line(begin | unstructure(header))
 
 
 class Encoder:
-    """Writes samples as lines, each as the change from the one before.
+    """Encodes samples as lines, each as the changes since the previous one.
 
     Every :data:`KEY_EVERY` lines one stands for itself; also when most series are no longer in
     use, so that vCPUs that move from CPU to CPU do not make lines ever longer.
@@ -37,7 +37,7 @@ class Encoder:
         self._left = 0
 
     def line(self, sample: Sample) -> str:
-        """The line of the sample after those before."""
+        """Return the line of the next sample."""
         counts = dict(_counts(sample))
         key = not self._left or len(self._index) > 2 * len(counts) + _SPARE
         if key:
@@ -68,7 +68,7 @@ class Encoder:
                 yield field.name, _pairs(before, now) if field.is_directory else unstructure(now)
 
     def _changed_empty(self, sample: Sample) -> Iterator[tuple[str, Any]]:
-        """Which mappings of counts are there, but empty."""
+        """Yield the fields whose empty mappings changed, with the keys above them."""
         for field in counters():
             value = getattr(sample, field.source)
             there = field.name == field.source and value is not None and value != field.default
@@ -78,7 +78,7 @@ class Encoder:
                 yield field.name, unstructure(now)
 
     def _announced(self, counts: Mapping[Path, int]) -> dict[str, Any]:
-        """The series that come for the first time, in runs by field."""
+        """Return the runs of new series by field, and number the series."""
         new = [path for path in counts if path not in self._index]
         self._index.update((path, i) for i, path in enumerate(new, len(self._index)))
         self._last += [0] * len(new)
@@ -100,14 +100,14 @@ class Encoder:
 
 
 def _counts(sample: Sample) -> Iterator[tuple[Path, int]]:
-    """Every count of a sample, by field and path."""
+    """Yield every count of a sample with its field and path."""
     for field in counters():
         for path, n in field.counts(getattr(sample, field.source) or {}):
             yield (field.name, *path), n
 
 
 def _pairs(before: Mapping[Any, Any], now: Mapping[Any, Any]) -> list[Any]:
-    """What came or changed in a directory, then, with null, what went."""
+    """Return the pairs of a directory that changed, then the removed keys with None."""
     changed = [
         [unstructure(k), unstructure(v)]
         for k, v in now.items()

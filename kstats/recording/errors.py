@@ -1,4 +1,4 @@
-"""What is wrong with a line, before anybody knows whose; and how files are called in errors."""
+"""Errors in a line, before its file and number are known; names of files in errors."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _LONGEST_PATH = 1 << 12
 
 
 class LineError(ValueError):
-    """A line of a recording is not what belongs there; the text says what is wrong.
+    """A line of a recording is not valid; the text says why.
 
-    ``hint`` says what to do, if that is not the same for every line that is damaged.
+    ``hint`` says what to do, unless it is the same as for every damaged line.
     """
 
     def __init__(self, text: str, hint: str = "") -> None:
@@ -21,5 +21,5 @@ class LineError(ValueError):
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    """A file's name for people; whole, for they must find it."""
+    """Return a file's name for people, in full so that they can find it."""
     return printable(os.fspath(path), _LONGEST_PATH)

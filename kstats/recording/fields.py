@@ -1,4 +1,4 @@
-"""The fields of a sample, by what they hold: so that a field that is added is recorded, too.
+"""The fields of a sample as a recording has them. A new field is recorded without a change here.
 
 - *Counters*: mappings, also of mappings, that end in counts: in whole numbers, or in values made
   of them. Each is one of many series that change a little from sample to sample. ``exits`` are
@@ -21,17 +21,17 @@ from kstats.histogram import Histogram
 from kstats.model import Exits, Sample, untimed
 
 ALWAYS = frozenset({"time", "elapsed"})
-"""Facts that every sample has of its own."""
+"""Facts that every line has, changed or not."""
 
 _LATENCY = "latency"
 
 Path = tuple[Any, ...]
-"""The keys on the way to a count."""
+"""The keys that lead to a count."""
 
 
 @attrs.frozen(eq=False)
 class Leaf:
-    """A class of values at the end of counters: of whole numbers, and at most one mapping.
+    """A class of values at the end of counters: whole numbers, and at most one mapping.
 
     Its numbers are counts by the names of its attributes; those of the mapping by its own keys,
     which are numbers. So a histogram is ``{"total": 900, …, 12: 1, 17: 3}``.
@@ -42,19 +42,19 @@ class Leaf:
 
     @classmethod
     def of(cls, made: type) -> Leaf:
-        """The leaf that is an attrs class."""
+        """Return the leaf of an attrs class."""
         hints = typing.get_type_hints(made)
         names = [name for name, type_ in hints.items() if typing.get_origin(type_) is Mapping]
         return cls(made, names[0] if names else None)
 
     def counts(self, value: Any) -> dict[Any, int]:
-        """The counts of a value; those that are None are left out."""
+        """Return the counts of a value by their keys, without those that are None."""
         named = {f.name: getattr(value, f.name) for f in attrs.fields(self.made)}
         inner = named.pop(self.mapping) if self.mapping else {}
         return {name: n for name, n in named.items() if n is not None} | inner
 
     def value(self, counts: Mapping[Any, int]) -> Any:
-        """The value of such counts; what has no name here is a later version's."""
+        """Return the value with these counts; unknown names of later versions are skipped."""
         named = {key: n for key, n in counts.items() if isinstance(key, str)}
         inner = {key: n for key, n in counts.items() if not isinstance(key, str)}
         known = {f.name for f in attrs.fields(self.made)}
@@ -87,7 +87,7 @@ class Field:
 
     @property
     def is_directory(self) -> bool:
-        """Whether it is a mapping that does not end in counts."""
+        """Whether the field is a mapping that does not end in counts."""
         return not self.keys and typing.get_origin(self.type) is Mapping
 
     @property
@@ -96,15 +96,15 @@ class Field:
         return (*self.keys, str | int) if self.leaf else self.keys
 
     def counts(self, value: Mapping[Any, Any]) -> Iterator[tuple[Path, int]]:
-        """Every count of a value of these counters, those below the same keys together."""
+        """Yield every count of a value with its path; those below the same keys come together."""
         return self._below(value, (), len(self.keys))
 
     def empty(self, value: Mapping[Any, Any]) -> Iterator[Path]:
-        """The keys below which there is an empty mapping."""
+        """Yield the paths of empty mappings in a value."""
         return _empty(value, (), len(self.keys))
 
     def value(self, counts: dict[Any, Any]) -> dict[Any, Any]:
-        """The value that has such counts, as a mapping down to the last key of a path."""
+        """Return the value with these counts: mappings down to the last key of a path."""
         return self._with_leaves(counts, len(self.keys)) if self.leaf else counts
 
     def _below(
@@ -137,7 +137,7 @@ def _empty(mapping: Mapping[Any, Any], path: Path, depth: int) -> Iterator[Path]
 
 @functools.cache
 def fields() -> Mapping[str, Field]:
-    """The fields of a sample by name, without those that are :data:`ALWAYS` there."""
+    """Return the fields by name, without those of :data:`ALWAYS`."""
     hints = typing.get_type_hints(Sample)
     return {
         field.name: field
@@ -149,18 +149,18 @@ def fields() -> Mapping[str, Field]:
 
 @functools.cache
 def counters() -> tuple[Field, ...]:
-    """The fields that are counters."""
+    """Return the fields that are counters."""
     return tuple(field for field in fields().values() if field.keys)
 
 
 @functools.cache
 def others() -> tuple[Field, ...]:
-    """The fields that are not."""
+    """Return the fields that are not counters."""
     return tuple(field for field in fields().values() if not field.keys)
 
 
 def together(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a sample, of the values of all :func:`fields`."""
+    """Return the arguments of a sample from the values of all :func:`fields`."""
     latencies = values.pop(_LATENCY)
     exits = {
         code: {place: untimed(n) for place, n in places.items()}
@@ -204,7 +204,7 @@ def _latency(exits: Exits) -> Histogram | None:
 
 
 def _is_leaf(type_: Any) -> bool:
-    """Whether a class is of whole numbers and mappings from numbers to numbers, and no more."""
+    """Return whether a class has only whole numbers and mappings from numbers to numbers."""
     if not attrs.has(type_):
         return False
     held = [_without_none(hint) for hint in typing.get_type_hints(type_).values()]
@@ -219,5 +219,5 @@ def _without_none(type_: Any) -> Any:
 
 
 def _default(default: Any) -> Any:
-    # attrs' own name for the class of factories is not one for types.
+    # The class of attrs' factories has no public type.
     return default.factory() if hasattr(default, "factory") else default

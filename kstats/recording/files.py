@@ -1,4 +1,4 @@
-"""Files of lines, compressed by name: one frame of zstd for each line.
+"""Files of lines. The name decides on compression: one Zstandard frame per line.
 
 A frame for itself costs some bytes, but whatever happens to the file later, what was written
 before can be read, and a recording can be read while it is written.
@@ -16,19 +16,19 @@ from kstats.recording.errors import LineError
 
 SUFFIX = ".zst"
 LONGEST_LINE = 64 << 20
-"""Bytes; a sample of a million counters has fewer."""
+"""The limit of a line in bytes; a sample with a million counters is smaller."""
 
 BEGIN = b'{"type":"header","format":"kstats recording"'
-"""What every recording begins with."""
+"""The first bytes of every recording."""
 
 MAGIC = b"\x28\xb5\x2f\xfd"
-"""What everything that zstd compressed begins with."""
+"""The first bytes of every Zstandard frame."""
 
 _LEVEL = 3
 _CHUNK = 1 << 20
 
 _SLICE = 1 << 10
-"""Bytes to decompress at once: 4 of them may stand for 128 KiB."""
+"""Bytes to decompress at once; 4 of them may expand to 128 KiB."""
 
 _WINDOW = 1 << 27
 _LONGEST_FRAME_HEADER = 18
@@ -55,7 +55,7 @@ class Lines:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        # What a pipe has so far, if the file can tell: waiting for more would show it late.
+        # read1 returns what a pipe has so far; waiting for more would delay live output.
         self._read: Callable[[int], bytes] = getattr(file, "read1", file.read)
         self.torn = False
         self.compressed = False
@@ -63,7 +63,7 @@ class Lines:
         """Of the line that was given last, from 1 on."""
 
     def __iter__(self) -> Iterator[str]:
-        """Raises LineError where a line is too long, damaged, or no text."""
+        """Raise LineError where a line is too long, damaged, or no text."""
         pending = bytearray()
         for piece in self._pieces():
             searched = len(pending)
@@ -115,7 +115,7 @@ class Lines:
 
 
 def packed(line: str, *, compressed: bool) -> bytes:
-    """A line as it is written to a file."""
+    """Return a line as it is written to a file."""
     data = line.encode()
     if not compressed:
         return data
@@ -124,7 +124,7 @@ def packed(line: str, *, compressed: bool) -> bytes:
 
 
 def check_beginning(file: IO[bytes], *, compressed: bool) -> None:
-    """Raises LineError if ``file`` does not begin as our recordings do, as far as it goes."""
+    """Raise LineError unless ``file``, as far as it goes, begins like a recording of kstats."""
     begin = MAGIC if compressed else BEGIN
     file.seek(0)
     head = file.read(len(begin))
@@ -133,10 +133,10 @@ def check_beginning(file: IO[bytes], *, compressed: bool) -> None:
 
 
 def complete_size(file: IO[bytes], *, compressed: bool) -> int:
-    """How many bytes from the beginning of ``file`` on are whole lines.
+    """Return the number of bytes at the beginning of ``file`` that are whole lines.
 
     Raises:
-        LineError: what follows was not written by us.
+        LineError: kstats did not write what follows.
     """
     return _whole_frames(file) if compressed else _whole_lines(file)
 
@@ -154,7 +154,7 @@ def _whole_lines(file: IO[bytes]) -> int:
 
 
 def _whole_frames(file: IO[bytes]) -> int:
-    """Walks over the frames by the sizes in their headers (RFC 8878, 3.1.1); unpacks nothing."""
+    """Follow the sizes in the headers of frames (RFC 8878, 3.1.1) without decompressing."""
     size = file.seek(0, os.SEEK_END)
     end = 0
     while end < size:
@@ -166,7 +166,7 @@ def _whole_frames(file: IO[bytes]) -> int:
 
 
 def _frame_end(file: IO[bytes], begin: int) -> int | None:
-    """Where the frame at ``begin`` ends; None if the file ends before that can be known."""
+    """Return the end of the frame at ``begin``; None if the file ends too early to know it."""
     zstd = zstandard()
     file.seek(begin)
     head = file.read(_LONGEST_FRAME_HEADER)

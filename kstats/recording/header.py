@@ -1,4 +1,4 @@
-"""What a recording says about itself before its first sample."""
+"""The header of a recording."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kstats.host import Host
 FORMAT = "kstats recording"
 VERSION = 1
 READABLE = frozenset({1})
-"""The versions that can be read: a recording never becomes unreadable."""
+"""The versions that can be read: every released one."""
 
 
 @attrs.frozen
@@ -27,9 +27,9 @@ class Machine:
         name: Its host name.
         kernel: The kernel's release, ``uname -r``.
         machine: ``uname -m``.
-        cpu_model: The CPU's name for people; empty if it does not tell.
-        boot_id: The kernel's random id of this boot: recordings of one boot have it in common.
-        cpus: How many CPUs could be online.
+        cpu_model: The CPU's name for people; empty if unknown.
+        boot_id: The kernel's random ID of this boot, the same in all recordings of one boot.
+        cpus: The number of CPUs that can be online.
     """
 
     name: str = ""
@@ -41,7 +41,7 @@ class Machine:
 
     @classmethod
     def of(cls, host: Host) -> Machine:
-        """The facts about ``host``."""
+        """Return the facts about ``host``."""
         return cls(
             name=host.name(),
             kernel=host.kernel(),
@@ -54,7 +54,7 @@ class Machine:
 
 @attrs.frozen
 class Clock:
-    """The clocks when recording began, seconds.
+    """The clocks at the start of the recording, in seconds.
 
     ``time`` is of :data:`time.CLOCK_REALTIME`, as the time of every sample; ``monotonic`` of
     :data:`time.CLOCK_MONOTONIC`, as what has elapsed: it stands still while a host is suspended.
@@ -65,15 +65,15 @@ class Clock:
 
     @classmethod
     def now(cls) -> Clock:
-        """Both clocks now."""
+        """Return both clocks now."""
         return cls(time.time(), time.monotonic())
 
 
 @attrs.frozen
 class IsaTable:
-    """The names of exits as whoever recorded knew them; codes are recorded by number.
+    """The table of an ISA as the recording kstats knew it; codes are recorded by number.
 
-    ``digest`` is the same where every name, column and category is.
+    ``digest`` is the same if every name, column and category is the same.
     """
 
     name: str
@@ -83,7 +83,7 @@ class IsaTable:
 
     @classmethod
     def of(cls, isa: Isa) -> IsaTable:
-        """The table of ``isa``."""
+        """Return the table of ``isa``."""
         import hashlib  # noqa: PLC0415 - loads OpenSSL, which reading does not need
 
         known = sorted((r.code, r.name, r.column, str(r.category)) for r in isa.reasons.values())
@@ -101,7 +101,7 @@ class Header:
         host: What was recorded.
         isas: The ISAs whose exits were counted.
         kstats: Version of the kstats that recorded.
-        interval: Seconds between samples as asked for; None if there was no such thing.
+        interval: Requested seconds between samples; None without an interval.
         counted: What was counted: ``entries``, ``exits``, ``threads`` (exits by thread),
             ``msr details``, ``msr latency`` and so on. What is not among them was not looked at;
             it is not zero.
@@ -124,7 +124,7 @@ def describe(
     interval: float | None = None,
     counted: Iterable[str] = ("entries", "exits"),
 ) -> Header:
-    """The header of a recording of ``host`` that begins now."""
+    """Return the header of a recording of ``host`` that starts now."""
     return Header(
         arch=arch if isinstance(arch, str) else arch.name,
         clock=Clock.now(),

@@ -1,4 +1,4 @@
-"""The file that a recording is written to: locked, and never left with half a line by us."""
+"""The file that a recording is written to: locked, and never left with half a line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ANOTHER = "name another file"
 _CLOSED = -1
 
 _LONGEST_HEADER = 1 << 16
-"""Bytes of a file without a whole line that may be a header cut off; else it is not ours."""
+"""The size up to which a file without a whole line may be a truncated header."""
 
 
 class Output:
@@ -39,7 +39,7 @@ class Output:
         self.name = shown(path)
         self.compressed = path.name.endswith(files.SUFFIX)
         if self.compressed:
-            files.zstandard()  # missing? Then before anything is made.
+            files.zstandard()  # fail before a file is created
         try:
             self._descriptor = os.dup(1) if str(path) == STDOUT else _open(path)
         except OSError as error:
@@ -55,11 +55,11 @@ class Output:
                 raise
 
     def append(self, lines: str) -> int:
-        """Writes whole lines; how many bytes they are.
+        """Write whole lines and return their size in bytes.
 
         Raises:
-            RecordingError: they cannot be written, for want of room perhaps. None of them is.
-            BrokenPipeError: the reader of a pipe went away.
+            RecordingError: They cannot be written, for example on a full disk. None of them is.
+            BrokenPipeError: The reader of the pipe closed it.
         """
         data = files.packed(lines, compressed=self.compressed)
         rest = memoryview(data)
@@ -77,7 +77,7 @@ class Output:
         return len(data)
 
     def is_in_place(self) -> bool:
-        """Whether its name still is that of this file; it may have been moved or removed."""
+        """Return whether the path still leads to this file; it may have been moved or removed."""
         if not self.is_file:
             return True
         try:
@@ -87,10 +87,10 @@ class Output:
         return os.path.samestat(named, os.fstat(self._descriptor))
 
     def was_emptied(self) -> bool:
-        """Whether somebody emptied it, as logrotate's ``copytruncate`` does; then begins anew.
+        """Return whether it was truncated, as by logrotate's ``copytruncate``, and start over.
 
         Raises:
-            RecordingError: somebody else wrote to it.
+            RecordingError: Another process wrote to it.
         """
         size = os.fstat(self._descriptor).st_size if self.is_file else self.size
         if size == self.size:
@@ -101,10 +101,10 @@ class Output:
         return True
 
     def close(self) -> None:
-        """Closes the file once its lines are on the disk; doing it twice is fine.
+        """Close the file after its lines are on the disk; may be called twice.
 
         Raises:
-            RecordingError: the disk does not take them.
+            RecordingError: They cannot be written to the disk.
         """
         descriptor, self._descriptor = self._descriptor, _CLOSED
         if descriptor == _CLOSED:
@@ -126,7 +126,7 @@ class Output:
             ) from error
 
     def _continued(self, header: Header) -> int:
-        """Where to go on: after its last whole line; what was cut off after that is removed."""
+        """Return the end of the last whole line, after removing what follows it."""
         size = os.fstat(self._descriptor).st_size
         whole = self._whole() if size else 0
         if whole:

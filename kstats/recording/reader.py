@@ -1,4 +1,4 @@
-"""Reading a recording: its header, then its samples, one at a time."""
+"""Reads a recording: its header, then its samples, one at a time."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _HINT = "recordings are made by kstats record; kstats decode reads others"
 
 
 def read(path: str | PathLike[str]) -> Recording:
-    """Opens a recording; ``-`` is standard input.
+    """Open a recording; ``-`` is standard input.
 
     Memory is bounded, however long the recording is. Needs neither root nor bcc nor the
     architecture that was recorded.
 
     Raises:
-        RecordingError: there is none, or it is none.
-        MissingLibraryError: it is compressed, and the library for that is not there.
+        RecordingError: There is no such file, or it is not a recording.
+        MissingLibraryError: It is compressed, and the library for that is not installed.
     """
     name = fspath(path)
     if not name:
@@ -43,15 +43,15 @@ def read(path: str | PathLike[str]) -> Recording:
 
 
 class Recording:
-    """A recording that is being read; iterate over it once, for its samples.
+    """A recording that is being read. Iterate over it once to get its samples.
 
     Attributes:
         name: Its file's name, for people.
-        tail: What is wrong with its end, for people; None until all is read, and if nothing is.
+        tail: What is wrong with its end, for people; None if nothing is, or before the end.
     """
 
     def __init__(self, name: str, file: IO[bytes]) -> None:
-        """Reads the header."""
+        """Read the header."""
         self.name = name
         self.tail: str | None = None
         self._file = file
@@ -66,16 +66,16 @@ class Recording:
 
     @property
     def header(self) -> Header:
-        """What it says about itself; one that was continued has several: that of the sample."""
+        """The header of the last sample; a recording that was continued has several."""
         if self._decoder.header is None:
             raise RecordingError(self.name, "no header")
         return self._decoder.header
 
     def __iter__(self) -> Iterator[Sample]:
-        """The samples in their order.
+        """Yield the samples in order.
 
         Raises:
-            RecordingError: a line is not what belongs there. All samples before it were given.
+            RecordingError: A line is not valid. All samples before it have been yielded.
         """
         while (text := self._text()) is not None:
             sample = self._decode(text)
@@ -87,7 +87,7 @@ class Recording:
             )
 
     def close(self) -> None:
-        """Closes the file; doing it twice is fine."""
+        """Close the file; may be called twice."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -124,7 +124,7 @@ class Recording:
         return sample
 
     def _fault(self, error: LineError, text: str = FORMAT) -> RecordingError:
-        """What is wrong with the line that was read last, and what can be done about it."""
+        """Return the error for the line that was read last, with a hint."""
         number = self._lines.number
         hint = error.hint or self._keeping(number - 1)
         if number == 1:

@@ -1,4 +1,4 @@
-"""Writing a recording: what is written stays readable, whatever happens next."""
+"""Writes a recording. What has been written stays readable, whatever happens next."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from kstats.recording.output import Output
 
 @attrs.frozen
 class Rotation:
-    """When to go on in a new file.
+    """When to start a new file.
 
     Attributes:
-        size: Once a file has so many bytes.
-        seconds: At whole multiples of so many seconds since the epoch: 86400 is midnight UTC.
-        keep: How many older files to leave; None for all.
+        size: When the file has this many bytes.
+        seconds: At multiples of this many seconds since the epoch: 86400 is midnight UTC.
+        keep: The number of older files to keep; None for all.
     """
 
     size: int | None = None
@@ -35,27 +35,27 @@ class Rotation:
 
 
 class Writer:
-    """Writes samples to a file, each as soon as it comes; ``-`` is standard output.
+    """Writes samples to a file, each at once; ``-`` is standard output.
 
     A recording that exists is continued: what is in it stays. Two writers of one file would
-    spoil it, so the second is refused. If the file is moved away, a new one takes its place.
+    corrupt it, so the second is refused. If the file is moved away, a new one is created.
 
     Attributes:
-        path: Where it writes.
-        name: The same for people.
-        samples: How many it has written.
-        size: How many bytes they took.
+        path: The file.
+        name: The name of the file for people.
+        samples: The number of samples written.
+        size: The number of bytes written.
 
     Raises:
         RecordingError: the file cannot be written, is no recording, or one of another host, or
             somebody else writes to it.
-        MissingLibraryError: it is to be compressed, and the library for that is not there.
+        MissingLibraryError: It is compressed, and the library for that is not installed.
     """
 
     def __init__(
         self, path: str | PathLike[str], header: Header, rotation: Rotation | None = None
     ) -> None:
-        """Writes the header."""
+        """Write the header."""
         self.path = Path(path)
         self.name = shown(self.path)
         self.samples = 0
@@ -74,7 +74,7 @@ class Writer:
             raise
 
     def write(self, sample: Sample) -> None:
-        """Writes a sample; it can be read from then on.
+        """Write a sample; it can be read from then on.
 
         Raises:
             RecordingError: there is no room, for example. What was written before is there, and
@@ -92,11 +92,11 @@ class Writer:
         self._time = sample.time
 
     def turn(self) -> None:
-        """Goes on in a new file when the next sample comes."""
+        """Start a new file with the next sample."""
         self._turn = True
 
     def close(self) -> None:
-        """Closes the file once all is on the disk; doing it twice is fine."""
+        """Close the file after everything is on the disk; may be called twice."""
         self._output.close()
 
     def __enter__(self) -> Self:
@@ -106,14 +106,14 @@ class Writer:
         self.close()
 
     def _begin(self) -> None:
-        """Begins with a header and a sample that says everything."""
+        """Start with a header; the next sample gets a key line."""
         self._encoder = Encoder()
         self._period = None
         self._time = self._header.clock.time
         self.size += self._output.append(header_line(self._header))
 
     def _find_place(self, sample: Sample) -> None:
-        """Sees to it that the file is there and that its turn has not come."""
+        """Reopen or rotate the file if that is due."""
         if not self._output.is_in_place():
             self._reopen()
         elif self._output.was_emptied():
@@ -149,7 +149,7 @@ class Writer:
 
 
 def older(path: Path, moment: float) -> Path:
-    """What a file is called once another takes its place: ``kstats.20260131T120000Z.jsonl``."""
+    """Return the name of a rotated file: ``kstats.20260131T120000Z.jsonl``."""
     stem, suffix = _split(path)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(moment))
     return path.with_name(f"{stem}.{stamp}{suffix}")
@@ -162,13 +162,13 @@ def _free(path: Path) -> Path:
 
 
 def _olders(path: Path) -> list[Path]:
-    """The older files of ``path``, oldest first."""
+    """Return the rotated files of ``path``, oldest first."""
     stem, suffix = map(re.escape, _split(path))
     pattern = re.compile(rf"{stem}\.\d{{8}}T\d{{6}}Z(-\d+)?{suffix}")
     return sorted(p for p in path.parent.iterdir() if pattern.fullmatch(p.name))
 
 
 def _split(path: Path) -> tuple[str, str]:
-    """The name without its suffixes, and those: ``.jsonl.zst`` is one."""
+    """Return the name without its suffix, and the suffix, such as ``.jsonl.zst``."""
     suffix = "".join(path.suffixes[-2:] if path.suffix == SUFFIX else path.suffixes[-1:])
     return path.name.removesuffix(suffix), suffix
