@@ -68,7 +68,9 @@ def parse_axes(text: str, *, detail: bool = False) -> tuple[str, ...]:
     known = (*AXES, details.AXIS) if detail else AXES
     for axis in axes:
         if axis == details.AXIS and not detail:
-            raise UsageError("detail of what?", f"--detail {'|'.join(arches.detail_kinds())}")
+            raise UsageError(
+                "the axis detail needs --detail KIND", f"--detail {'|'.join(arches.detail_kinds())}"
+            )
         if axis not in known:
             raise UsageError(f"unknown axis {axis!r}", f"axes: {', '.join(known)}")
     if len(set(axes)) < len(axes):

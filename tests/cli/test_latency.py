@@ -60,7 +60,7 @@ def measured(words: str) -> list[Feature]:
         ("--time --detail msr", "--time cannot be combined with --detail"),
         ("--slower-than 1ms --detail io", "--slower-than cannot be combined with --detail"),
         ("--latency --detail port", "unknown detail 'port'"),
-        ("--latency --by detail", "detail of what?"),
+        ("--latency --by detail", "the axis detail needs --detail KIND"),
     ],
 )
 def test_invalid_options_are_refused(

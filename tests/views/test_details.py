@@ -117,7 +117,7 @@ def test_a_sample_without_the_details_has_a_note(other: str) -> None:
 
 
 def test_detail_is_an_axis_only_if_requested() -> None:
-    with pytest.raises(UsageError, match="detail of what") as caught:
+    with pytest.raises(UsageError, match="the axis detail needs --detail KIND") as caught:
         parse_axes("vm,detail")
     assert caught.value.hint.startswith("--detail msr|io|mmio|page|hypercall|cr|sysreg")
     with pytest.raises(UsageError, match="unknown axis 'nothing'") as caught:
