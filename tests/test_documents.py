@@ -17,7 +17,6 @@ WIDTH = 100
 UNWRAPPED = {
     "docs/reasons.md",
     "docs/categories.md",
-    "docs/how-it-works.md",
 }
 
 every_document = pytest.mark.parametrize(
