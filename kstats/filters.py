@@ -90,4 +90,6 @@ def filter_reasons(sample: Sample, codes: Collection[Code]) -> Sample:
 def _no_thread(threads: ThreadFilter, known: Iterable[Thread]) -> KstatsError:
     if threads.vm is not None:
         return NoSuchVmError(threads.vm, dict.fromkeys(thread.vm for thread in known))
-    return KstatsError("the recording has no such thread", "see: kstats exits --by vm,pid,tid,vcpu")
+    return KstatsError(
+        "the recording has no such thread", "list them: kstats exits --by vm,pid,tid,vcpu"
+    )

@@ -26,7 +26,7 @@ CROSSED = 10
 
 _DESCRIPTION = f"""\
 Compare hosts of any architectures, or one host before and after a change. Each source is a
-recording made by kstats record, or the word live: this host from now on.
+recording made by kstats record, or the word live: this host, from now on.
 
   kstats compare intel.jsonl.zst graviton.jsonl.zst
   kstats compare --reasons before.jsonl.zst after.jsonl.zst
@@ -34,14 +34,14 @@ recording made by kstats record, or the word live: this host from now on.
   kstats compare --by vm host.jsonl.zst             the VMs of a host
   kstats compare --threshold 2 before.jsonl.zst after.jsonl.zst && echo fine
   kstats compare -f markdown before.jsonl.zst after.jsonl.zst      to paste into a ticket
-  kstats compare --explain memory                   what is in a category, and what that hides
+  kstats compare --explain memory                   what a category contains and hides
 """
 
 _EPILOG = f"""\
-per_s is exits per second of elapsed time; median, p5 and p95 are of the rates of single samples.
-per_vcpu_s is exits per second and vCPU. ratio is to the baseline: the first source, or with one
-source its first part; "new" means that the baseline had none. 0 means none, "-" means impossible
-there or unknown.
+per_s is exits per second of elapsed time; median, p5 and p95 are those of the rates of single
+samples. per_vcpu_s is exits per second and vCPU. ratio compares with the baseline: the first
+source, or its first CPU or VM if there is only one source; "new" means that the baseline had none.
+0 means none; "-" means unknown, or impossible on that host.
 
 categories: {" ".join(Category)} {TOTAL}
 
@@ -83,7 +83,7 @@ def parser() -> options.Parser:
         choices=("vcpu", "second"),
         help="what ratios compare: rates per vCPU or per second (default: vcpu if known)",
     )
-    text = "only the N CPUs or VMs with most exits"
+    text = "only the N CPUs or VMs with the most exits"
     top = partial(options.times, what="--top", without="see all of them")
     add("--top", metavar="N", type=top, help=text)
     p.add_format(FORMATS)
@@ -92,12 +92,12 @@ def parser() -> options.Parser:
         metavar="[CATEGORY=]RATIO",
         action="append",
         default=[],
-        help=f"exit with {CROSSED} if a ratio is RATIO or more; can be repeated",
+        help=f"exit with status {CROSSED} if a ratio reaches RATIO; can be repeated",
     )
     add(
         "--least",
         metavar="RATE",
-        help="ignore lines below this many exits per second in thresholds (default 1)",
+        help="ignore lines below this many exits per second when checking thresholds (default 1)",
     )
     add(
         "--explain",
@@ -172,7 +172,9 @@ def _thresholds(wanted: CompareOptions) -> Thresholds:
     for text in wanted.threshold:
         match = _NAMED.fullmatch(text)
         if not match or float(match[2]) <= 1:
-            raise UsageError(f"invalid threshold {text!r}", "give a ratio above 1: 2, or io=1.5")
+            raise UsageError(
+                f"invalid threshold {text!r}", "give a ratio above 1, like 2 or io=1.5"
+            )
         what = match[1] if match[1] in (None, TOTAL) else _category(match[1])
         if what in limits:
             raise UsageError(

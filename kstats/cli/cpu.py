@@ -62,7 +62,7 @@ class CpuOptions(ViewOptions):
 def parser() -> options.Parser:
     """Return the command line of ``kstats cpu``."""
     p = options.Parser.of("cpu", "[interval [count]]", _DESCRIPTION, _EPILOG, _columns_help)
-    text = "no effect: kstats -v is kstats cpu"
+    text = "accepted for kstats -v; has no effect"
     p.add_argument("-v", action="store_true", dest="per_cpu", help=text)
     options.add_interval_arguments(p)
     text = "the interval, as in Fuchsia"

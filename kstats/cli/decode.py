@@ -69,7 +69,7 @@ def parser() -> options.Parser:
     add("--reasons", action="store_true", help="view cpu: one column per reason that occurred")
     add("--total", action="store_true", help="view cpu: add a row with the sums")
     interval = partial(options.seconds, what="--interval")
-    text = "a report for each so many seconds of a trace"
+    text = "one report per SECONDS of the trace"
     add("--interval", metavar="SECONDS", type=interval, help=text)
     add("--timestamps", action="store_true", help="print the time of each report")
     add("--rate", action="store_true", help="show counts per second, if the input has times")

@@ -29,7 +29,7 @@ _EPILOG = f"""\
 axes: {" ".join(AXES)}
 
 kstats exits --by cpu,vm,reason 5       what happens on each CPU
-kstats exits --by vm --top 5 10         the five VMs with most exits in 10 seconds
+kstats exits --by vm --top 5 10         the five VMs with the most exits in 10 seconds
 kstats exits --detail msr --top 10 5    the ten hottest model-specific registers
 kstats exits --tree --top 3 5           each VM with its three hottest vCPUs and reasons
 kstats exits -p 4321 --vcpu 0 5         the reasons of vCPU 0 of process 4321
@@ -97,14 +97,15 @@ def parser() -> options.Parser:
     text = "only exits for these: names, codes, columns or categories, like npf,0x7b,idle"
     p.add_argument("--reason", metavar="REASONS", help=text)
     p.add_argument("--by", metavar="AXES", help="axes, like cpu,vm,reason (default vm,vcpu,reason)")
-    text = "only exits that carry this kind of detail, with its value as one more axis, detail"
+    text = "only exits with this kind of detail, and the axis detail: msr, io, mmio, page, cr, "
+    text += "hypercall or sysreg"
     p.add_argument("--detail", metavar="KIND", help=text)
     text = "only the first N rows, and the sum of the others"
     p.add_argument("--top", metavar="N", type=options.TOP, help=text)
-    text = "group rows by the first axis, with sums; --top then counts rows of a group"
+    text = "group rows by the first axis, with sums; --top then limits the rows of each group"
     p.add_argument("--tree", action="store_true", help=text)
     p.add_argument("--sort", metavar="KEY", help="a column of numbers (default count), or an axis")
-    text = f"size of the tables of threads in the kernel (default {MORE_THREADS})"
+    text = f"size of the kernel's per-thread tables (default {MORE_THREADS})"
     p.add_argument("--map-entries", metavar="N", type=_entries, default=MORE_THREADS, help=text)
     add = p.add_argument
     add(
@@ -122,7 +123,7 @@ def parser() -> options.Parser:
     text = "count, total, share of the time, min, mean, percentiles, max"
     add("--latency", action="store_true", help=text)
     add("--histogram", action="store_true", help="a histogram for each row")
-    text = "each exit that takes longer, when it ends: 500us, 2ms …"
+    text = "list each exit that takes longer, when it ends: 500us, 2ms …"
     add("--slower-than", metavar="TIME", type=_threshold, help=text)
     text = "where each vCPU's time goes: guest, kernel, VMM, halted, waiting for a CPU"
     add("--time", action="store_true", help=text)
@@ -130,7 +131,7 @@ def parser() -> options.Parser:
 
 
 def _entries(text: str) -> int:
-    entries = options.times(text, "--map-entries", f"have {MORE_THREADS}")
+    entries = options.times(text, "--map-entries", f"use {MORE_THREADS}")
     if entries > MOST_ENTRIES:
         raise UsageError(
             f"--map-entries {entries} is more than {MOST_ENTRIES}", "each takes some 100 bytes"

@@ -91,7 +91,9 @@ def _aligned(rows: Iterable[tuple[str, ...]]) -> str:
 def _search(text: str, wanted: tuple[Isa, ...] | None) -> list[Found]:
     found = lookup.search(text, wanted)
     if not found:
-        raise UsageError(f"no reason has {text!r}", "use fewer words; kstats arch lists every name")
+        raise UsageError(
+            f"no reason matches {text!r}", "use fewer words; kstats arch lists every name"
+        )
     return found
 
 

@@ -129,7 +129,7 @@ def threads_wanted(selected: ThreadFilter, host: Host, vms: VmRegistry) -> Threa
     for number, what in named:
         # /proc answers for every thread, though it lists only processes.
         if not host.exists(f"proc/{number}"):
-            raise KstatsError(f"there is no {what} {number}")
+            raise KstatsError(f"{what} {number} does not exist")
     if selected.vm is not None:
         pids |= {vm.pid for vm in select(vms.vms(), selected.vm)}
     if selected.vcpu is None:

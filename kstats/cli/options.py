@@ -251,12 +251,12 @@ def times(text: str, what: str = "count", without: str = "go on until ^C") -> in
     """Return a count.
 
     Raises:
-        UsageError: ``text`` is not a whole number from 1 on; ``without`` says in the hint what
+        UsageError: ``text`` is not a positive integer; ``without`` says in the hint what
             happens without this option.
     """
     if not re.fullmatch(r"\d{1,18}", text, re.ASCII) or not int(text):
         raise UsageError(
-            f"{what} {text!r} is not a whole number from 1 on",
+            f"{what} {text!r} is not a positive integer",
             f"leave it out to {without}",
         )
     return int(text)

@@ -22,19 +22,19 @@ _DESCRIPTION = """\
   kstats record                       a sample a second until ^C, into kstats.jsonl.zst
   kstats record -o web.jsonl 10 360   a sample every 10 seconds, for an hour
 
-  kstats cpu --input kstats.jsonl.zst           then, anywhere: any view of it,
-  kstats exits --input kstats.jsonl.zst 60 10   as it was, or in intervals of any length
+  kstats cpu --input kstats.jsonl.zst           later, on any machine: every view,
+  kstats exits --input kstats.jsonl.zst 60 10   with the recorded intervals or longer ones
 """
 
 _EPILOG = """\
 An existing file is continued. Files named *.zst are compressed, which needs python3-zstandard.
 docs/recording.md describes the format.
 
-SIGHUP begins a new file, as --rotate-size and --rotate-time do; the old file gets a name with its
+SIGHUP starts a new file, as --rotate-size and --rotate-time do; the old file gets a name with its
 time: kstats.20260131T120000Z.jsonl.zst. If the file was moved away, a new one is created. On a
 terminal SIGHUP ends the recording.
 
-exit status: see kstats --help
+Exit status: see kstats --help.
 """
 
 _UNITS: Mapping[str, int] = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -50,12 +50,12 @@ def parser() -> options.Parser:
     text = "record what every view needs (thread, the default), or only what kstats cpu and kstats "
     text += "exits by cpu and reason need (cpu), which costs least"
     add("--by", choices=("thread", "cpu"), default="thread", help=text)
-    text = "begin a new file at this size, like 100M"
+    text = "start a new file at this size, like 100M"
     add("--rotate-size", metavar="SIZE", type=_size, help=text)
-    text = "begin a new file after this time, like 1h or 1d"
+    text = "start a new file after this time, like 1h or 1d"
     add("--rotate-time", metavar="TIME", type=_time, help=text)
     keep = partial(options.times, what="--keep", without="keep all")
-    add("--keep", metavar="N", type=keep, help="keep only the last N of the files before")
+    add("--keep", metavar="N", type=keep, help="keep only the N newest of the files rotated out")
     add("-q", "--quiet", action="store_true", help="print only errors")
     options.add_probe_arguments(p)
     options.add_interval_arguments(p, "samples")

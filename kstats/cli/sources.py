@@ -69,7 +69,7 @@ def opened(wanted: SourceOptions) -> Iterator[list[Source]]:
     """
     words = wanted.sources
     if not words:
-        raise UsageError("no source given", "name recordings; live is this host from now on")
+        raise UsageError("no source given", "name recordings, or live for this host")
     for word, times in Counter(words).items():
         if times > 1:
             raise UsageError(f"{word!r} is given twice", "name each source once")

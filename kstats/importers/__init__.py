@@ -174,7 +174,7 @@ def _find_format(held: list[Line], rest: Iterator[Line]) -> str:
             if known.fits(line.text):
                 return name
     raise UnrecognizedError(
-        f"none of {len(held)} lines is in the format of a known tool",
+        f"none of its {len(held)} lines has the format of a known tool",
         f"name the tool: --from {'|'.join(FORMATS)}",
     )
 

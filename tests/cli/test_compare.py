@@ -118,7 +118,7 @@ def test_what_is_impossible_crosses_no_threshold(capsys: pytest.CaptureFixture[s
         ("before.jsonl before.jsonl", 2, "'before.jsonl' is given twice"),
         ("before.jsonl nowhere.jsonl", 7, "nowhere.jsonl: No such file or directory"),
         ("before.jsonl --top 3", 2, "--top needs --by"),
-        ("before.jsonl --by cpu --top 0", 2, "--top '0' is not a whole number from 1 on"),
+        ("before.jsonl --by cpu --top 0", 2, "--top '0' is not a positive integer"),
         ("before.jsonl --by cpu --per vcpu", 2, "--per vcpu cannot be combined with --by cpu"),
         ("before.jsonl --by colour", 2, "argument --by: invalid choice: 'colour'"),
         ("before.jsonl --threshold 1", 2, "invalid threshold '1'"),
@@ -127,7 +127,7 @@ def test_what_is_impossible_crosses_no_threshold(capsys: pytest.CaptureFixture[s
         ("before.jsonl --threshold colour=2", 2, "unknown category 'colour'"),
         ("before.jsonl arm.jsonl --threshold 2 --least x", 2, "invalid rate 'x' for --least"),
         ("before.jsonl live --interval 0", 2, "--interval '0' is not between"),
-        ("before.jsonl live --count 0", 2, "--count '0' is not a whole number"),
+        ("before.jsonl live --count 0", 2, "--count '0' is not a positive integer"),
         ("before.jsonl --threshold 2", 2, "--threshold has nothing to compare with"),
         (
             "--threshold io=2 --threshold io=3",

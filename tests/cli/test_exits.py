@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from kstats.arch import detail_kinds
 from kstats.cli import exits, live, main, options
 from kstats.cli.exits_options import MORE_THREADS, ExitsOptions
 from kstats.collector import threads
@@ -17,7 +19,7 @@ from kstats.vms.registry import VmRegistry
 from tests import trees
 from tests.vms.trees import Tree
 
-COUNT_OF = "{} is not a whole number from 1 on"
+COUNT_OF = "{} is not a positive integer"
 PROCESS, THREADS = 4000, (4001, 4002)
 
 
@@ -135,9 +137,9 @@ def test_invalid_options_are_refused(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("-p 4999", "there is no process 4999"),
+        ("-p 4999", "process 4999 does not exist"),
         ("--vm web", "no VM matches 'web'"),
-        ("--tids 4001,4999", "there is no thread 4999"),
+        ("--tids 4001,4999", "thread 4999 does not exist"),
         ("-p 4000 --vcpu 7", "process 4000 has no vCPU 7"),
     ],
 )
@@ -202,3 +204,8 @@ def test_a_vcpu_of_each_of_several_vms(tmp_path: Path) -> None:
     assert wanted(tree.host, "--vm web* --vcpu 1") == ThreadFilter(
         frozenset({100, 200}), frozenset({102, 202})
     )
+
+
+def test_the_help_lists_every_kind_of_detail() -> None:
+    (action,) = (a for a in exits.parser()._actions if a.dest == "detail")
+    assert set(detail_kinds()) <= set(re.findall(r"\w+", action.help or ""))

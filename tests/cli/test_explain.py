@@ -83,8 +83,8 @@ def test_an_unknown_code_is_called_unknown(capsys: pytest.CaptureFixture[str]) -
     [
         (["EPT_VIOLATON"], "unknown exit reason 'EPT_VIOLATON'", "did you mean EPT_VIOLATION"),
         (["999999"], "unknown exit reason '999999'", "kstats arch lists every name"),
-        (["--search", "zebra"], "no reason has 'zebra'", "use fewer words"),
-        (["--search", ""], "no reason has ''", "use fewer words"),
+        (["--search", "zebra"], "no reason matches 'zebra'", "use fewer words"),
+        (["--search", ""], "no reason matches ''", "use fewer words"),
         (
             ["48", "--search", "x"],
             "--search cannot be combined with REASON",

@@ -25,7 +25,7 @@ def _bare_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 INTERVAL = "interval {} is not between 0.01 and 86400 seconds"
-COUNT = "count {} is not a whole number from 1 on"
+COUNT = "count {} is not a positive integer"
 INTERVAL_HINT = "give seconds; fractions are fine, like 0.5"
 COUNT_HINT = "leave it out to go on until ^C"
 SEE_HELP = "see kstats --help"

@@ -48,8 +48,8 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> list[str]:
     [
         (["0"], "interval '0' is not between 0.01 and 86400 seconds"),
         (["soon"], "interval 'soon' is not between 0.01 and 86400 seconds"),
-        (["1", "0"], "count '0' is not a whole number from 1 on"),
-        (["1", "many"], "count 'many' is not a whole number from 1 on"),
+        (["1", "0"], "count '0' is not a positive integer"),
+        (["1", "many"], "count 'many' is not a positive integer"),
         (["1", "2", "3"], "unrecognized arguments: 3"),
         (
             ["--source", "perf"],
@@ -81,7 +81,7 @@ def test_invalid_options_are_refused(
             2,
             "argument -f/--format: invalid choice: 'xml' (choose from 'table', 'json', 'csv')",
         ),
-        ("-p 4999", 1, "there is no process 4999"),
+        ("-p 4999", 1, "process 4999 does not exist"),
         ("--vm web", 1, "no VM matches 'web'"),
     ],
 )

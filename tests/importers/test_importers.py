@@ -166,7 +166,7 @@ def test_kvm_stat_without_a_second_line() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"hello\nworld\n", b"\0" * 100, b"\xff\xfe\n"])
 def test_what_no_known_tool_writes(data: bytes) -> None:
-    with pytest.raises(UnrecognizedError, match="is in the format of a known tool"):
+    with pytest.raises(UnrecognizedError, match="has the format of a known tool"):
         samples(data)
 
 
