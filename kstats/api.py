@@ -91,12 +91,12 @@ __all__ = [
 
 
 def find_arch(name: str) -> Arch:
-    """The architecture of that name: its columns, its ISAs; raises UnknownNameError."""
+    """Return the architecture with this name; raises UnknownNameError."""
     return arches.find(name)
 
 
 def find_isa(name: str) -> Isa:
-    """The ISA of that name: its reasons by code; raises UnknownNameError."""
+    """Return the ISA with this name; raises UnknownNameError."""
     return arches.isa(name)
 
 
@@ -109,7 +109,7 @@ def collect(
 ) -> Collector:
     """Count the exits of this host's VMs until the collector is closed.
 
-    Use it as a context manager; each ``sample()`` of it gives what was counted since the last.
+    Use it as a context manager. Each ``sample()`` contains what was counted since the last one.
 
     Args:
         by: ``cpu``: exits and entries by CPU. ``thread``: exits by CPU and thread, whose VMs and
@@ -119,7 +119,7 @@ def collect(
         probe: Forces one way of reading exits; ``kstats doctor`` names them.
 
     Raises:
-        KstatsError: whatever keeps it from counting, with a hint: privileges, bcc, KVM.
+        KstatsError: It cannot count here: privileges, bcc or KVM are missing.
     """
     from kstats.collector.live import Collector  # noqa: PLC0415 - only this touches the host
     from kstats.collector.percpu import PER_CPU, Entries  # noqa: PLC0415 - same
@@ -159,13 +159,13 @@ def counted(
 
     Args:
         isa: The numbering of the codes: ``vmx``, ``svm``, ``arm64``, or another backend's.
-        exits: By code, how often it occurred, or how often on which CPU. CPU 0 stands for all.
-        entries: VM entries by CPU, if they are known.
-        elapsed: Seconds in which that happened.
-        time: When they ended, seconds since the epoch; now, if it is not given.
+        exits: By code, its count, or its counts by CPU. A count without a CPU is on CPU 0.
+        entries: VM entries by CPU, if known.
+        elapsed: Seconds in which the counts accumulated.
+        time: End of the sample, seconds since the epoch; now if not given.
 
     Raises:
-        UnknownNameError: no architecture has such an ISA.
+        UnknownNameError: No architecture has this ISA.
     """
     find_isa(isa)
     arch = next(arch for arch in arches.arches() if arch.isa(isa))

@@ -5,7 +5,7 @@ An architecture is one :class:`Arch`. To add one, fill in:
 1. ``name`` and ``machines``: the names that kstats and ``platform.machine()`` use;
 2. ``isas``: one :class:`Isa` for each numbering of exit codes, with a :class:`Reason` for each
    code, named as the kernel names it, and notes on the categories;
-3. ``columns``: the headings of ``kstats -v`` in their order, ``other`` last;
+3. ``columns``: the headings of ``kstats cpu`` in their order, ``other`` last;
 4. ``sources``: one :class:`ExitSource` for each way to read exits from the kernel, none if the
    backend only decodes; ``bpf``: the C file that turns the tracepoint into a code;
 5. ``details`` of the ISAs and the sources, and ``bpf_detail``, if exits carry details for
@@ -125,7 +125,7 @@ def by_code(*reasons: Reason) -> dict[int, Reason]:
 
 @attrs.frozen
 class Column:
-    """A heading of ``kstats -v``.
+    """A heading of ``kstats cpu``.
 
     ``key`` is its name in JSON and CSV (``msr_rd``); a table shows ``label`` (``rd``).
     Neighbours with the same ``group`` share a heading: ``msr(rd wr)``.
