@@ -13,8 +13,6 @@ from lab.hosts import cache
 from lab.vmm import build
 
 ROOT = Path(__file__).parent.parent
-OLDEST_CATTRS = "cattrs==22.2.0"
-"""The oldest supported cattrs; the hosts have the distribution's packages of everything else."""
 
 _SOURCES = ("kstats", "bpf", "pyproject.toml", "README.md", "lab/vmm", "lab/payload.py")
 
@@ -43,7 +41,7 @@ def build_wheel(into: Path) -> Path:
 
 def _install(wheel: Path, into: Path) -> None:
     site = into / "site"
-    _run("pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel), OLDEST_CATTRS)
+    _run("pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel))
     scripts = into / "bin"
     (site / "bin").rename(scripts)
     for script in scripts.iterdir():

@@ -1,7 +1,7 @@
-"""Converts values of samples and headers to and from what JSON can hold.
+"""Convert values of samples and headers to and from JSON values.
 
-A mapping becomes a list of pairs, since its keys need not be texts. Reading is by type and strict;
-it takes cattrs, which writing does not.
+A mapping becomes a list of pairs, since its keys need not be strings. Reading is driven by the
+type annotations and strict: a recording may be damaged or hostile.
 """
 
 from __future__ import annotations
@@ -11,34 +11,31 @@ import functools
 import json
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NewType, TypeAlias
 
 import attrs
 
-from kstats.errors import MissingLibraryError
 from kstats.escape import printable
 from kstats.model import Place
 from kstats.recording.errors import LineError
 from kstats.vms.identity import Kind
 
-if typing.TYPE_CHECKING:
-    from cattrs import Converter
-
-Hook: TypeAlias = Callable[[Any, Any], Any]
+_Reader: TypeAlias = Callable[[Any], Any]
+"""Return a JSON value as a value of one type, or raise LineError."""
 
 LEAST, MOST = -1, (1 << 64) - 1
-"""The range of every number; -1 stands for what is not told apart."""
+"""The range of every number; -1 stands for what is not distinguished."""
 
 Differences = NewType("Differences", list[int])
-"""A long list of whole numbers of any sign, which is checked as a whole."""
+"""A long list of whole numbers of any sign. It is checked as a whole, which is faster."""
 
 _HUGE = 1e18
 _SHOWN = 64
 
 
 def unstructure(value: Any) -> Any:
-    """Return what JSON can hold of a value of attrs classes, collections, enums and scalars."""
+    """Return the JSON value of attrs classes, collections, enums and scalars."""
     if value is None or isinstance(value, str | int | float):
         return value.value if isinstance(value, enum.Enum) else value
     if attrs.has(type(value)):
@@ -53,128 +50,119 @@ def unstructure(value: Any) -> Any:
 
 
 def structure(value: Any, type_: Any) -> Any:
-    """Return ``value`` as ``type_``, a class or a type annotation.
+    """Return a JSON value as ``type_``, a class or a type annotation.
 
     Raises:
         LineError: ``value`` does not have that type. The text says in one line what is wrong.
     """
-    try:
-        return _converter().structure(value, type_)
-    except KeyError as error:
-        raise LineError(f"{error} is missing") from error
+    return _reader(type_)(value)
 
 
 @functools.cache
-def _converter() -> Converter:
-    try:
-        import cattrs  # noqa: PLC0415 - 30 ms that only reading takes
-    except ImportError as error:
-        raise MissingLibraryError("cattrs", "reading recordings", "cattr") from error
-    # The first error is enough, and unknown keys of later versions are skipped.
-    converter = cattrs.Converter(detailed_validation=False)
-    for type_, hook in _HOOKS.items():
-        converter.register_structure_hook(type_, hook)
-    converter.register_structure_hook_func(lambda type_: type_ == str | int, _key)
-    converter.register_structure_hook_func(lambda type_: type_ is Differences, _differences)
-    for asked, make in _FACTORIES.items():
-        converter.register_structure_hook_factory(asked, functools.partial(make, converter))
-    return converter
+def _reader(type_: Any) -> _Reader:
+    if type_ in _SCALARS:
+        return _SCALARS[type_]
+    if attrs.has(type_):
+        return _attrs(type_)
+    if hasattr(type_, "_fields"):  # a named tuple
+        hints = typing.get_type_hints(type_)
+        return _tuple(lambda items: type_(*items), hints.values(), len(type_._field_defaults))
+    return _generic(type_)
 
 
-def _int(value: Any, _: Any) -> int:
+def _generic(type_: Any) -> _Reader:
+    origin, arguments = typing.get_origin(type_), typing.get_args(type_)
+    if origin is types.UnionType:
+        return _optional(*arguments)
+    if origin is dict:  # its items are read later
+        return lambda value: _one_of((dict,), value, "an object")
+    if origin is Mapping:
+        pairs = _items(list, _tuple(tuple, arguments))
+        return lambda value: dict(pairs(value))
+    if origin is tuple and arguments[1:] != (...,):
+        return _tuple(tuple, arguments)
+    if origin in (list, tuple, frozenset):
+        return _items(origin, _reader(arguments[0]))
+    raise TypeError(f"{type_} cannot be recorded")
+
+
+def _int(value: Any) -> int:
     if type(value) is not int or not LEAST <= value <= MOST:
         raise LineError(f"{_shown(value)} is not a whole number from {LEAST} to 2**64-1")
     return value
 
 
-def _float(value: Any, _: Any) -> float:
+def _float(value: Any) -> float:
     if type(value) not in (int, float) or not abs(value) < _HUGE:
         raise LineError(f"{_shown(value)} is not a number of seconds")
     return float(value)
 
 
-def _text(value: Any, _: Any) -> Any:
-    return _one_of((str,), value, "a text")
-
-
-def _bool(value: Any, _: Any) -> Any:
-    return _one_of((bool,), value, "true or false")
-
-
-def _key(value: Any, _: Any) -> Any:
-    return _one_of((str, int), value, "a name or a number")
-
-
-def _differences(value: Any, _: Any) -> Any:
+def _differences(value: Any) -> Any:
     if not set(map(type, _list(value))) <= {int}:
         raise LineError("counts that are not whole numbers")
     return value
 
 
-def _kind(value: Any, _: Any) -> Kind:
+def _kind(value: Any) -> Kind:
     # A later version may know others.
     return Kind(value) if value in list(Kind) else Kind.OTHER
 
 
-_HOOKS: Mapping[Any, Hook] = {
+_SCALARS: Mapping[Any, _Reader] = {
+    Any: lambda value: value,
     int: _int,
     float: _float,
-    str: _text,
-    bool: _bool,
+    str: lambda value: _one_of((str,), value, "a text"),
+    bool: lambda value: _one_of((bool,), value, "true or false"),
+    str | int: lambda value: _one_of((str, int), value, "a name or a number"),
     Kind: _kind,
+    Differences: _differences,
 }
 
 
-def _attrs(converter: Converter, type_: Any) -> Hook:
-    from cattrs.gen import make_dict_structure_fn  # noqa: PLC0415 - as above
+def _attrs(type_: Any) -> _Reader:
+    """Read an object. Unknown keys are ignored: a later version may add some."""
+    hints = typing.get_type_hints(type_)
+    readers = {f.name: _reader(hints[f.name]) for f in attrs.fields(type_)}
+    required = {f.name for f in attrs.fields(type_) if f.default is attrs.NOTHING}
 
-    hook: Hook = make_dict_structure_fn(type_, converter)
-    return lambda value, _: hook(_one_of((dict,), value, "an object"), type_)
+    def read(value: Any) -> Any:
+        items = _one_of((dict,), value, "an object")
+        arguments = {}
+        for name, reader in readers.items():
+            if name in items:
+                arguments[name] = reader(items[name])
+            elif name in required:
+                raise LineError(f"{name!r} is missing")
+        return type_(**arguments)
 
-
-def _object(_: Converter, __: Any) -> Hook:
-    """An object. Its items are checked later."""
-    return lambda value, _: _one_of((dict,), value, "an object")
-
-
-def _mapping(converter: Converter, type_: Any) -> Hook:
-    """A list of pairs."""
-    pair: Any = types.GenericAlias(tuple, typing.get_args(type_))
-    return lambda value, _: dict(converter.structure(item, pair) for item in _list(value))
-
-
-def _items(converter: Converter, type_: Any) -> Hook:
-    """A list of any length."""
-    make, (item, *_) = typing.get_origin(type_), typing.get_args(type_)
-    return lambda value, _: make(converter.structure(one, item) for one in _list(value))
+    return read
 
 
-def _tuple(converter: Converter, type_: Any) -> Hook:
-    """A list of as many items as the type has; those with a default may be missing."""
-    held = typing.get_args(type_) or tuple(typing.get_type_hints(type_).values())
-    least = len(held) - len(getattr(type_, "_field_defaults", ()))
-    make: Any = tuple if typing.get_args(type_) else lambda items: type_(*items)
-
-    def hook(value: Any, _: Any) -> Any:
-        if not least <= len(_list(value)) <= len(held):
-            raise LineError(f"{_shown(value)} does not have {len(held)} items")
-        return make(map(converter.structure, value, held))
-
-    return hook
+def _optional(type_: Any, none: Any) -> _Reader:
+    if none is not types.NoneType:
+        raise TypeError(f"{type_} | {none} cannot be recorded")
+    read = _reader(type_)
+    return lambda value: None if value is None else read(value)
 
 
-def _is_many(type_: Any) -> bool:
-    many = typing.get_origin(type_) in (list, frozenset)
-    return many or (typing.get_origin(type_) is tuple and typing.get_args(type_)[1:] == (...,))
+def _items(make: Callable[[Any], Any], read: _Reader) -> _Reader:
+    """Read a list of any length."""
+    return lambda value: make(map(read, _list(value)))
 
 
-_FACTORIES: Mapping[Callable[[Any], bool], Callable[[Converter, Any], Hook]] = {
-    attrs.has: _attrs,
-    lambda type_: typing.get_origin(type_) is dict: _object,
-    lambda type_: typing.get_origin(type_) is Mapping: _mapping,
-    lambda type_: typing.get_origin(type_) is tuple or hasattr(type_, "_make"): _tuple,
-    _is_many: _items,
-}
+def _tuple(make: Callable[[Any], Any], types_: Iterable[Any], optional: int = 0) -> _Reader:
+    """Read a list with one item per type; the last ``optional`` ones may be missing."""
+    readers = [_reader(type_) for type_ in types_]
+    least = len(readers) - optional
+
+    def read(value: Any) -> Any:
+        if not least <= len(_list(value)) <= len(readers):
+            raise LineError(f"{_shown(value)} does not have {len(readers)} items")
+        return make(reader(item) for reader, item in zip(readers, value, strict=False))
+
+    return read
 
 
 def _list(value: Any) -> Any:

@@ -335,19 +335,15 @@ def test_what_cannot_be_opened_is_told(tmp_path: Path) -> None:
         Writer(tmp_path / "no" / "x.jsonl", HEADER)
 
 
-@pytest.mark.parametrize("library", ["zstandard", "cattrs"])
-def test_a_missing_library_is_told_with_what_installs_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str
+def test_a_missing_library_is_reported_with_what_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kstats.recording import codec  # noqa: PLC0415
-
     write(tmp_path / "x.jsonl.zst", 1)
-    codec._converter.cache_clear()
-    monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(MissingLibraryError, match=library) as caught:
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    with pytest.raises(MissingLibraryError, match="zstandard") as caught:
         read(tmp_path / "x.jsonl.zst")
     assert re.search(r"apt install python3-\w+, or pip install", caught.value.hint)
-    with pytest.raises(MissingLibraryError, match=library):
+    with pytest.raises(MissingLibraryError, match="zstandard"):
         Writer(tmp_path / "x.jsonl.zst", HEADER)
 
 
