@@ -170,7 +170,7 @@ def _opened(name: str, wait: Waiting) -> Generator[BinaryIO, None, None]:
 
 
 class _File(io.FileIO):
-    """A file whose errors have its name; other OSErrors come from output."""
+    """A file that puts its name into its errors: an OSError without one comes from output."""
 
     def __init__(self, name: str, wait: Waiting) -> None:
         self._wait = wait

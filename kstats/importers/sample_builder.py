@@ -59,7 +59,7 @@ class SampleBuilder:
             self.exits(code, n, thread=thread)
         else:
             self.nameless(n)
-            problems.remark(f"{name}: {why}; not told which")
+            problems.remark(f"{name}: {why}; the code is unknown")
         return True
 
     def entries(self, cpu: int = NO_CPU, n: int = 1) -> None:

@@ -49,8 +49,8 @@ def zstandard() -> ModuleType:
 class Lines:
     """The lines of a file, compressed or not, in bounded memory.
 
-    ``torn`` tells, when all are read, whether the file ends amid a line: the last one then;
-    ``compressed``, once one is read, whether it is.
+    After all lines are read, ``torn`` is true if the file ended in the middle of the last one.
+    After the first, ``compressed`` is true if the file is compressed.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
