@@ -32,7 +32,7 @@ run: $(SETUP)
 test: lint host-packages
 	@tools/need $(TEST_PACKAGES)
 	$(BIN)/pytest -m "not host"
-	$(BIN)/pytest -m host -n 3 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -m host -n 3 --dist loadscope --no-loadscope-reorder
 
 unit: $(SETUP)
 	@tools/need $(LINT_PACKAGES) $(UNIT_PACKAGES)

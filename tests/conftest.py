@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from kstats.loader import program, syscall
+from lab.hosts import RECIPES
 
 # No deadline, because the machine may be busy; few examples, because the suite should take seconds.
 # In CI the examples are the same each time; runs by hand look for new ones.
@@ -19,6 +23,27 @@ settings.load_profile("kstats")
 
 # A shell starts background jobs with SIGINT ignored, and the processes of tests would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# The longest names first: svm-5.10 is not svm.
+_HOSTS = "|".join(sorted((re.escape(recipe.name) for recipe in RECIPES), key=len, reverse=True))
+_HOST_OF_TEST = re.compile(rf"[-\[]({_HOSTS})[-\]]")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    """With ``--dist loadscope``, give all tests of an emulated host to one worker."""
+    if config.getvalue("dist") != "loadscope":
+        return None
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = _host_or_test
+    return scheduler
+
+
+def _host_or_test(nodeid: str) -> str:
+    # The scheduler knows tests by their names only; the host is one of a test's parameters.
+    found = _HOST_OF_TEST.search(nodeid)
+    return found[1] if found else nodeid
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import attrs
 import pytest
@@ -69,13 +68,8 @@ def beds(*recipes: str) -> list[ParameterSet]:
     return [pytest.param(bed, id=bed.recipe) for bed in chosen]
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each host's tests to one worker of pytest-xdist, those of the slowest hosts first."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group(_host_name(item)))
+    """Sort the tests: those of the slowest hosts first."""
     items.sort(key=_rank)
 
 
