@@ -13,6 +13,9 @@ SUB_BITS = 3
 SUB_BUCKETS = 1 << SUB_BITS
 """Buckets per power of two. Each value below this number has a bucket of its own."""
 
+BUCKETS = (64 - SUB_BITS + 1) * SUB_BUCKETS
+"""Buckets that 64-bit values need: all valid bucket numbers are below this number."""
+
 
 def bucket_of(value: int) -> int:
     """Return the number of the bucket that contains ``value``; it grows with the value."""

@@ -90,7 +90,7 @@ WITHOUT_NOTES = frozenset({"csv"})
 
 def _tables(comparison: Comparison, style: str, safe: Callable[..., str]) -> Iterator[str]:
     """Return the subjects and the lines that are not empty, each ending in a line feed."""
-    subjects = [[*_who(s, comparison, safe), *_facts(s)] for s in comparison.subjects]
+    subjects = [[*_who(s, comparison, safe), *_facts(s, safe)] for s in comparison.subjects]
     named = _named(comparison)
     yield _drawn([*named, *_FACTS], subjects, style, len(named) + _FACT_WORDS)
     reasons = any(line.code for line in comparison.lines)
@@ -137,9 +137,9 @@ _FACTS = ("isa", "from (UTC)", "seconds", "samples", "cpus", "vcpus", "exits")
 _FACT_WORDS = 2
 
 
-def _facts(subject: Subject) -> list[str]:
+def _facts(subject: Subject, safe: Callable[..., str]) -> list[str]:
     return [
-        " ".join(subject.isas) or subject.arch,
+        safe(" ".join(subject.isas) or subject.arch),
         "-" if subject.begin is None else subject.begin.removesuffix("Z").replace("T", " "),
         _number(subject.seconds),
         str(subject.samples),

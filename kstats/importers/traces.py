@@ -25,13 +25,13 @@ from kstats.model import Sample
 
 _PERF = re.compile(
     r"\s*(?:(?P<comm>\S.{0,63}?)\s+(?:(?P<pid>\d{1,10})/)?(?P<tid>\d{1,10})\s+)?"
-    r"(?:\[(?P<cpu>\d{1,5})\]\s+)?(?:(?P<time>\d{1,12}\.\d{1,9}):\s+)?(?:\d{1,20}\s+)?"
+    r"(?:\[(?P<cpu>\d{1,5})\]\s+)?(?:(?P<time>\d{1,11}\.\d{1,9}):\s+)?(?:\d{1,20}\s+)?"
     r"(?P<event>[\w-]{1,64}:\w{1,64}):\s*(?P<text>.*)",
     re.ASCII,
 )
 _FTRACE = re.compile(
     r"\s*(?P<comm>\S.{0,63}?)-(?P<tid>\d{1,10})\s+(?:\(\s*(?P<pid>\d{1,10}|-{1,10})\)\s+)?"
-    r"\[(?P<cpu>\d{1,5})\]\s+(?:[A-Za-z.#][\w.#]{3,6}\s+)?(?P<time>\d{1,12}\.\d{1,9}):\s+"
+    r"\[(?P<cpu>\d{1,5})\]\s+(?:[A-Za-z.#][\w.#]{3,6}\s+)?(?P<time>\d{1,11}\.\d{1,9}):\s+"
     r"(?P<event>\w{1,64}):\s*(?:<CANT FIND FIELD \w{1,64}>)?(?P<text>.*)",
     re.ASCII,
 )

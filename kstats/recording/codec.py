@@ -30,7 +30,9 @@ LEAST, MOST = -1, (1 << 64) - 1
 Differences = NewType("Differences", list[int])
 """A long list of whole numbers of any sign. It is checked as a whole, which is faster."""
 
-_HUGE = 1e18
+_LAST_MOMENT = 253_402_300_799.0
+"""The end of the year 9999, the last year that datetime supports."""
+
 _SHOWN = 64
 
 
@@ -93,8 +95,11 @@ def _int(value: Any) -> int:
 
 
 def _float(value: Any) -> float:
-    if type(value) not in (int, float) or not abs(value) < _HUGE:
+    if type(value) not in (int, float):
         raise LineError(f"{_shown(value)} is not a number of seconds")
+    if not 0 <= value <= _LAST_MOMENT:
+        number = f"{value:g}" if isinstance(value, float) else _shown(value)
+        raise LineError(f"{number} seconds are out of range")
     return float(value)
 
 

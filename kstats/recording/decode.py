@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import attrs
 
 from kstats.escape import printable
+from kstats.histogram import BUCKETS
 from kstats.model import Sample
 from kstats.recording.codec import MOST, Differences, structure
 from kstats.recording.errors import LineError
@@ -21,9 +22,6 @@ MOST_SERIES = 1 << 21
 """The limit of series in a sample, so that a hostile file does not fill the memory."""
 
 _RUNS = list[tuple[list[Any], list[Any]]]
-
-_LAST_MOMENT = 253_402_300_799.0
-"""The end of the year 9999, the last year that datetime supports."""
 
 
 @attrs.frozen(eq=False)
@@ -118,7 +116,7 @@ class Decoder:
             self._announce(name, structure(runs, _RUNS))
         self._count(line.counts)
         fields_: dict[str, Any] = together(self._facts | self._counters())
-        sample = Sample(time=_moment(line.time), elapsed=_moment(line.elapsed), **fields_)
+        sample = Sample(time=line.time, elapsed=line.elapsed, **fields_)
         self._begun = True
         return sample
 
@@ -212,12 +210,6 @@ def _no_number(text: str) -> NoReturn:
     raise LineError(f"{text} is not a number")
 
 
-def _moment(seconds: float) -> float:
-    if not 0 <= seconds <= _LAST_MOMENT:
-        raise LineError(f"{seconds:g} seconds are out of range")
-    return seconds
-
-
 def _changed(field: Field, before: Mapping[Any, Any], pairs: Any) -> dict[Any, Any]:
     """Return a directory after changes to some of its pairs; null removes a key."""
     key_type, item_type = typing.get_args(field.type)
@@ -250,4 +242,9 @@ def _run(field: Field | None, parents: list[Any], keys: list[Any]) -> _Run:
     *above, last = field.path_types
     if len(parents) != len(above):
         raise LineError(f"a series of {field.name} cannot have {len(parents) + 1} keys")
-    return _Run(field, _parents(field, parents), [structure(key, last) for key in keys])
+    known = [structure(key, last) for key in keys]
+    # A bucket's bounds are powers of two: those of a huge number would fill memory.
+    buckets = [key for key in known if isinstance(key, int)] if field.leaf else []
+    if buckets and not 0 <= min(buckets) <= max(buckets) < BUCKETS:
+        raise LineError(f"a bucket of {field.name} is not between 0 and {BUCKETS - 1}")
+    return _Run(field, _parents(field, parents), known)

@@ -48,6 +48,14 @@ def changed(number: int, **keys: Any) -> bytes:
     return "".join(texts).encode()
 
 
+SLOW = {"time": 1, "code": ["vmx", 48], "place": [0, 0], "duration": 1}
+
+
+def buckets(number: int) -> dict[str, Any]:
+    """Series of a latency with that bucket."""
+    return {"latency": [[[["vmx", 48], [0, 0]], ["total", "minimum", "maximum", number]]]}
+
+
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
@@ -72,6 +80,15 @@ def changed(number: int, **keys: Any) -> bytes:
         (changed(2, time=-1), "line 2: -1 seconds are out of range"),
         (changed(2, time=1e15), "line 2: 1e+15 seconds are out of range"),
         (changed(2, elapsed=float("nan")), "line 2: NaN is not a number"),
+        (
+            changed(1, clock={"time": 1e12, "monotonic": 1}),
+            "line 1: 1e+12 seconds are out of range",
+        ),
+        (changed(2, facts={"slow": [SLOW | {"time": 1e12}]}), "line 2: 1e+12 seconds are out of"),
+        (changed(2, facts={"slow": [SLOW | {"time": -1e12}]}), "line 2: -1e+12 seconds are out of"),
+        (changed(2, series=buckets(496)), "line 2: a bucket of latency is not between 0 and 495"),
+        (changed(2, series=buckets(1 << 63)), "line 2: a bucket of latency is not between 0 and"),
+        (changed(2, series=buckets(-1)), "line 2: a bucket of latency is not between 0 and 495"),
         (
             changed(2, key=False),
             "line 2: the lines before are missing, and this one has only changes",
