@@ -17,6 +17,9 @@ import unicodedata
 ELLIPSIS = "…"
 """Marks the end of a truncated text; an ellipsis in the text itself is escaped."""
 
+LONGEST_NOTE = 300
+"""Characters of a note: a line for people that may quote other processes."""
+
 _NAMED = {"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 # Python considers these printable, but they are invisible: fillers, a blank, variation selectors.
@@ -44,6 +47,11 @@ def printable(text: str, limit: int = 64) -> str:
     if len(text) == len(pieces) > 1 and text[-1] == " ":
         pieces[-1] = _escape(text[-1])
     return _cut(pieces, limit)
+
+
+def printable_note(note: str) -> str:
+    """Return a note on one line; backslashes stay, because parts of notes are escaped already."""
+    return printable(note, LONGEST_NOTE).replace(r"\\", "\\")
 
 
 def well_formed(text: str) -> str:

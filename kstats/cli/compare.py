@@ -16,10 +16,10 @@ from kstats.arch.base import Category
 from kstats.cli import options, session, sources, streams
 from kstats.compare.aggregate import PARTS, Aggregate
 from kstats.compare.compare import Options, compare
-from kstats.compare.render import FORMATS, LONGEST_NOTE, WITHOUT_NOTES
+from kstats.compare.render import FORMATS, WITHOUT_NOTES
 from kstats.compare.result import NEW, TOTAL, Comparison, Line, Per
 from kstats.errors import KstatsError, UsageError
-from kstats.escape import printable
+from kstats.escape import LONGEST_NOTE, printable
 
 CROSSED = 10
 """Exit status when a ratio reached its threshold."""

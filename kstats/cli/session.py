@@ -14,6 +14,7 @@ from kstats.cli import replay, streams
 from kstats.cli.options import FOREVER
 from kstats.cli.ticker import Ticker, deferred_signals, end_line
 from kstats.cli.view_options import ViewOptions
+from kstats.escape import printable_note
 from kstats.model import Sample
 from kstats.render import FOR_PEOPLE, Renderer, renderer
 from kstats.views import ExactingView, View
@@ -194,7 +195,7 @@ def report(
             with streams.writing():
                 writer.write(table)
             if not writer.carries_notes:
-                print_errors(table.notes)
+                print_errors(map(printable_note, table.notes))
     if empty and people and sys.stdout.isatty():
         print_errors([_NOTHING])
 

@@ -14,7 +14,7 @@ from tabulate import tabulate
 
 from kstats.arch.base import NUMBER_BITS, NUMBER_MASK
 from kstats.compare.result import Comparison, Line, Ratio, Subject
-from kstats.escape import printable, well_formed
+from kstats.escape import LONGEST_NOTE, printable, well_formed
 from kstats.table import Cell
 
 FIGURES = {
@@ -26,8 +26,6 @@ FIGURES = {
     "share": "share%",
 }
 """The figures of a line, and what stands over each on the screen."""
-
-LONGEST_NOTE = 300
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>|&~#!])")
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import ClassVar, TextIO
 
 from kstats.durations import duration
-from kstats.escape import printable
+from kstats.escape import printable, printable_note
 from kstats.table import Cell, Heading, Table, Unit
 from kstats.units import figure
 
@@ -62,7 +62,7 @@ class TextRenderer:
             out += [f"{_BOLD}{line}{_RESET}" if self._colour else line for line in header]
         amounts = [row.cells[table.key_columns :] for row in rows]
         out += [self._dimmed(*line) for line in zip(lines, amounts, strict=True)]
-        out += [f"# {note}" for note in notes]
+        out += [f"# {printable_note(note)}" for note in notes]
         self._stream.write("".join(f"{line}\n" for line in out))
         self._stream.flush()
 

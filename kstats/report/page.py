@@ -20,12 +20,11 @@ from kstats.arch import categories
 from kstats.arch.base import Category
 from kstats.compare.compare import Options, compare
 from kstats.compare.result import Comparison, Figures, Line
-from kstats.escape import printable
+from kstats.escape import LONGEST_NOTE, printable
 from kstats.report import pictures, texts
 from kstats.report.chapter import Chapter
 from kstats.report.gather import Gathered
 
-_LONGEST_NOTE = 300
 _MOST_REASONS = 100
 
 
@@ -99,7 +98,7 @@ def _told(name: str, value: float | None) -> str:
 
 
 def _note(text: str) -> str:
-    return printable(text, _LONGEST_NOTE)
+    return printable(text, LONGEST_NOTE)
 
 
 def _ratio(ratio: Any) -> str:

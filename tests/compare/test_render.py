@@ -163,3 +163,12 @@ def test_any_comparison_fits_the_schema_and_every_format(
         text = write(made)
         assert text.endswith("\n")
         assert not any(word in text for word in ("inf", "nan", "NaN", "Infinity"))
+
+
+def test_isas_are_escaped_and_times_before_the_epoch_are_not_computed() -> None:
+    samples = [happened({("\x1b[31m", 1): {(0, WEB_0): 5}}, THREADS)]
+    early = [attrs.evolve(sample, time=0.0, elapsed=2e11) for sample in samples]
+    comparison = compare({"a": aggregate(*samples), "b": aggregate(*early)})
+    assert comparison.subjects[1].begin == "1970-01-01T00:00:00Z"
+    for write in FORMATS.values():
+        assert "\x1b" not in write(comparison)

@@ -130,6 +130,13 @@ def test_lost_events_are_reported() -> None:
     assert sample.notes == ("the tracer lost 18 events; they are not counted",)
 
 
+def test_lines_with_times_after_the_year_9999_are_not_counted() -> None:
+    text = b"qemu 7/8 [001] %s.5: kvm:kvm_exit: reason HLT rip 0x1 info 0 0\n"
+    (sample,) = samples(text % b"10" + text % b"999999999999")
+    assert counts(sample.exits) == {("vmx", 12): {(1, 7 << 32 | 8): 1}}
+    assert sample.time == 10.5
+
+
 def test_damaged_lines_are_counted_and_the_first_is_shown() -> None:
     data = VMX % b"HLT" + VMX % b"NONSENSE" + b"garb\x1b[31mage \xff\n" + VMX % b"HLT"
     found = decode(io.BytesIO(data))

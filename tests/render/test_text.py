@@ -295,3 +295,8 @@ def test_numbers_that_identify_a_row_do_not_make_it_busy(terminal: Terminal) -> 
 def test_every_line_of_a_report_is_as_wide_as_its_header(of: Sample) -> None:
     lines = [line for line in written(of, total=True) if not line.startswith("# ")]
     assert {len(line) for line in lines} == {len(lines[0])}
+
+
+def test_notes_are_escaped() -> None:
+    (*_, note) = written(sample(notes=("\x1b[2J\nnext line, escaped: \\t",)))
+    assert note == r"# \x1b[2J\nnext line, escaped: \t"
