@@ -1,4 +1,7 @@
-"""Write docs/reasons.md and docs/categories.md from the tables of kstats/arch.
+"""Write docs/reasons.md, docs/categories.md and the columns of a schema from kstats/arch.
+
+The schema is kstats/render/report.schema.json: what depends on an architecture's columns is
+generated, everything else is kept.
 
 With ``--check`` write nothing and exit with status 1 if a file is out of date.
 """
@@ -6,13 +9,14 @@ With ``--check`` write nothing and exit with status 1 if a file is out of date.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kstats.arch import BUILT_IN, categories
-from kstats.arch.base import Category
+from kstats.arch import BUILT_IN, categories, column_keys
+from kstats.arch.base import OTHER, Category
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,7 +24,9 @@ if TYPE_CHECKING:
     from kstats.arch import Arch, Isa
 
 ISAS = tuple(isa for arch in BUILT_IN for isa in arch.isas)
-DOCS = Path(__file__).parent.parent / "docs"
+ROOT = Path(__file__).parent.parent
+SCHEMA = "kstats/render/report.schema.json"
+GROUPS = ("cpu", "node", "socket", "core")
 
 MARK = "<!-- Written by tools/gen_docs.py from the tables of kstats/arch; not for editing. -->\n"
 
@@ -127,26 +133,61 @@ def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "".join(lines())
 
 
-PAGES = {"reasons.md": reasons_page, "categories.md": categories_page}
+def schema() -> str:
+    """Return the schema of reports with the columns of every architecture."""
+    found = json.loads((ROOT / SCHEMA).read_text(encoding="utf-8"))
+    by_unit = found["allOf"][0]
+    found["allOf"] = [by_unit, *(_rule(arch) for arch in BUILT_IN)]
+    found["$defs"] |= {arch.name: _row(arch) for arch in BUILT_IN}
+    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+
+
+def _rule(arch: Arch) -> dict[str, object]:
+    row = {"$ref": f"#/$defs/{arch.name}"}
+    return {
+        "if": {"properties": {"arch": {"const": arch.name}}},
+        "then": {"properties": {"rows": {"items": row}, "total": row}},
+    }
+
+
+def _row(arch: Arch) -> dict[str, object]:
+    keys = [key for key in column_keys(arch) if key != OTHER]
+    first, *others = keys
+    return {
+        "description": f"Either all columns of {arch.name} and no others, or none (--reasons).",
+        "if": {"required": [first]},
+        "then": {
+            "propertyNames": {"enum": [*GROUPS, "vm_entry", "vm_exit", *keys, OTHER, "exits"]},
+            "required": keys,
+        },
+        "else": {"propertyNames": {"not": {"enum": others}}},
+    }
+
+
+FILES = {
+    "docs/reasons.md": reasons_page,
+    "docs/categories.md": categories_page,
+    SCHEMA: schema,
+}
 
 
 def main() -> None:
     """Write or check the files."""
-    parser = argparse.ArgumentParser(description="Generate docs/reasons.md and docs/categories.md.")
+    parser = argparse.ArgumentParser(description="Generate files from the tables of kstats/arch.")
     parser.add_argument(
         "--check", action="store_true", help="only report files that are out of date"
     )
     check = parser.parse_args().check
-    stale = [name for name, page in PAGES.items() if _differs(DOCS / name, page())]
-    for name in stale:
+    stale = {name: text() for name, text in FILES.items() if _differs(ROOT / name, text())}
+    for name, text in stale.items():
         if not check:
-            (DOCS / name).write_text(PAGES[name]())
-        print("out of date:" if check else "written:", f"docs/{name}")
+            (ROOT / name).write_text(text, encoding="utf-8")
+        print("out of date:" if check else "written:", name)
     sys.exit(check and bool(stale))
 
 
 def _differs(path: Path, text: str) -> bool:
-    return not path.exists() or path.read_text() != text
+    return not path.exists() or path.read_text(encoding="utf-8") != text
 
 
 if __name__ == "__main__":
