@@ -88,7 +88,7 @@ def filter_reasons(sample: Sample, codes: Collection[Code]) -> Sample:
 
 
 def _no_thread(threads: ThreadFilter, known: Iterable[Thread]) -> KstatsError:
-    if threads.vm is not None:
+    if threads.vm is not None and not any(matches(thread.vm, threads.vm) for thread in known):
         return NoSuchVmError(threads.vm, dict.fromkeys(thread.vm for thread in known))
     return KstatsError(
         "the recording has no such thread", "list them: kstats exits --by vm,pid,tid,vcpu"

@@ -67,6 +67,8 @@ def _view(wanted: ExitsOptions, by: tuple[str, ...]) -> ExactingView:
     elif wanted.latency or wanted.histogram:
         view = _latency_view(wanted, by)
     else:
+        if wanted.tree and len(by) == 1:
+            raise UsageError("--tree needs two axes or more", "add one to --by")
         sort = _sort(wanted.sort, (exits.COUNT.key, *by))
         view = exits.ExitsView(
             exits.Options(

@@ -24,15 +24,16 @@ class NoSuchVmError(KstatsError, LookupError):
 
 
 def matches(vm: Vm, pattern: str) -> bool:
-    """Return whether ``pattern`` is the name, the printed name or the pid of ``vm``, or a glob.
+    """Return whether ``pattern`` is the name, the pid, ``name(pid)`` or a glob for ``vm``.
 
     Case matters, as it does to virsh. A name matches itself even if it has ``*``, ``?`` or ``[``
     in it, and a number matches both a name and a pid.
     """
-    # The printed name, because users type what they see and a name may hold any byte.
-    return pattern in (vm.name, str(vm.pid), printable(vm.name, _UNLIMITED)) or fnmatch.fnmatchcase(
-        vm.name, pattern
-    )
+    # The printed name, because users type what they see and a name may contain any byte; with
+    # the pid, as views print it if several VMs have that name.
+    shown = printable(vm.name, _UNLIMITED)
+    known = (vm.name, str(vm.pid), shown, f"{shown}({vm.pid})")
+    return pattern in known or fnmatch.fnmatchcase(vm.name, pattern)
 
 
 def select(vms: Iterable[Vm], pattern: str) -> tuple[Vm, ...]:
@@ -47,6 +48,6 @@ def select(vms: Iterable[Vm], pattern: str) -> tuple[Vm, ...]:
 def _hint(known: tuple[Vm, ...]) -> str:
     if not known:
         return "no VM runs on this host"
-    names = [f"{printable(vm.name, 32) or '?'} ({vm.pid})" for vm in known[:_SHOWN]]
+    names = [f"{printable(vm.name, 32) or '?'}({vm.pid})" for vm in known[:_SHOWN]]
     more = [f"and {len(known) - _SHOWN} more"] if len(known) > _SHOWN else []
     return f"known: {', '.join(names + more)}"

@@ -98,6 +98,7 @@ def test_axes_follow_from_the_threads_unless_they_are_named(words: str, axes: st
         (["--by", ""], "unknown axis ''"),
         (["--by", "cpu,cpu"], "an axis is named twice in 'cpu,cpu'"),
         (["--by", "vm,detail"], "the axis detail needs --detail KIND"),
+        (["--tree", "--by", "vm"], "--tree needs two axes or more"),
         (["--sort", "detail"], "cannot sort by 'detail'"),
         (["--detail", "port"], "unknown detail 'port'"),
         (["--detail", ""], "unknown detail ''"),

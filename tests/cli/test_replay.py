@@ -19,6 +19,8 @@ from tests.cli import scripted
 from tests.recording.samples import HEADER
 from tests.samples import MOMENT, sample
 
+EXAMPLES = Path(__file__).parents[2] / "examples" / "recordings"
+
 LENGTHS = (1.73, 0.27, 1.0, 0.4)
 """Seconds of the samples: one came late, the next one was short, and a signal ended the last."""
 
@@ -180,3 +182,13 @@ def test_without_operands_exits_adds_up_all(
         ["3.400000", "io", "34"],
         ["3.400000", "msr:rd", "12"],
     ]
+
+
+def test_a_recorded_vm_without_the_vcpu_is_not_called_unknown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = str(EXAMPLES / "svm.jsonl")
+    words = ["exits", "--input", path, "--vm", "python3(125)"]
+    assert main([*words, "--vcpu", "0"]) == 0
+    assert main([*words, "--vcpu", "9"]) == 1
+    assert "the recording has no such thread" in capsys.readouterr().err

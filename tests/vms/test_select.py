@@ -49,6 +49,11 @@ def test_a_vm_matches_its_name_and_its_printed_name(name: str) -> None:
     assert matches(vm(name), printable(name, 1 << 20))
 
 
+def test_a_vm_matches_the_name_that_views_print_for_namesakes() -> None:
+    assert matches(vm("web", 7), "web(7)")
+    assert not matches(vm("web", 7), "web(8)")
+
+
 def test_matches_keep_their_order() -> None:
     vms = [vm("web-1", 1), vm("db", 2), vm("web-2", 3)]
     assert select(vms, "web-*") == (vms[0], vms[2])
@@ -61,7 +66,7 @@ def test_no_match_is_an_error_that_lists_the_running_vms() -> None:
     error = caught.value
     assert (error.pattern, len(error.known), error.status) == ("bd", 3, 1)
     assert str(error) == "no VM matches 'bd'"
-    assert error.hint == r"known: web (1), \x1b[2J (2), ? (3)"
+    assert error.hint == r"known: web(1), \x1b[2J(2), ?(3)"
 
 
 def test_the_error_is_one_short_line_with_many_vms() -> None:
