@@ -80,7 +80,7 @@ class Aggregate:
     def add(self, sample: Sample) -> None:
         """Add one sample."""
         if not self.arch:
-            self.begin = max(sample.time - sample.elapsed, 0.0)  # no host is older than that
+            self.begin = max(sample.time - sample.elapsed, 0.0)  # no host is older than the epoch
         self.arch, self.end = sample.arch, sample.time
         self._told.add(sample.isa)
         self.cpus = max(self.cpus, len(sample.cpus))

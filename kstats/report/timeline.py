@@ -190,7 +190,7 @@ class Timeline:
     def _span(self, sample: Sample) -> tuple[float, float]:
         """Return the start and end of a sample, not before the end of the last one."""
         end = sample.time + self.set_back
-        begin = end - sample.elapsed
+        begin = max(end - sample.elapsed, 0.0)  # no host is older than the epoch
         if self.bins:
             before = float(self._ends[self.bins - 1])
             if before - begin > _SLACK:
