@@ -58,8 +58,11 @@ ASIDE = (
 )
 """Hosts with QEMU, and one for many compilations: only tests that name them run there."""
 
-SLOWEST = ("vmx-up", "vmx", "vmx-5.10", "svm", "arm64")
-"""Hosts to start with, so that no worker is left alone with one of them at the end."""
+SLOWEST = ("vmx", "svm", "vmx-up", "arm64", "vmx-5.10")
+"""Hosts to start with, so that no worker is left alone with one of them at the end.
+
+Bochs is slow: at most two of its hosts, those of VMX, start at once.
+"""
 
 
 def beds(*recipes: str) -> list[ParameterSet]:
