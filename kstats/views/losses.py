@@ -14,7 +14,7 @@ Losses = tuple[tuple[str, int], ...]
 
 _SENTENCES: Mapping[str, str] = {
     "code_dropped": "exits with a dropped code: counted under vm_exit and other, without their"
-    " number; please report this kernel's version as a bug",
+    " number",
     "unsupported_isa": "exits of an unsupported ISA: not counted; the vendor module changed,"
     " restart kstats",
     "missed": "events missed while another BPF program was running on the CPU: not counted;"

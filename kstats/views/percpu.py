@@ -82,8 +82,13 @@ class PerCpuView:
     """The table of one host. With ``reasons``, columns that appeared once remain."""
 
     def __init__(self, options: Options | None = None) -> None:
-        """By default, show what Fuchsia's ``kstats -v`` shows."""
+        """By default, show what Fuchsia's ``kstats -v`` shows.
+
+        Raises:
+            UsageError: no architecture has the column to sort by.
+        """
         self._options = options or Options()
+        _check_sort(self._options)
         self._seen: dict[Code, Reason] = {}
 
     def table(self, sample: Sample) -> Table:
@@ -192,6 +197,16 @@ class PerCpuView:
         ):
             return ascending  # it has not occurred yet
         raise UsageError(f"unknown column {sort!r}", f"columns: {', '.join(keys)}")
+
+
+def _check_sort(options: Options) -> None:
+    # Early, because the first report may be an hour away. Only samples know the other reasons.
+    if not options.sort or options.reasons:
+        return
+    keys = dict.fromkeys(column.key for arch in arches.arches() for column in arch.columns)
+    known = (options.by, *_COUNTS, *keys)
+    if options.sort not in known:
+        raise UsageError(f"unknown column {options.sort!r}", f"columns: {', '.join(known)}")
 
 
 def _order(group: _Group) -> list[tuple[bool, int]]:

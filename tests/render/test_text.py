@@ -198,10 +198,7 @@ def test_losses_and_notes_are_below_the_rows() -> None:
     assert [line for line in lines if line.startswith("#")] == lines[3:]
     assert lines[3:] == [
         "# the sky is falling",
-        (
-            "# 2 exits with a dropped code: counted under vm_exit and other, without their "
-            "number; please report this kernel's version as a bug"
-        ),
+        ("# 2 exits with a dropped code: counted under vm_exit and other, without their number"),
         ("# 3 exits of an unsupported ISA: not counted; the vendor module changed, restart kstats"),
         (
             "# 1 events missed while another BPF program was running on the CPU: not counted; "
