@@ -9,7 +9,7 @@ from kstats.errors import UsageError
 MOST_CPUS = 1 << 16
 """More than any host has. The limit keeps ``0-4000000000`` from filling the memory."""
 
-_ITEM = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?", re.ASCII)
+_ITEM = r"(\d{1,6})(?:-(\d{1,6}))?"
 
 
 def parse(text: str) -> tuple[int, ...]:
@@ -25,7 +25,7 @@ def parse(text: str) -> tuple[int, ...]:
 
 
 def _range(item: str, text: str) -> range:
-    match = _ITEM.fullmatch(item)
+    match = re.fullmatch(_ITEM, item, re.ASCII)
     if not match:
         raise UsageError(f"invalid CPU list {text!r}", "write it like 0-3,8")
     first, last = int(match[1]), int(match[2] or match[1])

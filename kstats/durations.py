@@ -6,7 +6,7 @@ import re
 
 _SCALES = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
 _DIGITS = 3
-_TEXT = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ns|us|ms|s)", re.ASCII)
+_TEXT = r"(\d{1,12}(?:\.\d{1,9})?)(ns|us|ms|s)"
 
 
 def duration(ns: float) -> str:
@@ -30,6 +30,6 @@ def _three_digits(value: float, *, whole: bool) -> str:
 
 def parse(text: str) -> int | None:
     """Return the nanoseconds of ``500us``, ``1.5ms`` …; None if it is not a duration above 0."""
-    match = _TEXT.fullmatch(text)
+    match = re.fullmatch(_TEXT, text, re.ASCII)
     ns = round(float(match[1]) * _SCALES[match[2]]) if match else 0
     return ns or None

@@ -22,11 +22,13 @@ LONGEST_NOTE = 300
 
 _NAMED = {"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
+# Patterns are compiled when they are used, which is rarely: re keeps them.
 # Python considers these printable, but they are invisible: fillers, a blank, variation selectors.
-_INVISIBLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+_INVISIBLE = (
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164"
+    "\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = "[\ud800-\udfff]"
 _RAW_BYTE = range(0xDC80, 0xDD00)
 
 
@@ -56,7 +58,7 @@ def printable_note(note: str) -> str:
 
 def well_formed(text: str) -> str:
     """Return ``text`` with U+FFFD for lone surrogates, which JSON readers reject."""
-    return _SURROGATE.sub("\ufffd", text)
+    return re.sub(_SURROGATE, "\ufffd", text)
 
 
 def _is_plain(text: str) -> bool:
@@ -66,7 +68,7 @@ def _is_plain(text: str) -> bool:
 def _piece(char: str) -> str:
     if char in _NAMED:
         return _NAMED[char]
-    seen = char.isprintable() and char != ELLIPSIS and not _INVISIBLE.match(char)
+    seen = char.isprintable() and char != ELLIPSIS and not re.match(_INVISIBLE, char)
     return char if seen else _escape(char)
 
 

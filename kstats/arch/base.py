@@ -174,13 +174,14 @@ class Spellings:
 class ExitEvent:
     """How tracers print the kernel's event kvm_exit for an exit of an ISA.
 
-    ``pattern`` matches the text as the kernel and libtraceevent (perf, trace-cmd) print it; its
-    groups ``name`` and ``vcpu`` are the reason and the vCPU, if printed. ``code`` turns a match
-    into a code, or None if the exit belongs to another ISA. ``bpftrace_code`` is the code as a
-    bpftrace expression; ``bpftrace_filter`` selects this ISA if several share the event.
+    ``pattern`` is a regular expression that matches the text as the kernel and libtraceevent
+    (perf, trace-cmd) print it; its groups ``name`` and ``vcpu`` are the reason and the vCPU, if
+    printed. It is not compiled, because few commands need it. ``code`` turns a match into a code,
+    or None if the exit belongs to another ISA. ``bpftrace_code`` is the code as a bpftrace
+    expression; ``bpftrace_filter`` selects this ISA if several share the event.
     """
 
-    pattern: re.Pattern[str]
+    pattern: str
     code: Callable[[Isa, re.Match[str]], int | None]
     bpftrace_code: str
     bpftrace_filter: str = ""

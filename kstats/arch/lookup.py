@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
 
 from kstats import arch as arches
 from kstats.arch.base import NUMBER_MASK, Arch, Category, Column, Isa, Reason
@@ -18,7 +17,7 @@ from kstats.errors import KstatsError, UnknownNameError
 
 Found = tuple[Isa, Reason]
 
-_NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20}", re.ASCII)
+_NUMBER = r"0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20}"
 _HIGHEST = (1 << 64) - 1
 
 
@@ -65,7 +64,9 @@ def arch_of(isa: Isa) -> Arch:
 
 def number(text: str) -> int | None:
     """Parse a code, decimal or ``0x…``, below 2**64; return None if ``text`` is not a code."""
-    value = int(text, 0 if text[:2] in ("0x", "0X") else 10) if _NUMBER.fullmatch(text) else None
+    value = (
+        int(text, 0 if text[:2] in ("0x", "0X") else 10) if re.fullmatch(_NUMBER, text) else None
+    )
     return value if value is None or value <= _HIGHEST else None
 
 
@@ -206,6 +207,8 @@ def _numbered(isa: Isa, code: int) -> list[Reason]:
 
 def _close(text: str, among: tuple[Isa, ...]) -> list[str]:
     """Return names that contain the text or resemble it, in the kernel's spelling."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only errors need it
+
     found: dict[str, None] = {}
     for isa in among:
         names = codes(isa)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-from difflib import get_close_matches
-
 import attrs
 
 from kstats import arch as arches
@@ -91,6 +88,8 @@ def run(words: list[str]) -> int:
 def run_fuchsia(words: list[str]) -> int:
     """Run ``kstats -v``, or report what the words of ``kstats`` lack; return the exit status."""
     if words[0] in PROGRAMS:
+        import shlex  # noqa: PLC0415 - only errors need it
+
         raise UsageError(
             f"{words[0]} is a separate program", f"leave out kstats: {shlex.join(words)}"
         )
@@ -138,6 +137,9 @@ def _collect(wanted: CpuOptions) -> Source:
 
 
 def _no_command(words: list[str]) -> UsageError:
+    import shlex  # noqa: PLC0415 - only errors need these
+    from difflib import get_close_matches  # noqa: PLC0415
+
     first = words[0]
     if first.startswith("-") or first.replace(".", "").isdigit():
         return UsageError("no command given", f"per physical CPU: kstats cpu {shlex.join(words)}")

@@ -24,7 +24,7 @@ FOREVER = 1e9
 
 MOST = 10**18 - 1
 
-_DECIMAL = re.compile(r"\d{1,9}(\.\d*)?|\.\d+", re.ASCII)
+_DECIMAL = r"\d{1,9}(\.\d*)?|\.\d+"
 
 
 @attrs.frozen
@@ -239,7 +239,7 @@ def seconds(text: str, what: str = "interval") -> float:
     Raises:
         UsageError: ``text`` is not a decimal number, or out of bounds.
     """
-    if not _DECIMAL.fullmatch(text) or not SHORTEST <= float(text) <= LONGEST:
+    if not re.fullmatch(_DECIMAL, text, re.ASCII) or not SHORTEST <= float(text) <= LONGEST:
         raise UsageError(
             f"{what} {text!r} is not between {SHORTEST} and {LONGEST:.0f} seconds",
             "give seconds; fractions are fine, like 0.5",

@@ -62,7 +62,7 @@ def speaks(isa: Isa, text: str) -> bool:
     match = _PERF.fullmatch(text) or _FTRACE.fullmatch(text)
     if match is None or _event(match) != _EXIT or isa.event is None:
         return False
-    event = isa.event.pattern.match(match["text"])
+    event = re.match(isa.event.pattern, match["text"])
     code = isa.event.code(isa, event) if event else None
     if event is None or code is None or code not in isa.reasons:
         return False
@@ -75,7 +75,7 @@ def speaks(isa: Isa, text: str) -> bool:
 
 def _code_and_vcpu(isa: Isa, text: str) -> tuple[int | None, int | None]:
     """Return what the text of a kvm_exit event contains; None for what it does not."""
-    match = isa.event.pattern.match(text) if isa.event else None
+    match = re.match(isa.event.pattern, text) if isa.event else None
     if isa.event is None or match is None:
         return None, None
     vcpu = match.groupdict().get("vcpu")

@@ -54,7 +54,7 @@ ISA = Isa(
     category_notes=_NOTES,
     spellings=Spellings(prefixes=("EXC_",)),
     event=ExitEvent(
-        pattern=re.compile(r"SEPC:0x[0-9a-f]+, SCAUSE:0x(?P<scause>[0-9a-f]{1,16}), STVAL:"),
+        pattern=r"SEPC:0x[0-9a-f]+, SCAUSE:0x(?P<scause>[0-9a-f]{1,16}), STVAL:",
         code=_code,
         bpftrace_code="(args->scause & 0xffffffff) | ((args->scause >> 63) << 32)",
     ),

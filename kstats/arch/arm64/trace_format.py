@@ -17,18 +17,17 @@ from kstats.arch.spelling import code_of
 
 _RETURN_CODE = 1
 
-_PATTERN = re.compile(
-    r"(?P<ret>\w{1,20}): HSR_EC: 0x(?P<ec>[0-9a-f]{1,8}) \([^)]{1,40}\), PC: 0x[0-9a-f]+\b",
-    re.ASCII,
+_PATTERN = (
+    r"(?a)(?P<ret>\w{1,20}): HSR_EC: 0x(?P<ec>[0-9a-f]{1,8}) \([^)]{1,40}\), PC: 0x[0-9a-f]+\b"
 )
 
-_HEXADECIMAL = re.compile(r"0x[0-9a-f]{1,8}")
+_HEXADECIMAL = r"0x[0-9a-f]{1,8}"
 
 
 def _code(isa: Isa, match: re.Match[str]) -> int | None:
     if match["ret"] == "TRAP":
         return int(match["ec"], 16)
-    if _HEXADECIMAL.fullmatch(match["ret"]):
+    if re.fullmatch(_HEXADECIMAL, match["ret"]):
         return _RETURN_CODE << NUMBER_BITS | int(match["ret"], 16)
     return code_of(isa, match["ret"])
 

@@ -19,19 +19,18 @@ import re
 from kstats.arch.base import NUMBER_BITS, ExitEvent, Isa
 from kstats.arch.spelling import code_of
 
-_PATTERN = re.compile(
-    r"(?:vcpu (?P<vcpu>\d{1,10}) )?reason (?P<name>[\w -]{1,80}?)(?: \((?P<number>\d{1,20})\))?"
-    r" rip 0x[0-9a-f]+\b(?:.*? info1? (?:0x)?(?P<info1>[0-9a-f]{1,16})\b)?",
-    re.ASCII,
+_PATTERN = (
+    r"(?a)(?:vcpu (?P<vcpu>\d{1,10}) )?reason (?P<name>[\w -]{1,80}?)(?: \((?P<number>\d{1,20})\))?"
+    r" rip 0x[0-9a-f]+\b(?:.*? info1? (?:0x)?(?P<info1>[0-9a-f]{1,16})\b)?"
 )
 
-_HEXADECIMAL = re.compile(r"0x[0-9a-f]{1,8}")
+_HEXADECIMAL = r"0x[0-9a-f]{1,8}"
 
 
 def _code(isa: Isa, match: re.Match[str]) -> int | None:
     if match["number"]:
         return int(match["number"]) & 0xFFFF_FFFF
-    if _HEXADECIMAL.fullmatch(match["name"]):
+    if re.fullmatch(_HEXADECIMAL, match["name"]):
         return int(match["name"], 16)
     return code_of(isa, match["name"])
 
