@@ -24,8 +24,8 @@ _RECORDING = "examples/recordings/svm.jsonl"
 BUDGETS: Mapping[str, int] = {
     "kstats --version": 75,
     "kstats --help": 75,
-    "kstats explain HLT": 370,
-    f"kstats -v --input {_RECORDING}": 720,
+    "kstats explain HLT": 288,
+    f"kstats -v --input {_RECORDING}": 450,
 }
 """Millions of instructions that each command may take."""
 

@@ -99,12 +99,15 @@ def test_help_and_version_import_almost_nothing(word: str) -> None:
 @pytest.mark.parametrize(
     ("words", "unused"),
     [
-        ("explain HLT", {*LIVE, "kstats.recording", "kstats.views", "tabulate"}),
+        ("explain HLT", {*LIVE, "kstats.recording", "kstats.views", "tabulate", "pathlib"}),
         ("arch svm", {*LIVE, "kstats.recording", "kstats.views"}),
         ("compare --help", {*LIVE}),
         ("exits --help", {*LIVE, "tabulate"}),
         ("record --help", {*LIVE, "tabulate"}),
-        ("cpu --input examples/recordings/svm.jsonl", {*LIVE, "tabulate", "kstats.importers"}),
+        (
+            "cpu --input examples/recordings/svm.jsonl",
+            {*LIVE, "tabulate", "kstats.importers", "kstats.recording.writer", "pathlib"},
+        ),
         ("exits --input examples/recordings/svm.jsonl", {*LIVE, "tabulate", "kstats.importers"}),
         ("decode tests/data/decode/ftrace.txt", {*LIVE, "tabulate"}),
     ],

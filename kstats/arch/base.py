@@ -27,16 +27,13 @@ import enum
 import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 import attrs
 
 from kstats.arch import valid
 from kstats.arch.details import Detail
 from kstats.arch.kvmstat import Rule
-
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable  # importing it costs more than this module
 
 OTHER = "other"
 """The column of every code that has no column of its own."""
@@ -442,6 +439,20 @@ class ExitSource:
             yield f"{total} slots; 1 to {MAX_SLOTS} are possible"
 
 
+class CFile(Protocol):
+    """A C file, such as a Path or a Traversable of importlib.resources."""
+
+    @property
+    def name(self) -> str:
+        """The file name."""
+
+    def is_file(self) -> bool:
+        """Return whether the file exists."""
+
+    def read_text(self, encoding: str) -> str:
+        """Return the text of the file."""
+
+
 @attrs.frozen(eq=False)
 class Arch:
     """An architecture; this module's docstring is the checklist."""
@@ -454,8 +465,8 @@ class Arch:
     isas: tuple[Isa, ...] = attrs.field(validator=valid.not_empty)
     columns: tuple[Column, ...]
     sources: tuple[ExitSource, ...] = ()
-    bpf: Traversable | None = None
-    bpf_detail: Traversable | None = None
+    bpf: CFile | None = None
+    bpf_detail: CFile | None = None
     silent_modules: Mapping[str, str] = attrs.field(factory=dict)
     """What to do about vendor modules that never fire the tracepoints."""
     kvmstat: Mapping[str, tuple[Rule, ...]] = attrs.field(factory=dict)

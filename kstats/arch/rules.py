@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from importlib.resources.abc import Traversable
 from itertools import chain, groupby
 
 from kstats import csource
-from kstats.arch.base import OTHER, Arch, Category, ExitSource
+from kstats.arch.base import OTHER, Arch, Category, CFile, ExitSource
 from kstats.arch.details import NUMBER_BITS
 from kstats.arch.kvmstat import COLUMNS
 from kstats.arch.valid import is_line, is_readable, repeated
@@ -131,10 +130,10 @@ def _defined(sources: tuple[ExitSource, ...]) -> set[str]:
 
 def _c_file(
     purpose: str,
-    file: Traversable | None,
+    file: CFile | None,
     functions: set[str],
     names: set[str],
-    *shared: Traversable,
+    *shared: CFile,
 ) -> Iterator[str]:
     """Check that ``file`` mentions the functions, and it or a shared file the other names."""
     if file is None or not file.is_file():
@@ -145,7 +144,7 @@ def _c_file(
     yield from (f"{file.name} does not mention {word}" for word in sorted(missing))
 
 
-def _words(file: Traversable) -> set[str]:
+def _words(file: CFile) -> set[str]:
     return set(re.findall(r"\w+", file.read_text(encoding="utf-8")))
 
 

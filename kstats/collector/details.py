@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.resources.abc import Traversable
 from typing import Self, TypeAlias
 
 import attrs
 
-from kstats.arch.base import DetailSource, ExitSource, Probe
+from kstats.arch.base import CFile, DetailSource, ExitSource, Probe
 from kstats.collector.feature import Draft, Feature, Layout, Phase
 from kstats.collector.target import Target
 from kstats.collector.threads import MORE_THREADS
@@ -67,7 +66,7 @@ class Detail(Feature):
     """
 
     source: DetailSource
-    file: Traversable
+    file: CFile
     entries: int = MORE_THREADS
 
     phase = Phase.COUNTS

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from kstats import csource
-from kstats.arch.base import Arch, ExitSource, SlotRange
+from kstats.arch.base import Arch, CFile, ExitSource, SlotRange
 from kstats.errors import BackendError
 
 
@@ -66,6 +65,6 @@ def slot_function(slots: Sequence[SlotRange]) -> str:
     return "\n".join([*lines, "\treturn KSTATS_SLOTS;", "}", ""])
 
 
-def located(file: Path | Traversable) -> str:
+def located(file: CFile) -> str:
     """Return a file's text, with a directive so that the compiler's messages name the file."""
     return f'#line 1 "bpf/{file.name}"\n{file.read_text(encoding="utf-8")}'

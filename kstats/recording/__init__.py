@@ -18,11 +18,25 @@ docs/recording.md.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kstats.errors import MissingLibraryError, RecordingError
 from kstats.recording.header import Clock, Header, IsaTable, Machine, describe, header_of
 from kstats.recording.merge import merged
 from kstats.recording.reader import Recording, read
-from kstats.recording.writer import Rotation, Writer
+
+if TYPE_CHECKING:
+    from kstats.recording.writer import Rotation, Writer
+else:
+
+    def __getattr__(name: str) -> object:
+        """Import the writer when it is used: reading does not need it."""
+        if name not in {"Rotation", "Writer"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from kstats.recording import writer  # noqa: PLC0415
+
+        return getattr(writer, name)
+
 
 __all__ = [
     "Clock",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
 import kstats
 from kstats import arch as arches
 from kstats.arch.base import Arch, ExitSource, Isa
-from kstats.host import Host
+
+if TYPE_CHECKING:
+    from kstats.host import Host  # only recording needs it
 
 FORMAT = "kstats recording"
 VERSION = 1

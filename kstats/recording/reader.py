@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from os import PathLike, fspath
-from pathlib import Path
 from typing import IO, Self
 
 from kstats.errors import RecordingError
@@ -36,7 +35,8 @@ def read(path: str | PathLike[str]) -> Recording:
     if name == STDIN and sys.stdin is None:  # what Python has for a stream that was closed
         raise RecordingError("standard input", "closed")
     try:
-        file = sys.stdin.buffer if name == STDIN else Path(name).open("rb")  # noqa: SIM115 - until it is read
+        # Not by pathlib, which takes as long to import as this package. Closed by Recording.
+        file = sys.stdin.buffer if name == STDIN else open(name, "rb")  # noqa: PTH123, SIM115
     except OSError as error:
         raise RecordingError(shown(name), error.strerror or str(error)) from error
     return Recording("standard input" if name == STDIN else shown(name), file)

@@ -24,7 +24,7 @@ ARM64 = Arch(
     isas=(isa.ARM64,),
     columns=COLUMNS,
     sources=(source.ARM64,),
-    bpf=csource.directory() / "arm64.c",
-    bpf_detail=csource.directory() / "arm64_detail.c",
+    bpf=csource.File("arm64.c"),
+    bpf_detail=csource.File("arm64_detail.c"),
     kvmstat=KVMSTAT,
 )

@@ -32,8 +32,8 @@ X64 = Arch(
     isas=(VMX, SVM),
     columns=COLUMNS,
     sources=(sources.VMX, sources.SVM),
-    bpf=csource.directory() / "x64.c",
-    bpf_detail=csource.directory() / "x64_detail.c",
+    bpf=csource.File("x64.c"),
+    bpf_detail=csource.File("x64_detail.c"),
     silent_modules={
         "kvm_pvm": "kvm_pvm runs guests without VMX or SVM and reports no exits; if the CPU has"
         " either, stop the guests, unload kvm_pvm and load kvm_intel or kvm_amd",
