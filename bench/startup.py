@@ -22,10 +22,10 @@ _MILLION = 1_000_000
 _RECORDING = "examples/recordings/svm.jsonl"
 
 BUDGETS: Mapping[str, int] = {
-    "kstats --version": 75,
-    "kstats --help": 75,
-    "kstats explain HLT": 288,
-    f"kstats -v --input {_RECORDING}": 450,
+    "kstats --version": 49,
+    "kstats --help": 49,
+    "kstats explain HLT": 273,
+    f"kstats -v --input {_RECORDING}": 443,
 }
 """Millions of instructions that each command may take."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -10,7 +9,7 @@ from itertools import groupby
 import attrs
 
 from kstats import arch as arches
-from kstats.arch import categories, lookup, shapes
+from kstats.arch import lookup
 from kstats.arch.base import NUMBER_BITS, NUMBER_MASK, Category, Isa, Reason
 from kstats.arch.lookup import Found, UnknownReasonError
 from kstats.cli import options, streams
@@ -75,6 +74,10 @@ def run(words: list[str]) -> int:
         found = [one for group in advised.values() for one in group]
         text = "\n".join(line for one in advised.items() for line in _category(*one))
     if wanted.format == _JSON:
+        import json  # noqa: PLC0415 - texts do not need these
+
+        from kstats.arch import shapes  # noqa: PLC0415
+
         text = "\n".join(json.dumps(shapes.reason_object(*one)) for one in found)
     with streams.writing():
         print(text)
@@ -104,6 +107,8 @@ def _row(found: Found) -> tuple[str, str, str, str]:
 
 def _category(category: Category, found: list[Found]) -> Iterator[str]:
     """Yield a category's meaning, and below it the reasons that have advice, by ISA."""
+    from kstats.arch import categories  # noqa: PLC0415 - only the list without a REASON needs it
+
     yield from textwrap.wrap(f"{category}: {categories.MEANINGS[category].summary}", _WIDTH)
     for isa, group in groupby(found, key=lambda one: one[0]):
         names = " ".join(reason.name for _, reason in group)

@@ -131,7 +131,8 @@ class Parser(argparse.ArgumentParser):
             usage,
             description,
             "\n".join([*self._rules_help(), epilog]),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            # argparse creates a formatter for each argument; without a width it imports shutil.
+            formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=80),
             allow_abbrev=False,
         )
         self._columns = columns
@@ -207,6 +208,7 @@ class Parser(argparse.ArgumentParser):
         if self._columns:
             self.epilog = f"{self._columns()}\n\n{self.epilog}"
             self._columns = None
+        self.formatter_class = argparse.RawDescriptionHelpFormatter  # as wide as the terminal
         return super().format_help()
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import ClassVar, TextIO
@@ -89,9 +88,15 @@ class TextRenderer:
         if self._lines_left > lines or (self._lines_left and not self._terminal):
             self._lines_left -= lines if self._terminal else 0
             return False
-        screen = shutil.get_terminal_size().lines if self._terminal else 1
-        self._lines_left = max(screen - height - lines, 1)
+        self._lines_left = max(self._screen_height() - height - lines, 1)
         return True
+
+    def _screen_height(self) -> int:
+        if not self._terminal:
+            return 1
+        import shutil  # noqa: PLC0415 - loads three compression libraries
+
+        return shutil.get_terminal_size().lines
 
     def _dimmed(self, line: str, amounts: Sequence[Cell]) -> str:
         idle = not any(isinstance(cell, int | float) and cell for cell in amounts)
