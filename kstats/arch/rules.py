@@ -56,6 +56,15 @@ def unknown_codes(arch: Arch) -> Iterator[str]:
                 yield f"{isa.name}: unknown code {code:#x} counts under {reason.column!r}"
 
 
+def patterns(arch: Arch) -> Iterator[str]:
+    """The pattern of each event is a regular expression."""
+    for isa in arch.isas:
+        try:
+            re.compile(isa.event.pattern if isa.event else "")
+        except re.error as error:
+            yield f"{isa.name}: the pattern of the event is not a regular expression: {error}"
+
+
 def sources(arch: Arch) -> Iterator[str]:
     """Each source belongs to an ISA, and modules and CPU flags distinguish several sources."""
     yield from repeated("source of ISA", (source.isa for source in arch.sources))
@@ -148,4 +157,4 @@ def _words(file: CFile) -> set[str]:
     return set(re.findall(r"\w+", file.read_text(encoding="utf-8")))
 
 
-RULES = (columns, unknown_codes, sources, details, kvmstat, c_files)
+RULES = (columns, unknown_codes, patterns, sources, details, kvmstat, c_files)

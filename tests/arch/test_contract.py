@@ -16,6 +16,7 @@ from kstats.arch.base import (
     BtfField,
     Category,
     Column,
+    ExitEvent,
     Isa,
     NameTable,
     Reason,
@@ -230,6 +231,13 @@ DEFECTS: list[tuple[str, Spoil]] = [
 def test_each_defect_is_found(problem: str, spoil: Spoil, tmp_path: Path) -> None:
     found = problems(sample(tmp_path), spoil)
     assert any(problem in line for line in found), found
+
+
+def test_an_invalid_pattern_is_found() -> None:
+    """Patterns are compiled only when a trace is decoded, which is too late."""
+    event = ExitEvent(pattern="(", code=lambda _isa, _match: None, bpftrace_code="0")
+    (problem,) = check(isa(event=event)(ARCH))
+    assert problem.startswith("demo: the pattern of the event is not a regular expression: ")
 
 
 def test_a_missing_c_file_is_found(tmp_path: Path) -> None:
