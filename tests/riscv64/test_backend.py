@@ -23,7 +23,8 @@ ASK = """if True:
     line = "  CPU 0/KVM-7 [001] 10.5: kvm_exit: SEPC:0x80200000, SCAUSE:0x%x, STVAL:0x0, HTVAL:0x0"
     trace = "\\n".join(line % cause for cause in (23, 23, 10, 1 << 63 | 5, 99)).encode()
     (sample,) = decode(io.BytesIO(trace + b"\\n"))
-    counts = {arch.reason(*code).name: sum(p.values()) for code, p in sample.exits.items()}
+    counts = {arch.reason(*code).name: sum(exits.count for exits in p.values())
+              for code, p in sample.exits.items()}
     print(json.dumps({
         "arches": [one.name for one in arch.arches()],
         "broken": [str(error) for error in arch.broken()],
