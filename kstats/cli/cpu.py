@@ -124,7 +124,7 @@ def _watch(wanted: CpuOptions) -> int:
         detail=wanted.format in WITH_REASONS,
     )
     view = PerCpuView(shown)
-    of_recording = Wanted(needs=("entries",), cpus=wanted.cpus or ())
+    of_recording = Wanted(requires=("entries",), cpus=wanted.cpus or ())
     with Session.open(timed, lambda: _collect(wanted), of_recording) as session:
         session.show(view)
     return 0

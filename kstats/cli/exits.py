@@ -19,7 +19,7 @@ from kstats.cli.view_options import ViewOptions
 from kstats.errors import UsageError
 from kstats.model import Sample
 from kstats.render import FOR_PEOPLE
-from kstats.views import ExactingView, details, exits, latency
+from kstats.views import RequiringView, details, exits, latency
 from kstats.views.reasons import ReasonFilter
 from kstats.views.slow_exits import SlowExitsView
 from kstats.views.vcpu_time import VcpuTimeView
@@ -40,7 +40,7 @@ def run(words: list[str]) -> int:
     """Run ``kstats exits``; return the exit status."""
     wanted = parser().parse(words, ExitsOptions)
     view, fallback = _view(wanted, wanted.axes), _fallback(wanted)
-    of_recording = Wanted((fallback or view).needs, wanted.threads, wanted.reason)
+    of_recording = Wanted((fallback or view).requires, wanted.threads, wanted.reason)
     with Session.open(_in_steps(wanted), lambda: _collect(wanted), of_recording) as session:
         if wanted.slower_than is not None:
             # Steps end when they end: a report says nothing about their length.
@@ -56,14 +56,14 @@ def _collect(wanted: ExitsOptions) -> Source:
     return live.exits(wanted)
 
 
-def _view(wanted: ExitsOptions, by: tuple[str, ...]) -> ExactingView:
+def _view(wanted: ExitsOptions, by: tuple[str, ...]) -> RequiringView:
     """Return the view that shows what the options ask for, by these axes."""
     if wanted.detail is not None:
         details.check(wanted.detail)
     if wanted.time:
         return _time_view(wanted)
     if wanted.slower_than is not None:
-        view: ExactingView = SlowExitsView(by) if wanted.by else SlowExitsView()
+        view: RequiringView = SlowExitsView(by) if wanted.by else SlowExitsView()
     elif wanted.latency or wanted.histogram:
         view = _latency_view(wanted, by)
     else:
@@ -83,7 +83,7 @@ def _view(wanted: ExitsOptions, by: tuple[str, ...]) -> ExactingView:
     return view if wanted.reason is None else ReasonFilter(view, reason_option.codes(wanted.reason))
 
 
-def _latency_view(wanted: ExitsOptions, by: tuple[str, ...]) -> ExactingView:
+def _latency_view(wanted: ExitsOptions, by: tuple[str, ...]) -> RequiringView:
     shown = latency.Options(
         by=by,
         top=wanted.top,
@@ -96,7 +96,7 @@ def _latency_view(wanted: ExitsOptions, by: tuple[str, ...]) -> ExactingView:
     return latency.HistogramView(shown, bars=_bars() if wanted.format in FOR_PEOPLE else 0)
 
 
-def _time_view(wanted: ExitsOptions) -> ExactingView:
+def _time_view(wanted: ExitsOptions) -> RequiringView:
     if wanted.by is None:
         return VcpuTimeView()
     unfit = [axis for axis in wanted.axes if axis not in exits.THREAD_AXES]
@@ -117,7 +117,7 @@ def _sort(key: str | None, known: tuple[str, ...]) -> str:
     return key
 
 
-def _fallback(wanted: ExitsOptions) -> ExactingView | None:
+def _fallback(wanted: ExitsOptions) -> RequiringView | None:
     """Return what shows a recording without threads; None if the options say how to show it."""
     if wanted.input is None or wanted.by or wanted.sort or wanted.threads:
         return None

@@ -37,16 +37,16 @@ class Rule:
     Attributes:
         option: What the rule is for.
         excludes: Options that cannot be given with it.
-        needs: Options of which one must be given with it; empty for none.
+        requires: Options of which one must be given with it; empty for none.
     """
 
     option: str
     excludes: tuple[str, ...] = ()
-    needs: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        if self.needs:
-            return f"{self.option} needs {' or '.join(self.needs)}"
+        if self.requires:
+            return f"{self.option} needs {' or '.join(self.requires)}"
         return f"{self.option} cannot be combined with {', '.join(self.excludes)}"
 
 
@@ -78,8 +78,8 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         *_ONE_KIND_OF_TIME,
         *_THREADS,
         Rule("--vm", ("--pid", "--tid", "--tids")),
-        Rule("--vcpu", needs=("--pid", "--vm")),
-        Rule("--alltids", needs=("--pid", "--vm")),
+        Rule("--vcpu", requires=("--pid", "--vm")),
+        Rule("--alltids", requires=("--pid", "--vm")),
     ),
     "vcpu": (
         _LIVE,
@@ -88,22 +88,22 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     ),
     "kvmexit": (
         *_THREADS,
-        Rule("--vcpu", needs=("--pid",)),
-        Rule("--alltids", needs=("--pid",)),
+        Rule("--vcpu", requires=("--pid",)),
+        Rule("--alltids", requires=("--pid",)),
     ),
-    "record": (Rule("--keep", needs=("--rotate-size", "--rotate-time")),),
+    "record": (Rule("--keep", requires=("--rotate-size", "--rotate-time")),),
     "compare": (
         Rule("--explain", _COMPARING),
-        Rule("--top", needs=("--by",)),
+        Rule("--top", requires=("--by",)),
         Rule("--per vcpu", ("--by cpu",)),
-        Rule("--least", needs=("--threshold",)),
+        Rule("--least", requires=("--threshold",)),
     ),
     "decode": (
         Rule("--output", ("--view", "--by", "--top", "--reasons", "--total", "--timestamps")),
         Rule("--output", ("--rate", "--format")),
         Rule("--view cpu", ("--by", "--top")),
-        Rule("--reasons", needs=("--view cpu",)),
-        Rule("--total", needs=("--view cpu",)),
+        Rule("--reasons", requires=("--view cpu",)),
+        Rule("--total", requires=("--view cpu",)),
     ),
     "explain": (Rule("--search", ("REASON",)),),
 }
@@ -183,8 +183,8 @@ class Parser(argparse.ArgumentParser):
                 raise UsageError(
                     f"{rule.option} cannot be combined with {other}", "use only one of them"
                 )
-        if rule.needs and not any(self._is_given(other, values) for other in rule.needs):
-            needs = " or ".join(rule.needs)
+        if rule.requires and not any(self._is_given(other, values) for other in rule.requires):
+            needs = " or ".join(rule.requires)
             raise UsageError(f"{rule.option} needs {needs}", f"add {needs}")
 
     def _is_given(self, option: str, values: Mapping[str, object]) -> bool:

@@ -21,13 +21,13 @@ class Wanted:
     """What a view shows of a recording.
 
     Attributes:
-        needs: What the recording must have: see :attr:`kstats.recording.Header.counted`.
+        requires: What the recording must have: see :attr:`kstats.recording.Header.counted`.
         threads: The threads to show; None for all.
         reason: Reasons, as they were written, that an ISA of the recording must have.
         cpus: CPUs that its host must have.
     """
 
-    needs: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
     threads: ThreadFilter | None = None
     reason: str | None = None
     cpus: tuple[int, ...] = ()
@@ -82,10 +82,10 @@ class Replay:
     def __exit__(self, *_: object) -> None:
         self._source.close()
 
-    def lacking(self, needs: Iterable[str]) -> UsageError | None:
-        """Return why a view with these ``needs`` cannot be shown; None if it can."""
+    def lacking(self, requires: Iterable[str]) -> UsageError | None:
+        """Return why a view that requires these cannot be shown; None if it can."""
         counted: Collection[str] = self._source.header.counted
-        missing = [need for need in needs if need not in counted]
+        missing = [need for need in requires if need not in counted]
         if not missing:
             return None
         what, command = _recorded(missing[0])
@@ -95,7 +95,7 @@ class Replay:
 
     def _check(self) -> None:
         threads = ("threads",) if self._wanted.threads else ()
-        lacking = self.lacking((*self._wanted.needs, *threads))
+        lacking = self.lacking((*self._wanted.requires, *threads))
         if lacking:
             raise lacking
         if self._wanted.reason is not None:

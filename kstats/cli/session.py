@@ -17,7 +17,7 @@ from kstats.cli.view_options import ViewOptions
 from kstats.escape import printable_note
 from kstats.model import Sample
 from kstats.render import FOR_PEOPLE, Renderer, renderer
-from kstats.views import ExactingView, View
+from kstats.views import RequiringView, View
 
 if TYPE_CHECKING:
     from kstats.collector.overhead import Meter
@@ -111,9 +111,9 @@ class Session:
         )
         report(self.samples, view, writer, people=options.format in FOR_PEOPLE)
 
-    def fitting(self, view: ExactingView, fallback: ExactingView | None) -> ExactingView:
+    def fitting(self, view: RequiringView, fallback: RequiringView | None) -> RequiringView:
         """Return ``view``, or with a message ``fallback`` if the recording lacks what it needs."""
-        lacking = self.recorded.lacking(view.needs) if self.recorded and fallback else None
+        lacking = self.recorded.lacking(view.requires) if self.recorded and fallback else None
         if not lacking or not fallback:
             return view
         print_errors([f"{lacking}; exits are shown without threads"])

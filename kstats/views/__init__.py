@@ -15,9 +15,9 @@ class View(Protocol):
         """Return the report on one sample."""
 
 
-class ExactingView(View, Protocol):
+class RequiringView(View, Protocol):
     """A view that shows measurements that not every source provides."""
 
     @property
-    def needs(self) -> tuple[str, ...]:
-        """What samples must contain besides exits."""
+    def requires(self) -> tuple[str, ...]:
+        """What samples must contain besides exits: names of Header.counted."""

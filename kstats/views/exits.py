@@ -96,7 +96,7 @@ class ExitsView:
         self._options = options or Options()
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def requires(self) -> tuple[str, ...]:
         """What samples must contain besides exits."""
         threads, detail = threads_needed(self._options.by), self._options.detail
         return (*threads, f"{detail} details") if detail else threads
@@ -120,7 +120,7 @@ class ExitsView:
             losses=lost,
             notes=(
                 *losses.notes(sample, lost),
-                *(losses.unattributed(sample) if "threads" in self.needs else ()),
+                *(losses.unattributed(sample) if "threads" in self.requires else ()),
                 *details.notes(sample, detail),
             ),
         )

@@ -60,7 +60,7 @@ class Options:
     detail: str | None = None
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def requires(self) -> tuple[str, ...]:
         """What samples must contain besides exits."""
         kind = self.detail
         return (
@@ -120,9 +120,9 @@ class LatencyView:
         self._options = options or Options()
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def requires(self) -> tuple[str, ...]:
         """What samples must contain besides exits."""
-        return self._options.needs
+        return self._options.requires
 
     def table(self, sample: Sample) -> Table:
         """Return the report on one sample. Its rows sum to all counted exits."""
@@ -193,9 +193,9 @@ class HistogramView:
         self._bars = bars
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def requires(self) -> tuple[str, ...]:
         """What samples must contain besides exits."""
-        return self._options.needs
+        return self._options.requires
 
     def table(self, sample: Sample) -> Table:
         """Return the report on one sample; idle exits come last."""

@@ -22,7 +22,7 @@ class SlowExitsView:
         self._by = tuple(by)
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def requires(self) -> tuple[str, ...]:
         """What samples must contain besides exits."""
         return ("slow", *threads_needed(self._by))
 

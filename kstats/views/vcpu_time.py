@@ -28,7 +28,7 @@ class VcpuTimeView:
         self._by = tuple(by)
 
     @property
-    def needs(self) -> tuple[str, ...]:
+    def requires(self) -> tuple[str, ...]:
         """What samples must contain besides exits."""
         return ("vcpu_time", *threads_needed(self._by))
 

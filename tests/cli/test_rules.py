@@ -83,7 +83,7 @@ EXCLUDED = [
     for rule in rules
     for other in rule.excludes
 ]
-NEEDED = [(c, rule) for c, rules in RULES.items() for rule in rules if rule.needs]
+NEEDED = [(c, rule) for c, rules in RULES.items() for rule in rules if rule.requires]
 
 
 @pytest.mark.parametrize(("command", "option", "other"), EXCLUDED)
@@ -101,7 +101,7 @@ def test_options_without_what_they_need_are_refused(
     command: str, rule: Rule, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line, hint = complaint(command, words(rule.option), capsys)
-    assert line == f"{rule.option} needs {' or '.join(rule.needs)}"
+    assert line == f"{rule.option} needs {' or '.join(rule.requires)}"
     assert hint.startswith("add ")
 
 
@@ -119,6 +119,6 @@ def test_every_rule_is_of_a_command_and_its_options() -> None:
         actions = parser(command)._actions
         known = {name for a in actions for name in (*a.option_strings, a.metavar, a.dest)}
         for rule in rules:
-            for option in (rule.option, *rule.excludes, *rule.needs):
+            for option in (rule.option, *rule.excludes, *rule.requires):
                 assert option.split()[0] in known
-            assert bool(rule.excludes) != bool(rule.needs)
+            assert bool(rule.excludes) != bool(rule.requires)

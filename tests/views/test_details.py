@@ -160,7 +160,7 @@ def test_latency_by_detail() -> None:
         (("MSR_READ", "?"), 0, 500, 4.0, 500, 500, 500),
     ]
     assert dict(shown.losses) | {"detail_dropped": 0, "latency_dropped": 2} == dict(shown.losses)
-    assert view.needs == ("msr details", "msr latency")
+    assert view.requires == ("msr details", "msr latency")
 
 
 def test_histogram_by_detail() -> None:
