@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
+from kstats.arch import BUILT_IN
 from kstats.histogram import Histogram
 from kstats.model import Code, Exits, Place, Sample
 
@@ -85,14 +86,14 @@ _CPUS = _numbers(5)
 _PLACES = st.builds(Place, _CPUS, _numbers(2), st.none())
 _COUNTS = st.one_of(_numbers(3), _numbers(1 << 63))
 _CODES = st.tuples(
-    st.sampled_from(("vmx", "svm", "arm64", "house")),
+    st.sampled_from((*(isa.name for arch in BUILT_IN for isa in arch.isas), "house")),
     st.one_of(_numbers(80), st.integers(1 << 32, (1 << 32) + 3), _numbers((1 << 64) - 1)),
 )
 _LINES = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=9)
 
 SAMPLES = st.builds(
     Sample,
-    arch=st.sampled_from(("x64", "arm64")),
+    arch=st.sampled_from([arch.name for arch in BUILT_IN]),
     time=st.floats(0, 4e9),
     elapsed=st.one_of(st.just(0.0), st.floats(0.001, 1e6)),
     cpus=st.sets(_CPUS).map(lambda cpus: tuple(sorted(cpus))),

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kstats.arch import BUILT_IN
 from kstats.errors import KstatsError, UnknownNameError
 from kstats.importers import FORMATS, UnrecognizedError, decode
 from kstats.importers.lines import LONGEST, lines
@@ -244,7 +245,7 @@ PIECES = st.sampled_from(
 @given(
     st.lists(st.one_of(st.binary(max_size=60), PIECES, st.just(b"\n"))),
     st.one_of(st.none(), st.sampled_from(sorted(FORMATS))),
-    st.one_of(st.none(), st.sampled_from(["vmx", "svm", "arm64"])),
+    st.one_of(st.none(), st.sampled_from([isa.name for arch in BUILT_IN for isa in arch.isas])),
 )
 def test_whatever_comes_is_decoded_or_refused(
     pieces: list[bytes], name: str | None, isa: str | None
