@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 from .errors import HostError, VmmError
@@ -46,12 +45,7 @@ class Trace:
             raise HostError(f"{error.filename}: {error.strerror}") from None
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._instance.rmdir()
 
     def clear(self) -> None:
