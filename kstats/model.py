@@ -70,7 +70,7 @@ class Exits:
         return Exits(self.count + other.count, latency)
 
 
-class _Untimed(dict[int, Exits]):
+class _CountOnly(dict[int, Exits]):
     """Exits without a latency, by their count."""
 
     def __missing__(self, count: int) -> Exits:
@@ -80,7 +80,7 @@ class _Untimed(dict[int, Exits]):
         return exits
 
 
-untimed = _Untimed().__getitem__
+count_only = _CountOnly().__getitem__
 """Return exits without a latency, for a count. Samples have thousands of them, and most counts
 come again and again: finding one takes a fifth of the time that making one does."""
 

@@ -58,7 +58,7 @@ class Session:
         options: The options of the view.
         samples: The samples; a signal ends them.
         interval: Seconds that a report should take; None if it may take any time.
-        recorded: The recording that they are from, if they are.
+        recorded: The recording that contains the samples; None for live samples.
         meter: What measures the overhead before each sample, if that is asked for.
     """
 

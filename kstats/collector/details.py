@@ -15,7 +15,7 @@ from kstats.errors import BackendError, UsageError
 from kstats.loader import c_text
 from kstats.loader.program import Attachment, Loaded
 from kstats.loader.records import COUNT, U64, Record
-from kstats.model import Place, untimed
+from kstats.model import Place
 
 PENDING_EXITS = 16384
 """Entries for exits whose detail the kernel has not reported yet: at most one for each thread."""
@@ -129,4 +129,4 @@ class Detail(Feature):
             if value != old:
                 thread, code, cpu, detail = _DETAIL_KEY.unpack(key)
                 more = COUNT.unpack(value)[0] - COUNT.unpack(old)[0]
-                draft.exits.setdefault(code, {})[Place(cpu, thread, detail)] = untimed(more)
+                draft.count(code, Place(cpu, thread, detail), more)

@@ -15,7 +15,7 @@ import attrs
 
 from kstats.arch.base import BtfField, Probe
 from kstats.loader.program import Attachment, Loaded
-from kstats.model import Code, Exits, Place, Sample
+from kstats.model import Code, Exits, Place, Sample, count_only
 
 
 class Phase(enum.IntEnum):
@@ -64,6 +64,10 @@ class Draft:
     online: tuple[int, ...]
     exits: dict[int, dict[Place, Exits]] = attrs.field(factory=dict)
     fields: dict[str, Any] = attrs.field(factory=dict)
+
+    def count(self, code: int, place: Place, n: int) -> None:
+        """Set the number of exits of a code at a place that no other feature fills."""
+        self.exits.setdefault(code, {})[place] = count_only(n)
 
     def add(self, code: int, place: Place, more: Exits) -> None:
         """Add exits to those of a code at a place."""

@@ -13,7 +13,7 @@ import attrs
 from kstats.collector.feature import Draft, Feature, Layout, Phase
 from kstats.loader.program import Attachment, Loaded
 from kstats.loader.records import COUNT, ONLY, U64, WORD, Record
-from kstats.model import Place, untimed
+from kstats.model import Place
 
 T = TypeVar("T")
 
@@ -167,11 +167,11 @@ class Counts(Feature):
         places = [Place(cpu, 0) for cpu in cpus]
         for slot, code in enumerate(draft.layout.codes, _EXITS):
             if grown := _grown(before, now, slot, places):
-                counts = {place: untimed(n) for place, n in grown.items()}
-                draft.exits.setdefault(code, {}).update(counts)
+                for place, n in grown.items():
+                    draft.count(code, place, n)
         for (code, cpu), n in now.odd.items():
             if more := n - before.odd.get((code, cpu), 0):
-                draft.exits.setdefault(code, {})[Place(cpu, 0)] = untimed(more)
+                draft.count(code, Place(cpu, 0), more)
 
 
 class Entries(Feature):

@@ -15,7 +15,7 @@ from kstats.collector.reclaim import Key, Reclaimer, ThreadKey
 from kstats.filters import ThreadFilter
 from kstats.loader.program import Loaded
 from kstats.loader.records import COUNT, ONLY, U64, WORD, Record
-from kstats.model import Place, untimed
+from kstats.model import Place
 
 TABLE_SIZE = 1024
 """Entries of each CPU's own table: of 24 bytes each, the most that fit in a per-CPU value."""
@@ -143,4 +143,4 @@ class ExitsByThread(Feature):
                 place = places.get(at := (cpu, thread))
                 if place is None:
                     place = places[at] = Place(cpu, thread)
-                draft.exits.setdefault(code, {})[place] = untimed(more)
+                draft.count(code, place, more)

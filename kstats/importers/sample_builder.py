@@ -8,7 +8,7 @@ from kstats.arch import lookup
 from kstats.arch.base import Isa
 from kstats.arch.spelling import code_of, normalize
 from kstats.importers.lines import Problems
-from kstats.model import Code, Place, Sample, untimed
+from kstats.model import Code, Place, Sample, count_only
 from kstats.vms.identity import Kind, Thread, Vm
 from kstats.vms.naming import vcpu_number
 
@@ -106,7 +106,7 @@ class SampleBuilder:
             cpus=tuple(sorted(self._cpus)),
             entries=dict(self._entries),
             exits={
-                code: {place: untimed(n) for place, n in counts.items()}
+                code: {place: count_only(n) for place, n in counts.items()}
                 for code, counts in self._exits.items()
             },
             code_dropped=dict(self._code_dropped),

@@ -79,11 +79,11 @@ class Btf:
         return total // _BITS
 
     def struct(self, name: str) -> int:
-        """Return the BTF ID of ``struct name``; raise NoBtfError if there is none."""
+        """Return the BTF ID of ``struct name``; raise NoBtfError if BTF lacks it."""
         return self._named(name, "struct", _KIND_STRUCT)
 
     def function(self, name: str) -> int:
-        """Return the BTF ID of the kernel function ``name``; raise NoBtfError if there is none."""
+        """Return the BTF ID of the kernel function ``name``; raise NoBtfError if BTF lacks it."""
         return self._named(name, "function", _KIND_FUNCTION)
 
     def _named(self, name: str, what: str, kind: int) -> int:

@@ -135,7 +135,7 @@ class Map:
         return sum(array("Q", self.read_cpus(struct.pack("=I", 0), cpus)))
 
     def read(self, key: bytes) -> bytes | None:
-        """Return the value of ``key`` in a map that is not per CPU; None if there is none."""
+        """Return the value of ``key`` in a map that is not per CPU; None if the map lacks it."""
         buffer = ctypes.create_string_buffer(self.value_size)
         try:
             self.read_into(key, buffer)

@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 
 from kstats.histogram import Histogram
-from kstats.model import Exits, Sample, untimed
+from kstats.model import Exits, Sample, count_only
 
 ALWAYS = frozenset({"time", "elapsed"})
 """Facts that every line has, changed or not."""
@@ -163,7 +163,7 @@ def together(values: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of a sample from the values of all :func:`fields`."""
     latencies = values.pop(_LATENCY)
     exits = {
-        code: {place: untimed(n) for place, n in places.items()}
+        code: {place: count_only(n) for place, n in places.items()}
         for code, places in values["exits"].items()
     }
     for code, places in latencies.items():

@@ -10,7 +10,7 @@ import attrs
 from kstats import arch as arches
 from kstats.arch.base import Category
 from kstats.histogram import SUB_BITS, Histogram, bounds
-from kstats.model import Code, Exits, Sample, untimed
+from kstats.model import Code, Exits, Sample, count_only
 from kstats.table import Cell, Heading, Row, Table, Unit
 from kstats.views import details, losses
 from kstats.views.exits import COUNT, Key, Keys, comparable, headings, threads_needed
@@ -87,10 +87,10 @@ class Measured:
                 idle += exits
             elif exits.count or exits.latency:
                 key = keys.of(code, place, cell)
-                busy[key] = busy.get(key, untimed(0)) + exits
+                busy[key] = busy.get(key, count_only(0)) + exits
         for cpu, n in {}.items() if detail else sample.code_dropped.items():
             key = keys.of_cpu(cpu)
-            busy[key] = busy.get(key, untimed(0)) + Exits(n)
+            busy[key] = busy.get(key, count_only(0)) + Exits(n)
         return cls(busy, idle)
 
 

@@ -19,7 +19,7 @@ class Pidfd:
     """A reference to one process, for the creator to close."""
 
     def __init__(self, pid: int) -> None:
-        """Open process ``pid``; raises ProcessLookupError if there is none."""
+        """Open process ``pid``; raise ProcessLookupError if it has ended."""
         self._fd = os.pidfd_open(pid)
 
     def copy(self, fd: int) -> int:
