@@ -42,11 +42,6 @@ def text(
     )
 
 
-def slot_count(slots: Iterable[SlotRange]) -> int:
-    """Return the number of slots."""
-    return sum(slot_range.count for slot_range in slots)
-
-
 def slot_codes(slots: Iterable[SlotRange]) -> tuple[int, ...]:
     """Return the code of each slot, in slot order."""
     return tuple(code for r in slots for code in range(r.first, r.first + r.count))
