@@ -18,7 +18,7 @@ from tabulate import tabulate
 
 from bench.recording import CPUS, DAY, REASONS, Host
 from kstats.compare.aggregate import Aggregate
-from kstats.fields import counted_threads
+from kstats.meaning import counted_threads
 from kstats.model import Sample
 from kstats.report.gather import Gathered
 from kstats.report.page import html

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 import attrs
 
 from kstats.errors import KstatsError
-from kstats.fields import Selection, counted_threads, narrowed
+from kstats.meaning import Selection, counted_threads, narrowed
 from kstats.model import Code, Sample
 from kstats.vms.identity import Thread
 from kstats.vms.select import NoSuchVmError, matches

@@ -8,7 +8,8 @@ from typing import NamedTuple, TypeAlias
 
 import attrs
 
-from kstats.fields import (
+from kstats.histogram import Histogram
+from kstats.meaning import (
     BY_CPU,
     BY_PLACE,
     BY_THREAD,
@@ -25,7 +26,6 @@ from kstats.fields import (
     WHO,
     means,
 )
-from kstats.histogram import Histogram
 from kstats.topology import CpuTopology
 from kstats.vms.identity import Thread, Vcpu
 
@@ -164,7 +164,7 @@ class Sample:
     """Everything measured on a host between two moments.
 
     Beside each field stands what it means for filtering, merging and replaying (see
-    :mod:`kstats.fields`); how it is recorded follows from its type (see
+    :mod:`kstats.meaning`); how it is recorded follows from its type (see
     :mod:`kstats.recording.fields`).
 
     Attributes:

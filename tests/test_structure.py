@@ -143,7 +143,7 @@ def _module(path: Path) -> str:
 
 VALUES = (
     "model.py",
-    "fields.py",
+    "meaning.py",
     "histogram.py",
     "topology.py",
     "vms/identity.py",
@@ -155,5 +155,5 @@ VALUES = (
 @pytest.mark.parametrize("file", VALUES)
 def test_value_modules_import_only_value_modules(file: str) -> None:
     ours = {module for module in imported(PACKAGE / file) if module.startswith("kstats")}
-    values = ("kstats.fields", "kstats.vms.identity", "kstats.histogram", "kstats.topology")
+    values = ("kstats.meaning", "kstats.vms.identity", "kstats.histogram", "kstats.topology")
     assert all(module.startswith(values) for module in ours)

@@ -8,11 +8,12 @@ from typing import Self
 
 import attrs
 
-from kstats import fields, recording
+from kstats import recording
 from kstats.cli import reason_option
 from kstats.cli.ticker import until_asked
 from kstats.errors import KstatsError, RecordingError, UsageError
 from kstats.filters import ThreadFilter, filter_threads
+from kstats.meaning import requirements
 from kstats.model import Sample
 
 
@@ -128,7 +129,7 @@ class Replay:
 
 def _recorded(need: str) -> tuple[str, str]:
     """Return what a view requires, and the command that records it."""
-    if meaning := fields.requirements(Sample).get(need):
+    if meaning := requirements(Sample).get(need):
         return meaning.label, meaning.command
     kind, _, what = need.rpartition(" ")
     latency = " --latency" if what == "latency" else ""

@@ -10,8 +10,8 @@ import attrs
 from kstats.collector.feature import Draft, Feature
 from kstats.collector.percpu import Counts
 from kstats.collector.target import Target
-from kstats.fields import counted_threads
 from kstats.loader import program
+from kstats.meaning import counted_threads
 from kstats.model import Sample
 from kstats.vms.registry import VmRegistry
 

@@ -1,11 +1,11 @@
-"""Merges consecutive samples into longer intervals."""
+"""Merge consecutive samples into longer intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from kstats import fields
+from kstats.meaning import copied, meanings
 from kstats.model import Sample
 
 
@@ -41,9 +41,9 @@ class _Sum:
 
     def add(self, sample: Sample) -> None:
         """Merge the next sample."""
-        declared = fields.meanings(Sample).items()
+        declared = meanings(Sample).items()
         if not self._values:
-            self._values = {name: fields.copied(getattr(self._first, name)) for name, _ in declared}
+            self._values = {name: copied(getattr(self._first, name)) for name, _ in declared}
         for name, means in declared:
             self._values[name] = means.merge(self._values[name], getattr(sample, name))
         self.elapsed = self._values["elapsed"]
