@@ -22,7 +22,7 @@ _RETURN_CODE = 1
 @contextmanager
 def guest(host: Host, *options: str) -> Iterator[dict[str, Any]]:
     """Run a guest to its end, yield the VMM's report, and keep the VM until the block ends."""
-    with host.start([*VMM, *options, "--hold", "600"], timeout=600) as vmm:
+    with host.start([*VMM, *options, "--hold", "600"]) as vmm:
         vmm.wait_output('"vms"')
         yield json.loads(vmm.stdout)
         vmm.stop(signal.SIGTERM)

@@ -78,7 +78,7 @@ class Watch:
 def watching(host: Host, *words: str) -> Iterator[Watch]:
     """Run kstats with one long interval: the command at the start of ``words``, or ``-v``."""
     view = words if words[:1] in COMMANDS else ("-v", "3600", *words)
-    with host.start(["kstats", *view, "-f", "json", "--debug"], timeout=3600) as command:
+    with host.start(["kstats", *view, "-f", "json", "--debug"]) as command:
         yield Watch(command)
 
 

@@ -90,7 +90,7 @@ class Qemu:
 @contextmanager
 def running(bed: Bed, host: Host, name: str) -> Iterator[Qemu]:
     """Run a VM called ``name`` until the block ends."""
-    with host.start(words(bed, name), timeout=600) as command:
+    with host.start(words(bed, name)) as command:
         yield Qemu(host, command, command.pid)
 
 

@@ -25,7 +25,7 @@ CPUID = "cpuid=500"
 
 
 def kstats(host: Host, *words: str) -> Result:
-    return host.run(["kstats", *words], timeout=300)
+    return host.run(["kstats", *words])
 
 
 def assert_one_line(result: Result, status: int, *texts: str) -> None:
@@ -58,7 +58,7 @@ def test_kvm_that_is_not_loaded(host: Host) -> None:
 
 
 def test_the_vendor_module_is_reloaded_while_counting(host: Host) -> None:
-    with host.start(["kstats", "-v", "1", "--total", "--debug"], timeout=300) as command:
+    with host.start(["kstats", "-v", "1", "--total", "--debug"]) as command:
         command.wait_output("exits through")
         assert host.run("rmmod kvm").status != 0  # held by the attached program
         host.run("rmmod kvm_amd").check()
@@ -106,7 +106,7 @@ def test_not_root(host: Host) -> None:
         "import os, sys; os.setgid(65534); os.setuid(65534); os.execvp('kstats', sys.argv[1:])"
     )
     words = ["python3", "-c", as_nobody, "kstats", "-v", "1", "1"]
-    assert_one_line(host.run(words, timeout=300), 3, "not permitted", "run as root")
+    assert_one_line(host.run(words), 3, "not permitted", "run as root")
 
 
 def test_cpu_goes_offline_and_returns(host: Host) -> None:
@@ -138,7 +138,7 @@ def test_a_cpu_that_returns_is_counted(host: Host) -> None:
 
 @pytest.mark.parametrize("number", [2, 15, 9], ids=["INT", "TERM", "KILL"], scope="function")
 def test_nothing_stays_attached(host: Host, number: int) -> None:
-    with host.start(["kstats", "-v", "3600", "--debug"], timeout=300) as command:
+    with host.start(["kstats", "-v", "3600", "--debug"]) as command:
         command.wait_output("exits through")
         assert attached_programs(host) == 2
         command.stop(number)
@@ -147,7 +147,7 @@ def test_nothing_stays_attached(host: Host, number: int) -> None:
 
 
 def test_a_closed_pipe_ends_it_quietly(host: Host) -> None:
-    done = host.run("kstats -v 0.1 | head -2", timeout=300)
+    done = host.run("kstats -v 0.1 | head -2")
     assert done.stdout.startswith("cpu vm_entry vm_exit ints")
     assert (done.status, done.stderr) == (0, "")
     assert attached_programs(host) == 0
@@ -166,7 +166,7 @@ def test_interrupted_interval_is_reported(host: Host) -> None:
 def test_table_on_a_terminal(host: Host) -> None:
     """The header is repeated on every screen, and rows of zeros are dimmed."""
     words = ["kstats", "-v", "0.2", "8"]
-    done = host.start(words, terminal=(9, 120), env={"TERM": "xterm"}, timeout=300)
+    done = host.start(words, terminal=(9, 120), env={"TERM": "xterm"})
     shown = done.wait().stdout
     assert shown.count("vm_entry") >= 2
     assert "\x1b[2m" in shown

@@ -25,7 +25,7 @@ VCPUS = 2
 def comparison(bed: Bed, host: Host) -> dict[str, Any]:
     """Compare a live host's VMs until ^C, while two vCPUs run the workload."""
     words = ["compare", "live", "--by", "vm", "--reasons", "--interval", "3600"]
-    with host.start(["kstats", *words, "-f", "json", "--debug"], timeout=600) as command:
+    with host.start(["kstats", *words, "-f", "json", "--debug"]) as command:
         command.wait_output(ATTACHED)
         with guests.guest(host, "--vcpus", str(VCPUS), "--workload", bed.workload):
             done = command.stop()

@@ -63,7 +63,7 @@ def seen(bed: Bed, host: Host) -> Seen:
     perf = f"perf record -q -a -e kvm:kvm_exit,kvm:kvm_entry -o {RECORDED} "
     with watching(host, "exits", "--by", ",".join(BY)) as watch:
         wait_attached(watch)
-        host.run((perf if with_perf else "") + guest, timeout=600).check()
+        host.run((perf if with_perf else "") + guest).check()
         counted = counts_of(watch.stop().rows())
     text = host.get(f"{INSTANCE}/trace")
     host.run(f"rmdir {INSTANCE}").check()
@@ -75,7 +75,7 @@ def decoded_by_pipe(bed: Bed, host: Host) -> Counts:
     # On ARM64 perf attributes KVM's events to the guest, and omits those without this option.
     guests = "--guest-code " if bed.isa == "arm64" else ""
     script = f"perf script {guests}-i {RECORDED} -F comm,pid,tid,cpu,time,event,trace 2>/dev/null"
-    shown = host.run(f"{script} | kstats decode - --by {','.join(BY)} -f json", timeout=600).check()
+    shown = host.run(f"{script} | kstats decode - --by {','.join(BY)} -f json").check()
     host.run(f"rm {RECORDED}").check()
     return counts_of(row for line in shown.stdout.splitlines() for row in json.loads(line)["rows"])
 

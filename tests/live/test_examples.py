@@ -26,7 +26,7 @@ LOADS = {"svm": "cpuid=1009,rdmsr=307,wrmsr=151,io=83", "arm64": "hypercall=1009
 def test_top_reasons_prints_those_of_a_vm(bed: Bed, host: Host) -> None:
     host.put("/run/top_reasons.py", (EXAMPLES / "top_reasons.py").read_bytes())
     words = ["python3", "/run/top_reasons.py", "--all", "--top", "2", "1", "60"]
-    with host.start(words, env=SITE, timeout=300) as watcher:
+    with host.start(words, env=SITE) as watcher:
         watcher.wait_output("T")  # the time of the first sample: counting has begun
         with guest(host, "--workload", LOADS[bed.isa]) as report:
             watcher.wait_output(f"pid {report['vms'][0]['pid']}")
@@ -43,10 +43,10 @@ def test_perf_handler_names_exits(bed: Bed, host: Host) -> None:
     host.put("/run/perf_exits.py", (EXAMPLES / "perf_exits.py").read_bytes())
     load = LOADS[bed.isa]
     record = ["perf", "record", "-q", "-o", "/run/p.data", "-a", "-e", "kvm:kvm_exit"]
-    host.run([*record, *VMM, "--workload", load], timeout=300).check()
+    host.run([*record, *VMM, "--workload", load]).check()
     guests = ["--guest-code"] if bed.isa == "arm64" else []
     script = ["perf", "script", *guests, "-i", "/run/p.data", "-s", "/run/perf_exits.py"]
-    shown = host.run(script, env=SITE, timeout=300).check().stdout
+    shown = host.run(script, env=SITE).check().stdout
     counted = {name: int(n) for n, _, name in map(str.split, shown.splitlines())}
     wanted = {
         api.reason(isa, qualifier << NUMBER_BITS | code).name: n

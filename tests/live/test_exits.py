@@ -112,7 +112,7 @@ def bcc_kvmexit(host: Host) -> Iterator[Command]:
         f"cp -r /payload/site/kstats/bpf/headers {headers}; touch {headers}/include/linux/delay.h"
     ).check()
     env = {"BCC_KERNEL_SOURCE": headers}
-    with host.start(["python3", "-u", "-c", BCC], env=env, timeout=1500) as command:
+    with host.start(["python3", "-u", "-c", BCC], env=env) as command:
         command.wait_output("Display kvm exit reasons")
         yield command
 

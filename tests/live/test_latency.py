@@ -118,12 +118,12 @@ def perf_kvm(host: Host, bed: Bed) -> Iterator[list[str]]:
         yield report
         return
     words = ["perf", "kvm", "stat", "record", "-a", "-o", PERF_DATA, "sleep", "3600"]
-    with host.start(words, timeout=600) as perf:
+    with host.start(words) as perf:
         wait_for_workload(host, perf)
         yield report
         perf.stop()
     words = ["perf", "kvm", "-i", PERF_DATA, "stat", "report", "--event=vmexit"]
-    shown = host.run(words, timeout=300)
+    shown = host.run(words)
     report.append(shown.stdout + shown.stderr)
 
 
@@ -134,7 +134,7 @@ def observed(bed: Bed, host: Host, tmp_path_factory: pytest.TempPathFactory) -> 
         watching(host, *LATENCY, "--record", LATENCIES) as latency,
         watching(host, "exits", "--time", "--by", "tid") as spent,
         watching(host, "exits", "--slower-than", "1500us", "--by", "tid,reason,cpu") as slow,
-        host.start(recording, timeout=1500) as recorder,
+        host.start(recording) as recorder,
     ):
         wait_attached(latency, spent, slow)
         recorder.wait_output(ATTACHED)
@@ -282,7 +282,7 @@ def test_perf_kvm_stat_sees_the_same(bed: Bed, observed: Observed) -> None:
 def steady(host: Host, *options: str) -> Iterator[int]:
     """Run a guest until the block ends; yield the thread of its first vCPU."""
     words = [*VMM, *options, "--forever", "--timeout", "0", "--wait"]
-    with host.start(words, stdin=b"\n", timeout=600) as vmm:
+    with host.start(words, stdin=b"\n") as vmm:
         vmm.wait_output('"ready"')
         (vm,) = json.loads(vmm.stdout.splitlines()[0])["ready"]
         yield vm["vcpus"][0]["tid"]
@@ -301,7 +301,7 @@ def steadily(bed: Bed, host: Host) -> tuple[dict[str, int], list[dict[str, Any]]
     ):
         host.run("sleep 2").check()
         words = ["kstats", "exits", "--time", "--by", "tid", "-f", "json", "0.5", "600"]
-        with host.start(words, timeout=600) as command:
+        with host.start(words) as command:
             command.wait_until(lambda: enough(complete_reports(command.stdout), mixed))
             reports = complete_reports(command.stdout)
     parked = report["vms"][0]["vcpus"][0]["tid"]

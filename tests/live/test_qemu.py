@@ -110,7 +110,7 @@ def test_without_either_vcpus_have_no_number(seen: Seen) -> None:
 
 def exits(host: Host, *words: str) -> list[dict[str, Any]]:
     """Return the reports of ``kstats exits``."""
-    done = host.run(["kstats", "exits", *words, "-f", "json"], timeout=300).check()
+    done = host.run(["kstats", "exits", *words, "-f", "json"]).check()
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -118,7 +118,7 @@ def exits(host: Host, *words: str) -> list[dict[str, Any]]:
 def test_a_hostile_name_is_escaped_and_selects_its_vm_as_shown(host: Host, seen: Seen) -> None:
     for vm in seen.vms:
         vm.thaw()
-    everything = host.run(["kstats", "exits", "--by", "vm", "1"], timeout=300).check().stdout
+    everything = host.run(["kstats", "exits", "--by", "vm", "1"]).check().stdout
     shown = next(line for line in everything.splitlines() if line.startswith(SHOWN)).split()[0]
     assert everything.replace("\n", "").isprintable()
     assert len(shown) == 64
@@ -155,7 +155,6 @@ def numbered(bed: Bed, host: Host, name: str) -> Iterator[None]:
     """Run a VM with the process ID :data:`PID`; the IDs of its threads follow."""
     with host.start(
         f"echo {PID - 1} > /proc/sys/kernel/ns_last_pid; {qemu.shell_words(bed, name)} & wait",
-        timeout=300,
     ):
         exits = f"cat /sys/kernel/debug/kvm/{PID}-*/exits"
         host.run(f"until [ $({exits} 2>/dev/null || echo 0) -gt 3000 ]; do sleep 0.5; done").check()

@@ -45,7 +45,7 @@ def cpuids(samples: Iterable[Sample]) -> int:
 def test_a_recording_survives_changes_of_the_host(host: Host, tmp_path: Path) -> None:
     """A CPU goes offline, VMs start and end, kvm_amd is reloaded, the clock is set."""
     switch = "/sys/devices/system/cpu/cpu1/online"
-    with host.start(RECORD, timeout=600) as recorder:
+    with host.start(RECORD) as recorder:
         recorder.wait_output(ATTACHED)
         with guest(host, "--cpu", "1", "--workload", CPUID):
             host.run("sleep 1").check()
@@ -85,11 +85,11 @@ def test_a_host_that_is_suspended_is_recorded(host: Host, tmp_path: Path) -> Non
     """No exit of a running guest is lost; rates do not include the time of suspension."""
     steps = ("--laps", str(LAPS), "--period", str(PERIOD), "--hold", "600")
     before = asleep(host)
-    with host.start((*RECORD[:3], "/run/night.jsonl", *RECORD[4:]), timeout=600) as recorder:
+    with host.start((*RECORD[:3], "/run/night.jsonl", *RECORD[4:])) as recorder:
         recorder.wait_output(ATTACHED)
-        with host.start([*VMM, "--cpu", "1", "--workload", CPUID, *steps], timeout=600) as vmm:
+        with host.start([*VMM, "--cpu", "1", "--workload", CPUID, *steps]) as vmm:
             host.run("sleep 2").check()
-            host.run(SUSPEND, timeout=300).check()
+            host.run(SUSPEND).check()
             vmm.wait_output('"vms"')
             recorder.stop().check()
             vmm.stop(signal.SIGTERM)

@@ -120,7 +120,7 @@ def idling(host: Host, counted: Watch) -> str:
     """Wait for reports of idle VMs; return what kvmstat prints of KVM's counters."""
     counted.wait_reports(2, now(host))
     words = ["kvmstat", "--source", "kernel", "1", "2"]
-    return host.run(words, timeout=300).check().stdout
+    return host.run(words).check().stdout
 
 
 def rules(bed: Bed) -> dict[str, Rule]:
@@ -268,7 +268,7 @@ ONE_KERNEL = hosts("svm")
 
 @ONE_KERNEL
 def test_kvmstat_counts_with_bpf_by_default(host: Host) -> None:
-    with host.start(["kvmstat", "1"], timeout=300) as command:
+    with host.start(["kvmstat", "1"]) as command:
         command.wait_output(HEADER.split(maxsplit=1)[0])
         with guest(host, "--vcpus", "1", "--cpu", "1", "--workload", "cpuid=97") as report:
             host.run("sleep 2").check()
@@ -285,7 +285,7 @@ def test_kvmstat_counts_with_bpf_by_default(host: Host) -> None:
 def test_a_vmm_that_opened_no_statistics_has_rows_of_nulls(host: Host) -> None:
     with guest(host, "--vcpus", "2", "--workload", "cpuid=5") as report:
         words = ["kstats", "vcpu", "--source", "kernel", "-f", "json", "0.5", "2"]
-        done = host.run(words, timeout=300).check()
+        done = host.run(words).check()
     first, second = map(json.loads, done.stdout.splitlines())
     pid = report["vms"][0]["pid"]
     dashes = dict.fromkeys(COLUMNS)
