@@ -26,6 +26,7 @@ TASKS: Mapping[str, Mapping[str, str]] = {
         "compare": "compare recordings, or this host, by category of exit",
         "report": "draw recordings as an HTML page",
         "decode": "show what perf, ftrace, kvmexit or kvm_stat recorded",
+        "exporter": "serve counters to Prometheus, of this host or of a recording",
     },
     "look up and set up": {
         "explain": "explain an exit reason, its causes and remedies",

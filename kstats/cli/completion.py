@@ -76,7 +76,8 @@ def run(words: list[str]) -> int:
         raise KstatsError("shtab is not installed", "pip install shtab") from None
     shell, values = wanted.shell, _values()
     patterns = {name: {shell: value.pattern(name, shell)} for name, value in values.items()}
-    program = program_parser(wanted.program, {"FILE": shtab.FILE, "SOURCE": shtab.FILE, **patterns})
+    paths = {"FILE": shtab.FILE, "SOURCE": shtab.FILE, "DIR": shtab.DIRECTORY}
+    program = program_parser(wanted.program, {**paths, **patterns})
     functions = [value.function(name, shell) for name, value in values.items()]
     return _print([shtab.complete(program, shell, preamble="\n".join(functions))])
 

@@ -19,6 +19,8 @@ from kstats.collector.threads import ExitsByThread
 from kstats.collector.tracepoints import Tracepoints
 from kstats.collector.vcpu_time import VcpuTimes, asleep
 from kstats.errors import KstatsError, UnsupportedHostError, UsageError
+from kstats.exporter.feed import Feed
+from kstats.exporter.settings import Settings
 from kstats.filters import ThreadFilter
 from kstats.host import Host
 from kstats.vms.registry import VmRegistry
@@ -116,6 +118,29 @@ def vcpus(selected: ThreadOptions, *, kernel: bool) -> Collector | KernelCounter
         return KernelCounters(target, wanted.pids)
     features = (ExitsByThread(wanted), Tracepoints.kvmstat(target.arch, target.source.isa))
     return Collector(target, features, vms, wanted.pids)
+
+
+def exporter(settings: Settings, probe: str | None) -> Feed:
+    """Return what counts what an exporter exports, with the cheapest programs for that."""
+    from kstats.exporter.live import Counted, Kernel  # noqa: PLC0415 - views do not need it
+
+    host = Host()
+    target = Target.find(host, probe=probe)
+    if not settings.vms:
+        return Counted(Collector(target, PER_CPU))
+    vms = VmRegistry(host)
+    if settings.kernel:
+        return Kernel(KernelCounters(target), vms)
+    features: list[Feature] = [ExitsByThread()]
+    if settings.cpus:
+        features.append(Entries())
+    if settings.detail:
+        features.append(Detail.find(target, settings.detail))
+    if settings.time:
+        features.append(VcpuTimes(lambda: _asleep(host, vms, ThreadFilter())))
+    if settings.durations:
+        features.append(Latency())
+    return Counted(Collector(target, features, vms))
 
 
 def threads_wanted(selected: ThreadFilter, host: Host, vms: VmRegistry) -> ThreadFilter:

@@ -105,6 +105,19 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule("--reasons", requires=("--view cpu",)),
         Rule("--total", requires=("--view cpu",)),
     ),
+    "exporter": (
+        Rule("--by cpu", ("--no-cpus", "--time", "--durations", "--detail")),
+        Rule(
+            "--source kernel",
+            ("--by cpu", "--no-cpus", "--time", "--durations", "--detail", "--probe", "--input"),
+        ),
+        Rule("--input", ("--probe",)),
+        Rule("--speed", requires=("--input",)),
+        Rule("--loop", requires=("--input",)),
+        # Programs that count details time only the exits that carry one.
+        Rule("--detail", ("--durations",)),
+        Rule("--top", requires=("--detail",)),
+    ),
     "explain": (Rule("--search", ("REASON",)),),
 }
 """Which options combine, by command: the parsers check it and show it in their help."""

@@ -41,6 +41,7 @@ VALUES = {
     "--probe": "x",
     "--format": "json",
     "--search": "x",
+    "--speed": "2",
     "REASON": "io",
     "SOURCE": "x",
     "--explain": "io",

@@ -1,0 +1,158 @@
+"""The series of VMs: one group for each name, with bounds on how many there are and how long."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+import attrs
+
+from kstats.escape import printable
+from kstats.exporter.details import Details
+from kstats.exporter.exposition import Durations, Family, Rows, Series
+from kstats.exporter.settings import Settings
+from kstats.model import Code, Sample
+from kstats.vms.identity import Vm
+
+OTHERS = "(others)"
+"""The name under which what has no series of its own is counted."""
+
+UNKNOWN = "(unknown)"
+"""The name of VMs whose process ended before kstats could read its name."""
+
+UNATTRIBUTED = "(unattributed)"
+"""The name under which exits without a thread are counted."""
+
+
+class Group:
+    """The series of the VMs of one name.
+
+    Attributes:
+        name: The value of the label ``vm``.
+        exits: The series of exits by code, and by code and vCPU.
+        details: The series of details.
+        seen: When one of its VMs last ran, in seconds of the monotonic clock.
+    """
+
+    def __init__(self, name: str, top: int) -> None:
+        self.name = name
+        self.exits: dict[Code | tuple[Code, str], Series] = {}
+        self.details = Details(top)
+        self.seen = 0.0
+        self._series: dict[Family, dict[tuple[str, ...], Series]] = defaultdict(dict)
+        self._durations: dict[Family, dict[tuple[str, ...], Durations]] = defaultdict(dict)
+
+    def series(self, family: Family, *labels: str) -> Series:
+        """Return the series with these labels after ``vm``."""
+        found = self._series[family].get(labels)
+        if found is None:
+            found = self._series[family][labels] = family.series(self.name, *labels)
+        return found
+
+    def durations(self, family: Family, *labels: str) -> Durations:
+        """Return the histogram with these labels after ``vm``."""
+        found = self._durations[family].get(labels)
+        if found is None:
+            found = self._durations[family][labels] = family.durations(self.name, *labels)
+        return found
+
+    def rows(self, family: Family) -> Rows:
+        """Return all series of a family."""
+        of_family: Mapping[Family, Mapping[tuple[str, ...], Series | Durations]]
+        of_family = self._durations if family.kind == "histogram" else self._series
+        return of_family[family].values() if family in of_family else ()
+
+
+@attrs.frozen
+class Member:
+    """A thread that runs a vCPU: the group of its VM, and the value of the label ``vcpu``."""
+
+    group: Group
+    vcpu: str
+
+
+class Groups:
+    """The groups of all VMs.
+
+    At most ``max_vms`` have a group of their own; others are counted in :data:`OTHERS` until one
+    of those ends. A group stays for ``keep_ended`` seconds after its last VM ended, so that its
+    last counts are scraped; a VM that returns in that time continues its series.
+
+    Attributes:
+        live: The VMs that run, and their group.
+        vcpus: The number of their vCPUs by the name of the group.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._groups: dict[str, Group] = {}
+        self._shared: dict[str, Group] = {}
+        self.live: dict[Vm, Group] = {}
+        self.vcpus: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[Group]:
+        yield from self._groups.values()
+        yield from self._shared.values()
+
+    def update(self, sample: Sample, now: float) -> dict[int, Member]:
+        """Return the members by thread; drop the groups of VMs that ended long ago."""
+        members: dict[int, Member] = {}
+        by_vm: dict[Vm, Group] = {}
+        self.live, self.vcpus = {}, Counter()
+        self._drop(now)
+        for number, thread in sample.threads.items():
+            vm = thread.vm
+            group = by_vm.get(vm)
+            if group is None:
+                group = by_vm[vm] = self._of(vm)
+                group.seen = now
+            vcpu = UNKNOWN if thread.vcpu is None else str(thread.vcpu)
+            members[number] = Member(group, OTHERS if group.name == OTHERS else vcpu)
+            if number not in sample.ended:
+                self.live[vm] = group
+                self.vcpus[group.name] += 1
+        return members
+
+    def shared(self, name: str) -> Group:
+        """Return a group that is not that of a single VM."""
+        if name not in self._shared:
+            self._shared[name] = Group(name, self._settings.top)
+        return self._shared[name]
+
+    @property
+    def folded(self) -> int:
+        """The number of live VMs in :data:`OTHERS`."""
+        return sum(group.name == OTHERS for group in self.live.values())
+
+    @property
+    def namesakes(self) -> int:
+        """The number of live VMs whose name is that of another one."""
+        shared = Counter(group.name for group in self.live.values() if group.name != OTHERS)
+        return sum(n for n in shared.values() if n > 1)
+
+    def _of(self, vm: Vm) -> Group:
+        if not vm.name:
+            return self.shared(UNKNOWN)
+        name = label(vm.name, self._settings.max_name)
+        group = self._groups.get(name)
+        if group is None:
+            if len(self._groups) >= self._settings.max_vms:
+                return self.shared(OTHERS)
+            group = self._groups[name] = Group(name, self._settings.top)
+        return group
+
+    def _drop(self, now: float) -> None:
+        oldest = now - self._settings.keep_ended
+        for name in [name for name, group in self._groups.items() if group.seen < oldest]:
+            del self._groups[name]
+
+
+def label(name: str, limit: int) -> str:
+    """Return the label of a VM's name: printable, bounded, and none of ours in parentheses."""
+    text = printable(name, limit)
+    return f"\\x28{text[1:]}" if text.startswith("(") else text
+
+
+def rows(groups: Iterable[Group], family: Family) -> list[Series | Durations]:
+    """Return the series of a family in all groups."""
+    return [row for group in groups for row in group.rows(family)]

@@ -1,0 +1,60 @@
+"""Sockets that listen, from ``--web.listen-address``."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+from kstats.errors import KstatsError, UsageError
+
+_BACKLOG = 128
+
+
+def listening(address: str) -> socket.socket:
+    """Return a socket that listens at ``HOST:PORT``, ``[IPV6]:PORT``, ``:PORT`` or ``fd://N``.
+
+    Without a host it listens on all addresses. ``fd://3`` is the first socket that systemd passes.
+
+    Raises:
+        UsageError: The address is not valid.
+        KstatsError: It cannot be listened at.
+    """
+    if passed := re.fullmatch(r"fd://(\d{1,4})", address, re.ASCII):
+        return _passed(address, int(passed[1]))
+    found = re.fullmatch(r"(?:\[([^]]+)\]|([^:/]*)):(\d{1,5})", address, re.ASCII)
+    if not found or int(found[3]) > 65535:
+        raise UsageError(
+            f"invalid address {address!r} for --web.listen-address",
+            "write it like 127.0.0.1:9991, [::1]:9991, :9991 or fd://3",
+        )
+    host, port = found[1] or found[2] or None, int(found[3])
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        if host is None and socket.has_dualstack_ipv6():
+            return socket.create_server(
+                ("::", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True
+            )
+        made = socket.socket(family, kind, protocol)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(where)
+        made.listen(_BACKLOG)
+    except OSError as error:
+        raise KstatsError(
+            f"cannot listen at {address}: {error.strerror or error}",
+            "choose another address with --web.listen-address; ss -ltnp shows who listens",
+        ) from error
+    return made
+
+
+def _passed(address: str, number: int) -> socket.socket:
+    hint = "systemd passes it to a service with a .socket unit"
+    try:
+        made = socket.socket(fileno=number)
+    except OSError as error:
+        raise KstatsError(f"{address} is not a socket: {error.strerror}", hint) from error
+    if not made.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        made.detach()
+        raise KstatsError(f"{address} is a socket that does not listen", hint)
+    return made
