@@ -21,7 +21,8 @@ RUN_PACKAGES   := python3 python3-venv python3-bpfcc python3-zstandard
 LINT_PACKAGES  := clang-format mandoc
 BENCH_PACKAGES := bpfcc-tools gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross valgrind
 UNIT_PACKAGES  := binutils-aarch64-linux-gnu binutils-x86-64-linux-gnu e2fsprogs
-TEST_PACKAGES  := chromium chromium-driver
+TEST_PACKAGES  := chromium chromium-driver openssl
+FLEET_PACKAGES := prometheus prometheus-alertmanager victoria-metrics
 
 .PHONY: run test unit lint format hosts riscv64 bench wheel clean distclean host-packages
 
@@ -31,12 +32,13 @@ run: $(SETUP)
 # The emulators of Intel and AMD hosts use one CPU each. Each worker takes one host after the other.
 test: lint host-packages
 	@tools/need $(TEST_PACKAGES)
+	@tools/unpack .cache/engines $(FLEET_PACKAGES)
 	$(BIN)/pytest -m "not host"
 	$(BIN)/pytest -m host -n 3 --dist loadscope --no-loadscope-reorder
 
 unit: $(SETUP)
 	@tools/need $(LINT_PACKAGES) $(UNIT_PACKAGES)
-	$(BIN)/pytest -q -n 2 -m "not host and not root and not install and not browser"
+	$(BIN)/pytest -q -n 2 -m "not host and not root and not install and not browser and not fleet"
 
 lint: $(SETUP)
 	@tools/need $(LINT_PACKAGES)

@@ -54,7 +54,7 @@ exit status:
   4    this host cannot show VM exits
   5    the BPF program does not load
   6    an architecture backend is broken
-  7    a recording cannot be read or written
+  7    a recording cannot be read or written, or Prometheus cannot be read
   10   kstats compare: a ratio reached its threshold
   130  ^C before the first report
 """

@@ -26,7 +26,8 @@ CROSSED = 10
 
 _DESCRIPTION = f"""\
 Compare hosts of any architectures, or one host before and after a change. Each source is a
-recording made by kstats record, or the word live: this host, from now on.
+recording made by kstats record; the word live: this host, from now on; or the address of hosts in
+Prometheus, Thanos, Mimir or VictoriaMetrics, which scrape kstats exporter there.
 
   kstats compare intel.jsonl.zst graviton.jsonl.zst
   kstats compare --reasons before.jsonl.zst after.jsonl.zst
@@ -34,6 +35,7 @@ recording made by kstats record, or the word live: this host, from now on.
   kstats compare --by vm host.jsonl.zst             the VMs of a host
   kstats compare --threshold 2 before.jsonl.zst after.jsonl.zst && echo fine
   kstats compare -f markdown before.jsonl.zst after.jsonl.zst      to paste into a ticket
+  kstats compare 'prom+http://localhost:9090?match={{instance="web1:9991"}}&range=1h' live
   kstats compare --explain memory                   what a category contains and hides
 """
 
@@ -132,6 +134,8 @@ def run(words: list[str]) -> int:
             out.write(text)
         return 0
     thresholds = _thresholds(wanted)
+    if wanted.by == "cpu" and any(word.startswith(sources.PROMETHEUS) for word in wanted.sources):
+        raise UsageError("metrics in Prometheus have no reasons by CPU", "compare --by vm")
     with sources.opened(wanted) as found:
         comparison = compare(_aggregates(wanted, found), _view_options(wanted))
     with streams.writing() as out:

@@ -68,6 +68,7 @@ _THREADS = (
     Rule("--tid", ("--tids", "--pid")),
     Rule("--tids", ("--pid",)),
 )
+_ONE_CREDENTIAL = Rule("--bearer-token-file", ("--basic-auth-file",))
 _COMPARING = ("SOURCE", "--by", "--reasons", "--per", "--top", "--threshold", "--least")
 
 RULES: Mapping[str, tuple[Rule, ...]] = {
@@ -97,7 +98,9 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule("--top", requires=("--by",)),
         Rule("--per vcpu", ("--by cpu",)),
         Rule("--least", requires=("--threshold",)),
+        _ONE_CREDENTIAL,
     ),
+    "report": (_ONE_CREDENTIAL,),
     "decode": (
         Rule("--output", ("--view", "--by", "--top", "--reasons", "--total", "--timestamps")),
         Rule("--output", ("--rate", "--format")),

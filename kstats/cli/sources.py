@@ -1,7 +1,8 @@
-"""Sources of compare and report: recordings in files, and this host, live."""
+"""Sources of compare and report: recordings in files, hosts in Prometheus, this host live."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -17,6 +18,7 @@ from kstats.model import Sample
 from kstats.recording.header import Header
 
 LIVE = "live"
+PROMETHEUS = ("prom+http://", "prom+https://")
 COUNT = 30
 """How many samples are taken of a live host; enough for percentiles."""
 
@@ -25,8 +27,8 @@ COUNT = 30
 class Source:
     """Samples of a host, and its label.
 
-    ``header`` is that of a recording. ``faults`` has what ended the samples too early, once they
-    were read.
+    ``header`` is that of a recording, or describes hosts in Prometheus. ``faults`` has what ended
+    the samples too early, once they were read.
     """
 
     label: str
@@ -44,12 +46,16 @@ class SourceOptions:
     count: int | None
     probe: str | None
     debug: bool
+    header: list[tuple[str, str]]
+    bearer_token_file: str | None
+    basic_auth_file: str | None
+    ca_file: str | None
 
 
 def add_arguments(p: options.Parser) -> None:
     """Add the operands and the options of :class:`SourceOptions`."""
     add = p.add_argument
-    add("sources", nargs="*", metavar="SOURCE", help="a recording, or live")
+    add("sources", nargs="*", metavar="SOURCE", help="a recording, live, or prom+http://…")
     interval = partial(options.seconds, what="--interval")
     text = "live: seconds between samples (default 1)"
     add("--interval", metavar="SECONDS", type=interval, help=text)
@@ -57,6 +63,21 @@ def add_arguments(p: options.Parser) -> None:
     add("--count", metavar="N", type=count, help=f"live: number of samples (default {COUNT})")
     add("--probe", metavar="PROBE", help="live: use this way to read exits; see kstats doctor")
     add("--debug", action="store_true", help="live: print what is loaded, and how")
+    text = "prom: send this with each request, like X-Scope-OrgID:team; can be repeated"
+    add("--header", metavar="HEADER", action="append", default=[], type=_header, help=text)
+    text = "prom: send the token in this file"
+    add("--bearer-token-file", metavar="FILE", help=text)
+    text = "prom: send the USER:PASSWORD in this file"
+    add("--basic-auth-file", metavar="FILE", help=text)
+    text = "prom: trust the certificates in this file, in place of the system's"
+    add("--ca-file", metavar="FILE", help=text)
+
+
+def _header(text: str) -> tuple[str, str]:
+    match = re.fullmatch(r"([A-Za-z0-9-]{1,64}):\s*([ -~]{1,1000})", text, re.ASCII)
+    if not match:
+        raise UsageError(f"invalid header {text!r}", "give it like X-Scope-OrgID:team")
+    return match[1], match[2]
 
 
 @contextmanager
@@ -73,30 +94,52 @@ def opened(wanted: SourceOptions) -> Iterator[list[Source]]:
     for word, times in Counter(words).items():
         if times > 1:
             raise UsageError(f"{word!r} is given twice", "name each source once")
-    if LIVE not in words:
-        _refuse(wanted)
-    live = Source(LIVE, lambda: _live(wanted))
+    _refuse(wanted)
     with ExitStack() as files:
-        yield [
-            live if word == LIVE else _recorded(files.enter_context(recording.read(word)), label)
-            for word, label in zip(words, labels(words), strict=True)
-        ]
+        yield [_opened(word, label, wanted, files) for word, label in _labelled(words)]
+
+
+def _opened(word: str, label: str, wanted: SourceOptions, files: ExitStack) -> Source:
+    if word == LIVE:
+        return Source(LIVE, lambda: _live(wanted))
+    if word.startswith(PROMETHEUS):
+        return _queried(word, label, wanted)
+    return _recorded(files.enter_context(recording.read(word)), label)
 
 
 def _refuse(wanted: SourceOptions) -> None:
-    for name in ("interval", "count", "probe"):
-        if getattr(wanted, name) is not None:
-            raise UsageError(f"--{name} needs the source live", "leave it out for recordings")
+    """Raise UsageError for an option that none of the sources has a use for."""
+    if LIVE not in wanted.sources:
+        for name in ("interval", "count", "probe"):
+            if getattr(wanted, name) is not None:
+                raise UsageError(f"--{name} needs the source live", "leave it out for recordings")
+    if not any(word.startswith(PROMETHEUS) for word in wanted.sources):
+        for name in ("header", "bearer_token_file", "basic_auth_file", "ca_file"):
+            if getattr(wanted, name):
+                option = name.replace("_", "-")
+                raise UsageError(
+                    f"--{option} needs a source like prom+http://…", "leave it out for recordings"
+                )
+
+
+def _labelled(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    return zip(words, labels(words), strict=True)
 
 
 def labels(words: Sequence[str]) -> list[str]:
     """Return short names of files, or whole paths where short names are equal."""
-    short = ["stdin" if word == "-" else _short(word) for word in words]
+    short = [_short(word) for word in words]
     times = Counter(short)
     return [name if times[name] == 1 else word for name, word in zip(short, words, strict=True)]
 
 
 def _short(path: str) -> str:
+    if path == "-":
+        return "stdin"
+    if path.startswith(PROMETHEUS):
+        from kstats.prometheus.address import Address  # noqa: PLC0415 - recordings do not need it
+
+        return Address.parse(path).label
     return Path(path).name.removesuffix(".zst").removesuffix(".jsonl") or path
 
 
@@ -121,12 +164,29 @@ def _recorded(found: recording.Recording, label: str) -> Source:
     return Source(label, lambda: _readable(found, faults), found.header, faults)
 
 
-def _readable(found: recording.Recording, faults: list[RecordingError]) -> Iterator[Sample]:
-    """Yield the samples; a message, not an error, reports an incomplete last line."""
+def _queried(word: str, label: str, wanted: SourceOptions) -> Source:
+    from kstats import prometheus  # noqa: PLC0415 - recordings do not need it
+
+    access = prometheus.Access.of(
+        dict(wanted.header), wanted.bearer_token_file, wanted.basic_auth_file, wanted.ca_file
+    )
+    address = prometheus.Address.parse(word)
+    hosts = prometheus.Hosts.find(prometheus.Client(address.url, access), address)
+    faults: list[RecordingError] = []
+    return Source(label, lambda: _until_fault(hosts.samples(), faults), hosts.header, faults)
+
+
+def _until_fault(samples: Iterable[Sample], faults: list[RecordingError]) -> Iterator[Sample]:
+    """Yield the samples; what ends them too early is raised later, by :func:`check`."""
     try:
-        yield from found
+        yield from samples
     except RecordingError as fault:
         faults.append(fault)
+
+
+def _readable(found: recording.Recording, faults: list[RecordingError]) -> Iterator[Sample]:
+    """Yield the samples; a message, not an error, reports an incomplete last line."""
+    yield from _until_fault(found, faults)
     if found.tail:
         session.print_errors([f"{found.name}: {found.tail}"])
 

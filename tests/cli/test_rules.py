@@ -44,6 +44,8 @@ VALUES = {
     "--speed": "2",
     "REASON": "io",
     "SOURCE": "x",
+    "--bearer-token-file": "x",
+    "--basic-auth-file": "x",
     "--explain": "io",
 }
 """A valid value of each option of a rule; the others take none."""

@@ -1,0 +1,1 @@
+"""kstats on real engines: Prometheus, Alertmanager and VictoriaMetrics of Debian's packages."""

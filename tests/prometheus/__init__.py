@@ -1,0 +1,1 @@
+"""Tests of the source that reads Prometheus' HTTP API."""
