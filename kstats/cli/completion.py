@@ -154,6 +154,8 @@ def _values() -> Mapping[str, Value]:
     probes = [probe.name for source in sources for probe in source.probes]
     return {
         "AXES": Value((*AXES, details.AXIS), several=True),
+        "AXIS": Value(("cpu", "vm", "vcpu")),
+        "BY": Value(("category", "reason")),
         "CATEGORY": Value(tuple(Category)),
         "COLUMN": Value(_once(["vm_entry", "vm_exit", *(column.key for column in columns)])),
         "ISA": Value(tuple(isa.name for isa in isas)),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -12,10 +15,18 @@ from kstats.cli import options
 from kstats.errors import UsageError
 from kstats.views import details
 
+if TYPE_CHECKING:
+    from kstats.exporter.feed import Feed
+    from kstats.exporter.settings import Settings
+
 ADDRESS = "127.0.0.1:9991"
 
 _MOST_VMS, _LONGEST_NAME, _TOP = 1000, 128, 10
 _SPEEDS = 0.001, 1e6
+_REASONS = 15
+"""Exit reasons that a busy guest has."""
+_LINES = 14
+"""Series of a histogram."""
 _SPANS = {"s": 1, "m": 60, "h": 3600}
 
 _DESCRIPTION = f"""\
@@ -57,6 +68,25 @@ class ExporterOptions:
     probe: str | None
     debug: bool
 
+    @property
+    def settings(self) -> Settings:
+        """Return what to export."""
+        from kstats.exporter.settings import Settings  # noqa: PLC0415 - help does not need it
+
+        return Settings(
+            cpus=self.cpus and self.source == "bpf",
+            vms=self.by != "cpu",
+            vcpus=self.by == "vcpu",
+            time=self.time,
+            durations=self.durations or "",
+            detail=self.detail or "",
+            top=self.top,
+            kernel=self.source == "kernel",
+            max_vms=self.max_vms,
+            max_name=self.max_name,
+            keep_ended=self.keep_ended,
+        )
+
 
 def parser() -> options.Parser:
     """Return the command line of ``kstats exporter``."""
@@ -70,13 +100,12 @@ def parser() -> options.Parser:
 def _add_what(p: options.Parser) -> None:
     add = p.add_argument
     text = "exits by cpu only, by VM and CPU (default), or also by vCPU"
-    add("--by", choices=("cpu", "vm", "vcpu"), default="vm", help=text)
+    add("--by", metavar="AXIS", type=_axis, default="vm", help=text)
     add("--no-cpus", dest="cpus", action="store_false", help="leave out the series of CPUs")
     text = "where each vCPU's time goes: guest, kernel, VMM, halted, waiting for a CPU"
     add("--time", action="store_true", help=text)
     text = "histograms of how long exits of a VM take, by category (default) or reason"
-    choices = ("category", "reason")
-    add("--durations", nargs="?", const="category", choices=choices, help=text)
+    add("--durations", nargs="?", const="category", metavar="BY", type=_durations, help=text)
     text = "exits by what they access: msr, io, mmio, page, cr, hypercall or sysreg"
     add("--detail", metavar="KIND", help=text)
     top = partial(options.times, what="--top", without=f"export {_TOP}")
@@ -122,42 +151,66 @@ def run(words: list[str]) -> int:
     if not re.fullmatch(r"/[\w./-]*", wanted.path, re.ASCII):
         raise UsageError(f"invalid path {wanted.path!r}", "write it like /metrics")
     from kstats.exporter import daemon, log, web_config  # noqa: PLC0415 - help does not need it
-    from kstats.exporter.feed import Feed, Replay  # noqa: PLC0415
     from kstats.exporter.listen import listening  # noqa: PLC0415
     from kstats.exporter.sampler import Sampler  # noqa: PLC0415
-    from kstats.exporter.settings import Settings  # noqa: PLC0415
-
-    settings = Settings(
-        cpus=wanted.cpus and wanted.source == "bpf",
-        vms=wanted.by != "cpu",
-        vcpus=wanted.by == "vcpu",
-        time=wanted.time,
-        durations=wanted.durations or "",
-        detail=wanted.detail or "",
-        top=wanted.top,
-        kernel=wanted.source == "kernel",
-        max_vms=wanted.max_vms,
-        max_name=wanted.max_name,
-        keep_ended=wanted.keep_ended,
-    )
-
-    def feed() -> Feed:
-        if wanted.input is not None:
-            return Replay(wanted.input, speed=wanted.speed, loop=wanted.loop)
-        from kstats.cli import live  # noqa: PLC0415 - recordings do not need it
-
-        return live.exporter(settings, wanted.probe)
+    from kstats.exporter.textfile import Textfile  # noqa: PLC0415
 
     log.start()
+    settings = wanted.settings
     addresses = wanted.listen or ([] if wanted.textfile else [ADDRESS])
     with ExitStack() as sockets:
         serving = daemon.Serving(
             sockets=[sockets.enter_context(listening(address)) for address in addresses],
             path=wanted.path,
+            textfile=None if wanted.textfile is None else Textfile(Path(wanted.textfile)),
             load_config=lambda: web_config.load(wanted.config),
         )
-        daemon.run(Sampler(feed, settings), serving)
+        daemon.run(Sampler(lambda: _feed(wanted, settings), settings), serving)
     return 0
+
+
+def _feed(wanted: ExporterOptions, settings: Settings) -> Feed:
+    if wanted.input is None:
+        from kstats.cli import live  # noqa: PLC0415 - recordings do not need it
+
+        return live.exporter(settings, wanted.probe, debug=wanted.debug)
+    from kstats.cli import replay  # noqa: PLC0415 - help does not need it
+    from kstats.exporter.feed import Replay  # noqa: PLC0415
+
+    feed = Replay(wanted.input, speed=wanted.speed, loop=wanted.loop)
+    if lacking := replay.lacking(wanted.input, feed.counted, settings.requires):
+        feed.close()
+        raise lacking
+    return feed
+
+
+def _axis(text: str) -> str:
+    axes = text.split(",")
+    if len(axes) > 1 and "cpu" in axes and set(axes) <= {"cpu", "vm", "vcpu"}:
+        raise _too_many(f"--by {text}", _cpus() * _cpus() * _REASONS, "--by vcpu: CPUs are aside")
+    if text not in ("cpu", "vm", "vcpu"):
+        raise UsageError(f"invalid axis {text!r} for --by", "use cpu, vm or vcpu")
+    return text
+
+
+def _durations(text: str) -> str:
+    if "vcpu" in text.split(","):
+        series = _cpus() * _REASONS * _LINES
+        raise _too_many(f"--durations={text}", series, "--durations=category: by VM")
+    if text not in ("category", "reason"):
+        raise UsageError(f"invalid value {text!r} for --durations", "use category or reason")
+    return text
+
+
+def _too_many(option: str, series: int, instead: str) -> UsageError:
+    return UsageError(
+        f"{option} would make {series:,} series on this host, with one vCPU for each CPU",
+        f"use {instead}; kstats exits shows it without a time series database",
+    )
+
+
+def _cpus() -> int:
+    return os.cpu_count() or 1
 
 
 def _speed(text: str) -> float:

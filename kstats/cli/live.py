@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
-from kstats.cli import reason_option
+from kstats.cli import reason_option, session
 from kstats.cli.exits_options import ExitsOptions
 from kstats.cli.thread_options import ThreadOptions
 from kstats.collector.details import Detail
@@ -120,17 +120,25 @@ def vcpus(selected: ThreadOptions, *, kernel: bool) -> Collector | KernelCounter
     return Collector(target, features, vms, wanted.pids)
 
 
-def exporter(settings: Settings, probe: str | None) -> Feed:
-    """Return what counts what an exporter exports, with the cheapest programs for that."""
+def exporter(settings: Settings, probe: str | None, *, debug: bool = False) -> Feed:
+    """Return what counts what an exporter exports; with ``debug``, print what is loaded."""
     from kstats.exporter.live import Counted, Kernel  # noqa: PLC0415 - views do not need it
 
     host = Host()
     target = Target.find(host, probe=probe)
-    if not settings.vms:
-        return Counted(Collector(target, PER_CPU))
-    vms = VmRegistry(host)
     if settings.kernel:
-        return Kernel(KernelCounters(target), vms)
+        return Kernel(KernelCounters(target), VmRegistry(host))
+    collector = _exporter_collector(settings, target, host)
+    if debug:
+        session.describe(collector)
+    return Counted(collector)
+
+
+def _exporter_collector(settings: Settings, target: Target, host: Host) -> Collector:
+    """Return a collector with the cheapest programs for the settings."""
+    if not settings.vms:
+        return Collector(target, PER_CPU)
+    vms = VmRegistry(host)
     features: list[Feature] = [ExitsByThread()]
     if settings.cpus:
         features.append(Entries())
@@ -140,7 +148,7 @@ def exporter(settings: Settings, probe: str | None) -> Feed:
         features.append(VcpuTimes(lambda: _asleep(host, vms, ThreadFilter())))
     if settings.durations:
         features.append(Latency())
-    return Counted(Collector(target, features, vms))
+    return Collector(target, features, vms)
 
 
 def threads_wanted(selected: ThreadFilter, host: Host, vms: VmRegistry) -> ThreadFilter:

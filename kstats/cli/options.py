@@ -112,7 +112,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule("--by cpu", ("--no-cpus", "--time", "--durations", "--detail")),
         Rule(
             "--source kernel",
-            ("--by cpu", "--no-cpus", "--time", "--durations", "--detail", "--probe", "--input"),
+            ("--by cpu", "--no-cpus", "--time", "--durations", "--detail", "--probe"),
         ),
         Rule("--input", ("--probe",)),
         Rule("--speed", requires=("--input",)),

@@ -85,14 +85,7 @@ class Replay:
 
     def lacking(self, requires: Iterable[str]) -> UsageError | None:
         """Return why a view that requires these cannot be shown; None if it can."""
-        counted: Collection[str] = self._source.header.counted
-        missing = [need for need in requires if need not in counted]
-        if not missing:
-            return None
-        what, command = _recorded(missing[0])
-        return UsageError(
-            f"{self._source.name}: {what} were not recorded", f"{command} records them"
-        )
+        return lacking(self._source.name, self._source.header.counted, requires)
 
     def _check(self) -> None:
         threads = ("threads",) if self._wanted.threads else ()
@@ -125,6 +118,15 @@ class Replay:
     def _whole(self) -> Iterator[Sample]:
         yield from self._source
         self._ended = True
+
+
+def lacking(name: str, counted: Collection[str], requires: Iterable[str]) -> UsageError | None:
+    """Return what a recording of that name has not ``counted`` but should; None if it has all."""
+    missing = [need for need in requires if need not in counted]
+    if not missing:
+        return None
+    what, command = _recorded(missing[0])
+    return UsageError(f"{name}: {what} were not recorded", f"{command} records them")
 
 
 def _recorded(need: str) -> tuple[str, str]:

@@ -7,20 +7,20 @@ import contextlib
 import html
 import signal
 import socket
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import TypeVar
 
 import attrs
 
 from kstats.errors import KstatsError
 from kstats.exporter import exposition, log
 from kstats.exporter.http import LONGEST_HEADER, Request, Response, Server
-from kstats.exporter.sampler import UNASKED, Sampler
+from kstats.exporter.sampler import Sampler
+from kstats.exporter.textfile import Textfile
 from kstats.exporter.web_config import WebConfig
+from kstats.exporter.worker import Worker
 
-T = TypeVar("T")
+_LEAST_SECONDS = 0.1
 
 _LANDING = """\
 <!DOCTYPE html>
@@ -39,12 +39,13 @@ class Serving:
         path: The path of the metrics.
         textfile: The file to write after each sample; None for none.
         load_config: Return the web configuration: called at the start and on SIGHUP.
-        notify: Tell the service manager: see sd_notify(3).
+        notify: Report to the service manager, as sd_notify(3): ``READY=1`` once it counts and
+            listens, ``WATCHDOG=1`` at least every 10 seconds, ``STOPPING=1``.
     """
 
     sockets: Sequence[socket.socket] = ()
     path: str = "/metrics"
-    textfile: Path | None = None
+    textfile: Textfile | None = None
     load_config: Callable[[], WebConfig] = WebConfig
     notify: Callable[[str], None] = lambda _: None
 
@@ -55,24 +56,40 @@ def run(sampler: Sampler, serving: Serving) -> None:
     Raises:
         KstatsError: Counting cannot begin, or the web configuration is not valid.
     """
-    with ThreadPoolExecutor(1, "sampler") as worker, contextlib.closing(sampler):
-        asyncio.run(_Daemon(sampler, serving, worker).run())
+    asyncio.run(_Daemon(sampler, serving).run())
 
 
 class _Daemon:
-    def __init__(self, sampler: Sampler, serving: Serving, worker: ThreadPoolExecutor) -> None:
+    def __init__(self, sampler: Sampler, serving: Serving) -> None:
         self._sampler = sampler
         self._serving = serving
-        self._worker = worker
+        self._worker = Worker("sampler")
         self._server = Server(self._answer, serving.load_config())
         self._stop = asyncio.Event()
+        self._complaint = ""
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
-        await self._in_worker(self._sampler.sample)
+        working = asyncio.ensure_future(self._work())
+        stopping = asyncio.ensure_future(self._stop.wait())
+        # Whatever hangs, a signal ends it: nothing that counts outlives the process.
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        self._serving.notify("STOPPING=1")
+        self._server.close()
+        stopping.cancel()
+        if working.done():
+            working.result()
+        working.cancel()
+        if self._serving.textfile:
+            self._serving.textfile.remove()
+        log.info("stopped")
+
+    async def _work(self) -> None:
+        """Sample and serve for ever."""
+        await self._worker.run(self._tick)
         async with contextlib.AsyncExitStack() as servers:
             for listening in self._serving.sockets:
                 connected = self._server.connected
@@ -81,29 +98,27 @@ class _Daemon:
                 )
                 log.info("listening", address=address_of(listening))
             self._serving.notify("READY=1")
-            await self._publish()
-            while not await self._stopped(self._sampler.last + UNASKED - loop.time()):
-                if loop.time() - self._sampler.last >= UNASKED:
-                    await self._in_worker(self._sampler.sample)
-                    await self._publish()
+            while True:
                 self._serving.notify("WATCHDOG=1")
-            self._serving.notify("STOPPING=1")
-            log.info("stopping")
-            self._server.close()
+                await asyncio.sleep(max(self._sampler.due - time.monotonic(), _LEAST_SECONDS))
+                await self._worker.run(self._tick)
 
-    async def _in_worker(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._worker, call)
+    def _tick(self) -> None:
+        """Take a sample unless a scrape took one; write the text file."""
+        if time.monotonic() >= self._sampler.due:
+            self._sampler.sample()
+        if self._serving.textfile:
+            self._write(self._serving.textfile)
 
-    async def _stopped(self, seconds: float) -> bool:
-        """Wait; return whether a signal to stop came."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), max(seconds, 0))
-        return self._stop.is_set()
-
-    async def _publish(self) -> None:
-        path = self._serving.textfile
-        if path is None:
-            return
+    def _write(self, textfile: Textfile) -> None:
+        complaint = ""
+        try:
+            textfile.write(self._sampler.page_of_host())
+        except OSError as error:
+            complaint = error.strerror or str(error)
+            if complaint != self._complaint:
+                log.error("cannot write the text file", path=textfile.path, reason=complaint)
+        self._complaint = complaint
 
     def _reload(self) -> None:
         try:
@@ -131,7 +146,7 @@ class _Daemon:
     async def _metrics(self, request: Request) -> Response:
         openmetrics = request.accepts("accept", "application/openmetrics-text")
         zipped = request.accepts("accept-encoding", "gzip")
-        body = await self._in_worker(
+        body = await self._worker.run(
             lambda: self._sampler.page(openmetrics=openmetrics, zipped=zipped)
         )
         kind = exposition.OPENMETRICS if openmetrics else exposition.TEXT

@@ -13,6 +13,9 @@ from kstats import recording
 from kstats.errors import UsageError
 from kstats.model import MapUsage, Sample
 
+_AT_ONCE = 1000
+"""Samples of a recording to give at once: counting must go on, however fast it is replayed."""
+
 
 @attrs.frozen(kw_only=True)
 class About:
@@ -90,11 +93,13 @@ class Replay:
             RecordingError: A line is not valid. The samples before it have been yielded.
         """
         now = self._clock()
-        while sample := self._next or self._advance():
-            if self._due > now:
+        for _ in range(_AT_ONCE):
+            sample = self._next or self._advance()
+            if sample is None or self._due > now:
                 return
             self._next = None
             yield sample
+        self._due = now  # it cannot be read that fast: go on as fast as it can
 
     def maps(self) -> Mapping[str, MapUsage]:
         """Return nothing: recordings have no maps."""

@@ -96,20 +96,15 @@ class Groups:
 
     def update(self, sample: Sample, now: float) -> dict[int, Member]:
         """Return the members by thread; drop the groups of VMs that ended long ago."""
+        found = self._of({thread.vm for thread in sample.threads.values()}, now)
         members: dict[int, Member] = {}
-        by_vm: dict[Vm, Group] = {}
         self.live, self.vcpus = {}, Counter()
-        self._drop(now)
         for number, thread in sample.threads.items():
-            vm = thread.vm
-            group = by_vm.get(vm)
-            if group is None:
-                group = by_vm[vm] = self._of(vm)
-                group.seen = now
+            group = found[thread.vm]
             vcpu = UNKNOWN if thread.vcpu is None else str(thread.vcpu)
             members[number] = Member(group, OTHERS if group.name == OTHERS else vcpu)
             if number not in sample.ended:
-                self.live[vm] = group
+                self.live[thread.vm] = group
                 self.vcpus[group.name] += 1
         return members
 
@@ -130,21 +125,42 @@ class Groups:
         shared = Counter(group.name for group in self.live.values() if group.name != OTHERS)
         return sum(n for n in shared.values() if n > 1)
 
-    def _of(self, vm: Vm) -> Group:
-        if not vm.name:
+    def _of(self, vms: Iterable[Vm], now: float) -> dict[Vm, Group]:
+        """Return the group of each VM of a sample. Those that have one come first."""
+        names = {vm: label(vm.name, self._settings.max_name) for vm in vms}
+        for name in names.values():
+            if name in self._groups:
+                self._groups[name].seen = now
+        self._drop(now - self._settings.keep_ended)
+        return {vm: self._named(names[vm], now) for vm in sorted(names, key=_age)}
+
+    def _named(self, name: str, now: float) -> Group:
+        if not name:
             return self.shared(UNKNOWN)
-        name = label(vm.name, self._settings.max_name)
-        group = self._groups.get(name)
-        if group is None:
-            if len(self._groups) >= self._settings.max_vms:
-                return self.shared(OTHERS)
-            group = self._groups[name] = Group(name, self._settings.top)
+        if name in self._groups:
+            return self._groups[name]
+        if len(self._groups) >= self._settings.max_vms:
+            self._drop_oldest(now)
+        if len(self._groups) >= self._settings.max_vms:
+            return self.shared(OTHERS)
+        group = self._groups[name] = Group(name, self._settings.top)
+        group.seen = now
         return group
 
-    def _drop(self, now: float) -> None:
-        oldest = now - self._settings.keep_ended
+    def _drop(self, oldest: float) -> None:
         for name in [name for name, group in self._groups.items() if group.seen < oldest]:
             del self._groups[name]
+
+    def _drop_oldest(self, now: float) -> None:
+        """Drop the group that ended first, if one did: VMs that run come before those that ran."""
+        ended = [group for group in self._groups.values() if group.seen < now]
+        if ended:
+            del self._groups[min(ended, key=lambda group: group.seen).name]
+
+
+def _age(vm: Vm) -> tuple[int, int, int]:
+    """Return what sorts VMs by age, as far as it is known, and always in the same way."""
+    return vm.start or 0, vm.pid, vm.fd or 0
 
 
 def label(name: str, limit: int) -> str:

@@ -31,6 +31,8 @@ RESPONSE_SECONDS = 30.0
 """Until the client has taken the response."""
 
 _CHUNK = 1 << 15
+_LINGER_SECONDS = 1.0
+_LINGER_READS = 64
 
 _REASONS: Mapping[int, str] = {
     200: "OK",
@@ -119,8 +121,8 @@ class Server:
     def __init__(self, answer: Callable[[Request], Awaitable[Response]], config: WebConfig) -> None:
         self.config = config
         self._answer = answer
-        self._waiting: dict[asyncio.Task[None], None] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        # In the order of their last requests, the one that waits longest first.
+        self._connections: dict[asyncio.Task[None], None] = {}
         self._checks = asyncio.Semaphore(2)
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -128,35 +130,27 @@ class Server:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("not in a task")
-        self._make_room()
-        self._tasks.add(task)
-        self._waiting[task] = None
+        if len(self._connections) >= MOST_CONNECTIONS:
+            next(iter(self._connections)).cancel()
+        self._connections[task] = None
+        writer.transport.set_write_buffer_limits(0)  # drain() waits until all is sent
         # asyncio's own: the peer went away, sent what is not TLS, or this server ends it.
-        try:
-            with contextlib.suppress(OSError, EOFError, TimeoutError, asyncio.CancelledError):
-                await self._serve(task, reader, writer)
-        finally:
-            self._tasks.discard(task)
-            self._waiting.pop(task, None)
-            writer.transport.abort()
+        with contextlib.suppress(OSError, EOFError, TimeoutError, asyncio.CancelledError):
+            await self._serve(task, reader, writer)
+        self._connections.pop(task, None)
+        writer.transport.abort()
 
     def close(self) -> None:
         """End all connections."""
-        for task in self._tasks:
+        for task in self._connections:
             task.cancel()
-
-    def _make_room(self) -> None:
-        if len(self._tasks) >= MOST_CONNECTIONS:
-            oldest = next(iter(self._waiting), None)
-            if oldest:
-                del self._waiting[oldest]
-                oldest.cancel()
 
     async def _serve(
         self, task: asyncio.Task[None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         if context := self.config.ssl_context():
             await writer.start_tls(context, ssl_handshake_timeout=HEADER_SECONDS)
+            writer.transport.set_write_buffer_limits(0)
         seconds = HEADER_SECONDS
         keep = True
         while keep:
@@ -164,18 +158,30 @@ class Server:
                 async with asyncio.timeout(seconds):
                     request = parse(await reader.readuntil(b"\r\n\r\n"))
             except asyncio.LimitOverrunError:
-                await self._respond(writer, Response(431), keep=False)
+                await self._refuse(reader, writer, 431)
                 return
             except BadRequestError as error:
-                response = Response(error.status, f"{error}\n".encode())
-                await self._respond(writer, response, keep=False)
+                await self._refuse(reader, writer, error.status)
                 return
-            self._waiting.pop(task, None)
+            self._connections[task] = self._connections.pop(task, None)
             response = await self._checked(request)
             keep = request.keep
             await self._respond(writer, response, keep=keep, head=request.method == "HEAD")
-            self._waiting[task] = None
             seconds = IDLE_SECONDS
+        await _end(writer)
+
+    async def _refuse(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, status: int
+    ) -> None:
+        response = Response(status, f"{_REASONS[status]}\n".encode())
+        await self._respond(writer, response, keep=False)
+        if writer.can_write_eof():
+            writer.write_eof()
+        # To close a connection with unread data would reset it, and the response might be dropped.
+        async with asyncio.timeout(_LINGER_SECONDS):
+            for _ in range(_LINGER_READS):
+                if not await reader.read(LONGEST_HEADER):
+                    break
 
     async def _checked(self, request: Request) -> Response:
         config = self.config
@@ -211,6 +217,10 @@ class Server:
             for at in range(0, len(body), _CHUNK):
                 writer.write(body[at : at + _CHUNK])
                 await writer.drain()
-            if not keep:
-                writer.write_eof() if writer.can_write_eof() else writer.close()
-                await writer.drain()
+
+
+async def _end(writer: asyncio.StreamWriter) -> None:
+    """Close a connection, with TLS in order."""
+    async with asyncio.timeout(_LINGER_SECONDS):
+        writer.close()
+        await writer.wait_closed()

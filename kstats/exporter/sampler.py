@@ -27,7 +27,7 @@ FRESH = 1.0
 """Seconds for which a page is served again."""
 
 UNASKED = 10.0
-"""Seconds after which a sample is taken although nobody asked for one."""
+"""Seconds after which a sample is taken, or counting tried again, although nobody asked."""
 
 _MAPS = 60.0
 """Seconds between two looks at the maps, which reads every entry."""
@@ -60,12 +60,18 @@ class Sampler:
         self._looked_at_maps = float("-inf")
         self._maps: Mapping[str, MapUsage] = {}
         self._pages: dict[tuple[bool, bool], bytes] = {}
+        self._tried = float("-inf")
         self.last = float("-inf")
 
     @property
     def is_counting(self) -> bool:
         """Whether the last sample could be taken."""
         return self._up
+
+    @property
+    def due(self) -> float:
+        """When the next sample is to be taken although nobody asks, by the monotonic clock."""
+        return self.last + UNASKED
 
     def sample(self) -> None:
         """Take a sample now; begin to count if that was not possible before.
@@ -92,13 +98,17 @@ class Sampler:
             self.sample()
         kind = openmetrics, zipped
         if kind not in self._pages:
-            text = self._pages.get((openmetrics, False))
-            if text is None:
-                text = page(self._families(), openmetrics=openmetrics).encode()
-                self._pages[openmetrics, False] = text
             if zipped:
+                text = self.page(openmetrics=openmetrics)
                 self._pages[kind] = gzip.compress(text, _GZIP_LEVEL, mtime=0)
+            else:
+                families = (*self._families(), *self._process.families())
+                self._pages[kind] = page(families, openmetrics=openmetrics).encode()
         return self._pages[kind]
+
+    def page_of_host(self) -> bytes:
+        """Return the page without the metrics of this process: node_exporter has its own."""
+        return page(self._families(), openmetrics=False).encode()
 
     def close(self) -> None:
         """End counting."""
@@ -108,6 +118,9 @@ class Sampler:
 
     def _begin(self) -> bool:
         """Begin to count; return whether that worked."""
+        if self.last - self._tried < UNASKED:
+            return False
+        self._tried = self.last
         try:
             self._feed = self._open_feed()
         except UnsupportedHostError as error:
@@ -150,7 +163,6 @@ class Sampler:
         yield f.MAP_SIZE, [f.MAP_SIZE.valued(m.size, name) for name, m in self._maps.items()]
         yield f.MAP_USED, [f.MAP_USED.valued(m.used, name) for name, m in self._maps.items()]
         yield from self._own(lines)
-        yield from self._process.families()
 
     def _own(self, lines: int) -> Iterator[tuple[Family, list[Series]]]:
         for family, value in (

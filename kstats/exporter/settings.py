@@ -34,3 +34,18 @@ class Settings:
     max_vms: int = 1000
     max_name: int = 128
     keep_ended: float = 300.0
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """Return what samples must contain: see :class:`kstats.recording.Header`."""
+        if self.kernel:
+            return ("counters",)
+        wanted = {
+            "entries": self.cpus,
+            "exits": True,
+            "threads": self.vms,
+            "vcpu_time": self.time,
+            "latency": bool(self.durations),
+            f"{self.detail} details": bool(self.detail),
+        }
+        return tuple(name for name, asked in wanted.items() if asked)
