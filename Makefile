@@ -7,6 +7,7 @@
 # make riscv64  test the backend of examples/ in an emulated RISC-V host
 # make bench    measure what kstats costs; fail if a budget is exceeded
 # make wheel    build the wheel and the source archive in dist/
+# make packages build the .deb, the .rpm and kstats.pyz in dist/
 # make clean    remove everything built here except images (make distclean: images, too)
 #
 # All targets first install missing Debian packages and set up the virtual environment.
@@ -21,10 +22,10 @@ RUN_PACKAGES   := python3 python3-venv python3-bpfcc python3-zstandard
 LINT_PACKAGES  := clang-format mandoc
 BENCH_PACKAGES := bpfcc-tools gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross valgrind
 UNIT_PACKAGES  := binutils-aarch64-linux-gnu binutils-x86-64-linux-gnu e2fsprogs
-TEST_PACKAGES  := chromium chromium-driver openssl
+TEST_PACKAGES  := chromium chromium-driver mmdebstrap openssl rpm
 FLEET_PACKAGES := prometheus prometheus-alertmanager victoria-metrics
 
-.PHONY: run test unit lint format hosts riscv64 bench wheel clean distclean host-packages
+.PHONY: run test unit lint format hosts riscv64 bench wheel packages clean distclean host-packages
 
 run: $(SETUP)
 	@$(BIN)/python -m lab.demo
@@ -69,6 +70,9 @@ bench: $(SETUP) host-packages
 
 wheel: $(SETUP)
 	$(BIN)/python -m build --outdir dist
+
+packages: $(SETUP)
+	$(BIN)/python tools/make_packages.py dist
 
 host-packages: $(SETUP)
 	@tools/need @lab/hosts/packages.txt

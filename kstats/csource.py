@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,11 +31,32 @@ class File:
         return (directory() / self.name).read_text(encoding)
 
 
+@functools.cache
 def directory() -> Path:
-    """Return the folder that contains the C files."""
+    """Return the folder that contains the C files.
+
+    If kstats runs from an archive (kstats.pyz), the compiler cannot read them there: unpack them
+    into a temporary folder, which is removed when the process ends.
+    """
     from pathlib import Path  # noqa: PLC0415 - see File
 
     # Importing importlib.resources takes longer than importing all architectures.
     package = Path(__file__).parent
+    if not package.is_dir():
+        return _unpacked()
     installed = package / "bpf"
     return installed if installed.is_dir() else package.parent / "bpf"
+
+
+def _unpacked() -> Path:
+    import atexit  # noqa: PLC0415 - only in an archive
+    import tempfile  # noqa: PLC0415
+    import zipfile  # noqa: PLC0415
+    from pathlib import Path  # noqa: PLC0415
+
+    archive = Path(__file__).parent.parent
+    folder = tempfile.TemporaryDirectory(prefix="kstats-")
+    atexit.register(folder.cleanup)
+    with zipfile.ZipFile(archive) as files:
+        files.extractall(folder.name, [n for n in files.namelist() if n.startswith("kstats/bpf/")])
+    return Path(folder.name, "kstats/bpf")
