@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
+from kstats import privileges
 from kstats.loader import program, syscall
 from lab.hosts import RECIPES
 
@@ -44,6 +45,12 @@ def _host_or_test(nodeid: str) -> str:
     # The scheduler knows tests by their names only; the host is one of a test's parameters.
     found = _HOST_OF_TEST.search(nodeid)
     return found[1] if found else nodeid
+
+
+@pytest.fixture(autouse=True)
+def _keep_privileges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands that a test runs in its own process leave that its capabilities."""
+    monkeypatch.setattr(privileges, "drop", lambda _=(): ())
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

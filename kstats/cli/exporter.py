@@ -172,8 +172,10 @@ def run(words: list[str]) -> int:
 def _feed(wanted: ExporterOptions, settings: Settings) -> Feed:
     if wanted.input is None:
         from kstats.cli import live  # noqa: PLC0415 - recordings do not need it
+        from kstats.exporter.textfile import NAME  # noqa: PLC0415
 
-        return live.exporter(settings, wanted.probe, debug=wanted.debug)
+        writes = None if wanted.textfile is None else f"{wanted.textfile}/{NAME}"
+        return live.exporter(settings, wanted.probe, writes, debug=wanted.debug)
     from kstats.cli import replay  # noqa: PLC0415 - help does not need it
     from kstats.exporter.feed import Replay  # noqa: PLC0415
 

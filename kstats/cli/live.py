@@ -120,17 +120,24 @@ def vcpus(selected: ThreadOptions, *, kernel: bool) -> Collector | KernelCounter
     return Collector(target, features, vms, wanted.pids)
 
 
-def exporter(settings: Settings, probe: str | None, *, debug: bool = False) -> Feed:
-    """Return what counts what an exporter exports; with ``debug``, print what is loaded."""
+def exporter(
+    settings: Settings, probe: str | None, writes: str | None = None, *, debug: bool = False
+) -> Feed:
+    """Return what counts what an exporter exports; with ``debug``, print what is loaded.
+
+    ``writes`` is the text file that is written after each sample. The privileges that only
+    attaching needs are dropped, in the calling thread.
+    """
     from kstats.exporter.live import Counted, Kernel  # noqa: PLC0415 - views do not need it
 
     host = Host()
     target = Target.find(host, probe=probe)
     if settings.kernel:
-        return Kernel(KernelCounters(target), VmRegistry(host))
+        counters = KernelCounters(target)
+        session.attached(counters, writes=writes, debug=debug)
+        return Kernel(counters, VmRegistry(host))
     collector = _exporter_collector(settings, target, host)
-    if debug:
-        session.describe(collector)
+    session.attached(collector, writes=writes, debug=debug)
     return Counted(collector)
 
 

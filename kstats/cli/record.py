@@ -84,13 +84,12 @@ def run(words: list[str]) -> int:
     interval = session.EVERY_SECOND if wanted.interval is None else wanted.interval
     rotation = Rotation(wanted.rotate_size, wanted.rotate_time, wanted.keep)
     with _collect(wanted) as source:
-        if wanted.debug:
-            session.describe(source)
         header = header_of(source, interval)
         with (
             Writer(wanted.output, header, rotation) as writer,
             _Progress(writer, quiet=wanted.quiet) as show,
         ):
+            session.attached(source, writes=wanted.output, debug=wanted.debug)
             _install_sighup(writer.turn)
             samples = session.live(source, interval, wanted.count)
             for sample in session.kept(samples, writer):

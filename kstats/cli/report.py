@@ -54,6 +54,11 @@ class ReportOptions(sources.SourceOptions):
 
     output: str
 
+    @property
+    def writes(self) -> str:
+        """The page."""
+        return self.output
+
 
 def run(words: list[str]) -> int:
     """Run ``kstats report``; return the exit status."""

@@ -22,6 +22,7 @@ from kstats.views import RequiringView, View
 if TYPE_CHECKING:
     from kstats.collector.overhead import Meter
     from kstats.collector.target import Target
+    from kstats.privileges import Need
 
 EVERY_SECOND = 1.0
 
@@ -44,6 +45,9 @@ class Source(Protocol):
 
     def description(self) -> Iterable[str]:
         """Return what is loaded and how, one line each, for --debug."""
+
+    def needs(self) -> Iterable[Need]:
+        """Return what :meth:`sample` may need capabilities for."""
 
     def __enter__(self) -> Self: ...
 
@@ -129,14 +133,18 @@ def counted(
     With --record each sample is written before it is shown.
     """
     with collect() as source, ExitStack() as stack:
-        if options.debug:
-            describe(source)
         meter = _meter(source) if options.overhead else None
         samples = live(source, interval, options.count, meter)
         if options.record is not None:
             header = recording.header_of(source, None if interval == FOREVER else interval)
             writer = stack.enter_context(recording.Writer(options.record, header))
             samples = kept(samples, writer)
+        attached(
+            source,
+            writes=options.record,
+            needs=meter.needs() if meter else (),
+            debug=options.debug,
+        )
         yield samples, meter
 
 
@@ -200,9 +208,25 @@ def report(
         print_errors([_NOTHING])
 
 
-def describe(source: Source) -> None:
-    """Print what --debug adds: what is loaded, and how."""
-    print_errors(source.description())
+def attached(
+    source: Source, *, writes: str | None = None, needs: Iterable[Need] = (), debug: bool
+) -> None:
+    """Give up the privileges that only attaching needs; with ``debug`` print what is loaded.
+
+    Args:
+        source: What is attached.
+        writes: The file that is written while samples are taken, or after them.
+        needs: What needs capabilities besides ``source``.
+        debug: Also print which capabilities are kept, and why.
+    """
+    from kstats import privileges  # noqa: PLC0415 - recordings do not need it
+
+    if debug:
+        print_errors(source.description())
+    files = () if writes in (None, "-") else (privileges.creates_beside(writes),)
+    lines = privileges.drop((*source.needs(), *needs, *files))
+    if debug:
+        print_errors(lines)
 
 
 def print_errors(lines: Iterable[str]) -> None:

@@ -51,6 +51,11 @@ class SourceOptions:
     basic_auth_file: str | None
     ca_file: str | None
 
+    @property
+    def writes(self) -> str | None:
+        """The file that is written after the sources were read."""
+        return None
+
 
 def add_arguments(p: options.Parser) -> None:
     """Add the operands and the options of :class:`SourceOptions`."""
@@ -196,8 +201,7 @@ def _live(wanted: SourceOptions) -> Iterator[Sample]:
 
     interval = session.EVERY_SECOND if wanted.interval is None else wanted.interval
     with all_threads(wanted.probe) as collector:
-        if wanted.debug:
-            session.describe(collector)
+        session.attached(collector, writes=wanted.writes, debug=wanted.debug)
         count = COUNT if wanted.count is None else wanted.count
         with closing(session.live(collector, interval, count)) as samples:
             yield from samples

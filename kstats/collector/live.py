@@ -8,11 +8,12 @@ from typing import Any, Self
 import attrs
 
 from kstats.collector.feature import Draft, Feature
-from kstats.collector.percpu import Counts
+from kstats.collector.percpu import Counts, CountsReader
 from kstats.collector.target import Target
 from kstats.loader import program
 from kstats.meaning import counted_threads
 from kstats.model import Sample
+from kstats.privileges import Capability, Need
 from kstats.vms.registry import VmRegistry
 
 
@@ -105,6 +106,21 @@ class Collector:
         for info in loaded.program_infos():
             size = f"{info.jited_size} bytes of machine code"
             yield f"{info.name}: {info.verified_instructions} instructions verified, {size}"
+
+    def needs(self) -> Iterator[Need]:
+        """Yield what :meth:`sample` may need capabilities for."""
+        yield Need("reads BPF maps", (Capability.BPF, Capability.SYS_ADMIN), self._can_read)
+        if self._vms is not None:
+            # Processes of other users are hidden from us where /proc is mounted with hidepid.
+            can_see = self._vms.can_see_processes
+            yield Need("finds processes in /proc", (Capability.SYS_PTRACE,), can_see)
+
+    def _can_read(self) -> bool:
+        try:
+            CountsReader(self.loaded, self.target.layout()).read()
+        except PermissionError:
+            return False
+        return True
 
     def close(self) -> None:
         """Detach; calling it again has no effect."""

@@ -15,6 +15,7 @@ from kstats.loader import syscall
 from kstats.loader.program import Loaded
 from kstats.loader.records import ONLY, WORD
 from kstats.model import MapUsage, Overhead
+from kstats.privileges import Capability, Need
 
 MOMENT = 0.05
 """Seconds that the kernel times programs before each report. It adds two clock reads to every BPF
@@ -69,6 +70,11 @@ class Meter:
             process_share=self._process_share(),
             maps=usage(self._loaded, len(self._host.possible_cpus())),
         )
+
+    def needs(self) -> tuple[Need, ...]:
+        """Return what :meth:`measure` needs capabilities for."""
+        # The statistics are on for a moment only, because they slow down every program.
+        return (Need("enables the kernel's BPF statistics", (Capability.SYS_ADMIN,)),)
 
     def _ran(self) -> _Ran:
         infos = {name: syscall.program_info(fd) for name, fd in self._loaded.programs.items()}

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
+from kstats import privileges
 from kstats.errors import KstatsError
 from kstats.exporter import exposition, log
 from kstats.exporter.http import LONGEST_HEADER, Request, Response, Server
@@ -69,6 +70,10 @@ class _Daemon:
         self._complaint = ""
 
     async def run(self) -> None:
+        # This thread, which talks to clients, never needs any. The worker has its own, and drops
+        # them once it has attached its programs.
+        textfile = self._serving.textfile
+        privileges.drop([privileges.creates_beside(str(textfile.path))] if textfile else [])
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)

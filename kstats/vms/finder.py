@@ -87,6 +87,9 @@ class _Search:
             found = descriptors(self._proc, int(pid))
         except PermissionError:
             self.refused.add(pid)
+            # It may be one that we could look into before the privileges for that were dropped.
+            if self._holders.get(pid) == self._listed[pid]:
+                return True
         except FileNotFoundError:
             return False
         else:

@@ -111,9 +111,10 @@ class Proc:
         with os.scandir(folder) as entries:
             fds = [entry.name for entry in entries]
         for fd in fds:
-            target = _link(f"{folder}/{fd}")
-            if target:  # else it was closed in the meantime
-                yield int(fd), target
+            try:
+                yield int(fd), text(os.readlink(f"{folder}/{fd}".encode()))  # noqa: PTH115 - bytes
+            except FileNotFoundError:  # it was closed in the meantime
+                continue
 
     def has_host_pids(self) -> bool | None:
         """Return whether pids here are those of the host; None if that cannot be known.

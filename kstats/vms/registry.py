@@ -52,6 +52,10 @@ class VmRegistry:
         self._before = deque[dict[int, Mapping[int, Thread]]](maxlen=_KEPT_REFRESHES)
         self.refresh()
 
+    def can_see_processes(self) -> bool:
+        """Return whether /proc shows the processes of all users."""
+        return self._proc.start(1) is not None
+
     def refresh(self) -> None:
         """Look for VMs and vCPUs that came or went."""
         self._before.appendleft({pid: process.threads for pid, process in self._processes.items()})

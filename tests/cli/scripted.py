@@ -15,6 +15,7 @@ from kstats import arch as arches
 from kstats.cli import live, main
 from kstats.host import Host
 from kstats.model import Exits, Place, Sample
+from kstats.privileges import Need
 
 COUNT = 7
 SLOW = "KSTATS_TEST_LOADS_SLOWLY"
@@ -63,6 +64,10 @@ class Collector:
             code_dropped={1: 1},
             notes=("scripted",),
         )
+
+    def needs(self) -> tuple[Need, ...]:
+        """Nothing."""
+        return ()
 
     def __enter__(self) -> Self:
         return self

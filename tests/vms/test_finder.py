@@ -135,6 +135,19 @@ def test_unreadable_processes_are_counted(tree: Tree) -> None:
     assert finder.refused == 0
 
 
+def test_a_process_that_may_not_be_looked_into_any_more_still_holds_its_vm(tree: Tree) -> None:
+    """After the privileges for that were dropped."""
+    tree.process(100, "some-vmm", fds=FDS)
+    now = [0.0]
+    finder = Finder(tree.host, clock=lambda: now[0])
+    assert finder.find().keys() == {100}
+    now[0] += SEARCH_SECONDS
+    with mock.patch("os.readlink", side_effect=PermissionError):
+        assert finder.find().keys() == {100}
+        tree.end(100)
+        assert not finder.find()
+
+
 def _closing(closed: str) -> object:
     scandir = os.scandir
 

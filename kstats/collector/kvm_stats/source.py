@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 from kstats.collector.kvm_stats.reader import Snapshot, VcpuStats
 from kstats.collector.target import Target
 from kstats.model import Sample
+from kstats.privileges import Capability, Need
 from kstats.vms.identity import Vcpu
 from kstats.vms.proc import Proc
 
@@ -88,6 +89,12 @@ class KernelCounters:
         """Yield one line on what is read, for --debug."""
         known = len(self._last.vcpus)
         yield f"{self.target.source.isa} counters of {known} vCPUs through their VMMs' descriptors"
+
+    def needs(self) -> Iterator[Need]:
+        """Yield what :meth:`sample` needs capabilities for."""
+        yield Need("copies descriptors of VMMs", (Capability.SYS_PTRACE,))
+        listing = (Capability.DAC_READ_SEARCH, Capability.DAC_OVERRIDE)
+        yield Need("lists descriptors of VMMs", listing)
 
     def close(self) -> None:
         """Release the VMMs; may be called twice."""
