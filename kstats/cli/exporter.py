@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from kstats import notify
 from kstats.cli import options
 from kstats.errors import UsageError
 from kstats.views import details
@@ -164,6 +165,7 @@ def run(words: list[str]) -> int:
             path=wanted.path,
             textfile=None if wanted.textfile is None else Textfile(Path(wanted.textfile)),
             load_config=lambda: web_config.load(wanted.config),
+            notify=notify.send,
         )
         daemon.run(Sampler(lambda: _feed(wanted, settings), settings), serving)
     return 0

@@ -12,6 +12,7 @@ from typing import Self
 
 import attrs
 
+from kstats import notify
 from kstats.cli import options, session
 from kstats.errors import UsageError
 from kstats.recording import Rotation, Writer, header_of
@@ -91,9 +92,11 @@ def run(words: list[str]) -> int:
         ):
             session.attached(source, writes=wanted.output, debug=wanted.debug)
             _install_sighup(writer.turn)
+            notify.ready(interval)
             samples = session.live(source, interval, wanted.count)
             for sample in session.kept(samples, writer):
                 show(sample.notes)
+                notify.send(notify.ALIVE)
     return 0
 
 
