@@ -30,6 +30,9 @@ DEADLINE = 300.0
 PAUSE = 0.1
 """Seconds between two looks at an engine."""
 
+TEMPLATES = "/usr/share/prometheus/alertmanager"
+"""Where Debian's Alertmanager looks for the templates of its messages."""
+
 _ADDRESS = re.compile(r'msg="Listening on" address=(\S+)')
 
 
@@ -93,11 +96,11 @@ class Engine:
 
 @contextmanager
 def started(
-    words: Sequence[str | Path], address: Callable[[int, str], str | None]
+    words: Sequence[str | Path], address: Callable[[int, str], str | None], cwd: Path = ROOT
 ) -> Iterator[str]:
     """Run a server; give the address that ``address`` finds with its process ID and a log line."""
     process = subprocess.Popen(
-        words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT
+        words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=cwd
     )
     assert process.stderr
     timer = threading.Timer(DEADLINE, process.kill)
@@ -178,15 +181,28 @@ def prometheus(config: Path, data: Path, *options: str) -> Iterator[Engine]:
 @contextmanager
 def alertmanager(config: Path, data: Path) -> Iterator[Engine]:
     """Run Alertmanager without peers."""
-    words = [
-        program("prometheus-alertmanager"),
+    words: list[str | Path] = [
+        _with_templates(program("prometheus-alertmanager"), data),
         f"--config.file={config}",
         f"--storage.path={data}",
         "--web.listen-address=127.0.0.1:0",
         "--cluster.listen-address=",
     ]
-    with started(words, _logged) as url:
+    with started(words, _logged, Path(f"{UNPACKED}{TEMPLATES}")) as url:
         yield Engine(url)
+
+
+def _with_templates(path: str, folder: Path) -> Path:
+    """Return a copy of Alertmanager that looks for its templates in the current directory.
+
+    Packages that are only unpacked have nothing in /usr/share. The new path is as long as the old.
+    """
+    folder.mkdir()
+    copy = folder / "alertmanager"
+    here = ".".ljust(len(TEMPLATES), "/")
+    copy.write_bytes(Path(path).read_bytes().replace(TEMPLATES.encode(), here.encode()))
+    copy.chmod(0o700)
+    return copy
 
 
 @contextmanager
@@ -197,6 +213,7 @@ def victoria_metrics(data: Path, *options: str) -> Iterator[Engine]:
         f"-storageDataPath={data}",
         "-retentionPeriod=100y",
         "-httpListenAddr=127.0.0.1:0",
+        "-search.latencyOffset=0s",
         *options,
     ]
     with started(words, _listening) as url:
