@@ -8,7 +8,7 @@ takes 25 times as long for a page of 15,000 lines.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 import attrs
 
@@ -108,7 +108,8 @@ class Durations:
         yield f"{self._count}{below}{end}"
 
 
-Rows: TypeAlias = Iterable[Series | Durations]
+Rows: TypeAlias = Sequence[Series | Durations]
+"""The series of a family: of one class, by its type."""
 
 
 def label_set(labels: Iterable[tuple[str, str]]) -> str:
@@ -140,10 +141,16 @@ def sample_lines(family: Family, rows: Rows, *, timestamp: float | None = None) 
     """
     end = "\n" if timestamp is None else f" {timestamp!r}\n"
     if family.kind == "histogram":
-        return "".join(
-            line for row in rows if isinstance(row, Durations) for line in row.lines(end)
-        )
+        return "".join(line for row in cast("Sequence[Durations]", rows) for line in row.lines(end))
+    # Joining the parts of all lines takes half as long as making each line.
+    parts: list[str] = []
     scale = family.scale
-    if scale == 1:
-        return "".join([f"{s.prefix}{s.value}{end}" for s in rows if isinstance(s, Series)])
-    return "".join([f"{s.prefix}{s.value / scale!r}{end}" for s in rows if isinstance(s, Series)])
+    for series in cast("Sequence[Series]", rows):
+        value = series.value if scale == 1 else series.value / scale
+        parts += (series.prefix, repr(value), end)
+    return "".join(parts)
+
+
+def count_lines(family: Family, rows: Rows) -> int:
+    """Return how many samples :func:`sample_lines` makes."""
+    return len(rows) * (Durations.LINES if family.kind == "histogram" else 1)

@@ -29,14 +29,12 @@ class Group:
 
     Attributes:
         name: The value of the label ``vm``.
-        exits: The series of exits by code, and by code and vCPU.
         details: The series of details.
         seen: When one of its VMs last ran, in seconds of the monotonic clock.
     """
 
     def __init__(self, name: str, top: int) -> None:
         self.name = name
-        self.exits: dict[Code | tuple[Code, str], Series] = {}
         self.details = Details(top)
         self.seen = 0.0
         self._series: dict[Family, dict[tuple[str, ...], Series]] = defaultdict(dict)
@@ -56,19 +54,29 @@ class Group:
             found = self._durations[family][labels] = family.durations(self.name, *labels)
         return found
 
-    def rows(self, family: Family) -> Rows:
+    def rows(self, family: Family) -> Iterable[Series | Durations]:
         """Return all series of a family."""
         of_family: Mapping[Family, Mapping[tuple[str, ...], Series | Durations]]
         of_family = self._durations if family.kind == "histogram" else self._series
         return of_family[family].values() if family in of_family else ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Member:
-    """A thread that runs a vCPU: the group of its VM, and the value of the label ``vcpu``."""
+    """A thread that runs a vCPU.
+
+    Attributes:
+        group: The group of its VM.
+        vcpu: The value of the label ``vcpu``.
+        exits: The series that its exits of a code are added to: a cache, as finding them for each
+            exit of each sample would take longer than all the rest.
+        times: Same for its times, by state.
+    """
 
     group: Group
     vcpu: str
+    exits: dict[Code, tuple[Series, ...]] = attrs.field(factory=dict)
+    times: dict[str, Series] = attrs.field(factory=dict)
 
 
 class Groups:
@@ -87,6 +95,7 @@ class Groups:
         self._settings = settings
         self._groups: dict[str, Group] = {}
         self._shared: dict[str, Group] = {}
+        self._members: dict[int, Member] = {}
         self.live: dict[Vm, Group] = {}
         self.vcpus: Counter[str] = Counter()
 
@@ -94,19 +103,33 @@ class Groups:
         yield from self._groups.values()
         yield from self._shared.values()
 
-    def update(self, sample: Sample, now: float) -> dict[int, Member]:
+    def update(self, sample: Sample, now: float) -> Mapping[int, Member]:
         """Return the members by thread; drop the groups of VMs that ended long ago."""
         found = self._of({thread.vm for thread in sample.threads.values()}, now)
-        members: dict[int, Member] = {}
+        before, self._members = self._members, {}
         self.live, self.vcpus = {}, Counter()
         for number, thread in sample.threads.items():
             group = found[thread.vm]
             vcpu = UNKNOWN if thread.vcpu is None else str(thread.vcpu)
-            members[number] = Member(group, OTHERS if group.name == OTHERS else vcpu)
+            self._members[number] = self._member(before.get(number), group, vcpu)
             if number not in sample.ended:
                 self.live[thread.vm] = group
                 self.vcpus[group.name] += 1
-        return members
+        return self._members
+
+    def stranger(self, thread: int) -> Member:
+        """Return the member for a thread that a sample does not describe; 0 is no thread."""
+        group = self.shared(UNKNOWN if thread else UNATTRIBUTED)
+        member = self._members[thread] = self._member(self._members.get(thread), group, UNKNOWN)
+        return member
+
+    @staticmethod
+    def _member(before: Member | None, group: Group, vcpu: str) -> Member:
+        if group.name == OTHERS:
+            vcpu = OTHERS
+        if before and before.group is group and before.vcpu == vcpu:
+            return before
+        return Member(group, vcpu)
 
     def shared(self, name: str) -> Group:
         """Return a group that is not that of a single VM."""
@@ -169,6 +192,6 @@ def label(name: str, limit: int) -> str:
     return f"\\x28{text[1:]}" if text.startswith("(") else text
 
 
-def rows(groups: Iterable[Group], family: Family) -> list[Series | Durations]:
+def rows(groups: Iterable[Group], family: Family) -> Rows:
     """Return the series of a family in all groups."""
     return [row for group in groups for row in group.rows(family)]

@@ -11,8 +11,8 @@ from kstats import arch as arches
 from kstats.arch import Reason
 from kstats.arch.base import OTHER
 from kstats.exporter import families as f
-from kstats.exporter.exposition import Durations, Family, Series
-from kstats.exporter.groups import OTHERS, UNATTRIBUTED, UNKNOWN, Groups, Member, rows
+from kstats.exporter.exposition import Family, Rows, Series
+from kstats.exporter.groups import OTHERS, UNKNOWN, Groups, Member, rows
 from kstats.exporter.settings import Settings
 from kstats.model import Code, Sample, VcpuTime
 from kstats.views import details
@@ -20,8 +20,9 @@ from kstats.views import details
 _CODE_DROPPED, _UNATTRIBUTED = "code_dropped", "unattributed"
 _ALWAYS = (_CODE_DROPPED, "unsupported_isa", "missed")
 _NS = "_ns"
+_STATES = tuple(attrs.fields_dict(VcpuTime))
 
-Exposed = tuple[Family, list[Series | Durations]]
+Exposed = tuple[Family, Rows]
 
 
 class Metrics:
@@ -42,9 +43,14 @@ class Metrics:
         self._add_losses(sample)
         if self._settings.vms:
             members = self._groups.update(sample, now)
-            self._add_exits(sample, members)
-            self._add_times(sample, members)
-            self._add_counters(sample)
+            if self._settings.kernel:
+                self._add_counters(sample)
+            else:
+                self._add_exits(sample, members)
+            if self._settings.durations:
+                self._add_durations(sample, members)
+            if self._settings.time:
+                self._add_times(sample, members)
             if self._settings.detail:
                 self._add_details(sample, members, now)
 
@@ -90,10 +96,13 @@ class Metrics:
             self._entries[cpu].value += n
         for code, places in sample.exits.items():
             column = self._reason(code).column
-            for place, exits in places.items():
-                if place.cpu >= 0 and exits.count:
-                    classes = self._cpu(place.cpu, sample.arch)
-                    classes.get(column, classes[OTHER]).value += exits.count
+            by_cpu: dict[int, int] = {}
+            for (cpu, _, _), exits in places.items():
+                by_cpu[cpu] = by_cpu.get(cpu, 0) + exits.count
+            for cpu, n in by_cpu.items():
+                if n:  # latencies without a CPU have no count
+                    classes = self._cpu(cpu, sample.arch)
+                    classes.get(column, classes[OTHER]).value += n
         for cpu, n in sample.code_dropped.items():
             self._cpu(cpu, sample.arch)[OTHER].value += n
 
@@ -112,48 +121,49 @@ class Metrics:
             found = self._reasons[code] = arches.reason(*code)
         return found
 
-    def _member(self, members: Mapping[int, Member], thread: int) -> Member:
-        found = members.get(thread)
-        if found is None:
-            found = Member(self._groups.shared(UNKNOWN if thread else UNATTRIBUTED), UNKNOWN)
+    def _add_exits(self, sample: Sample, members: Mapping[int, Member]) -> None:
+        stranger = self._groups.stranger
+        for code, places in sample.exits.items():
+            for (_, thread, _), exits in places.items():
+                if exits.count:
+                    member = members.get(thread) or stranger(thread)
+                    for series in member.exits.get(code) or self._exits_of(member, code):
+                        series.value += exits.count
+
+    def _exits_of(self, member: Member, code: Code) -> tuple[Series, ...]:
+        """Return the series that count a member's exits of a code."""
+        labels = self._labels(code)
+        found: tuple[Series, ...] = (member.group.series(f.VM_EXITS, *labels),)
+        if self._settings.vcpus:
+            found += (member.group.series(f.VCPU_EXITS, member.vcpu, *labels),)
+        member.exits[code] = found
         return found
 
-    def _add_exits(self, sample: Sample, members: Mapping[int, Member]) -> None:
-        vcpus, durations = self._settings.vcpus, self._settings.durations
+    def _labels(self, code: Code) -> tuple[str, str]:
+        reason = self._reason(code)
+        return reason.name, str(reason.category)
+
+    def _add_durations(self, sample: Sample, members: Mapping[int, Member]) -> None:
+        by = self._settings.durations
         for code, places in sample.exits.items():
-            reason = self._reason(code)
-            labels = (reason.name, str(reason.category))
+            labels = self._labels(code) if by == "reason" else self._labels(code)[1:]
             for place, exits in places.items():
-                member = members.get(place.thread) or self._member(members, place.thread)
-                group = member.group
-                if exits.count:
-                    series = group.exits.get(code)
-                    if series is None:
-                        series = group.exits[code] = group.series(f.VM_EXITS, *labels)
-                    series.value += exits.count
-                    if vcpus:
-                        key = code, member.vcpu
-                        series = group.exits.get(key)
-                        if series is None:
-                            series = group.series(f.VCPU_EXITS, member.vcpu, *labels)
-                            group.exits[key] = series
-                        series.value += exits.count
-                if durations and exits.latency is not None:
-                    by = labels if durations == "reason" else labels[1:]
-                    group.durations(f.DURATIONS[durations], *by).add(exits.latency)
+                if exits.latency is not None:
+                    member = members.get(place.thread) or self._groups.stranger(place.thread)
+                    member.group.durations(f.DURATIONS[by], *labels).add(exits.latency)
 
     def _add_times(self, sample: Sample, members: Mapping[int, Member]) -> None:
-        if not self._settings.time:
-            return
         for thread, time in (sample.vcpu_time or {}).items():
-            member = self._member(members, thread)
-            for state in attrs.fields_dict(VcpuTime):
+            member = members.get(thread) or self._groups.stranger(thread)
+            for state in _STATES:
                 if (ns := getattr(time, state)) is not None:
-                    member.group.series(f.VCPU_TIME, member.vcpu, state).value += ns
+                    series = member.times.get(state)
+                    if series is None:
+                        series = member.group.series(f.VCPU_TIME, member.vcpu, state)
+                        member.times[state] = series
+                    series.value += ns
 
     def _add_counters(self, sample: Sample) -> None:
-        if not self._settings.kernel:
-            return
         by_pid = {vm.pid: group for vm, group in self._groups.live.items()}
         for vcpu, counters in (sample.counters or {}).items():
             group = by_pid.get(vcpu.pid) or self._groups.shared(UNKNOWN)
@@ -169,7 +179,7 @@ class Metrics:
         found: dict[int, Counter[str]] = defaultdict(Counter)
         groups = {id(group): group for group in self._groups}
         for _, place, exits, cell in details.exits(sample, self._settings.detail):
-            group = self._member(members, place.thread).group
+            group = (members.get(place.thread) or self._groups.stranger(place.thread)).group
             groups[id(group)] = group
             found[id(group)][str(cell)] += exits.count
         for key, group in groups.items():

@@ -16,7 +16,7 @@ import attrs
 from kstats.errors import KstatsError, UnsupportedHostError
 from kstats.exporter import families as f
 from kstats.exporter import log
-from kstats.exporter.exposition import Durations, Family, Rows, Series, page
+from kstats.exporter.exposition import Family, Rows, Series, count_lines, page
 from kstats.exporter.feed import About, Feed
 from kstats.exporter.metrics import Metrics
 from kstats.exporter.process import Process
@@ -157,7 +157,7 @@ class Sampler:
     def _families(self) -> Iterator[tuple[Family, Rows]]:
         lines = 0
         for family, rows in self._metrics.families():
-            lines += sum(Durations.LINES if isinstance(row, Durations) else 1 for row in rows)
+            lines += count_lines(family, rows)
             yield family, rows
         yield f.BUILD_INFO, [f.BUILD_INFO.valued(1, *attrs.astuple(self._about))]
         yield f.MAP_SIZE, [f.MAP_SIZE.valued(m.size, name) for name, m in self._maps.items()]
