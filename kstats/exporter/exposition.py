@@ -120,37 +120,39 @@ def label_set(labels: Iterable[tuple[str, str]]) -> str:
 
 def page(families: Iterable[tuple[Family, Rows]], *, openmetrics: bool) -> str:
     """Return all families as a text; each family may occur once."""
-    parts = [family_text(*one, openmetrics=openmetrics) for one in families]
-    return "".join([*parts, "# EOF\n"] if openmetrics else parts)
+    parts: list[str] = []
+    for family, rows in families:
+        parts.append(head(family, openmetrics=openmetrics))
+        parts += samples(family, rows)
+    if openmetrics:
+        parts.append("# EOF\n")
+    return "".join(parts)
 
 
-def family_text(
-    family: Family, rows: Rows, *, openmetrics: bool, timestamp: float | None = None
-) -> str:
-    """Return the lines of a family; ``timestamp`` is in seconds since the epoch."""
+def head(family: Family, *, openmetrics: bool) -> str:
+    """Return the lines before the samples of a family."""
     counted = family.kind == "counter" and openmetrics
     name = family.name.removesuffix(_TOTAL) if counted else family.name
-    head = f"# HELP {name} {family.help}.\n# TYPE {name} {family.kind}\n"
-    return head + sample_lines(family, rows, timestamp=timestamp)
+    return f"# HELP {name} {family.help}.\n# TYPE {name} {family.kind}\n"
 
 
-def sample_lines(family: Family, rows: Rows, *, timestamp: float | None = None) -> str:
-    """Return the samples of a family, in the same lines in both formats.
+def samples(family: Family, rows: Rows, *, timestamp: float | None = None) -> list[str]:
+    """Return the samples of a family, which are the same in both formats, as parts of a text.
 
-    Only OpenMetrics has time stamps in seconds.
+    Joining the parts of a page takes half as long as making a text of each line. Only OpenMetrics
+    has a ``timestamp`` in seconds since the epoch.
     """
     end = "\n" if timestamp is None else f" {timestamp!r}\n"
     if family.kind == "histogram":
-        return "".join(line for row in cast("Sequence[Durations]", rows) for line in row.lines(end))
-    # Joining the parts of all lines takes half as long as making each line.
+        return [line for row in cast("Sequence[Durations]", rows) for line in row.lines(end)]
     parts: list[str] = []
     scale = family.scale
     for series in cast("Sequence[Series]", rows):
         value = series.value if scale == 1 else series.value / scale
         parts += (series.prefix, repr(value), end)
-    return "".join(parts)
+    return parts
 
 
 def count_lines(family: Family, rows: Rows) -> int:
-    """Return how many samples :func:`sample_lines` makes."""
+    """Return how many lines the samples of a family have."""
     return len(rows) * (Durations.LINES if family.kind == "histogram" else 1)

@@ -62,9 +62,8 @@ def test_nanoseconds_are_exported_as_seconds() -> None:
 
 
 def test_time_stamps_are_those_of_openmetrics() -> None:
-    text = exposition.family_text(
-        SERIES, [SERIES.valued(3, "web", "io")], openmetrics=True, timestamp=1.5
-    )
+    lines = exposition.samples(SERIES, [SERIES.valued(3, "web", "io")], timestamp=1.5)
+    text = "".join([exposition.head(SERIES, openmetrics=True), *lines])
     (metric,) = openmetrics.text_string_to_metric_families(f"{text}# EOF\n")
     assert [(s.value, float(s.timestamp)) for s in metric.samples] == [(3, 1.5)]
 
