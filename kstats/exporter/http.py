@@ -131,7 +131,9 @@ class Server:
         if task is None:
             raise RuntimeError("not in a task")
         if len(self._connections) >= MOST_CONNECTIONS:
-            next(iter(self._connections)).cancel()
+            oldest = next(iter(self._connections))
+            del self._connections[oldest]
+            oldest.cancel()
         self._connections[task] = None
         writer.transport.set_write_buffer_limits(0)  # drain() waits until all is sent
         # asyncio's own: the peer went away, sent what is not TLS, or this server ends it.
@@ -139,6 +141,10 @@ class Server:
             await self._serve(task, reader, writer)
         self._connections.pop(task, None)
         writer.transport.abort()
+
+    def __len__(self) -> int:
+        """Return the number of connections."""
+        return len(self._connections)
 
     def close(self) -> None:
         """End all connections."""

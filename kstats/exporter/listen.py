@@ -9,6 +9,10 @@ from kstats.errors import KstatsError, UsageError
 
 _BACKLOG = 128
 
+_BUFFER = 1 << 16
+"""Bytes of the kernel's buffers of a connection, twice. By default they grow to megabytes, for each
+client that takes nothing."""
+
 
 def listening(address: str) -> socket.socket:
     """Return a socket that listens at ``HOST:PORT``, ``[IPV6]:PORT``, ``:PORT`` or ``fd://N``.
@@ -19,8 +23,14 @@ def listening(address: str) -> socket.socket:
         UsageError: The address is not valid.
         KstatsError: It cannot be listened at.
     """
-    if passed := re.fullmatch(r"fd://(\d{1,4})", address, re.ASCII):
-        return _passed(address, int(passed[1]))
+    passed = re.fullmatch(r"fd://(\d{1,4})", address, re.ASCII)
+    made = _passed(address, int(passed[1])) if passed else _bound(address)
+    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):  # connections inherit them
+        made.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
+    return made
+
+
+def _bound(address: str) -> socket.socket:
     found = re.fullmatch(r"(?:\[([^]]+)\]|([^:/]*)):(\d{1,5})", address, re.ASCII)
     if not found or int(found[3]) > 65535:
         raise UsageError(
