@@ -95,6 +95,8 @@ class _Daemon:
     async def _work(self) -> None:
         """Sample and serve for ever."""
         await self._worker.run(self._tick)
+        if self._serving.textfile:
+            log.info("writing", path=self._serving.textfile.path)
         async with contextlib.AsyncExitStack() as servers:
             for listening in self._serving.sockets:
                 connected = self._server.connected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 
@@ -37,25 +38,21 @@ def _bound(address: str) -> socket.socket:
             f"invalid address {address!r} for --web.listen-address",
             "write it like 127.0.0.1:9991, [::1]:9991, :9991 or fd://3",
         )
-    host, port = found[1] or found[2] or None, int(found[3])
+    host, port = found[1] or found[2], int(found[3])
     try:
-        family, kind, protocol, _, where = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        if host is None and socket.has_dualstack_ipv6():
+        if not host and socket.has_dualstack_ipv6():
             return socket.create_server(
-                ("::", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True
+                ("", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True
             )
-        made = socket.socket(family, kind, protocol)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(where)
-        made.listen(_BACKLOG)
+        family, _, _, _, where = socket.getaddrinfo(host or "0.0.0.0", port)[0]  # noqa: S104 - asked
+        return socket.create_server(where[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
+        unknown = isinstance(error, socket.gaierror) or not error.errno
+        reason = error.strerror if unknown else os.strerror(error.errno or 0)
         raise KstatsError(
-            f"cannot listen at {address}: {error.strerror or error}",
+            f"cannot listen at {address}: {reason}",
             "choose another address with --web.listen-address; ss -ltnp shows who listens",
         ) from error
-    return made
 
 
 def _passed(address: str, number: int) -> socket.socket:

@@ -70,7 +70,8 @@ class Metrics:
             yield f.VMS, [f.VMS.valued(len(self._groups.live))]
             yield f.VMS_FOLDED, [f.VMS_FOLDED.valued(self._groups.folded)]
             yield f.NAMESAKES, [f.NAMESAKES.valued(self._groups.namesakes)]
-        yield f.LOSSES, [f.LOSSES.valued(n, kind) for kind, n in self._losses.items()]
+        if self._losses:
+            yield f.LOSSES, [f.LOSSES.valued(n, kind) for kind, n in self._losses.items()]
 
     def _of_groups(self) -> Iterator[Family]:
         """Yield the families that are counted by VM or vCPU."""

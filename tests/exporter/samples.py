@@ -18,6 +18,17 @@ CPUID: Code = ("vmx", 10)
 IO: Code = ("vmx", 30)
 
 
+@attrs.define
+class Now:
+    """A clock that stands still between two steps."""
+
+    time: float = 1000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.time
+
+
 @attrs.frozen
 class Guest:
     """A VM with a thread for each vCPU; ``exits`` has the exits of each, by code."""
