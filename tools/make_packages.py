@@ -121,6 +121,7 @@ def stage(wheel: Path, root: Path, layout: Layout) -> None:
     for unit in sorted(UNITS.glob("*")):
         if unit.suffix in UNIT_SUFFIXES:
             _copy(unit, usr / "lib/systemd/system")
+    _copy(UNITS / "kstats.conf", root / "etc/kstats")
     documents(share, layout)
 
 

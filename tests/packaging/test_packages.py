@@ -124,6 +124,7 @@ def check_files(files: set[str], kind: str) -> None:
                 assert f"{modules}/{inside}/{file.relative_to(ROOT / folder)}" in files
     for unit in (ROOT / "deploy/systemd").glob("kstats-*"):
         assert f"usr/lib/systemd/system/{unit.name}" in files
+    assert "etc/kstats/kstats.conf" in files
     assert any(name.endswith("licenses/LICENSES/GPL-2.0-only.txt") for name in files)
     assert {f"usr/share/doc/kstats/{name}" for name in ("README.md", "changelog.gz")} <= files
 
