@@ -22,7 +22,7 @@ RUN_PACKAGES   := python3 python3-venv python3-bpfcc python3-zstandard
 LINT_PACKAGES  := clang-format mandoc
 BENCH_PACKAGES := bpfcc-tools gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross valgrind
 UNIT_PACKAGES  := binutils-aarch64-linux-gnu binutils-x86-64-linux-gnu e2fsprogs man-db systemd
-TEST_PACKAGES  := chromium chromium-driver man-db mmdebstrap openssl rpm systemd
+TEST_PACKAGES  := buildah chromium chromium-driver man-db mmdebstrap openssl rpm systemd
 FLEET_PACKAGES := prometheus prometheus-alertmanager victoria-metrics
 
 .PHONY: run test unit lint format hosts riscv64 bench wheel packages clean distclean host-packages

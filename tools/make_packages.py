@@ -39,7 +39,6 @@ from kstats.cli import PROGRAMS, completion  # noqa: E402
 SHEBANG = "#!/usr/bin/python3 -I"
 
 UNITS = ROOT / "deploy/systemd"
-UNIT_SUFFIXES = (".service", ".socket")
 NOTES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 RECORDINGS = sorted((ROOT / "examples/recordings").iterdir())
 
@@ -118,10 +117,9 @@ def stage(wheel: Path, root: Path, layout: Layout) -> None:
         _write(share / "bash-completion/completions" / program, _completion("bash", program))
         _write(share / layout.zsh / f"_{program}", _completion("zsh", program))
         _write(share / f"fish/vendor_completions.d/{program}.fish", _completion("fish", program))
-    for unit in sorted(UNITS.glob("*")):
-        if unit.suffix in UNIT_SUFFIXES:
-            _copy(unit, usr / "lib/systemd/system")
-    _copy(UNITS / "kstats.conf", root / "etc/kstats")
+    for file in UNITS.iterdir():
+        unit = file.suffix in (".service", ".socket")
+        _copy(file, usr / "lib/systemd/system" if unit else root / "etc/kstats")
     documents(share, layout)
 
 
@@ -132,6 +130,7 @@ def documents(share: Path, layout: Layout) -> None:
         _copy(file, folder / file.parent.relative_to(ROOT))
     for file in RECORDINGS:
         _copy(file, folder / "examples")
+    shutil.copytree(ROOT / "deploy", folder / "deploy", ignore=shutil.ignore_patterns(UNITS.name))
     _write_gz(folder / "changelog.gz", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
     if layout is DEB:
         _copy(ROOT / "packaging/copyright", folder)
