@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import attrs
 
@@ -20,8 +18,10 @@ from kstats.recording.header import Header
 STDOUT = "-"
 
 _DESCRIPTION = """\
-The page shows exits over time, by CPU, reason and VM, and the comparison of several recordings.
-It is one HTML file that needs no network and runs no script.
+The page says in words what matters and shows exits over time, by CPU, VM and reason; details,
+latencies, vCPU time and slow exits if they were recorded; and the comparison of several recordings.
+It is one HTML file that needs no network. The pictures show values under the pointer or the
+keyboard's cursor, and zoom.
 
   kstats report host.jsonl.zst                            writes report.html
   kstats report before.jsonl.zst after.jsonl.zst -o ticket.html
@@ -29,7 +29,7 @@ It is one HTML file that needs no network and runs no script.
 """
 
 _EPILOG = """\
-Time is drawn in at most 512 parts and CPUs in at most 256 bands, however long a recording is. Each
+Time is drawn in at most 512 parts and CPUs in at most 256 rows, however long a recording is. Each
 part shows its mean and its busiest sample.
 """
 
@@ -66,7 +66,7 @@ def run(words: list[str]) -> int:
     output = wanted.output
     if output != STDOUT and output in wanted.sources:
         raise UsageError(f"the page would overwrite the source {output}", "name another: -o FILE")
-    with sources.opened(wanted) as found, _folder_for_matplotlib():
+    with sources.opened(wanted) as found:
         page = _page(found)
     write(output, page)
     if output != STDOUT and sys.stderr.isatty():
@@ -83,7 +83,7 @@ def _page(found: Sequence[sources.Source]) -> str:
     except ModuleNotFoundError as error:
         raise KstatsError(
             f"pages need {error.name}, which is not installed",
-            "pip install 'kvm-kstats[report]', or apt install python3-matplotlib python3-jinja2",
+            "pip install 'kvm-kstats[report]', or apt install python3-jinja2",
         ) from error
     gathered = {source: Gathered(source.label, facts(source.header)) for source in found}
     for source in sources.live_last(found):
@@ -94,21 +94,6 @@ def _page(found: Sequence[sources.Source]) -> str:
         if one.aggregate.begin is None
     )
     return html(list(gathered.values()))
-
-
-@contextmanager
-def _folder_for_matplotlib() -> Iterator[None]:
-    """Give matplotlib a folder for its font cache where it cannot write to the home directory."""
-    home = os.path.expanduser("~")  # noqa: PTH111 - Path's raises if there is none
-    if "MPLCONFIGDIR" in os.environ or os.access(home, os.W_OK):
-        yield
-        return
-    with TemporaryDirectory(prefix="kstats-") as folder:
-        os.environ["MPLCONFIGDIR"] = folder
-        try:
-            yield
-        finally:
-            del os.environ["MPLCONFIGDIR"]
 
 
 def facts(header: Header | None) -> Mapping[str, str]:

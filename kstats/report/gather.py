@@ -1,8 +1,11 @@
-"""The data of one recording for the page, gathered in one pass."""
+"""The data of one recording for the page, gathered in one pass and in limited memory."""
 
 from __future__ import annotations
 
-from collections import Counter
+import heapq
+import operator
+from array import array
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
 import attrs
@@ -11,109 +14,228 @@ from kstats import arch as arches
 from kstats.arch.base import Category
 from kstats.compare.aggregate import DROPPED_CODE, Aggregate
 from kstats.compare.compare import DROPPED_CODE_NAME
-from kstats.model import Code, Sample
-from kstats.report.timeline import Timeline
-from kstats.views.exits import UNKNOWN, names_of
+from kstats.escape import printable
+from kstats.histogram import Histogram
+from kstats.model import Code, Exits, Place, Sample, SlowExit, VcpuTime
+from kstats.report import rows
+from kstats.report.bins import Bins, Layer
+from kstats.report.rows import CpuRows
 from kstats.vms.identity import Thread, Vm
 
-MOST_ROWS = 25
-"""Of a ranking; one more has the sum of the others."""
+MOST_SLOW = 1000
+"""Slow exits that are kept: the slowest."""
 
-OTHERS = "(others)"
+_MOST_DETAILS = 1 << 16
+"""Details that are counted; beyond, the rarer half is given up."""
+
+UNKNOWN_VM = 0
+"""The number of the VM of threads that are not known."""
+
+
+@attrs.define
+class Latency:
+    """Latencies that are added in place: adding histograms would copy them for every thread."""
+
+    buckets: Counter[int] = attrs.field(factory=Counter)
+    total: int = 0
+    minimum: int = 0
+    maximum: int = 0
+
+    def add(self, more: Histogram | Latency) -> Latency:
+        """Add others; return itself."""
+        if more.buckets:
+            self.minimum = min(self.minimum, more.minimum) if self.buckets else more.minimum
+            self.maximum = max(self.maximum, more.maximum)
+            self.total += more.total
+            self.buckets.update(more.buckets)
+        return self
+
+    @property
+    def histogram(self) -> Histogram:
+        """The sum."""
+        return Histogram(self.buckets, self.total, self.minimum, self.maximum)
 
 
 @attrs.frozen
-class Rank:
-    """A row of a ranking; ``parts`` are the exits by category, largest first."""
+class Slow:
+    """A slow exit, and the thread that it happened to if that is known."""
 
-    name: str
-    detail: str
-    count: int
-    parts: tuple[tuple[Category, int], ...] = ()
+    exit: SlowExit
+    thread: Thread | None
 
 
 class Gathered:
-    """A recording called ``label``, with ``facts`` about its host by their headings."""
+    """A recording called ``label``, with ``facts`` about its host by their headings.
+
+    Attributes:
+        bins: The time. Every layer is by bin.
+        codes: Layer of exits by code.
+        highest: Layer of exits per second of the busiest sample, under the key None.
+        peaks: Layer by category, and under None for all exits, of the maximum exits per second of a
+            CPU in a sample, by row of ``rows``.
+        latency: Layer of latencies by code.
+        times: Layer of vCPU times by number of a VM.
+        by_vm: Layer of exits by number of a VM.
+        vms: The VM of each number; :data:`UNKNOWN_VM` is None.
+        vm_codes: Exits by number of a VM, then by code.
+        details: Exits by code and detail of kind ``detail``; None for dropped details.
+        details_dropped: Exits whose details were too many to count.
+        slow: The slowest of the ``slow_count`` slow exits, by time.
+    """
 
     def __init__(self, label: str, facts: Mapping[str, str]) -> None:
         """Start without samples."""
         self.label = label
         self.facts = facts
         self.aggregate = Aggregate(reasons=True)
-        self.timeline: Timeline | None = None
         self.notes: Counter[str] = Counter()
-        self._vms: dict[Vm | None, Counter[Code]] = {}
+        self.bins = Bins()
+        self.rows = CpuRows()
+        self.codes: Layer[Code, int] = self.bins.layer(operator.add)
+        self.highest: Layer[None, float] = self.bins.layer(max)
+        self.peaks: Layer[Category | None, array[float]] = self.bins.layer(rows.highest)
+        self.latency: Layer[Code, Latency] = self.bins.layer(Latency.add)
+        self.times: Layer[int, VcpuTime] = self.bins.layer(operator.add)
+        self.by_vm: Layer[int, int] = self.bins.layer(operator.add)
+        self.vms: list[Vm | None] = [None]
+        self.vm_codes: dict[int, Counter[Code]] = {}
+        self.detail = ""
+        self.details: Counter[tuple[Code, int | None]] = Counter()
+        self.details_dropped = 0
+        self.slow_count = 0
+        self._slowest: list[tuple[int, int, Slow]] = []
         self._threads: Mapping[int, Thread] = {}
-        self._pending: dict[Code, dict[int, int]] = {}
+        self._vm_of: defaultdict[int, int] = defaultdict(lambda: UNKNOWN_VM)
+        self._numbers: dict[Vm, int] = {}
 
     def add(self, samples: Iterable[Sample]) -> None:
         """Add samples in their order."""
         for sample in samples:
-            self.timeline = self.timeline or Timeline(sample.arch)
-            self.timeline.add(sample)
+            at = self.bins.add(sample)
             self.aggregate.add(sample)
             self.notes.update(sample.notes)
-            if sample.threads:
-                self._add_vms(sample)
-        self._settle()
+            self._see_threads(sample)
+            self.rows.see(sample)
+            self._add_exits(sample, at)
+            self._add_times(sample, at)
+            self._add_slow(sample)
 
     @property
     def exits(self) -> Counter[Code]:
         """All exits by code."""
         return self.aggregate.parts[None].exits if self.aggregate.parts else Counter()
 
-    def reasons(self) -> list[Rank]:
-        """Return the reasons, most frequent first."""
-        ranks = []
-        for code, n in self.exits.most_common():
-            reason = arches.reason(*code)
-            name = DROPPED_CODE_NAME if code == DROPPED_CODE else reason.name
-            ranks.append(Rank(name, reason.meaning, n, ((self.aggregate.category(code), n),)))
-        return _cut(ranks)
+    @property
+    def slow(self) -> list[Slow]:
+        """The slow exits that were kept, in the order of their ends."""
+        return sorted((slow for _, _, slow in self._slowest), key=lambda slow: slow.exit.time)
 
-    def vms(self) -> list[Rank]:
-        """Return the VMs, most exits first; empty if they were not recorded."""
-        names: dict[Vm | None, str] = {None: UNKNOWN}
-        names.update(names_of(vm for vm in self._vms if vm).items())
-        ranks = []
-        for vm, exits in self._vms.items():
-            top = [arches.reason(*code).name for code, _ in exits.most_common(3)]
-            ranks.append(Rank(names[vm], ", ".join(top), exits.total(), self._parts(exits)))
-        return _cut(sorted(ranks, key=lambda rank: -rank.count))
+    def category(self, code: Code) -> Category:
+        """Return the category of a code."""
+        return self.aggregate.category(code)
 
-    def _add_vms(self, sample: Sample) -> None:
+    def name(self, code: Code) -> str:
+        """Return the name of a code; that of an unknown ISA may be anything, so it is escaped."""
+        return DROPPED_CODE_NAME if code == DROPPED_CODE else printable(arches.reason(*code).name)
+
+    def _see_threads(self, sample: Sample) -> None:
         # Sources make a new mapping only if threads change, which is rare.
-        if sample.threads is not self._threads:
-            self._settle()
-            self._threads = sample.threads
+        if sample.threads is self._threads:
+            return
+        self._threads = sample.threads
+        # Numbers, because the hash of a VM covers all its fields, which is slow.
+        numbers = {number: self._number(of.vm) for number, of in sample.threads.items()}
+        self._vm_of = defaultdict(lambda: UNKNOWN_VM, numbers)
+        for number in numbers.values():
+            self.vm_codes.setdefault(number, Counter())
+
+    def _number(self, vm: Vm) -> int:
+        number = self._numbers.get(vm)
+        if number is None:
+            number = self._numbers[vm] = len(self.vms)
+            self.vms.append(vm)
+        return number
+
+    def _add_exits(self, sample: Sample, at: int) -> None:
+        by_cpu: dict[Category, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
+        by_vm: Counter[int] = Counter()
         for code, places in sample.exits.items():
-            counts = self._pending.setdefault(code, {})
-            for (_, number, _), exits in places.items():
-                counts[number] = counts.get(number, 0) + exits.count
+            vms: defaultdict[int, int] = defaultdict(int)
+            _count(places, by_cpu[self.category(code)], vms, self._vm_of)
+            self.codes.add(code, at, sum(vms.values()))
+            if sample.threads:
+                by_vm.update(vms)
+                for vm, n in vms.items():
+                    if n:
+                        self.vm_codes.setdefault(vm, Counter())[code] += n
+            if sample.timed:
+                self._add_latency(code, places, at)
+            if sample.detail:
+                self.detail = sample.detail
+                self._by_detail(code, places)
+        for cpu, n in sample.code_dropped.items():
+            by_cpu[Category.OTHER][cpu] += n
+            self.codes.add(DROPPED_CODE, at, n)
+        for vm, n in by_vm.items():
+            if n:
+                self.by_vm.add(vm, at, n)
+        self._add_peaks(by_cpu, sample.elapsed, at)
 
-    def _settle(self) -> None:
-        """Convert exits by thread to exits by VM, because thread numbers can be reused."""
-        for thread in self._threads.values():
-            self._vms.setdefault(thread.vm, Counter())
-        for code, counts in self._pending.items():
-            for number, n in counts.items():
-                known = self._threads.get(number)
-                self._vms.setdefault(known.vm if known else None, Counter())[code] += n
-        self._pending = {}
+    def _add_peaks(
+        self, by_cpu: Mapping[Category, Mapping[int, int]], seconds: float, at: int
+    ) -> None:
+        total: Counter[int] = Counter()
+        placed: dict[Category | None, dict[int, int]] = {}
+        for category, counts in by_cpu.items():
+            placed[category] = {self.rows.place(cpu): n for cpu, n in counts.items() if n}
+            total.update(placed[category])
+        while self.rows.crowded():
+            self.peaks.change(rows.joined)
+        if seconds > 0:
+            for key, of_places in {**placed, None: total}.items():
+                self.peaks.add(key, at, self.rows.rates(of_places, seconds))
+            self.highest.add(None, at, total.total() / seconds)
 
-    def _parts(self, exits: Mapping[Code, int]) -> tuple[tuple[Category, int], ...]:
-        parts: Counter[Category] = Counter()
-        for code, n in exits.items():
-            parts[self.aggregate.category(code)] += n
-        return tuple((category, n) for category, n in parts.most_common() if n)
+    def _add_latency(self, code: Code, places: Mapping[Place, Exits], at: int) -> None:
+        sums = Latency()
+        for exits in places.values():
+            if exits.latency is not None:
+                sums.add(exits.latency)
+        if sums.buckets:
+            self.latency.add(code, at, sums)
+
+    def _by_detail(self, code: Code, places: Mapping[Place, Exits]) -> None:
+        for (_, _, detail), exits in places.items():
+            if detail is not None:
+                self.details[code, detail] += exits.count
+        if len(self.details) > _MOST_DETAILS:
+            kept = self.details.most_common(_MOST_DETAILS // 2)
+            self.details_dropped += self.details.total() - sum(n for _, n in kept)
+            self.details = Counter(dict(kept))
+
+    def _add_times(self, sample: Sample, at: int) -> None:
+        for number, spent in (sample.vcpu_time or {}).items():
+            self.times.add(self._vm_of[number], at, spent)
+
+    def _add_slow(self, sample: Sample) -> None:
+        for exit_ in sample.slow:
+            self.slow_count += 1
+            slow = Slow(exit_, sample.threads.get(exit_.place.thread))
+            item = (exit_.duration, self.slow_count, slow)  # the count decides between equals
+            if len(self._slowest) < MOST_SLOW:
+                heapq.heappush(self._slowest, item)
+            else:
+                heapq.heappushpop(self._slowest, item)
 
 
-def _cut(ranks: list[Rank]) -> list[Rank]:
-    shown, rest = ranks[:MOST_ROWS], ranks[MOST_ROWS:]
-    if not rest:
-        return shown
-    parts: Counter[Category] = Counter()
-    for rank in rest:
-        parts.update(dict(rank.parts))
-    others = Rank(OTHERS, f"{len(rest)} more", parts.total(), tuple(parts.most_common()))
-    return [*shown, others]
+def _count(
+    places: Mapping[Place, Exits],
+    by_cpu: defaultdict[int, int],
+    by_vm: defaultdict[int, int],
+    vm_of: defaultdict[int, int],
+) -> None:
+    """Add the exits of one code. This runs for every place of every sample."""
+    for (cpu, thread, _), exits in places.items():
+        n = exits.count
+        by_cpu[cpu] += n
+        by_vm[vm_of[thread]] += n

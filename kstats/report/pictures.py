@@ -1,227 +1,243 @@
-"""Draw the pictures as SVG with matplotlib, in colours that the page defines.
+"""Draw the shapes of pictures as SVG.
 
-A static SVG needs no script, opens anywhere, prints, scales, and its letters are text. Placeholder
-colours are replaced by the page's CSS variables, so one picture serves the light and dark schemes.
+A picture is an ``svg`` element that is stretched to its place, so that its shapes may be zoomed by
+changing its ``viewBox``. Texts are not in it: they would be stretched, too, and too small to read
+on a phone. Colours come from the classes of the page (:mod:`kstats.report.style`), so one picture
+serves the light and the dark scheme.
 """
 
 from __future__ import annotations
 
-import base64
-import io
-import re
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
-import numpy as np
-from matplotlib import dates, ticker
-from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.colors import LinearSegmentedColormap, PowerNorm
-from matplotlib.figure import Figure
-from PIL import Image
+import attrs
+from markupsafe import Markup
 
-from kstats.arch.base import Column
-from kstats.report.timeline import Floats, Timeline
+from kstats.report import png, ticks
+from kstats.report.bins import Bins
+from kstats.report.ticks import Tick
 
-_INK, _FAINT, _PAGE, _PEAK = "#0a0c00", "#0a0c01", "#0a0c02", "#0a0c03"
-_NAMED = {_INK: "ink", _FAINT: "faint", _PAGE: "page", _PEAK: "peak"}
-SERIES = 14
-"""Colours that the page has for columns and hosts; more begin anew."""
+WIDTH, HEIGHT = 10_000, 1_000
+"""The size of a picture in its own units; whole numbers are fine enough."""
 
-_VARIABLES = {f"#0a0b{i:02x}": f"s{i}" for i in range(SERIES)} | _NAMED
+_PARTS = 512
+"""Of time, at most, in a heat map."""
 
-_INCH = 96
-"""CSS pixels."""
+_DARKEST = 255
 
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "kstats",
-    "text.parse_math": False,
-    "font.size": 9,
-    "text.color": _INK,
-    "axes.edgecolor": _FAINT,
-    "axes.labelcolor": _INK,
-    "xtick.color": _FAINT,
-    "ytick.color": _FAINT,
-    "xtick.labelcolor": _INK,
-    "ytick.labelcolor": _INK,
-    "grid.color": _FAINT,
-    "grid.linewidth": 0.4,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-}
-
-# From nothing to much, readable on white and on black: it ends opaque, and it begins clear.
-_HEAT = LinearSegmentedColormap.from_list(
-    "heat",
-    [
-        (0.23, 0.51, 0.96, 0.0),
-        (0.23, 0.51, 0.96, 0.55),
-        (0.66, 0.33, 0.97, 0.8),
-        (0.93, 0.28, 0.60, 0.95),
-        (1.00, 0.62, 0.11, 1.0),
-    ],
-    N=32,
-)
-MAP_PARTS = 256
-"""Of time in a map, which is drawn in less than 500 pixels."""
-
-_SHORTEST = 1 / 86400
-"""An axis of time is not shorter, days."""
-
-HEAT_CSS = ", ".join(
-    "rgb({:.0f} {:.0f} {:.0f} / {:.2f})".format(
-        *(255 * c for c in _HEAT(i / 8)[:3]), _HEAT(i / 8)[3]
-    )
-    for i in range(9)
-)
-"""The same scale as stops of a CSS gradient."""
+Values = Sequence[float | None]
 
 
-def colour(place: int, column: Column | None = None) -> str:
-    """Return the CSS variable of a series by index; ``other`` always has the last one."""
-    return f"--s{_number(place, column)}"
+@attrs.frozen(eq=False)
+class Series:
+    """A named sequence of values, one for each bin, and the class of its colour."""
+
+    name: str
+    style: str
+    values: Values
 
 
-def stacked(timeline: Timeline, name: str) -> str:
-    """Draw mean exits per second over time, stacked by column; a line shows the busiest samples."""
-    with mpl.rc_context(_STYLE):
-        figure, axes = _figure(1040, 300)
-        moments, steps = _steps(timeline)
-        base = np.zeros(timeline.bins)
-        for place, column in enumerate(timeline.columns):
-            rates = timeline.rates[:, place]
-            if np.nansum(rates):
-                areas = steps(base), steps(base + rates)
-                axes.fill_between(moments, *areas, color=_series(place, column), linewidth=0)
-                base = base + rates
-        if timeline.samples_per_bin > 1:
-            axes.plot(moments, steps(timeline.highest), color=_PEAK, linewidth=0.9)
-        _time_axis(axes, timeline)
-        axes.set_ylim(bottom=0)
-        axes.set_ylabel("exits per second")
-        _thousands(axes.yaxis)
-        axes.grid(axis="y")
-        return _svg(figure, name)
+@attrs.frozen(eq=False)
+class Picture:
+    """A picture over time.
 
-
-def heat(timeline: Timeline, column: int | None, name: str) -> str:
-    """Draw exits per second by CPU and time; each cell shows the maximum of its samples."""
-    with mpl.rc_context(_STYLE):
-        cells = timeline.spread(column, MAP_PARTS)
-        figure, axes = _figure(508, 84 + min(max(3 * timeline.bands, 60), 300))
-        begin, end = _time_axis(axes, timeline)
-        axes.imshow(
-            cells.T,
-            cmap=_HEAT,
-            norm=PowerNorm(0.5, 0, max(float(cells.max()), 1e-9)),
-            aspect="auto",
-            origin="lower",
-            interpolation="none",
-            extent=(begin, end, -0.5, timeline.bands - 0.5),
-        )
-        axes.set_ylabel("CPU")
-        axes.yaxis.set_major_locator(ticker.MaxNLocator(5, integer=True, min_n_ticks=1))
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value * timeline.cpus_per_band:g}")
-        return _svg(figure, name)
-
-
-def bars(groups: Mapping[str, Sequence[float | None]], unit: str) -> str:
-    """Draw groups of bars, all of the same size; None is drawn as a cross."""
-    with mpl.rc_context(_STYLE):
-        figure, axes = _figure(1040, 280)
-        several = max(map(len, groups.values()), default=1)
-        width = 0.8 / several
-        for place in range(several):
-            heights = [values[place] for values in groups.values()]
-            left = [i - 0.4 + width * (place + 0.5) for i in range(len(groups))]
-            axes.bar(left, [h or 0 for h in heights], width * 0.92, color=_series(place))
-            missing = [x for x, h in zip(left, heights, strict=True) if h is None]
-            if missing:
-                axes.plot(missing, [0] * len(missing), "x", color=_INK, markersize=4, clip_on=False)
-        axes.set_xticks(range(len(groups)), list(groups))
-        axes.set_xlim(-0.5, max(len(groups), 1) - 0.5)
-        axes.tick_params(axis="x", length=0)
-        axes.set_ylabel(unit)
-        _thousands(axes.yaxis)
-        axes.grid(axis="y")
-        return _svg(figure, "comparison")
-
-
-def _number(place: int, column: Column | None) -> int:
-    return SERIES - 1 if column and column.key == "other" else place % (SERIES - 1)
-
-
-def _series(place: int, column: Column | None = None) -> str:
-    return f"#0a0b{_number(place, column):02x}"
-
-
-def _figure(width: int, height: int) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width / _INCH, height / _INCH), layout="constrained")
-    figure.patch.set_visible(False)
-    axes = figure.add_subplot()
-    axes.patch.set_visible(False)
-    return figure, axes
-
-
-def _steps(timeline: Timeline) -> tuple[Floats, Callable[[Floats], Floats]]:
-    """Return both ends of each bin, and a function that repeats the figures of bins there.
-
-    The line is interrupted where samples are missing between two bins.
+    Attributes:
+        shapes: What is inside the ``svg`` element.
+        height: CSS pixels.
+        x: Ticks of the time axis, from the left.
+        y: Ticks of the other axis, from the bottom.
+        data: What the page's script reads to show values, as JSON.
     """
-    starts, ends = timeline.starts, timeline.ends
-    at = 2 * np.flatnonzero(starts[1:] - ends[:-1] > (ends - starts)[:-1] / 2) + 2
-    moments = np.insert(_days(np.column_stack([starts, ends]).ravel()), at, np.nan)
-    return moments, lambda values: np.insert(np.repeat(values, 2), at, np.nan)
+
+    shapes: Markup
+    height: int
+    x: Sequence[Tick]
+    y: Sequence[Tick]
+    data: Mapping[str, Any]
 
 
-def _days(seconds: Floats) -> Floats:
-    """Convert seconds since the epoch to days, the unit of matplotlib."""
-    return seconds / 86400
+class Canvas:
+    """Draws pictures over the time of one recording."""
+
+    def __init__(self, bins: Bins) -> None:
+        """``bins`` has one bin at least."""
+        self._bins = bins
+        self._begin, self._end = bins.starts[0], bins.ends[-1]
+        self._gaps = bins.gaps()
+        self._x = ticks.times(self._begin, self._end)
+        self._edges = [
+            (self._at(start), self._at(end))
+            for start, end in zip(bins.starts, bins.ends, strict=True)
+        ]
+
+    def stack(
+        self, series: Sequence[Series], line: Series | None = None, highest: float | None = None
+    ) -> Picture:
+        """Draw areas on top of each other, the first at the bottom, and a line.
+
+        The axis ends at ``highest``, or at a round number above everything.
+        """
+        tops = [0.0] * len(self._bins)
+        sums = [
+            sum(of_bin) for of_bin in zip(*map(_zeros, (s.values for s in series)), strict=True)
+        ]
+        most = max((*sums, *_zeros(line.values if line else [])), default=0.0)
+        end, y = ticks.numbers(most) if highest is None else (highest, ticks.numbers(highest)[1])
+        shapes = []
+        for one in series:
+            bases, tops = tops, [a + b for a, b in zip(tops, _zeros(one.values), strict=True)]
+            path = "".join(self._areas(bases, tops, one.values, lambda value: value / end))
+            shapes.append(f'<path class="{one.style}" d="{path}"/>')
+        if line:
+            shapes.append(self._line(line, lambda value: value / end))
+        data = {"series": [_data(one) for one in (*series[::-1], *([line] if line else []))]}
+        return self._picture(shapes, 260, y, {**data, "unit": "/s" if highest is None else "%"})
+
+    def heat(  # noqa: PLR0913 - a map, its scale, its axis and its name
+        self,
+        cells: Mapping[int, Sequence[float]],
+        labels: Sequence[str],
+        most: float,
+        *,
+        style: str,
+        name: str,
+        y: Sequence[Tick],
+        unit: str = "/s",
+        lines: Sequence[Series] = (),
+        position: Callable[[float], float] = float,
+        height: int | None = None,
+    ) -> Picture:
+        """Draw cells by bin and row, the first row at the top, as opaque as they are large.
+
+        Args:
+            cells: By bin, then by row; rows that are missing at the end are zero.
+            labels: What each row is.
+            most: The value of an opaque cell; the scale is linear from 0.
+            style: The class of the colour.
+            name: An id that is unique on the page.
+            y: Ticks of the rows.
+            unit: The unit of the values.
+            lines: Lines on the map.
+            position: Where a value of a line is, from 0 at the bottom to 1.
+            height: CSS pixels; by default what the rows need.
+        """
+        parts = min(_PARTS, max(64, 2 * len(self._bins)))
+        rows = [bytearray(parts) for _ in labels]
+        for at, first, last in self._bins.spread(parts):
+            for row, value in enumerate(cells.get(at, ())):
+                if value > 0:
+                    level = min(math.ceil(_DARKEST * value / most), _DARKEST) if most else 0
+                    for part in range(first, last):
+                        rows[row][part] = max(rows[row][part], level)
+        size = f'width="{WIDTH}" height="{HEIGHT}"'
+        shapes = [
+            f'<mask id="{name}" maskUnits="userSpaceOnUse" x="0" y="0" {size}>',
+            f'<image {size} preserveAspectRatio="none" href="{png.grey(rows)}"/></mask>',
+            f'<rect class="{style}" {size} mask="url(#{name})"/>',
+            *(self._line(line, position) for line in lines),
+        ]
+        data = {
+            "rows": list(labels),
+            "most": _short(most),
+            "unit": unit,
+            "series": [_data(line) for line in lines],
+            "of_lines": "ns",
+        }
+        return self._picture(shapes, height or min(max(6 * len(labels), 72), 288), y, data)
+
+    def dots(self, points: Sequence[tuple[float, float, str, str]], y: Sequence[Tick]) -> Picture:
+        """Draw points (time, height from 0 to 1, class, description)."""
+        shapes: dict[str, list[str]] = {}
+        for time, height, style, _ in points:
+            at = f"M{self._at(time)} {_y(height)}h0"
+            shapes.setdefault(style, []).append(at)
+        paths = [f'<path class="dots {k}" d="{"".join(ats)}"/>' for k, ats in shapes.items()]
+        described = [[round(time - self._begin, 6), text] for time, _, _, text in points]
+        return self._picture(paths, 220, y, {"points": described, "unit": "", "series": []})
+
+    def times(self) -> dict[str, Any]:
+        """Return the time of the bins, in seconds from the beginning, for the page's script."""
+        return {
+            "begin": self._begin,
+            "span": self._end - self._begin,
+            "starts": [round(start - self._begin, 3) for start in self._bins.starts],
+            "ends": [round(end - self._begin, 3) for end in self._bins.ends],
+        }
+
+    def _picture(
+        self, shapes: Sequence[str], height: int, y: Sequence[Tick], data: Mapping[str, Any]
+    ) -> Picture:
+        return Picture(Markup("".join(shapes)), height, self._x, y, data)  # noqa: S704 - drawn
+
+    def _at(self, time: float) -> int:
+        span = self._end - self._begin
+        return round(WIDTH * (time - self._begin) / span) if span > 0 else 0
+
+    def _line(self, line: Series, position: Callable[[float], float]) -> str:
+        path = "".join(
+            "M" + "H".join(self._steps(run, [_y(position(line.values[at] or 0)) for at in run]))
+            for run in self._runs(line.values)
+        )
+        return f'<path class="line {line.style}" d="{path}"/>'
+
+    def _areas(
+        self,
+        bases: Sequence[float],
+        tops: Sequence[float],
+        values: Values,
+        position: Callable[[float], float],
+    ) -> Iterator[str]:
+        for run in self._runs(values):
+            upper = [_y(position(tops[at])) for at in run]
+            lower = [_y(position(bases[at])) for at in run]
+            if upper == lower:
+                continue
+            there = "H".join(self._steps(run, upper))
+            back = "H".join(self._steps(run[::-1], lower[::-1], back=True))
+            yield f"M{there}V{back.partition(' ')[2]}z"
+
+    def _steps(self, run: Sequence[int], ys: Sequence[int], *, back: bool = False) -> Iterator[str]:
+        """Yield pieces of a path, to be joined by H: it goes to the end of a bin, then up or down.
+
+        The first piece is ``x y`` of the beginning.
+        """
+        begin, end = (1, 0) if back else (0, 1)
+        yield f"{self._edges[run[0]][begin]} {ys[0]}"
+        for place, at in enumerate(run[:-1]):
+            if ys[place + 1] != ys[place]:
+                yield f"{self._edges[at][end]}V{ys[place + 1]}"
+        yield f"{self._edges[run[-1]][end]}"
+
+    def _runs(self, values: Values) -> Iterator[range]:
+        """Yield runs of bins that have values and no time without samples in between."""
+        first = 0
+        for at, value in enumerate(values):
+            if value is None:
+                if at > first:
+                    yield range(first, at)
+                first = at + 1
+            elif at in self._gaps:
+                yield range(first, at + 1)
+                first = at + 1
+        if first < len(values):
+            yield range(first, len(values))
 
 
-def _time_axis(axes: Axes, timeline: Timeline) -> tuple[float, float]:
-    """Make the x axis one of time in UTC; return its ends."""
-    locator = dates.AutoDateLocator(tz=UTC, minticks=3, maxticks=8)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator, tz=UTC))
-    axes.xaxis.get_offset_text().set_color(_INK)
-    begin, end = map(float, _days(np.array([timeline.starts[0], timeline.ends[-1]])))
-    end = max(end, begin + _SHORTEST)
-    axes.set_xlim(begin, end)
-    return begin, end
+def _y(position: float) -> int:
+    return round(HEIGHT * (1 - min(max(position, 0.0), 1.0)))
 
 
-def _thousands(axis: Axis) -> None:
-    axis.set_major_formatter(ticker.EngFormatter(sep=""))
+def _zeros(values: Values) -> list[float]:
+    return [value or 0.0 for value in values]
 
 
-def _svg(figure: Figure, name: str) -> str:
-    """Return the svg element in the page's colours, with ids that are unique on the page."""
-    stream = io.StringIO()
-    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    figure.savefig(stream, format="svg", metadata=nothing)
-    text = stream.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"data:image/png;base64,([^\"]+)", _indexed, text)
-    # Drop the size and style, which the page defines, and digits that nobody can see.
-    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
-    text = re.sub(r' (?:width|height)="[0-9.]+pt"| xmlns(?::xlink)?="[^"]*"', "", text)
-    text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)
-    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", text)
-    text = re.sub("#0a0[bc][0-9a-f]{2}", lambda m: f"var(--{_VARIABLES[m[0]]})", text)
-    return text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
+def _data(one: Series) -> list[Any]:
+    return [one.name, one.style, [None if v is None else _short(v) for v in one.values]]
 
 
-def _indexed(image: re.Match[str]) -> str:
-    """Return the image with a palette of few colours, which is a fifth of the size."""
-    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(image[1]))).convert("RGBA"))
-    colours, places = np.unique(pixels.reshape(-1, 4), axis=0, return_inverse=True)
-    small = Image.fromarray(places.reshape(pixels.shape[:2]).astype(np.uint8), "P")
-    small.putpalette(colours[:, :3].tobytes())
-    stream = io.BytesIO()
-    small.save(stream, "PNG", transparency=colours[:, 3].tobytes(), optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+def _short(value: float) -> float:
+    """Return a number with the digits that are shown, as JSON writes it shortest."""
+    rounded = float(f"{value:.4g}")
+    return int(rounded) if rounded == int(rounded) else rounded

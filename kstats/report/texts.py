@@ -43,6 +43,11 @@ def moment(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
 
 
+def precise(seconds: float) -> str:
+    """Format seconds since the epoch as time in UTC with microseconds."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S.%f}"
+
+
 def span(begin: float | None, end: float | None) -> str:
     """Format the first and the last time; a dash if there is neither."""
     return DASH if begin is None or end is None else f"{moment(begin)} to {moment(end)}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import random
 import re
 from collections import Counter
@@ -12,21 +15,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kstats import arch as arches
+from kstats.arch.base import Category
 from kstats.escape import printable
 from kstats.model import Sample
-from kstats.report.gather import MOST_ROWS, OTHERS
+from kstats.report import style
+from kstats.report.bins import BINS
+from kstats.report.chapter import MOST_ROWS, OTHERS, Chapter
 from kstats.report.page import html
-from kstats.report.timeline import BINS
+from kstats.vms.identity import Kind, Thread, Vm
 from tests.report import made
 from tests.samples import MOMENT, SAMPLES, sample, total
-from tests.views.hosts import THREADS, WEB_0, happened
+from tests.views.hosts import THREADS, WEB_0, happened, number
 
-POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-    "form-action 'none'"
-)
+PAGES = [made.one, made.several, made.everything]
 VOID = {"meta", "link", "input"}
-PICTURES = {"path", "use", "image", "g", "rect", "line"}
 
 
 class Reader(HTMLParser):
@@ -36,6 +39,7 @@ class Reader(HTMLParser):
         super().__init__()
         self.elements: list[tuple[str, dict[str, str]]] = []
         self.text = ""
+        self.inside: dict[str, list[str]] = {}
         self.open: list[str] = []
         self.feed(text)
         assert self.open == []
@@ -55,15 +59,16 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        """Add text."""
+        """Add text; a script or a style is text without elements."""
         self.text += data
+        self.inside.setdefault(self.open[-1] if self.open else "", []).append(data)
 
     def values(self, name: str) -> list[str]:
         """Return the values of an attribute in all elements."""
         return [attributes[name] for _, attributes in self.elements if name in attributes]
 
 
-@pytest.fixture(scope="module", params=[made.one, made.several], ids=["one", "several"])
+@pytest.fixture(scope="module", params=PAGES, ids=["one", "several", "full"])
 def page(request: pytest.FixtureRequest) -> Reader:
     """Return a parsed report."""
     make: Callable[[], str] = request.param
@@ -74,48 +79,72 @@ def test_it_has_no_external_references(page: Reader) -> None:
     for name in ("href", "xlink:href", "src", "srcset", "action", "data", "poster"):
         for value in page.values(name):
             assert value.startswith(("#", "data:"))
-    for style in page.values("style"):
-        assert not re.search(r"url\((?!#)|@import|https?:", style)
+    (css,) = page.inside["style"]
+    assert not re.search(r"url\(|@import|https?:", css)
 
 
-def test_it_has_no_scripts_or_handlers_and_a_policy_against_them(page: Reader) -> None:
+def test_only_its_own_script_and_style_may_run(page: Reader) -> None:
+    """The policy allows them by their hashes; there are no attributes that would need more."""
     tags = {tag for tag, _ in page.elements}
-    assert not tags & {"script", "iframe", "object", "embed", "base", "form", "foreignobject"}
-    assert not [n for _, attributes in page.elements for n in attributes if n.startswith("on")]
+    assert not tags & {"iframe", "object", "embed", "base", "form", "foreignobject"}
+    names = {name for _, attributes in page.elements for name in attributes}
+    assert not [name for name in names if name.startswith("on") or name == "style"]
     (policy,) = (
         attributes["content"]
         for _, attributes in page.elements
         if attributes.get("http-equiv") == "Content-Security-Policy"
     )
-    assert policy == POLICY
+    style, script = (page.inside[name][-1] for name in ("style", "script"))
+    assert policy == (
+        f"default-src 'none'; style-src '{hashed(style)}'; script-src '{hashed(script)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    scripts = [a.get("type") for tag, a in page.elements if tag == "script"]
+    assert Counter(scripts)[None] == 1
+    assert set(scripts) == {None, "application/json"}
+    for text in page.inside["script"][:-1]:
+        json.loads(text)
+
+
+def hashed(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
 
 
 def test_every_picture_has_a_text_alternative(page: Reader) -> None:
-    pictures = [a for tag, a in page.elements if tag == "svg"]
+    figures = [a for tag, a in page.elements if tag == "figure"]
     words = [a["aria-label"] for _, a in page.elements if a.get("role") == "img"]
-    assert len(pictures) == len(words) > 5
+    assert len(figures) == len(words) > 4
     assert all(len(text) > 30 for text in words)
-    assert all(attributes["aria-hidden"] == "true" for attributes in pictures)
+    assert all(a["aria-hidden"] == "true" for tag, a in page.elements if tag == "svg")
 
 
 def test_ids_are_unique_and_references_have_a_target(page: Reader) -> None:
     ids = Counter(page.values("id"))
     assert [name for name, times in ids.items() if times > 1] == []
-    inside = [v[1:] for n in ("href", "xlink:href") for v in page.values(n) if v[0] == "#"]
-    clips = [re.findall(r"url\(#([^)]+)\)", v) for v in page.values("clip-path")]
+    inside = [value[1:] for value in page.values("href") if value[0] == "#"]
+    masks = [re.fullmatch(r"url\(#(.+)\)", value) for value in page.values("mask")]
     labels = page.values("aria-labelledby")
-    for name in [*inside, *(name for found in clips for name in found), *labels]:
+    for name in [*inside, *(mask[1] for mask in masks if mask), *labels]:
         assert name in ids
+    assert all(masks)
+    assert inside
 
 
-def test_pictures_use_the_colours_of_the_page(page: Reader) -> None:
-    """Pictures use CSS variables that the style sheet defines, for light and dark."""
-    drawn = [a.get("style", "") for tag, a in page.elements if tag in PICTURES]
-    assert not [style for style in drawn if re.search(r"#[0-9a-f]{6}", style)]
-    used = {name for style in page.values("style") for name in re.findall(r"var\((--\w+)\)", style)}
+def test_every_colour_is_a_category_or_neutral(page: Reader) -> None:
+    """Pictures name classes that the style defines for light and dark; none has a colour itself."""
+    (css,) = page.inside["style"]
+    drawn = [a for tag, a in page.elements if tag in {"path", "rect"}]
+    assert not [a for a in drawn if {"fill", "stroke", "color"} & a.keys()]
+    used = {name for a in drawn for name in a.get("class", "").split() if name.startswith("k-")}
     assert used
     for name in used:
-        assert re.search(rf"{name}: light-dark\(", page.text)
+        assert f".{name}{{color:var(--{name})}}" in css
+        assert len(re.findall(rf"--{name}:#[0-9a-f]{{6}};", css)) == 2
+        assert re.search(rf"--{name}:light-dark\(#[0-9a-f]{{6}},#[0-9a-f]{{6}}\);", css)
+    neutral = {"k-ink", *(f"k-{state}" for state in style.STATES)}
+    categories = {name.split("-")[1] for name in used - neutral}
+    assert categories <= {str(category) for category in Category}
 
 
 def test_hostile_names_are_shown_literally(page: Reader) -> None:
@@ -127,7 +156,7 @@ def test_figures_of_a_recording() -> None:
     text = Reader(made.one()).text
     assert f"{sum(map(total, made.busy())):,}" in text
     assert "vmx:0x99" in text
-    assert "No exits: ints_win, ctrl_reg, msr rd" in text
+    assert "No exits: ints_win, ctrl_reg, msr(rd)" in text
 
 
 def test_a_recording_without_threads_has_a_note() -> None:
@@ -138,15 +167,17 @@ def test_a_recording_without_threads_has_a_note() -> None:
 def test_rankings_are_short_and_account_for_everything() -> None:
     exits = {("vmx", 200 + i): {(0, WEB_0): i + 1} for i in range(MOST_ROWS + 10)}
     one = made.gathered("x", iter([happened(exits)]))
-    ranks = one.reasons()
+    ranks = Chapter(0, one).reasons.ranks
     assert len(ranks) == MOST_ROWS + 1
-    assert (ranks[-1].name, ranks[-1].detail) == (OTHERS, "10 more")
+    assert (ranks[-1].name, ranks[-1].prose) == (OTHERS, "10 more")
     assert sum(rank.count for rank in ranks) == one.exits.total()
 
 
 def test_vms_without_exits_are_listed() -> None:
     one = made.gathered("x", iter([happened({("vmx", 12): {(0, WEB_0): 5}}, THREADS)]))
-    assert [(rank.name, rank.count) for rank in one.vms()] == [("web", 5), ("db", 0)]
+    vms = Chapter(0, one).vms
+    assert vms
+    assert [(rank.name, rank.count) for rank in vms.ranks] == [("web", 5), ("db", 0)]
 
 
 def test_a_host_without_exits_has_a_report() -> None:
@@ -187,3 +218,44 @@ def test_any_samples_make_a_report(recordings: list[list[Sample]]) -> None:
     read = Reader(text)
     assert not re.search(r"\b(nan|inf)\b", read.text)
     assert not [value for value in read.values("d") if "nan" in value]
+
+
+def test_everything_that_a_recording_holds_is_shown() -> None:
+    """The figures of ``made.full``: a change in the middle, one VM that waits, MSRs, slow exits."""
+    read = Reader(made.everything())
+    lead = " ".join(read.text[read.text.index("idle dominates") :].split())
+    for sentence in (
+        "idle dominates: 52.6 % of all exits, all HLT.",
+        "guest-1 causes 16.9 % of the exits of 9 VMs, mostly IO_INSTRUCTION (39.3 % of its own).",
+        "exits per second at 2026-01-31 12:04:59.",
+        "guest-1 waits for a CPU 8.1 % of the time.",
+    ):
+        assert sentence in lead
+    for text in ("MSR_IA32_TSC_DEADLINE(0x6e0)", "guest-1 vCPU 1", "99th percentile", "vCPU time"):
+        assert text in read.text
+    headings = [tag for tag, _ in read.elements if tag == "figure"]
+    assert len(headings) > 20
+
+
+def test_reasons_are_explained_on_the_page() -> None:
+    """With the causes and remedies of ``kstats explain``; without advice to run it."""
+    read = Reader(made.one())
+    for text in (
+        *arches.reason("vmx", 48).advice.causes,
+        *arches.reason("vmx", 12).advice.remedies,
+    ):
+        assert text in read.text
+    assert "see --explain" not in read.text
+
+
+def test_a_script_in_the_data_stays_data() -> None:
+    """Names in JSON cannot end its element."""
+    vm = Vm(1, 1, Kind.QEMU, "</script><script>alert(1)</script>")
+    other = Vm(2, 1, Kind.QEMU, "b")
+    threads = {number(1, 1): Thread(1, 1, 0, vm), number(2, 2): Thread(2, 2, 0, other)}
+    exits = {("vmx", 12): dict.fromkeys(((0, thread) for thread in threads), 3)}
+    page = html([made.gathered("x", iter([happened(exits, threads)] * 2))])
+    assert "alert(1)" in page
+    assert "<script>alert" not in page
+    data = [json.loads(text) for text in Reader(page).inside["script"][:-1]]
+    assert any(vm.name in of.get("rows", []) for of in data)
