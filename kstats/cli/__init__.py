@@ -25,6 +25,7 @@ TASKS: Mapping[str, Mapping[str, str]] = {
         "record": "write samples to a file; every view reads it with --input",
         "compare": "compare recordings, or this host, by category of exit",
         "report": "draw recordings as an HTML page",
+        "export": "write a recording in the format of another program",
         "decode": "show what perf, ftrace, kvmexit or kvm_stat recorded",
         "exporter": "serve counters to Prometheus, of this host or of a recording",
     },

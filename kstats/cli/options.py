@@ -121,6 +121,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule("--detail", ("--durations",)),
         Rule("--top", requires=("--detail",)),
     ),
+    "export": (Rule("--by cpu", ("--no-cpus",)),),
     "explain": (Rule("--search", ("REASON",)),),
 }
 """Which options combine, by command: the parsers check it and show it in their help."""

@@ -98,14 +98,14 @@ class Durations:
         for bucket, n in histogram.buckets.items():
             self._counts[_BUCKET_OF[bucket]] += n
 
-    def lines(self, end: str) -> Iterator[str]:
+    def lines(self) -> Iterator[str]:
         """Yield the lines."""
         below = 0
         for prefix, n in zip(self._buckets, self._counts, strict=True):
             below += n
-            yield f"{prefix}{below}{end}"
-        yield f"{self._sum}{self._total / 1e9!r}{end}"
-        yield f"{self._count}{below}{end}"
+            yield f"{prefix}{below}\n"
+        yield f"{self._sum}{self._total / 1e9!r}\n"
+        yield f"{self._count}{below}\n"
 
 
 Rows: TypeAlias = Sequence[Series | Durations]
@@ -136,20 +136,18 @@ def head(family: Family, *, openmetrics: bool) -> str:
     return f"# HELP {name} {family.help}.\n# TYPE {name} {family.kind}\n"
 
 
-def samples(family: Family, rows: Rows, *, timestamp: float | None = None) -> list[str]:
+def samples(family: Family, rows: Rows) -> list[str]:
     """Return the samples of a family, which are the same in both formats, as parts of a text.
 
-    Joining the parts of a page takes half as long as making a text of each line. Only OpenMetrics
-    has a ``timestamp`` in seconds since the epoch.
+    Joining the parts of a page takes half as long as making a text of each line.
     """
-    end = "\n" if timestamp is None else f" {timestamp!r}\n"
     if family.kind == "histogram":
-        return [line for row in cast("Sequence[Durations]", rows) for line in row.lines(end)]
+        return [line for row in cast("Sequence[Durations]", rows) for line in row.lines()]
     parts: list[str] = []
     scale = family.scale
     for series in cast("Sequence[Series]", rows):
         value = series.value if scale == 1 else series.value / scale
-        parts += (series.prefix, repr(value), end)
+        parts += (series.prefix, repr(value), "\n")
     return parts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from typing import Protocol, Self
 
 import attrs
 
@@ -27,6 +27,16 @@ class About:
     probe: str = ""
     loader: str = ""
     kernel: str = ""
+
+    @classmethod
+    def of(cls, header: recording.Header) -> Self:
+        """Return how the samples of a recording were made."""
+        return cls(
+            arch=header.arch,
+            isa=",".join(isa.name for isa in header.isas),
+            loader="recording",
+            kernel=header.host.kernel,
+        )
 
 
 class Feed(Protocol):
@@ -77,14 +87,8 @@ class Replay:
         self._samples = iter(self._recording)
         self._next: Sample | None = None
         self._due = clock()
-        header = self._recording.header
-        self.counted = header.counted
-        self.about = About(
-            arch=header.arch,
-            isa=",".join(isa.name for isa in header.isas),
-            loader="recording",
-            kernel=header.host.kernel,
-        )
+        self.counted = self._recording.header.counted
+        self.about = About.of(self._recording.header)
 
     def samples(self) -> Iterator[Sample]:
         """Yield the samples that ended by now.

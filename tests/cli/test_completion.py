@@ -150,7 +150,7 @@ def test_a_value_with_a_name_in_capitals_means_one_thing(command: str) -> None:
     """Values complete by this name."""
     free = {"PID", "VCPU", "TID", "TIDS", "N", "SECONDS", "TIMES", "LIST", "TIME", "SIZE", "RATE"}
     free |= {"TEXT", "SHELL", "PROGRAM", "[CATEGORY=]RATIO", "duration", "COLUMN"}
-    free |= {"ADDRESS", "HEADER", "PATH"}
+    free |= {"ADDRESS", "HEADER", "LABEL", "PATH"}
     parser = importlib.import_module(f"kstats.cli.{command}").parser()
     names = {action.metavar for action in parser._actions if action.metavar}
     assert names <= free | {"FILE", "DIR", "SOURCE"} | completion._values().keys()

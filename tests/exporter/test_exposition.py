@@ -10,7 +10,6 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from kstats.exporter import exposition
 from kstats.exporter.exposition import BOUNDS, Family, Rows, page
 from kstats.histogram import Histogram
 
@@ -59,13 +58,6 @@ def test_buckets_are_exact(first: list[int], second: list[int], om: bool) -> Non
 def test_nanoseconds_are_exported_as_seconds() -> None:
     (metric,) = parsed([(TIMES, [TIMES.valued(1_500_000_001, "web")])], om=False)
     assert [s.value for s in metric.samples] == [1.500000001]
-
-
-def test_time_stamps_are_those_of_openmetrics() -> None:
-    lines = exposition.samples(SERIES, [SERIES.valued(3, "web", "io")], timestamp=1.5)
-    text = "".join([exposition.head(SERIES, openmetrics=True), *lines])
-    (metric,) = openmetrics.text_string_to_metric_families(f"{text}# EOF\n")
-    assert [(s.value, float(s.timestamp)) for s in metric.samples] == [(3, 1.5)]
 
 
 def test_help_and_type_are_there_without_series() -> None:
