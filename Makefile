@@ -7,7 +7,7 @@
 # make riscv64  test the backend of examples/ in an emulated RISC-V host
 # make bench    measure what kstats costs; fail if a budget is exceeded
 # make wheel    build the wheel and the source archive in dist/
-# make packages build the .deb, the .rpm and kstats.pyz in dist/
+# make packages build the wheel, the .deb, the .rpm and kstats.pyz in dist/
 # make clean    remove everything built here except images (make distclean: images, too)
 #
 # All targets first install missing Debian packages and set up the virtual environment.

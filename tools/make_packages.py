@@ -2,9 +2,9 @@
 
     tools/make_packages.py FOLDER
 
-All are made from the wheel. packaging/nfpm.yaml has what is the same each time: names,
-dependencies, scripts. Same tree, same bytes: every file has the date of the man pages, or
-SOURCE_DATE_EPOCH.
+All are made from the wheel, which is put there, too. packaging/nfpm.yaml has what is the same each
+time: names, dependencies, scripts. Same tree, same bytes: every file has the date of the man pages,
+or SOURCE_DATE_EPOCH.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def main() -> None:
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
-        wheel = unpacked_wheel(work)
+        wheel = unpacked_wheel(into, work / "wheel")
         for layout in (DEB, RPM):
             stage(wheel, work / layout.name, layout)
             settle(work / layout.name)
@@ -93,12 +93,13 @@ def _run(*words: str | Path, cwd: Path = ROOT) -> None:
     subprocess.run(words, check=True, cwd=cwd, env=env, stdout=subprocess.DEVNULL)
 
 
-def unpacked_wheel(work: Path) -> Path:
-    """Build the wheel and return the folder with its content."""
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(work)]
+def unpacked_wheel(into: Path, content: Path) -> Path:
+    """Build the wheel in one folder and unpack it into the other; return the latter."""
+    for old in into.glob("*.whl"):
+        old.unlink()
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(into)]
     _run(*command)
-    (wheel,) = work.glob("*.whl")
-    content = work / "wheel"
+    (wheel,) = into.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(content)
     return content

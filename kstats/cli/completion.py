@@ -73,7 +73,10 @@ def run(words: list[str]) -> int:
     try:
         import shtab  # noqa: PLC0415 - nothing else needs it
     except ImportError:
-        raise KstatsError("shtab is not installed", "pip install shtab") from None
+        raise KstatsError(
+            "kstats completion needs the Python library shtab, which is not installed",
+            "the .deb and the .rpm have installed the scripts already; else pip install shtab",
+        ) from None
     shell, values = wanted.shell, _values()
     patterns = {name: {shell: value.pattern(name, shell)} for name, value in values.items()}
     paths = {"FILE": shtab.FILE, "SOURCE": shtab.FILE, "DIR": shtab.DIRECTORY}

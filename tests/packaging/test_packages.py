@@ -110,7 +110,7 @@ def check_files(files: set[str], kind: str) -> None:
 
 def test_same_tree_same_bytes(packages: Path, tmp_path: Path) -> None:
     again = made.packages(tmp_path / "again", umask=0o077)
-    assert {p.suffix for p in again.iterdir()} == {".deb", ".rpm", ".pyz"}
+    assert {p.suffix for p in again.iterdir()} == {".deb", ".rpm", ".pyz", ".whl"}
     for package in again.iterdir():
         assert package.read_bytes() == (packages / package.name).read_bytes(), package.name
 
