@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from kstats.errors import UsageError
 
@@ -34,3 +35,14 @@ def _range(item: str, text: str) -> range:
     if last >= MOST_CPUS:
         raise UsageError(f"invalid CPU number {last}", f"CPU numbers are below {MOST_CPUS}")
     return range(first, last + 1)
+
+
+def text(cpus: Iterable[int]) -> str:
+    """Return the list of ascending CPUs in this syntax."""
+    ranges: list[list[int]] = []
+    for cpu in cpus:
+        if ranges and ranges[-1][1] == cpu - 1:
+            ranges[-1][1] = cpu
+        else:
+            ranges.append([cpu, cpu])
+    return ",".join(f"{first}-{last}" if last > first else str(first) for first, last in ranges)

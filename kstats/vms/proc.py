@@ -17,8 +17,8 @@ _SHORT, _LONG = 1 << 12, 1 << 18
 _HOST_PIDS = "pid:[4026531836]"
 """The initial PID namespace, always: PROC_PID_INIT_INO (include/linux/proc_ns.h)."""
 
-_START_TIME = 19
-"""Index of field 22 in what :meth:`Proc._stat` returns."""
+_USER, _SYSTEM, _START_TIME = 11, 12, 19
+"""Indices of fields 14, 15 and 22 in what :meth:`Proc._stat` returns."""
 
 Stamp: TypeAlias = tuple[int, int, int]
 """Inode, links and modification time of a directory.
@@ -67,6 +67,11 @@ class Proc:
     def state(self, pid: int, tid: int) -> str:
         """Return a thread's state as a letter (field 3 of its stat); empty once it has ended."""
         return text(b"".join(self._stat(pid, tid)[:1]))
+
+    def ticks(self, pid: int, tid: int) -> int | None:
+        """Return the CPU time of a thread in clock ticks; None once it has ended."""
+        fields = self._stat(pid, tid)[_USER : _SYSTEM + 1]
+        return sum(map(int, fields)) if len(fields) > 1 else None
 
     def owner(self, tid: int) -> int | None:
         """Return the process that a thread belongs to."""
