@@ -93,11 +93,11 @@ def _command(name: str, function: str = "run") -> Callable[[list[str]], int]:
 
 def overview() -> str:
     """Return what ``kstats`` alone prints: every command by task, in at most 20 lines."""
-    lines = ["usage: kstats COMMAND [options] [operands]", ""]
+    lines = ["usage: kstats COMMAND [options] [operands]"]
     for task, commands in TASKS.items():
         lines += [f"{task}:", *(f"  {name:<11} {text}" for name, text in commands.items())]
     end = "kstats COMMAND --help shows the options; kvmexit and kvmstat are separate programs."
-    return "\n".join([*lines, "", end])
+    return "\n".join([*lines, end])
 
 
 def _print(text: str) -> int:
