@@ -1,6 +1,6 @@
 """``make bench``: what kstats costs, in one table, as text and JSON.
 
-python -m bench [PART…], of: startup machine programs maps native hosts
+python -m bench [PART…], of: startup machine programs maps native exporter hosts
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from bench import figures, hosts, maps, native, startup
+from bench import exporter, figures, hosts, maps, native, startup
 from bench.hosts import Budget
 from bench.table import Table
 from kstats.host import Host
@@ -47,12 +47,17 @@ def _startup() -> Iterator[Measured]:
     yield startup.measured()
 
 
+def _exporter() -> Iterator[Measured]:
+    yield exporter.measured()
+
+
 PARTS: Mapping[str, Callable[[], Iterator[Measured]]] = {
     "startup": _startup,
     "machine": _machine,
     "programs": _programs,
     "maps": _maps,
     "native": _native,
+    "exporter": _exporter,
     "hosts": hosts.tables,
 }
 

@@ -62,8 +62,12 @@ class Budget:
 
     def __str__(self) -> str:
         verdict = "holds" if self.holds else "BROKEN"
-        found = "not known" if self.found is None else f"{self.found:+.0f}"
-        return f"{self.host}: {self.what}: {found} of {self.most:+.0f}: {verdict}"
+        found = "not known" if self.found is None else _signed(self.found)
+        return f"{self.host}: {self.what}: {found} of {_signed(self.most)}: {verdict}"
+
+
+def _signed(figure: float) -> str:
+    return f"{figure:+.0f}" if abs(figure) >= 10 else f"{figure:+.2f}"
 
 
 def measure(recipe: Recipe) -> Figures:

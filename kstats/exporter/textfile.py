@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from kstats.errors import KstatsError
@@ -39,6 +38,8 @@ class Textfile:
 
     def _temporary(self, page: bytes) -> Path:
         """Return a new file, under a name that node_exporter does not read."""
+        import tempfile  # noqa: PLC0415 - what it imports takes memory, and few need it
+
         number, name = tempfile.mkstemp(prefix=f".{NAME}.", dir=self._folder)
         path = Path(name)
         try:
