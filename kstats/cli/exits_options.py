@@ -6,7 +6,6 @@ from functools import partial
 
 import attrs
 
-from kstats import durations
 from kstats.cli import options, thread_options, view_options
 from kstats.cli.options import FOREVER
 from kstats.cli.thread_options import ThreadOptions
@@ -124,7 +123,7 @@ def parser() -> options.Parser:
     add("--latency", action="store_true", help=text)
     add("--histogram", action="store_true", help="a histogram for each row")
     text = "list each exit that takes longer, when it ends: 500us, 2ms …"
-    add("--slower-than", metavar="TIME", type=_threshold, help=text)
+    add("--slower-than", metavar="TIME", type=options.threshold, help=text)
     text = "where each vCPU's time goes: guest, kernel, VMM, halted, waiting for a CPU"
     add("--time", action="store_true", help=text)
     return p
@@ -137,12 +136,3 @@ def _entries(text: str) -> int:
             f"--map-entries {entries} is more than {MOST_ENTRIES}", "each takes some 100 bytes"
         )
     return entries
-
-
-def _threshold(text: str) -> int:
-    threshold = durations.parse(text)
-    if threshold is None:
-        raise UsageError(
-            f"invalid duration {text!r} for --slower-than", "give a number and a unit, like 500us"
-        )
-    return threshold

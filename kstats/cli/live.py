@@ -44,11 +44,34 @@ def per_cpu(probe: str | None, cpus: Collection[int] = ()) -> Collector:
     return Collector(Target.find(host, probe=probe), PER_CPU)
 
 
-def everything(probe: str | None) -> Collector:
-    """Return what counts exits and entries by CPU and thread, for recordings."""
+def recorded(
+    probe: str | None,
+    *,
+    latency: bool = False,
+    time: bool = False,
+    slower_than: int | None = None,
+    detail: str | None = None,
+) -> Collector:
+    """Return what counts all that the views of a recording show, and measures what is asked for.
+
+    ``slower_than`` is in nanoseconds.
+    """
     host = Host()
+    vms = VmRegistry(host)
     target = Target.find(host, probe=probe)
-    return Collector(target, (Entries(), ExitsByThread()), VmRegistry(host))
+    events = Tracepoints.kvmstat(target.arch, target.source.isa)
+    features: list[Feature] = [Entries(), ExitsByThread()]
+    if events.events:
+        features.append(events)
+    if latency or slower_than is not None:
+        features.append(Latency())
+    if slower_than is not None:
+        features.append(SlowExits(slower_than))
+    if time:
+        features.append(VcpuTimes(lambda: _asleep(host, vms, ThreadFilter())))
+    if detail is not None:
+        features.append(Detail.find(target, detail))
+    return Collector(target, features, vms)
 
 
 def all_threads(probe: str | None) -> Collector:

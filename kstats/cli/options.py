@@ -11,6 +11,7 @@ from typing import NoReturn, Self, TypeVar
 
 import attrs
 
+from kstats import durations
 from kstats.cli import COMMANDS, streams
 from kstats.errors import UsageError
 
@@ -92,7 +93,12 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule("--vcpu", requires=("--pid",)),
         Rule("--alltids", requires=("--pid",)),
     ),
-    "record": (Rule("--keep", requires=("--rotate-size", "--rotate-time")),),
+    "record": (
+        Rule("--by cpu", ("--all", "--latency", "--time", "--slower-than", "--detail")),
+        # Programs that count details time only the exits that carry one.
+        Rule("--detail", ("--all", "--latency", "--slower-than")),
+        Rule("--keep", requires=("--rotate-size", "--rotate-time")),
+    ),
     "compare": (
         Rule("--explain", _COMPARING),
         Rule("--top", requires=("--by",)),
@@ -264,6 +270,16 @@ def seconds(text: str, what: str = "interval") -> float:
             "give seconds; fractions are fine, like 0.5",
         )
     return float(text)
+
+
+def threshold(text: str) -> int:
+    """Return nanoseconds of --slower-than; raise UsageError."""
+    found = durations.parse(text)
+    if found is None:
+        raise UsageError(
+            f"invalid duration {text!r} for --slower-than", "give a number and a unit, like 500us"
+        )
+    return found
 
 
 def times(text: str, what: str = "count", without: str = "go on until ^C") -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -16,12 +16,17 @@ from kstats import notify
 from kstats.cli import options, session
 from kstats.errors import UsageError
 from kstats.recording import Rotation, Writer, header_of
+from kstats.views import details
 
 DEFAULT = "kstats.jsonl.zst"
+
+SLOWER_THAN = 10_000_000
+"""The threshold of slow exits with --all, nanoseconds: what a guest's user may notice."""
 
 _DESCRIPTION = """\
   kstats record                       a sample a second until ^C, into kstats.jsonl.zst
   kstats record -o web.jsonl 10 360   a sample every 10 seconds, for an hour
+  kstats record --all                 also latency, vCPU time and slow exits
 
   kstats cpu --input kstats.jsonl.zst           later, on any machine: every view,
   kstats exits --input kstats.jsonl.zst 60 10   with the recorded intervals or longer ones
@@ -51,6 +56,14 @@ def parser() -> options.Parser:
     text = "record what every view needs (thread, the default), or only what kstats cpu and kstats "
     text += "exits by cpu and reason need (cpu), which costs least"
     add("--by", choices=("thread", "cpu"), default="thread", help=text)
+    text = "also record latency, vCPU time, and slow exits above 10ms; measure the price first"
+    add("--all", action="store_true", help=text)
+    add("--latency", action="store_true", help="also record how long exits take")
+    add("--time", action="store_true", help="also record where the time of vCPUs goes")
+    text = "also record each exit that takes longer: 500us, 2ms …"
+    add("--slower-than", metavar="TIME", type=options.threshold, help=text)
+    text = "also record one kind of detail: msr, io, mmio, page, cr, hypercall or sysreg"
+    add("--detail", metavar="KIND", help=text)
     text = "start a new file at this size, like 100M"
     add("--rotate-size", metavar="SIZE", type=_size, help=text)
     text = "start a new file after this time, like 1h or 1d"
@@ -65,10 +78,18 @@ def parser() -> options.Parser:
 
 @attrs.frozen(kw_only=True)
 class RecordOptions:
-    """The options of ``kstats record``; ``rotate_size`` is in bytes, times are in seconds."""
+    """The options of ``kstats record``.
+
+    ``rotate_size`` is in bytes, ``slower_than`` in nanoseconds, other times are in seconds.
+    """
 
     output: str
     by: str
+    all: bool
+    latency: bool
+    time: bool
+    slower_than: int | None
+    detail: str | None
     interval: float | None
     count: int | None
     rotate_size: int | None
@@ -78,6 +99,12 @@ class RecordOptions:
     probe: str | None
     debug: bool
 
+    @property
+    def more(self) -> bool:
+        """Whether more is recorded than by default."""
+        asked = (self.slower_than, self.detail)
+        return self.all or self.latency or self.time or any(one is not None for one in asked)
+
 
 def run(words: list[str]) -> int:
     """Run ``kstats record``; return the exit status."""
@@ -85,6 +112,8 @@ def run(words: list[str]) -> int:
     interval = session.EVERY_SECOND if wanted.interval is None else wanted.interval
     rotation = Rotation(wanted.rotate_size, wanted.rotate_time, wanted.keep)
     with _collect(wanted) as source:
+        if wanted.more and not wanted.quiet:
+            session.print_errors(_price(source))
         header = header_of(source, interval)
         with (
             Writer(wanted.output, header, rotation) as writer,
@@ -103,7 +132,34 @@ def run(words: list[str]) -> int:
 def _collect(wanted: RecordOptions) -> session.Source:
     from kstats.cli import live  # noqa: PLC0415 - help does not need it
 
-    return live.per_cpu(wanted.probe) if wanted.by == "cpu" else live.everything(wanted.probe)
+    if wanted.by == "cpu":
+        return live.per_cpu(wanted.probe)
+    if wanted.detail is not None:
+        details.check(wanted.detail)
+    slower_than = SLOWER_THAN if wanted.all and wanted.slower_than is None else wanted.slower_than
+    return live.recorded(
+        wanted.probe,
+        latency=wanted.all or wanted.latency,
+        time=wanted.all or wanted.time,
+        slower_than=slower_than,
+        detail=wanted.detail,
+    )
+
+
+def _price(source: session.Source) -> Iterator[str]:
+    """Yield what counting costs this host, measured on its exits of this moment."""
+    meter = session.meter_of(source)
+    if meter is None:
+        return
+    meter.measure()
+    cost = meter.overhead
+    if cost.ns_per_exit is None:
+        yield "price: unknown, no exit happened while it was measured"
+    else:
+        yield (
+            f"price: {cost.ns_per_exit:.0f} ns per exit ({cost.timed} timed),"
+            f" {cost.cpu_share:.3f} % of all CPUs"
+        )
 
 
 class _Progress:

@@ -133,7 +133,7 @@ def counted(
     With --record each sample is written before it is shown.
     """
     with collect() as source, ExitStack() as stack:
-        meter = _meter(source) if options.overhead else None
+        meter = meter_of(source) if options.overhead else None
         samples = live(source, interval, options.count, meter)
         if options.record is not None:
             header = recording.header_of(source, None if interval == FOREVER else interval)
@@ -148,7 +148,12 @@ def counted(
         yield samples, meter
 
 
-def _meter(source: Source) -> Meter | None:
+def meter_of(source: Source) -> Meter | None:
+    """Return what measures the overhead; None for KVM's own counters, which cost nothing.
+
+    Raises:
+        PrivilegeError: The kernel's statistics may not be enabled.
+    """
     from kstats.collector.live import Collector  # noqa: PLC0415 - recordings do not need it
     from kstats.collector.overhead import Meter  # noqa: PLC0415
 

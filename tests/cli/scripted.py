@@ -27,6 +27,7 @@ class Target:
     host = Host(machine="x86_64")
     arch = arches.find("x64")
     source = arch.sources[0]
+    probes = source.probes
 
     @classmethod
     def find(cls, *_: Any, **__: Any) -> Self:

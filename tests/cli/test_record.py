@@ -96,6 +96,38 @@ def test_count_ends_a_recording_and_its_replay(
     assert len([line for line in lines if "this report covers" not in line]) == 1 + 2 * 3
 
 
+FEATURES = {
+    "": {"Entries", "ExitsByThread", "Tracepoints"},
+    "--all": {"Latency", "SlowExits", "VcpuTimes"},
+    "--latency": {"Latency"},
+    "--time": {"VcpuTimes"},
+    "--slower-than 1ms": {"Latency", "SlowExits"},
+    "--detail msr": {"Detail"},
+    "--by cpu": {"Entries", "ExitsByCpu"},
+}
+
+
+@pytest.mark.parametrize("words", FEATURES)
+def test_recorded_is_what_is_asked_for(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without options, what every column of cpu, exits and vcpu shows."""
+    loaded: list[set[str]] = []
+
+    class Collector(scripted.Collector):
+        def __init__(self, target: object, features: object, *_: object) -> None:
+            assert isinstance(features, tuple | list)
+            loaded.append({type(feature).__name__ for feature in features})
+            super().__init__(target)
+
+    monkeypatch.setattr(live, "Target", scripted.Target)
+    monkeypatch.setattr(live, "Collector", Collector)
+    path = str(tmp_path / "x.jsonl")
+    assert main(["record", "-q", "-o", path, *words.split(), "0.02", "1"]) == 0
+    usual = set() if words == "--by cpu" else FEATURES[""]
+    assert loaded == [FEATURES[words] | usual]
+
+
 def complaint(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     status = main(words.split())
     out, err = capsys.readouterr()
@@ -124,6 +156,10 @@ def complaint(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]
         ("record --rotate-time 1w", "invalid value '1w' for --rotate-time"),
         ("record --keep 3", "--keep needs --rotate-size or --rotate-time"),
         ("record --by vm", "invalid choice: 'vm'"),
+        ("record --by cpu --all", "--by cpu cannot be combined with --all"),
+        ("record --detail msr --latency", "--detail cannot be combined with --latency"),
+        ("record --slower-than 5", "invalid duration '5' for --slower-than"),
+        ("record --detail msrs", "unknown detail 'msrs'"),
         ("record x", "interval 'x' is not between"),
     ],
 )

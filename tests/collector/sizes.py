@@ -73,8 +73,11 @@ def views(machine: Target) -> Iterator[tuple[str, Sequence[Feature]]]:
     yield "kstats -v", PER_CPU
     yield "kstats exits, kvmexit", (exits,)
     yield "kstats exits --pid", (only_pid,)
-    yield "kstats record", both
-    yield "kstats vcpu", (exits, Tracepoints.kvmstat(machine.arch, machine.source.isa))
+    events = Tracepoints.kvmstat(machine.arch, machine.source.isa)
+    timing = Latency(), SlowExits(SLOWER_THAN), VcpuTimes()
+    yield "kstats record", (*both, events)
+    yield "kstats record --all", (*both, events, *timing)
+    yield "kstats vcpu", (exits, events)
     yield "kstats exits --latency", (*both, Latency())
     yield "kstats exits --latency --by cpu", (*both, Latency(by_cpu=True))
     yield "kstats exits --slower-than", (*both, Latency(), SlowExits(SLOWER_THAN))

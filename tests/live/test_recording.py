@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
 import attrs
 import pytest
 
+from kstats import arch as arches
 from kstats import recording
 from kstats.arch.base import NUMBER_BITS, NUMBER_MASK
 from kstats.model import Sample
@@ -41,11 +45,14 @@ class Kept:
     copies: dict[tuple[str, ...], Path]
     samples: tuple[Sample, ...]
     header: recording.Header
+    ordinary: Path
+    everything: Path
+    said: str
 
-    def exits(self) -> Counter[ExitId]:
+    def exits(self, samples: Iterable[Sample] | None = None) -> Counter[ExitId]:
         """Return the exits by identity, as kstats record has them."""
         counts: Counter[ExitId] = Counter()
-        for sample in self.samples:
+        for sample in self.samples if samples is None else samples:
             for (isa, code), at in sample.exits.items():
                 identity = isa, code & NUMBER_MASK, code >> NUMBER_BITS
                 counts[identity] += sum(exits.count for exits in at.values())
@@ -68,18 +75,24 @@ def kept(bed: Bed, host: Host, tmp_path_factory: pytest.TempPathFactory) -> Kept
             for words, file in files.items()
         }
         recorder = stack.enter_context(running(host, "record", "-o", "/run/all.jsonl", "0.5"))
-        for command in (*views.values(), recorder):
+        full = ("record", "--all", "-o", "/run/everything.jsonl", "0.5")
+        recorders = recorder, stack.enter_context(running(host, *full))
+        for command in (*views.values(), *recorders):
             command.wait_output(ATTACHED)
         with guest(host, "--cpu", "1", "--workload", bed.workload):
             host.run("sleep 1").check()
             shown = {words: view.stop().check().stdout for words, view in views.items()}
-            recorder.stop().check()
+            _, ended = [one.stop().check() for one in recorders]
     copies = {words: folder / Path(file).name for words, file in files.items()}
     for words, file in files.items():
         copies[words].write_bytes(host.get(file))
-    (folder / "all.jsonl").write_bytes(host.get("/run/all.jsonl"))
-    with recording.read(folder / "all.jsonl") as source:
-        return Kept(shown, files, copies, tuple(source), source.header)
+    paths = [folder / name for name in ("all.jsonl", "everything.jsonl")]
+    for path in paths:
+        path.write_bytes(host.get(f"/run/{path.name}"))
+    with recording.read(paths[0]) as source:
+        return Kept(
+            shown, files, copies, tuple(source), source.header, paths[0], paths[1], ended.stderr
+        )
 
 
 def read_here(words: tuple[str, ...], path: Path) -> str:
@@ -109,6 +122,42 @@ def test_every_exit_of_the_guest_is_in_the_recording(bed: Bed, kept: Kept) -> No
     assert entries == sum(counted.values())
 
 
+def empty_columns(text: str) -> set[str]:
+    """Return the columns of a CSV table that have no value in some row."""
+    return {
+        name for row in csv.DictReader(text.splitlines()) for name, cell in row.items() if not cell
+    }
+
+
+def test_an_ordinary_recording_has_every_column_of_vcpu(bed: Bed, kept: Kept) -> None:
+    """Columns without a value are those that cannot be counted on the ISA."""
+    rules = arches.find(kept.header.arch).kvmstat[bed.isa]
+    absent = {rule.column for rule in rules if not rule.is_counted}
+    assert empty_columns(here("vcpu", "--input", str(kept.ordinary), "-f", "csv")) == absent
+
+
+def test_with_all_every_later_view_can_be_shown(bed: Bed, kept: Kept) -> None:
+    assert re.search(r"price: (\d+ ns per exit|unknown)", kept.said)
+    path = str(kept.everything)
+    for words in ("--latency", "--histogram", "--time", "--slower-than 10ms"):
+        table = here("exits", *words.split(), "--input", path, "-f", "csv")
+        assert table.count("\n") > 1 or words.startswith("--slower")
+    with recording.read(path) as source:
+        samples = list(source)
+    wanted = expected(bed.workload, bed.isa)
+    assert {exit_: n for exit_, n in kept.exits(samples).items() if exit_ in wanted} == wanted
+    timed = sum(
+        exits.latency.count
+        for sample in samples
+        for at in sample.exits.values()
+        for exits in at.values()
+        if exits.latency
+    )
+    # The last exit of a thread that ends is followed by no entry.
+    dropped = sum(sample.latency_dropped for sample in samples)
+    assert 0 <= kept.exits(samples).total() - timed - dropped <= 4
+
+
 def test_the_header_describes_the_host(bed: Bed, host: Host, kept: Kept) -> None:
     header = kept.header
     assert header.host.kernel == host.kernel
@@ -118,7 +167,7 @@ def test_the_header_describes_the_host(bed: Bed, host: Host, kept: Kept) -> None
     assert len(header.host.boot_id) == 36
     assert [isa.name for isa in header.isas] == [bed.isa]
     assert header.interval == 0.5
-    assert header.counted == ("entries", "exits", "threads")
+    assert header.counted == ("entries", "exits", "threads", "events")
 
 
 def test_the_recorded_topology_is_the_hosts(host: Host, kept: Kept) -> None:
