@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import email.utils
 import gzip
 import importlib.metadata
 import io
@@ -25,6 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
+import yaml
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
@@ -135,9 +137,21 @@ def documents(share: Path, layout: Layout) -> None:
     _write_gz(folder / "changelog.gz", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
     if layout is DEB:
         _copy(ROOT / "packaging/copyright", folder)
+        _write_gz(folder / "changelog.Debian.gz", debian_changelog())
     else:
         for file in (ROOT / "LICENSE", *(ROOT / "LICENSES").iterdir()):
             _copy(file, share / "licenses/kstats")
+
+
+def debian_changelog() -> str:
+    """Return the changelog of the packaging, in the format that Debian's tools read."""
+    config = yaml.safe_load((ROOT / "packaging/nfpm.yaml").read_text(encoding="utf-8"))
+    date = email.utils.format_datetime(dt.datetime.fromtimestamp(epoch(), dt.UTC))
+    return (
+        f"kstats ({kstats.__version__}-{config['release']}) unstable; urgency=medium\n\n"
+        f"  * What has changed is in changelog.gz.\n\n"
+        f" -- {config['maintainer']}  {date}\n"
+    )
 
 
 def programs(layout: Layout) -> dict[str, str]:

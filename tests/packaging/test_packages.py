@@ -23,6 +23,7 @@ README_COMMAND = "kstats cpu --input examples/recordings/arm64.jsonl --total 10 
 EXAMPLES = "usr/share/doc/kstats/examples"
 MODULES = {"deb": "usr/lib/python3/dist-packages", "rpm": "usr/lib/kstats"}
 ZSH = {"deb": "usr/share/zsh/vendor-completions", "rpm": "usr/share/zsh/site-functions"}
+DEBIAN_DOCUMENTS = ("copyright", "changelog.Debian.gz")
 MOST_KIB = 15 * 1024
 
 
@@ -144,7 +145,7 @@ def test_deb_runs(debian: trees.Tree) -> None:
 def test_deb_has_everything_in_its_place(debian: trees.Tree) -> None:
     listed = debian.run("dpkg", "-L", "kstats").stdout.splitlines()
     check_files({name.removeprefix("/") for name in listed}, "deb")
-    assert f"/{EXAMPLES.replace('examples', 'copyright')}" in listed
+    assert {f"/usr/share/doc/kstats/{name}" for name in DEBIAN_DOCUMENTS} <= set(listed)
     configuration = debian.run("dpkg-query", "-W", "-f", "${Conffiles}", "kstats").stdout.split()
     assert configuration[::2] == ["/etc/kstats/kstats.conf"]  # each followed by its hash
     assert debian.run("dpkg", "--verify", "kstats").stdout == ""
