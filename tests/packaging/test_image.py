@@ -32,7 +32,13 @@ class Buildah:
 
     def run(self, *words: str | Path) -> str:
         """Run a command of buildah; return what it prints."""
-        done = subprocess.run([*self._command, *words], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*self._command, *words],
+            capture_output=True,
+            text=True,
+            timeout=trees.SECONDS,
+            check=False,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
 

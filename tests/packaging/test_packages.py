@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -23,12 +24,13 @@ README_COMMAND = "kstats cpu --input examples/recordings/arm64.jsonl --total 10 
 EXAMPLES = "usr/share/doc/kstats/examples"
 MODULES = {"deb": "usr/lib/python3/dist-packages", "rpm": "usr/lib/kstats"}
 ZSH = {"deb": "usr/share/zsh/vendor-completions", "rpm": "usr/share/zsh/site-functions"}
+DEBIAN = {"python": "python3", "attrs": "python3-attr", "tabulate": "python3-tabulate"}
 DEBIAN_DOCUMENTS = ("copyright", "changelog.Debian.gz")
 MOST_KIB = 15 * 1024
 
 
 def output(*words: str | Path) -> str:
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    return subprocess.check_output(words, text=True, timeout=trees.SECONDS)
 
 
 @pytest.fixture(scope="module", params=SUITES)
@@ -201,12 +203,19 @@ def test_rpm_has_everything_in_its_place(packages: Path) -> None:
     assert not {"/usr", "/usr/bin", "/usr/lib/systemd", "/etc"} & set(listed)
 
 
-def test_rpm_declares_its_dependencies(packages: Path) -> None:
+def test_packages_declare_the_dependencies_of_the_wheel(packages: Path, depends: str) -> None:
+    """Except shtab: packages contain the scripts that it writes."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    minimum = {"python": project["requires-python"].removeprefix(">=")}
+    minimum |= dict(requirement.split(">=") for requirement in project["dependencies"])
+    del minimum["shtab"]
+    assert set(depends.split(", ")) == {
+        *(f"{DEBIAN[name]} (>= {version})" for name, version in minimum.items()),
+        "libbpf1",
+    }
     required = output("rpm", "-qp", "--requires", made.one(packages, "rpm")).splitlines()
     assert {line for line in required if not line.startswith("rpmlib(")} == {
-        "python3 >= 3.11",
-        "python3dist(attrs) >= 22.2",
-        "python3dist(tabulate) >= 0.8.9",
+        f"python3 >= {minimum.pop('python')}",
+        *(f"python3dist({name}) >= {version}" for name, version in minimum.items()),
         "libbpf.so.1()(64bit)",
     }
-    assert "bcc" not in "".join(required)
