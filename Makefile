@@ -6,6 +6,7 @@
 # make hosts    build the images of the emulated hosts
 # make riscv64  test the backend of examples/ in an emulated RISC-V host
 # make bench    measure what kstats costs; fail if a budget is exceeded
+# make fleet-bench  measure what 200 hosts cost Prometheus and VictoriaMetrics (3 minutes)
 # make wheel    build the wheel and the source archive in dist/
 # make packages build the wheel, the .deb, the .rpm and kstats.pyz in dist/
 # make clean    remove everything built here except images (make distclean: images, too)
@@ -23,9 +24,9 @@ LINT_PACKAGES  := clang-format mandoc
 BENCH_PACKAGES := bpfcc-tools gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross valgrind
 UNIT_PACKAGES  := binutils-aarch64-linux-gnu binutils-x86-64-linux-gnu e2fsprogs man-db systemd
 TEST_PACKAGES  := buildah chromium chromium-driver man-db mmdebstrap openssl rpm systemd
-FLEET_PACKAGES := prometheus prometheus-alertmanager victoria-metrics
+FLEET_PACKAGES := prometheus prometheus-alertmanager prometheus-node-exporter victoria-metrics
 
-.PHONY: run test unit lint format hosts riscv64 bench wheel packages clean distclean host-packages
+.PHONY: run test unit lint format hosts riscv64 bench fleet-bench wheel packages clean distclean host-packages
 
 run: $(SETUP)
 	@$(BIN)/python -m lab.demo
@@ -67,6 +68,10 @@ riscv64: $(SETUP) host-packages
 bench: $(SETUP) host-packages
 	@tools/need $(BENCH_PACKAGES)
 	@$(BIN)/python -m bench $(BENCH)
+
+fleet-bench: $(SETUP)
+	@tools/unpack .cache/engines $(FLEET_PACKAGES)
+	@$(BIN)/python -m bench fleet
 
 wheel: $(SETUP)
 	$(BIN)/python -m build --outdir dist

@@ -1,6 +1,7 @@
 """``make bench``: what kstats costs, in one table, as text and JSON.
 
-python -m bench [PART…], of: startup machine programs maps native exporter hosts
+python -m bench [PART…], of: startup machine programs maps native exporter hosts fleet. Without a
+PART, all but fleet, which measures others' programs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from bench import exporter, figures, hosts, maps, native, startup
+from bench import exporter, figures, fleet, hosts, maps, native, startup
 from bench.hosts import Budget
 from bench.table import Table
 from kstats.host import Host
@@ -51,6 +52,11 @@ def _exporter() -> Iterator[Measured]:
     yield exporter.measured()
 
 
+def _fleet() -> Iterator[Measured]:
+    for table in fleet.tables():
+        yield table, []
+
+
 PARTS: Mapping[str, Callable[[], Iterator[Measured]]] = {
     "startup": _startup,
     "machine": _machine,
@@ -60,6 +66,8 @@ PARTS: Mapping[str, Callable[[], Iterator[Measured]]] = {
     "exporter": _exporter,
     "hosts": hosts.tables,
 }
+ASIDE: Mapping[str, Callable[[], Iterator[Measured]]] = {"fleet": _fleet}
+"""Parts that are measured only if they are named."""
 
 
 def description() -> dict[str, str]:
@@ -79,16 +87,17 @@ def description() -> dict[str, str]:
 
 def main() -> int:
     """Measures, prints, writes; 1 if a budget is broken or something could not be measured."""
+    every = {**PARTS, **ASIDE}
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=" ".join(PARTS))
+    parser.add_argument("parts", nargs="*", metavar="PART", help=" ".join(every))
     names = parser.parse_args().parts or list(PARTS)
-    if unknown := [name for name in names if name not in PARTS]:
-        parser.error(f"no part {unknown[0]!r}, of {' '.join(PARTS)}")
+    if unknown := [name for name in names if name not in every]:
+        parser.error(f"no part {unknown[0]!r}, of {' '.join(every)}")
     machine = description()
     texts, tables, budgets = [", ".join(machine.values())], list[Table](), list[Budget]()
     print(texts[0], flush=True)
     for name in names:
-        for table, held in PARTS[name]():
+        for table, held in every[name]():
             said = "\n".join(["", table.text(), *map(str, held)])
             print(said, flush=True)
             texts.append(said)

@@ -31,8 +31,9 @@ UNATTRIBUTED = "(unattributed)"
 WINDOW = 60
 """Steps per request, so that memory does not grow with the range."""
 
-JITTER = 1
-"""Seconds by which a scrape may be late."""
+OLDEST = 2
+"""The age of a host's last scrape, in steps, up to which the host counts as there: scrapes may be
+late, and one may be missing."""
 
 NO_CPU = -1
 
@@ -116,7 +117,7 @@ class Hosts:
             raise RecordingError(
                 client.url,
                 f"no host matches {address.match} in these {length} seconds",
-                f"see which there are: kstats exporter's {INFO} in the engine",
+                f"check the labels: the engine has the series {INFO} of each host",
             )
         _refuse_twins(client, infos)
         isas = sorted({info[_INFO.labels.index("isa")] for info in infos.values()})
@@ -166,7 +167,7 @@ class Hosts:
                 present = frozenset(
                     target
                     for (target, _), moment in scraped.get(time, {}).items()
-                    if time - moment <= window.step + JITTER
+                    if time - moment <= OLDEST * window.step
                 )
                 both = known & present
                 deltas = {c.metric.name: c.step(at[c.metric.name], both) for c in counters}

@@ -17,7 +17,15 @@ import attrs
 import pytest
 import yaml
 
-from tests.fleet.engines import ROOT, Engine, alertmanager, prometheus, started, victoria_metrics
+from tests.fleet.engines import (
+    ROOT,
+    Engine,
+    alertmanager,
+    certify,
+    prometheus,
+    started,
+    victoria_metrics,
+)
 from tests.fleet.recordings import EXAMPLES, ISAS, complete
 
 DEPLOY = ROOT / "deploy/prometheus"
@@ -32,7 +40,8 @@ class Fleet:
         prometheus: Scrapes every second, with the project's own configuration and rules.
         victoria: Gets the same samples from it.
         running: The addresses of exporters whose guests go on for ever, by ISA.
-        finished: Those of exporters that replayed their recording once, by ISA.
+        finished: Those of exporters that replayed their recording once, by ISA; behind TLS and a
+            password.
         notified: What Alertmanager sent.
     """
 
@@ -80,9 +89,15 @@ def receiver(take: Callable[[Any], None]) -> Iterator[str]:
             thread.join()
 
 
-def configuration(jobs: Mapping[str, Sequence[str]], alerts: str, store: str) -> str:
-    """Return the project's configuration, with addresses of this machine and short intervals."""
-    config = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())
+def configuration(jobs: Mapping[str, Sequence[str]], alerts: str, store: str) -> dict[str, Any]:
+    """Return the project's configuration, with addresses of this machine and short intervals.
+
+    What is a comment in it, for hosts with TLS and passwords, is in the jobs.
+    """
+    text = (DEPLOY / "prometheus.yml").read_text().replace("    # ", "    ")
+    config: dict[str, Any] = yaml.safe_load(
+        text.replace("    With --web.config.file", "    # With")
+    )
     (scrape,) = config["scrape_configs"]
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(DEPLOY / pattern) for pattern in config["rule_files"]]
@@ -97,6 +112,19 @@ def configuration(jobs: Mapping[str, Sequence[str]], alerts: str, store: str) ->
         for job, targets in jobs.items()
     ]
     config["remote_write"] = [{"url": f"{store}/api/v1/write"}]
+    return config
+
+
+def opened(config: dict[str, Any], folder: Path) -> str:
+    """Return the configuration as text: the first job without TLS, the second with it."""
+    plain, closed = config["scrape_configs"]
+    for name in ("scheme", "tls_config", "basic_auth"):
+        del plain[name]
+    assert closed["scheme"] == "https"
+    closed["tls_config"]["ca_file"] = str(folder / "cert")
+    closed["basic_auth"]["username"] = "reader"
+    closed["basic_auth"]["password_file"] = str(folder / "password")
+    (folder / "password").write_text("correct horse")
     return yaml.safe_dump(config)
 
 
@@ -110,6 +138,8 @@ def routing(url: str) -> str:
 @pytest.fixture(scope="session")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     folder = tmp_path_factory.mktemp("fleet")
+    certify(folder)
+    closed = ("--web.config.file", str(folder / "web.yml"))
     everything = ("--by", "vcpu", "--time", "--durations")
     with ExitStack() as stack:
         running = {
@@ -121,7 +151,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
             for isa in ISAS
         }
         finished = {
-            isa: stack.enter_context(exporter(path, "--speed", "1000"))
+            isa: stack.enter_context(exporter(path, "--speed", "1000", *closed))
             for isa, path in EXAMPLES.items()
         }
         notified: queue.Queue[Any] = queue.Queue()
@@ -133,6 +163,6 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         victoria = stack.enter_context(victoria_metrics(folder / "victoria"))
         jobs = {"kstats": list(running.values()), "kstats-finished": list(finished.values())}
         config = configuration(jobs, alerts.url.removeprefix("http://"), victoria.url)
-        (folder / "prometheus.yml").write_text(config)
+        (folder / "prometheus.yml").write_text(opened(config, folder))
         watching = stack.enter_context(prometheus(folder / "prometheus.yml", folder / "prometheus"))
         yield Fleet(watching, victoria, running, finished, notified)

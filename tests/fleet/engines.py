@@ -23,12 +23,26 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 UNPACKED = ROOT / ".cache" / "engines"
-PACKAGES = ("prometheus", "prometheus-alertmanager", "victoria-metrics")
+PACKAGES = (
+    "prometheus",
+    "prometheus-alertmanager",
+    "prometheus-node-exporter",
+    "victoria-metrics",
+)
 DEADLINE = 300.0
 """Seconds until something that does not come is an error; long enough for a busy machine."""
 
 PAUSE = 0.1
 """Seconds between two looks at an engine."""
+
+WEB_CONFIG = """\
+tls_server_config:
+  cert_file: cert
+  key_file: key
+basic_auth_users:
+  reader: $2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e
+"""
+"""The file of servers of Prometheus' kind, with the password `correct horse`."""
 
 TEMPLATES = "/usr/share/prometheus/alertmanager"
 """Where Debian's Alertmanager looks for the templates of its messages."""
@@ -52,6 +66,15 @@ def promtool(*words: str | Path, **run: Any) -> subprocess.CompletedProcess[str]
         timeout=DEADLINE,
         **run,
     )
+
+
+def certify(folder: Path) -> None:
+    """Write a key and a certificate of localhost: the files key and cert."""
+    words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+    words += " -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1"
+    words += " -keyout key -out cert"
+    subprocess.run(words.split(), cwd=folder, check=True, capture_output=True, timeout=DEADLINE)
+    (folder / "web.yml").write_text(WEB_CONFIG)
 
 
 def until(what: str, look: Callable[[], T | None]) -> T:
@@ -203,6 +226,20 @@ def _with_templates(path: str, folder: Path) -> Path:
     copy.write_bytes(Path(path).read_bytes().replace(TEMPLATES.encode(), here.encode()))
     copy.chmod(0o700)
     return copy
+
+
+@contextmanager
+def node_exporter(folder: Path) -> Iterator[Engine]:
+    """Run node_exporter with the textfile collector only."""
+    words = [
+        program("prometheus-node-exporter"),
+        "--collector.disable-defaults",
+        "--collector.textfile",
+        f"--collector.textfile.directory={folder}",
+        "--web.listen-address=127.0.0.1:0",
+    ]
+    with started(words, _logged) as url:
+        yield Engine(url)
 
 
 @contextmanager

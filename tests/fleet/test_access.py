@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kstats.cli import main
-from tests.fleet.engines import Engine, prometheus
+from tests.fleet.engines import Engine, certify, prometheus
 
 pytestmark = pytest.mark.fleet
-
-CONFIG = """\
-tls_server_config:
-  cert_file: cert
-  key_file: key
-basic_auth_users:
-  reader: $2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e
-"""
-"""The file of Prometheus with the password `correct horse`."""
 
 
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, Path]]:
     """Prometheus behind TLS and a password, and the folder with its certificate."""
     folder = tmp_path_factory.mktemp("closed")
-    words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    words += " -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout key -out cert"
-    subprocess.run(words.split(), cwd=folder, check=True, capture_output=True, timeout=300)
-    (folder / "web.yml").write_text(CONFIG)
+    certify(folder)
     (folder / "prometheus.yml").write_text("global: {}\n")
     web = f"--web.config.file={folder / 'web.yml'}"
     with prometheus(folder / "prometheus.yml", folder / "data", web) as engine:

@@ -8,11 +8,12 @@ import json
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.fleet.conftest import Fleet
-from tests.fleet.engines import DEADLINE, ROOT, Engine, until
+from tests.fleet.engines import DEADLINE, ROOT, Engine, node_exporter, started, until
 from tests.fleet.recordings import EXAMPLES, ISAS
 
 pytestmark = pytest.mark.fleet
@@ -56,6 +57,19 @@ def test_an_alert_arrives(fleet: Fleet) -> None:
     assert alert["labels"]["instance"] in fleet.running.values()
     assert alert["labels"]["kind"] == "missed"
     assert alert["annotations"]["runbook_url"] == "docs/runbook.md#kstatslosses"
+
+
+def test_node_exporter_serves_the_text_file(tmp_path: Path) -> None:
+    """The exporter listens nowhere; node_exporter has its metrics until they are complete."""
+    words = [sys.executable, "-m", "kstats", "exporter", "--textfile", str(tmp_path)]
+    words += ["--input", str(EXAMPLES["arm64"]), "--speed", "1000"]
+    idle = compared()["arm64", "idle"]["count"]
+    line = f'kvm_vm_exits_total{{category="idle",reason="WFx",vm="python3"}} {idle}\n'
+    with (
+        started(words, lambda _, text: "counting" if "msg=counting" in text else None),
+        node_exporter(tmp_path) as engine,
+    ):
+        until(line, lambda: line in engine.fetch("/metrics").decode())
 
 
 def compared() -> dict[tuple[str, str], dict[str, str]]:
