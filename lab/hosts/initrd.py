@@ -44,6 +44,7 @@ def _configuration(recipe: Recipe, *, payload: bool) -> str:
         "DRIVERS": " ".join(machine.drivers),
         "PAYLOAD": "yes" if payload else "",
         "CHANNEL": machine.channel,
+        "SYSTEMD": "yes" if recipe.systemd else "",
     }
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
 

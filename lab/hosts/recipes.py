@@ -41,6 +41,7 @@ class Recipe:
         machine: The emulator.
         kernel: The package of the kernel.
         userland: The packages of the root file system.
+        systemd: Whether systemd is the first process, and the agent a service of it.
         cpus: Number of physical CPUs.
         memory: In MiB.
         boot_deadline: Seconds of real time until the agent must have answered.
@@ -56,6 +57,7 @@ class Recipe:
     machine: Machine
     kernel: Kernel
     userland: Userland
+    systemd: bool = False
     cpus: int = 2
     memory: int = 1024
     boot_deadline: float = 1800
@@ -79,9 +81,9 @@ BOOKWORM = Userland(
 )
 
 
-def with_qemu(package: str) -> Userland:
-    """Return the userland with QEMU added, to run VMs of another VMM in the host."""
-    return attrs.evolve(BOOKWORM, packages=(*BOOKWORM.packages, package))
+def bookworm_with(*packages: str) -> Userland:
+    """Return the userland with packages added, such as QEMU to run VMs of another VMM."""
+    return attrs.evolve(BOOKWORM, packages=(*BOOKWORM.packages, *packages))
 
 
 ARM64 = Recipe(
@@ -136,8 +138,8 @@ RECIPES: tuple[Recipe, ...] = (
         kernel=Kernel("trixie", "linux-image-amd64"),
         userland=BOOKWORM,
     ),
-    attrs.evolve(SVM, name="svm-qemu", userland=with_qemu("qemu-system-x86")),
-    attrs.evolve(ARM64, name="arm64-qemu", userland=with_qemu("qemu-system-arm")),
+    attrs.evolve(SVM, name="svm-qemu", userland=bookworm_with("qemu-system-x86")),
+    attrs.evolve(ARM64, name="arm64-qemu", userland=bookworm_with("qemu-system-arm")),
     VMX,
     # Bochs with one CPU is twice as fast: for tests with many compilations on one CPU.
     attrs.evolve(VMX, name="vmx-up", cpus=1),
@@ -189,6 +191,12 @@ RISCV64 = Recipe(
 )
 
 ASIDE: tuple[Recipe, ...] = (
+    attrs.evolve(
+        SVM,
+        name="svm-systemd",
+        userland=bookworm_with("libbpf1", "python3-zstandard", "systemd"),
+        systemd=True,
+    ),
     attrs.evolve(SVM, name="svm-bpftrace", userland=BENCH_USERLAND),
     attrs.evolve(ARM64, name="arm64-bpftrace", userland=BENCH_USERLAND),
     RISCV64,
