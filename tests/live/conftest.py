@@ -55,8 +55,9 @@ ASIDE = (
     Bed("svm-qemu", "svm", "raw-btf", _X64),
     Bed("arm64-qemu", "arm64", "raw", _ARM64),
     Bed("vmx-up", "vmx", "raw-btf", _VMX),
+    Bed("svm-systemd", "svm", "raw-btf", _X64),
 )
-"""Hosts with QEMU, and one for many compilations: only tests that name them run there."""
+"""Hosts with QEMU, with systemd, and for many compilations: only tests that name them run there."""
 
 SLOWEST = ("vmx", "svm", "vmx-up", "arm64", "vmx-5.10")
 """Hosts to start with, so that no worker is left alone with one of them at the end.
