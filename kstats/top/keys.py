@@ -283,8 +283,8 @@ def _answer(state: State, prompt: Prompt, key: str) -> State:
     text = prompt.text
     if key == "Backspace":
         text = text[:-1]
-    elif len(key) == 1:
-        text += key
+    elif key == "Space" or len(key) == 1:
+        text += " " if key == "Space" else key
     return attrs.evolve(state, prompt=attrs.evolve(prompt, text=text))
 
 
@@ -365,7 +365,7 @@ BINDINGS: tuple[Binding, ...] = (
     Binding(("r",), "reset trends, slow exits and the sum of dropped exits", _reset, _TABLE),
     Binding(("Space",), "pause; play or stop a recording", _space, _TIME),
     Binding(("s", "d"), "set the seconds between samples", _ask(Ask.DELAY), _TIME),
-    Binding(("m",), "mark this moment and compare with it; again: remove the mark", _mark, _TIME),
+    Binding(("m",), "mark this moment to compare with; again: remove the mark", _mark, _TIME),
     Binding(("t",), "recording: one sample forward", _recorded(_do(Effect.STEP, "1")), _TIME),
     Binding(("T",), "recording: one sample back", _recorded(_do(Effect.STEP, "-1")), _TIME),
     Binding(("j",), "recording: go to a time", _recorded(_ask(Ask.JUMP)), _TIME),

@@ -55,11 +55,12 @@ def terminal() -> Iterator[Painter]:
     Raises:
         KstatsError: The terminal cannot show a full screen.
     """
-    locale.setlocale(locale.LC_CTYPE, "")
+    with contextlib.suppress(locale.Error):  # ssh passes on locales that this host may not have
+        locale.setlocale(locale.LC_CTYPE, "")
     if not _can_draw():
         raise KstatsError(
             f"cannot draw on a terminal of the type {os.environ.get('TERM', '')!r}",
-            "set TERM to its type, as in TERM=xterm",
+            "set TERM to its type, as in TERM=xterm; types are in the package ncurses-base",
         )
     with _noted_signals() as noted:
         curses.set_escdelay(_ESCAPE_MS)

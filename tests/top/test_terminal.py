@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
 
-from tests.top.terminal import Terminal
+from tests.top.terminal import ROOT, Terminal
 
 DEMO = (sys.executable, "-m", "kstats", "demo")
 PIPED = """\
@@ -104,6 +107,7 @@ def test_it_follows_the_size_of_the_terminal(demo: Terminal) -> None:
         {"TERM": "xterm-256color", "NO_COLOR": "1"},
         {"TERM": "screen", "LC_ALL": "C"},
         {"TERM": "vt100", "LC_ALL": "C"},
+        {"TERM": "tmux", "LC_ALL": "xx_XX.UTF-8"},
         {"TERM": "linux"},
     ],
     ids=" ".join,
@@ -116,7 +120,7 @@ def test_every_terminal_can_show_it(environment: dict[str, str]) -> None:
         colours = {c.fg for row in terminal.screen.buffer.values() for c in row.values()}
         plain = "NO_COLOR" in environment or environment["TERM"] == "vt100"
         assert (colours <= {"default"}) is plain
-        if environment.get("LC_ALL") == "C":
+        if "LC_ALL" in environment:
             assert terminal.raw.isascii()
         terminal.press("q")
         assert terminal.finish() == 0
@@ -130,3 +134,73 @@ def test_a_dumb_terminal_and_a_pipe_are_refused() -> None:
     with Terminal(sys.executable, "-c", PIPED) as terminal:
         assert terminal.finish() == 2
         assert "kstats top needs a terminal" in terminal.text
+
+
+def test_keys_reach_the_program(demo: Terminal) -> None:
+    """Characters, control characters and escape sequences of xterm."""
+    steps = (
+        ("2", "/vCPU·s"),
+        ("\r", "host ▸ python3(126)"),
+        ("\r", "vCPU"),
+        ("\x1b", "3 vCPUs"),
+        ("4", "category / reason"),
+        ("\x1bOB", "io"),  # Down
+        ("e", "Guest executed IN"),
+        ("\x1b", "category / reason"),
+        ("c", "filters cleared"),
+        ("/", "filter (regular expression):"),
+        ("^hltx\x7f\r", "/^hlt"),
+        ("c", "filters cleared"),
+        ("\x1bOP", "show CPUs"),  # F1
+        ("\x1b[6~", "go to a time"),  # PageDown
+        ("h", "category / reason"),
+        (">", "sorted by share%"),
+        ("<", "sorted by exits/s"),
+        ("o", "category / reason"),
+        ("x", "▸ "),
+        ("b", "/vCPU·s"),
+        ("m", "vs mark"),
+        ("t", "sample 2"),
+        ("T", "sample 1"),
+        ("j", "go to ("),
+        ("end\r", "sample 30"),
+        ("j", "go to ("),
+        ("10s ago\r", "sample 21"),
+        ("s", "seconds between samples"),
+        ("5\r", "every 5 s"),
+        ("+", "playing x1"),
+        ("+", "playing x2"),
+        (" ", "stopped"),
+        ("L", "not possible while a recording is shown"),
+        ("r", "were reset"),
+        ("g", "VM (name, pid or pattern):"),
+        ("nobody\r", "no VM matches"),
+        ("p", "process ID:"),
+        ("126\r", "host ▸ python3(126)"),
+        ("1", "1 idle: 1"),
+        ("z", "    1      0.0"),
+        ("\x1bOC", "cpu 1:"),  # Right
+        ("\x1bOD", "cpu 0:"),  # Left
+    )
+    for keys, text in steps:
+        demo.press(keys)
+        demo.wait(text)
+    demo.press("cy")
+    assert demo.finish() == 0
+    last = [line for line in demo.lines if line][-1]
+    assert last.startswith("kstats cpu --input ")
+    assert last.endswith("svm.jsonl")
+
+
+@pytest.mark.parametrize("keys", ["1", "2", "3", "4", "2\r", "2\r\r", "4\x1bOB\r", "1\r"])
+def test_the_printed_command_works(demo: Terminal, keys: str) -> None:
+    for key in re.findall(r"\x1bOB|.", keys, re.DOTALL):
+        demo.press(key)
+        demo.wait("q:quit")
+    demo.press("y")
+    assert demo.finish() == 0
+    left = demo.raw.decode().partition(ENDED)[2]
+    (command,) = re.findall(r"^kstats (?:cpu|exits) .*?(?=\r)", left, re.MULTILINE)
+    words = [sys.executable, "-m", *shlex.split(command)]
+    done = subprocess.run(words, check=True, capture_output=True, timeout=300, text=True, cwd=ROOT)
+    assert len(done.stdout.splitlines()) > 1
