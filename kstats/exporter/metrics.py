@@ -211,7 +211,7 @@ class Metrics:
 
     def _infos(self) -> Iterator[Series]:
         infos = {
-            (group.name, "", str(vm.kind), str(vm.pid)): None
+            (group.name, vm.uuid, str(vm.kind), str(vm.pid)): None
             for vm, group in self._groups.live.items()
             if group.name not in (OTHERS, UNKNOWN)
         }

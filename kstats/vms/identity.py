@@ -36,6 +36,7 @@ class Vm:
             It is another process's text: print it with :func:`kstats.escape.printable`.
         fd: The descriptor that KVM_CREATE_VM returned, which tells apart the VMs of a process;
             None where the kernel does not report it.
+        uuid: Its UUID, which libvirt and many users of QEMU give it; empty if unknown.
     """
 
     pid: int
@@ -43,6 +44,7 @@ class Vm:
     kind: Kind
     name: str
     fd: int | None = None
+    uuid: str = ""
 
 
 @attrs.frozen

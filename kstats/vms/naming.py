@@ -24,6 +24,8 @@ _VCPU_THREADS = re.compile(
     re.VERBOSE | re.ASCII,
 )
 
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
 # Folders and sockets of this name do not identify a VM.
 _COMMON = re.compile(
     r"(?:api|ch|clh|cloud-hypervisor|control|crosvm|fc|firecracker|root|run|socket|tmp|vm|[-_.])*"
@@ -44,6 +46,18 @@ def option(words: Sequence[str], *names: str) -> str:
         if name in names:
             value = rest if equals else following
     return value
+
+
+def uuid(proc: Proc, pid: int) -> str:
+    """Return the UUID on the command line of a process; empty without one.
+
+    Of QEMU's options, libvirt uses ``-uuid`` and Proxmox ``-smbios type=1,uuid=…`` (qemu(1)).
+    """
+    words = proc.cmdline(pid)
+    items = option(words, "-smbios", "--smbios").split(",")
+    smbios = [item.removeprefix("uuid=") for item in items if item.startswith("uuid=")]
+    found = (option(words, "-uuid", "--uuid"), *smbios)
+    return next((text.lower() for text in found if _UUID.fullmatch(text.lower())), "")
 
 
 def qemu_name(words: Sequence[str]) -> str:

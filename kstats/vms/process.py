@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from kstats.vms.debugfs import Folder
 from kstats.vms.identity import Thread, Vm
-from kstats.vms.naming import identify, vcpu_number
+from kstats.vms.naming import identify, uuid, vcpu_number
 from kstats.vms.proc import Proc, Stamp
 
 _VcpuByThread: TypeAlias = dict[int, tuple[int | None, int | None]]
@@ -29,6 +29,7 @@ class Process:
         self._proc = proc
         self._start = proc.start(pid)
         self._kind, self._name = identify(proc, pid)
+        self._uuid = uuid(proc, pid)
         self._vms: dict[int | None, Vm] = {}
         self._folders: list[Folder] = []
         self._stamp: Stamp | None = None
@@ -125,7 +126,7 @@ class Process:
 
     def _vm(self, fd: int | None) -> Vm:
         if fd not in self._vms:
-            self._vms[fd] = Vm(self.pid, self._start, self._kind, self._name, fd)
+            self._vms[fd] = Vm(self.pid, self._start, self._kind, self._name, fd, self._uuid)
         return self._vms[fd]
 
 

@@ -39,11 +39,12 @@ class Guest:
     vcpus: int = 1
     start: int = 1
     ended: bool = False
+    uuid: str = ""
 
     @property
     def threads(self) -> dict[int, Thread]:
         """Its threads by number."""
-        vm = Vm(self.pid, self.start, Kind.QEMU, self.name, 9)
+        vm = Vm(self.pid, self.start, Kind.QEMU, self.name, 9, self.uuid)
         tids = [self.pid + 1 + vcpu for vcpu in range(self.vcpus)]
         return {
             self.pid << 32 | tid: Thread(tid, self.pid, vcpu, vm) for vcpu, tid in enumerate(tids)

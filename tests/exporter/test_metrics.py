@@ -96,6 +96,14 @@ def test_namesakes_are_added_up_and_reported() -> None:
     assert found["kstats_vms", ()] == 3
 
 
+def test_a_vm_is_described() -> None:
+    metrics = Metrics(Settings())
+    uuid = "5e3f9c1e-4b7a-4a55-9d0f-2f3f3c6b8a01"
+    metrics.add(sample(Guest("web", 100, uuid=uuid)), 0)
+    found = series(values(metrics), "kvm_vm_info", "vm", "uuid", "vmm", "pid")
+    assert found == {("web", uuid, "qemu", "100"): 1}
+
+
 def test_a_vm_that_ended_stays_for_a_while_and_then_goes() -> None:
     metrics = Metrics(Settings(keep_ended=60))
     metrics.add(sample(Guest("web", exits={HLT: [2]})), 0)

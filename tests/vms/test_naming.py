@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kstats.vms.identity import Kind
-from kstats.vms.naming import identify, option, qemu_name, vcpu_number
+from kstats.vms.naming import identify, option, qemu_name, uuid, vcpu_number
 from kstats.vms.proc import Proc
 from tests.vms.trees import Tree
 
@@ -147,6 +147,23 @@ def test_libvirts_name_on_the_command_line_takes_precedence_over_the_cgroups(
     assert identify(proc, 7) == (Kind.LIBVIRT, "web_shop")
     assert identify(proc, 8) == (Kind.LIBVIRT, "webshop")
     assert identify(proc, 9) == (Kind.LIBVIRT, "vmm")
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["kvm", "-uuid", "3E8F1C2A-0B4D-4c6e-9f10-2a3b4c5d6e7f"], True),
+        (["kvm", "--uuid=3e8f1c2a-0b4d-4c6e-9f10-2a3b4c5d6e7f"], True),
+        (["kvm", "-smbios", "type=1,uuid=3e8f1c2a-0b4d-4c6e-9f10-2a3b4c5d6e7f,sku=x"], True),
+        (["kvm", "-uuid", '3e8f1c2a"} 1'], False),
+        (["kvm", "-uuid"], False),
+        ([], False),
+    ],
+)
+def test_the_uuid_of_a_vm(tmp_path: Path, words: list[str], found: bool) -> None:  # noqa: FBT001
+    Tree(tmp_path).process(7, *words)
+    expected = "3e8f1c2a-0b4d-4c6e-9f10-2a3b4c5d6e7f" if found else ""
+    assert uuid(Proc(tmp_path), 7) == expected
 
 
 @given(WORDS)
