@@ -31,7 +31,7 @@ VM = "python3"  # the command that runs it
 
 @attrs.frozen
 class Scrapes:
-    """What was scraped before the guest ran, when it had done its work, and after its end.
+    """What was scraped before the guest ran, when it had done its work and was stopped, and later.
 
     ``report`` is the VMM's, ``capabilities`` those of each thread of the exporter.
     """
@@ -40,6 +40,7 @@ class Scrapes:
     report: dict[str, Any]
     before: Values
     done: Values
+    stopped: Values
     after: Values
     capabilities: frozenset[str]
 
@@ -52,6 +53,10 @@ def scrapes(bed: Bed, host: Host) -> Scrapes:
         before = scrape(host)
         with guest(host, "--vcpus", "2", "--cpu", "0,1", "--workload", load) as report:
             done = fresh(host)
+            pid = report["vms"][0]["pid"]
+            host.run(f"kill -STOP {pid}").check()
+            stopped = fresh(host)
+            host.run(f"kill -CONT {pid}").check()
         after = fresh(host)
         status = host.run(f"cat /proc/{it.pid}/task/*/status").check().stdout
         capabilities = frozenset(
@@ -59,7 +64,7 @@ def scrapes(bed: Bed, host: Host) -> Scrapes:
         )
         it.signal(signal.SIGTERM)
         assert it.wait().status == 0
-    return Scrapes(load, report, before, done, after, capabilities)
+    return Scrapes(load, report, before, done, stopped, after, capabilities)
 
 
 def scrape(host: Host) -> Values:
@@ -142,6 +147,12 @@ def test_a_vm_is_described_while_it_runs_and_its_counts_stay(scrapes: Scrapes) -
     done = by_reason(scrapes.done, "kvm_vm_exits_total", vm=VM)
     after = by_reason(scrapes.after, "kvm_vm_exits_total", vm=VM)
     assert all(after[name] >= n for name, n in done.items())
+
+
+def test_a_stopped_vm_stays(scrapes: Scrapes) -> None:
+    """SIGSTOP, as by a debugger: everything of it is still there."""
+    of_vms = {key for key in scrapes.done if key[0].startswith("kvm_v")}
+    assert of_vms <= scrapes.stopped.keys()
 
 
 def test_it_says_how_it_counts(bed: Bed, scrapes: Scrapes) -> None:
