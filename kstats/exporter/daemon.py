@@ -67,7 +67,6 @@ class _Daemon:
         self._worker = Worker("sampler")
         self._server = Server(self._answer, serving.load_config())
         self._stop = asyncio.Event()
-        self._complaint = ""
 
     async def run(self) -> None:
         # This thread, which talks to clients, never needs any. The worker has its own, and drops
@@ -115,17 +114,7 @@ class _Daemon:
         if time.monotonic() >= self._sampler.due:
             self._sampler.sample()
         if self._serving.textfile:
-            self._write(self._serving.textfile)
-
-    def _write(self, textfile: Textfile) -> None:
-        complaint = ""
-        try:
-            textfile.write(self._sampler.page_of_host())
-        except OSError as error:
-            complaint = error.strerror or str(error)
-            if complaint != self._complaint:
-                log.error("cannot write the text file", path=textfile.path, reason=complaint)
-        self._complaint = complaint
+            self._serving.textfile.write(self._sampler.page_of_host())
 
     def _reload(self) -> None:
         try:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from kstats.errors import KstatsError
+from kstats.exporter import log
 
 NAME = "kstats.prom"
 
@@ -19,6 +20,7 @@ class Textfile:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._complaint = ""
         self.path = folder / NAME
         try:
             self._temporary(b"").unlink()
@@ -29,8 +31,15 @@ class Textfile:
             ) from error
 
     def write(self, page: bytes) -> None:
-        """Replace the file; raises OSError."""
-        self._temporary(page).replace(self.path)
+        """Replace the file; log once why that is not possible."""
+        complaint = ""
+        try:
+            self._temporary(page).replace(self.path)
+        except OSError as error:
+            complaint = error.strerror or str(error)
+            if complaint != self._complaint:
+                log.error("cannot write the text file", path=self.path, reason=complaint)
+        self._complaint = complaint
 
     def remove(self) -> None:
         """Remove the file: what is in it is no longer true."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import shlex
 import signal
 import socket
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -182,3 +185,15 @@ def test_reload_without_a_configuration() -> None:
         running.process.send_signal(signal.SIGHUP)
         running.wait_log("reloaded")
         assert running.get()[0].status == 200
+
+
+def test_a_host_that_is_overloaded() -> None:
+    """Twice as many processes that never wait as there are CPUs."""
+    busy = [sys.executable, "-c", "while True: pass"]
+    with exporter() as running, ExitStack() as stack:
+        for _ in range(2 * (os.cpu_count() or 1)):
+            process = stack.enter_context(subprocess.Popen(busy))
+            stack.callback(process.kill)
+        before = value(running.values(), "kstats_samples_total")
+        assert value(running.values(), "kstats_up") == 1
+        assert value(running.values(), "kstats_samples_total") >= before
