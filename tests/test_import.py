@@ -104,6 +104,7 @@ def test_help_and_version_import_almost_nothing(word: str) -> None:
         ("compare --help", {*LIVE}),
         ("exits --help", {*LIVE, "tabulate"}),
         ("record --help", {*LIVE, "tabulate"}),
+        ("exporter --help", {*LIVE, "tabulate", "asyncio", "ssl", "logging"}),
         (
             "cpu --input examples/recordings/svm.jsonl",
             {*LIVE, "tabulate", "kstats.importers", "kstats.recording.writer", "pathlib"},

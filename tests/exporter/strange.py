@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kstats.cli import live, main
+from kstats.exporter import sampler
 from kstats.model import Sample
 from tests import trees
 from tests.exporter.test_sampler import Scripted
@@ -24,6 +25,7 @@ class Hangs(Scripted):
     def samples(self) -> Iterator[Sample]:
         """Yield a sample; the next time, hang."""
         if self.taken:
+            print("it hangs", file=sys.stderr, flush=True)
             threading.Event().wait()
         return super().samples()
 
@@ -32,6 +34,7 @@ if __name__ == "__main__":
     host, *words = sys.argv[1:]
     if host == "hangs":
         vars(live).update(exporter=lambda *_, **__: Hangs())
+        vars(sampler).update(FRESH=0)  # each scrape takes a sample
         sys.exit(main(words))
     with tempfile.TemporaryDirectory() as folder:
         tree = trees.x64(Path(folder), kvm=False)

@@ -149,7 +149,8 @@ def test_a_signal_ends_it_although_counting_hangs(number: int) -> None:
     with exporter(recording=None, via=("-m", STRANGE, "hangs")) as running:
         with socket.create_connection((running.host, running.port)) as client:
             client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
-            running.get("/-/healthy")
+            running.wait_log("it hangs")
+            assert running.get("/-/healthy")[0].status == 200
             assert running.stop(number) == 0
         wait_log(running.process, "msg=stopped", running.lines)
 
