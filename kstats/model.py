@@ -221,17 +221,17 @@ class Sample:
     detail: str = attrs.field(default="", metadata=means(FACT))
     timed: bool = attrs.field(
         default=False,
-        metadata=means(FLAG, "latencies", "kstats exits --latency --record FILE", name="latency"),
+        metadata=means(FLAG, "latencies", "kstats record --latency -o FILE", name="latency"),
     )
     latency_dropped: int = attrs.field(default=0, metadata=means(TOTAL))
     slow: tuple[SlowExit, ...] = attrs.field(
         default=(),
-        metadata=means(ONE_BY_ONE, "slow exits", "kstats exits --slower-than TIME --record FILE"),
+        metadata=means(ONE_BY_ONE, "slow exits", "kstats record --slower-than TIME -o FILE"),
     )
     slow_dropped: int = attrs.field(default=0, metadata=means(TOTAL))
     vcpu_time: Mapping[int, VcpuTime] | None = attrs.field(
         default=None,
-        metadata=means(BY_THREAD, "vCPU times", "kstats exits --time --record FILE"),
+        metadata=means(BY_THREAD, "vCPU times", "kstats record --time -o FILE"),
     )
     time_dropped: int = attrs.field(default=0, metadata=means(TOTAL))
     events: Mapping[str, Mapping[Place, int]] = attrs.field(factory=dict, metadata=means(BY_PLACE))

@@ -76,6 +76,8 @@ def parser() -> options.Parser:
     p.add_format(OUTPUTS)
     text = "write a recording instead, for --input; *.zst is compressed"
     add("-o", "--output", metavar="FILE", help=text)
+    text = "of a trace, also record each exit that took longer: 0ns for all, 500us …"
+    add("--slower-than", metavar="TIME", type=_slower_than, help=text)
     add("--debug", action="store_true", help="print the detected format and ISA")
     return p
 
@@ -97,20 +99,33 @@ class DecodeOptions:
     rate: bool
     format: str
     output: str | None
+    slower_than: int | None
     debug: bool
+
+
+def _slower_than(text: str) -> int:
+    return 0 if text == "0ns" else options.threshold(text)
 
 
 def run(words: list[str]) -> int:
     """Run ``kstats decode``; return the exit status."""
     wanted = parser().parse(words, DecodeOptions)
     with waiting() as wait, _opened(wanted.file, wait) as stream:
-        decoded = decode(stream, format=wanted.data, isa=wanted.isa, interval=wanted.interval)
+        decoded = decode(
+            stream,
+            format=wanted.data,
+            isa=wanted.isa,
+            interval=wanted.interval,
+            slower_than=wanted.slower_than,
+        )
         if wanted.debug:
             session.print_errors([f"{wanted.file}: {decoded.format} of {decoded.isa}"])
         if wanted.interval is not None:
             _require(decoded, "times", "--interval")
         if wanted.output is not None:
-            _record(decoded, Path(wanted.output), wanted.interval)
+            if wanted.slower_than is not None:
+                _require(decoded, "slow", "--slower-than")
+            _record(decoded, wanted)
         else:
             _show(wanted, decoded)
     return 0
@@ -132,8 +147,10 @@ def _show(wanted: DecodeOptions, decoded: Decoded) -> None:
     session.report(_samples(wanted, decoded), _view(wanted, decoded), writer, people=people)
 
 
-def _record(decoded: Decoded, path: Path, interval: float | None) -> None:
+def _record(decoded: Decoded, wanted: DecodeOptions) -> None:
     """Write all samples to a new recording: its host is unknown, so none is continued."""
+    path = Path(wanted.output or "")
+    kept = {"entries", "threads", *(("slow",) if wanted.slower_than is not None else ())}
     if path.exists():
         raise UsageError(f"{path} exists already", "name another file, or remove it")
     samples = iter(decoded)
@@ -144,8 +161,8 @@ def _record(decoded: Decoded, path: Path, interval: float | None) -> None:
         arch=first.arch,
         clock=recording.Clock(start, start),
         isas=(recording.IsaTable.of(isa),),
-        interval=interval,
-        counted=("exits", *sorted(FORMATS[decoded.format].tells & {"entries", "threads"})),
+        interval=wanted.interval,
+        counted=("exits", *sorted(FORMATS[decoded.format].tells & kept)),
     )
     with recording.Writer(path, header) as writer:
         for sample in chain([first], samples):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
@@ -22,9 +23,15 @@ _DESCRIPTION = """\
   kstats export --input host.jsonl.zst -f openmetrics >host.om
   promtool tsdb create-blocks-from openmetrics host.om /var/lib/prometheus/data
 
+  kstats record --all -o host.jsonl.zst
+  kstats export --input host.jsonl.zst -f perfetto >host.pftrace
+
 openmetrics has the metrics of kstats exporter, with the time of each sample: Prometheus imports
 them as if it had scraped the host. The labels instance and job are the name of the host and kstats,
 unless --label says otherwise.
+
+perfetto has a track for each vCPU with its slow exits, which the recording must have, and counters
+of exits by category: open it with https://ui.perfetto.dev, which reads files locally.
 """
 
 
@@ -66,13 +73,15 @@ def run(words: list[str]) -> int:
     wanted = parser().parse(words, ExportOptions)
     if wanted.input is None:
         raise UsageError("no recording given", "name it: --input FILE")
+    if wanted.format in _BINARY and sys.stdout.isatty():
+        raise UsageError(f"{wanted.format} is not for a terminal", "write it to a file: >FILE")
     with recording.read(wanted.input) as source, streams.writing() as out:
-        for text in FORMATS[wanted.format](source, wanted):
-            out.write(text)
+        for part in FORMATS[wanted.format](source, wanted):
+            out.buffer.write(part)
     return 0
 
 
-def _openmetrics(source: recording.Recording, wanted: ExportOptions) -> Iterator[str]:
+def _openmetrics(source: recording.Recording, wanted: ExportOptions) -> Iterator[bytes]:
     from kstats.exporter.backfill import Backfill  # noqa: PLC0415 - help does not need it
     from kstats.exporter.feed import About  # noqa: PLC0415
     from kstats.exporter.settings import Settings  # noqa: PLC0415
@@ -92,7 +101,15 @@ def _openmetrics(source: recording.Recording, wanted: ExportOptions) -> Iterator
     backfill = Backfill(settings, About.of(source.header), labels.items())
     for sample in recording.merged(source, wanted.interval):
         backfill.add(sample)
-    yield from backfill.lines()
+    yield from (line.encode() for line in backfill.lines())
+
+
+def _perfetto(source: recording.Recording, _: ExportOptions) -> Iterator[bytes]:
+    from kstats.exports.perfetto import trace  # noqa: PLC0415 - help does not need it
+
+    if lacking := replay.lacking(source.name, source.header.counted, ("slow",)):
+        raise lacking
+    yield from trace(source)
 
 
 def _label(text: str) -> tuple[str, str]:
@@ -102,7 +119,10 @@ def _label(text: str) -> tuple[str, str]:
     return match[1], match[2]
 
 
-FORMATS: Mapping[str, Callable[[recording.Recording, ExportOptions], Iterator[str]]] = {
-    "openmetrics": _openmetrics
+FORMATS: Mapping[str, Callable[[recording.Recording, ExportOptions], Iterator[bytes]]] = {
+    "openmetrics": _openmetrics,
+    "perfetto": _perfetto,
 }
-"""What a format makes of a recording: its text, in parts."""
+"""What a format makes of a recording, in parts."""
+
+_BINARY = frozenset({"perfetto"})

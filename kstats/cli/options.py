@@ -111,6 +111,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule("--output", ("--view", "--by", "--top", "--reasons", "--total", "--timestamps")),
         Rule("--output", ("--rate", "--format")),
         Rule("--view cpu", ("--by", "--top")),
+        Rule("--slower-than", requires=("--output",)),
         Rule("--reasons", requires=("--view cpu",)),
         Rule("--total", requires=("--view cpu",)),
     ),
@@ -127,7 +128,10 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule("--detail", ("--durations",)),
         Rule("--top", requires=("--detail",)),
     ),
-    "export": (Rule("--by cpu", ("--no-cpus",)),),
+    "export": (
+        Rule("--by cpu", ("--no-cpus",)),
+        Rule("--format perfetto", ("--by", "--no-cpus", "--label", "--interval")),
+    ),
     "explain": (Rule("--search", ("REASON",)),),
 }
 """Which options combine, by command: the parsers check it and show it in their help."""

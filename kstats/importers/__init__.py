@@ -13,7 +13,7 @@ Nothing here needs root, bcc or the architecture of the data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, islice
 from typing import BinaryIO
 
@@ -57,10 +57,10 @@ class Format:
     tells: frozenset[str]
     fits: Callable[[str], bool]
     speaks: Callable[[Isa, str], bool]
-    read: Callable[[Iterable[Line], Isa, Problems, float | None], Iterator[Sample]]
+    read: Callable[..., Iterator[Sample]]
 
 
-_TRACE = frozenset({"cpus", "entries", "threads", "times"})
+_TRACE = frozenset({"cpus", "entries", "slow", "threads", "times"})
 
 FORMATS: Mapping[str, Format] = {
     "perf": Format(
@@ -141,6 +141,7 @@ def decode(
     format: str | None = None,  # noqa: A002 - its name everywhere
     isa: str | None = None,
     interval: float | None = None,
+    slower_than: int | None = None,
 ) -> Decoded:
     """Read the output of another tool.
 
@@ -149,6 +150,7 @@ def decode(
         format: One of :data:`FORMATS`; None to detect it.
         isa: An ISA, or an architecture that has it; None to detect it.
         interval: Length of a sample in seconds, if the data have times; None for one sample.
+        slower_than: Of traces, keep single exits that took more nanoseconds; None for none.
 
     Raises:
         UnknownNameError: There is no such format or ISA.
@@ -162,7 +164,8 @@ def decode(
     name = format or _find_format(held, rest)
     found = _find_isa(FORMATS[name], candidates, held, rest)
     problems = Problems()
-    samples = FORMATS[name].read(chain(held, rest), found, problems, interval)
+    more = {"slower_than": slower_than} if "slow" in FORMATS[name].tells else {}
+    samples = FORMATS[name].read(chain(held, rest), found, problems, interval, **more)
     return Decoded(name, found.name, problems, samples)
 
 

@@ -8,7 +8,7 @@ from kstats.arch import lookup
 from kstats.arch.base import Isa
 from kstats.arch.spelling import code_of, normalize
 from kstats.importers.lines import Problems
-from kstats.model import Code, Place, Sample, count_only
+from kstats.model import Code, Place, Sample, SlowExit, count_only
 from kstats.vms.identity import Kind, Thread, Vm
 from kstats.vms.naming import vcpu_number
 
@@ -36,6 +36,7 @@ class SampleBuilder:
         self._entries: Counter[int] = Counter()
         self._code_dropped: Counter[int] = Counter()
         self._places: set[Place] = set()
+        self._slow: list[SlowExit] = []
 
     def exits(self, code: int, n: int = 1, cpu: int = NO_CPU, thread: int = NO_THREAD) -> None:
         """Add exits, with their CPU and thread if known."""
@@ -46,6 +47,10 @@ class SampleBuilder:
             self._places.add(place)
         self._saw(cpu)
         self._exits[self._isa.name, code][place] += n
+
+    def slow(self, ended: float, code: int, cpu: int, thread: int, ns: int) -> None:
+        """Add one exit that took ``ns`` nanoseconds; it is counted already."""
+        self._slow.append(SlowExit(ended, (self._isa.name, code), Place(cpu, thread), ns))
 
     def named(
         self, tool: str, name: str, n: int, problems: Problems, thread: int = NO_THREAD
@@ -99,6 +104,7 @@ class SampleBuilder:
     def sample(self, time: float, elapsed: float) -> Sample:
         """Return a sample of what was added since the last one, ``elapsed`` seconds before."""
         places = {place.thread for counts in self._exits.values() for place in counts}
+        places |= {exit_.place.thread for exit_ in self._slow}
         sample = Sample(
             arch=self._arch,
             time=time,
@@ -112,6 +118,7 @@ class SampleBuilder:
             code_dropped=dict(self._code_dropped),
             threads={number: t for number, t in self._threads.items() if number in places},
             isa=self._isa.name,
+            slow=tuple(self._slow),
         )
         self._clear()
         return sample

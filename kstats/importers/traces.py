@@ -115,10 +115,14 @@ class _Clock:
 class _Reader:
     """Reader of one trace."""
 
-    def __init__(self, pattern: re.Pattern[str], isa: Isa, problems: Problems) -> None:
+    def __init__(
+        self, pattern: re.Pattern[str], isa: Isa, problems: Problems, slower_than: int | None
+    ) -> None:
         self._pattern = pattern
         self._isa = isa
         self._problems = problems
+        self._slower_than = slower_than
+        self._open: dict[int, tuple[float, int, int, int]] = {}
         self.builder = SampleBuilder(isa)
 
     def match(self, line: Line) -> re.Match[str] | None:
@@ -131,6 +135,7 @@ class _Reader:
     def _account(self, line: Line) -> None:
         if lost := _LOST.match(line.text):
             self._problems.lost += int(lost[1] or lost[2])
+            self._open.clear()  # their entries may be among the lost
         elif kept := _KEPT.match(line.text):
             self._problems.lost += max(int(kept[2]) - int(kept[1]), 0)
         elif not line.whole or not _IGNORED.match(line.text):
@@ -142,6 +147,7 @@ class _Reader:
         cpu = NO_CPU if match["cpu"] is None else int(match["cpu"])
         if event == _ENTRY:
             self.builder.entries(cpu)
+            self._close(match)
         elif event == _EXIT:
             self._exit(line, match, cpu)
 
@@ -150,7 +156,22 @@ class _Reader:
         if code is None:
             self._problems.add(line)
         else:
-            self.builder.exits(code, cpu=cpu, thread=self._thread(match, vcpu))
+            thread = self._thread(match, vcpu)
+            self.builder.exits(code, cpu=cpu, thread=thread)
+            if self._slower_than is not None and match["time"] and match["tid"]:
+                self._open[int(match["tid"])] = float(match["time"]), code, cpu, thread
+
+    def _close(self, match: re.Match[str]) -> None:
+        """Keep the last exit of the thread that enters, if it took long enough."""
+        if self._slower_than is None or match["tid"] is None or match["time"] is None:
+            return
+        last = self._open.pop(int(match["tid"]), None)
+        if last:
+            began, code, cpu, thread = last
+            ended = float(match["time"])
+            ns = round((ended - began) * 1e9)
+            if ns > self._slower_than:
+                self.builder.slow(ended, code, cpu, thread, ns)
 
     def _thread(self, match: re.Match[str], vcpu: int | None) -> int:
         if match["tid"] is None:
@@ -162,17 +183,25 @@ class _Reader:
 
 
 def read_perf(
-    lines: Iterable[Line], isa: Isa, problems: Problems, interval: float | None
+    lines: Iterable[Line],
+    isa: Isa,
+    problems: Problems,
+    interval: float | None,
+    slower_than: int | None = None,
 ) -> Iterator[Sample]:
     """Yield the samples in the output of ``perf script``."""
-    return _read(_Reader(_PERF, isa, problems), lines, interval)
+    return _read(_Reader(_PERF, isa, problems, slower_than), lines, interval)
 
 
 def read_ftrace(
-    lines: Iterable[Line], isa: Isa, problems: Problems, interval: float | None
+    lines: Iterable[Line],
+    isa: Isa,
+    problems: Problems,
+    interval: float | None,
+    slower_than: int | None = None,
 ) -> Iterator[Sample]:
     """Yield the samples in the text of ftrace or trace-cmd."""
-    return _read(_Reader(_FTRACE, isa, problems), lines, interval)
+    return _read(_Reader(_FTRACE, isa, problems, slower_than), lines, interval)
 
 
 def _read(reader: _Reader, lines: Iterable[Line], interval: float | None) -> Iterator[Sample]:

@@ -146,7 +146,7 @@ def complaint(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]
         ("exits --input {} --sort vm", "exits by thread were not recorded"),
         ("exits --input {} --tid 5 --by reason", "hint: kstats record -o FILE records them"),
         ("exits --input {} --time", "vCPU times were not recorded"),
-        ("exits --input {} --time", "hint: kstats exits --time --record FILE records them"),
+        ("exits --input {} --time", "hint: kstats record --time -o FILE records them"),
         ("exits --input {} --slower-than 1ms", "slow exits were not recorded"),
         ("exits --input {} --latency", "latencies were not recorded"),
         ("exits --input {} --detail msr --by reason,detail", "msr details were not recorded"),
