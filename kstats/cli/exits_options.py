@@ -10,6 +10,7 @@ from kstats.cli import options, thread_options, view_options
 from kstats.cli.options import FOREVER
 from kstats.cli.thread_options import ThreadOptions
 from kstats.errors import UsageError
+from kstats.render import OF_STACKS
 from kstats.views import details
 from kstats.views.exits import AXES, parse_axes
 
@@ -35,6 +36,7 @@ kstats exits -p 4321 --vcpu 0 5         the reasons of vCPU 0 of process 4321
 kstats exits --latency --by reason 5    how long exits take, by reason
 kstats exits --slower-than 5ms          exits that take longer, one by one
 kstats exits --time 1 10                what vCPUs do with their time, every second
+kstats exits -f folded 10               stacks for flamegraph.pl or speedscope
 
 The kernel counts only the threads that --vm, --pid, --vcpu, --tid or --tids select.
 """
@@ -82,6 +84,8 @@ class ExitsOptions(ThreadOptions):
         if self.by is not None:
             return parse_axes(self.by, detail=self.detail is not None)
         what = ("reason",) if self.detail is None else ("reason", details.AXIS)
+        if self.format in OF_STACKS:
+            return "vm", "vcpu", "category", *what
         if self.alltids or self.tids is not None:
             return "tid", *what
         selected = self.pid is not None or self.tid is not None
@@ -117,7 +121,7 @@ def parser() -> options.Parser:
     )
     count = partial(options.times, without="get one report")
     add("count", nargs="?", type=count, default=1, help="number of reports (default 1)")
-    view_options.add_arguments(p)
+    view_options.add_arguments(p, stacks=True)
     add = p.add_argument_group("how long exits take, until the next entry of the vCPU").add_argument
     text = "count, total, share of the time, min, mean, percentiles, max"
     add("--latency", action="store_true", help=text)

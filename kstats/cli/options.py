@@ -76,6 +76,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "cpu": (_LIVE, Rule("-d", ("interval",)), Rule("-n", ("count",))),
     "exits": (
         _LIVE,
+        Rule("--format folded", ("--tree", "--histogram", "--time", "--slower-than")),
         Rule("--input", ("--map-entries",)),
         *_ONE_KIND_OF_TIME,
         *_THREADS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from kstats.cli import options
-from kstats.render import FORMATS
+from kstats.render import FORMATS, OF_STACKS
 
 
 @attrs.frozen(kw_only=True)
@@ -37,12 +37,15 @@ class ViewOptions:
     debug: bool = False
 
 
-def add_arguments(p: options.Parser, *timestamps: str) -> None:
-    """Add the options of :class:`ViewOptions`; ``timestamps`` are short forms of --timestamps."""
+def add_arguments(p: options.Parser, *timestamps: str, stacks: bool = False) -> None:
+    """Add the options of :class:`ViewOptions`; ``timestamps`` are short forms of --timestamps.
+
+    ``stacks`` is whether the view can be shown in the formats that take exits by axes.
+    """
     add = p.add_argument
     add(*timestamps, "--timestamps", action="store_true", help="print the UTC time of each report")
     add("--rate", action="store_true", help="show counts per second of elapsed time")
-    p.add_format(FORMATS)
+    p.add_format(name for name in FORMATS if stacks or name not in OF_STACKS)
     add("--input", metavar="FILE", help="show a recording; - is standard input")
     add("--record", metavar="FILE", help="also write the samples to a recording")
     add("--overhead", action="store_true", help="report what counting costs the host")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import ClassVar, Protocol, TextIO
 
 from kstats.render.delimited import CsvRenderer
+from kstats.render.folded import FoldedRenderer
 from kstats.render.jsonlines import JsonRenderer
 from kstats.render.text import TextRenderer
 from kstats.table import Table
@@ -28,8 +29,12 @@ FORMATS: dict[str, Callable[[TextIO], Renderer]] = {
     "table": TextRenderer,
     "json": JsonRenderer,
     "csv": CsvRenderer,
+    "folded": FoldedRenderer,
 }
 """Every output format by its name on the command line; the first is the default."""
+
+OF_STACKS = frozenset({"folded"})
+"""Formats that only take exits by axes."""
 
 FOR_PEOPLE = frozenset({"table"})
 """Formats that people read: they may be drawn to fit a screen."""

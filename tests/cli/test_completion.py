@@ -77,7 +77,7 @@ def test_every_option_of_every_program(scripts: dict[str, Path], program: str) -
 
 
 def test_values(scripts: dict[str, Path]) -> None:
-    assert offered(scripts, "kstats", "exits", "-f", "") == {"table", "json", "csv"}
+    assert offered(scripts, "kstats", "exits", "-f", "") == {"table", "json", "csv", "folded"}
     assert offered(scripts, "kstats", "cpu", "-f", "j") == {"json"}
     assert offered(scripts, "kstats", "completion", "") == set(completion.SHELLS)
 

@@ -47,6 +47,8 @@ VALUES = {
     "--bearer-token-file": "x",
     "--basic-auth-file": "x",
     "--explain": "io",
+    "--label": "a=b",
+    "--interval": "1",
 }
 """A valid value of each option of a rule; the others take none."""
 
