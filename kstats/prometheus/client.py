@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import math
 import ssl
 import urllib.error
 import urllib.request
@@ -170,7 +171,7 @@ class Client:
     def _decoded(self, body: bytes) -> Any:
         try:
             return json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._not_an_api() from error
 
     def _refused(self, error: urllib.error.HTTPError) -> RecordingError:
@@ -207,4 +208,6 @@ def _complaint(error: urllib.error.HTTPError) -> str:
 
 def _series(item: Any) -> Series:
     pairs = item["values"] if "values" in item else [item["value"]]
-    return Series(dict(item["metric"]), {round(time): float(value) for time, value in pairs})
+    values = {round(time): float(value) for time, value in pairs}
+    finite = {time: value for time, value in values.items() if math.isfinite(value)}
+    return Series(dict(item["metric"]), finite)

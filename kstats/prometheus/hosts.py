@@ -35,6 +35,9 @@ OLDEST = 2
 """The age of a host's last scrape, in steps, up to which the host counts as there: scrapes may be
 late, and one may be missing."""
 
+MOST_VCPUS = 1 << 20
+"""The limit of vCPUs of a VM, or of all that share a name."""
+
 NO_CPU = -1
 
 Target: TypeAlias = frozenset[tuple[str, str]]
@@ -112,7 +115,9 @@ class Hosts:
         """
         length = address.end - address.start
         query = f"last_over_time({INFO}{address.match}[{length}s])"
-        infos = dict(_INFO.key(series) for series in client.at(query, address.end))
+        # An exporter that does not count yet does not know the ISA.
+        known = [series for series in client.at(query, address.end) if series.labels.get("isa")]
+        infos = dict(map(_INFO.key, known))
         if not infos:
             raise RecordingError(
                 client.url,
@@ -240,7 +245,7 @@ class Hosts:
         for (target, (name,)), many in vcpus.items():
             pid = self._pid(target, name)
             vm = Vm(pid, None, Kind.OTHER, name)
-            for tid in range(int(many)):
+            for tid in range(min(int(many), MOST_VCPUS)):
                 yield pid << 32 | tid, Thread(tid, pid, None, vm)
 
     def _code(self, reason: str) -> int | None:

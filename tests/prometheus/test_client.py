@@ -65,6 +65,18 @@ def asked(
 EMPTY = json.dumps({"status": "success", "data": {"resultType": "vector", "result": []}})
 
 
+INFO = json.dumps(
+    {
+        "status": "success",
+        "data": {
+            "resultType": "vector",
+            "result": [{"metric": {"isa": "svm"}, "value": [0, "NaN"]}],
+        },
+    }
+)
+"""An answer that is no number; as an answer to the next query it has the wrong type."""
+
+
 def test_what_a_request_carries(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """A tenant, and a token that is in a file: other users see command lines."""
     (tmp_path / "token").write_text("s3cret\n")
@@ -100,6 +112,8 @@ def test_a_redirect_does_not_get_the_token(
         (200, "<html>", "this is not the HTTP API of Prometheus"),
         (200, "[]", "this is not the HTTP API of Prometheus"),
         (200, '{"status": "success", "data": null}', "this is not the HTTP API of Prometheus"),
+        (200, "[" * 100_000, "this is not the HTTP API of Prometheus"),
+        (200, INFO, "this is not the HTTP API of Prometheus"),
         (200, EMPTY.replace("vector", "matrix"), "this is not the HTTP API of Prometheus"),
         (
             200,
