@@ -47,6 +47,7 @@ basic_auth_users:
 TEMPLATES = "/usr/share/prometheus/alertmanager"
 """Where Debian's Alertmanager looks for the templates of its messages."""
 
+_READY = 'msg="Server is ready to receive web requests."'
 _ADDRESS = re.compile(r'msg="Listening on" address=(\S+)')
 
 
@@ -190,12 +191,11 @@ def prometheus(config: Path, data: Path, *options: str) -> Iterator[Engine]:
         "--web.enable-lifecycle",
         *options,
     ]
-    urls: list[str] = []
+    log: list[str] = []
 
     def ready(pid: int, line: str) -> str | None:
-        if url := _logged(pid, line):
-            urls.append(url)
-        return urls[0] if 'msg="Server is ready' in line else None
+        log.append(line)  # the two lines come in either order
+        return _logged(pid, text) if _READY in (text := "".join(log)) else None
 
     with started(words, ready) as url:
         yield Engine(url)
