@@ -173,9 +173,21 @@ def test_other_code_is_not_imported(debian: trees.Tree) -> None:
     explain = ("explain", "vmx:48")
     unprotected = debian.run("python3", "/usr/bin/kstats", *explain, **planted)
     assert "planted" in unprotected.stderr
-    for program, words in (("kstats", explain), ("kvmexit", ["--help"]), ("kvmstat", ["--help"])):
+    for program in ("kstats", "/packages/kstats.pyz", *PROGRAMS):
+        words = ("--help",) if program in PROGRAMS else explain
         done = debian.run(program, *words, **planted)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_reinstallation_keeps_the_configuration(debian: trees.Tree, packages: Path) -> None:
+    """It runs the scripts of an upgrade."""
+    configuration = debian.root / "etc/kstats/kstats.conf"
+    with configuration.open("a") as file:
+        file.write("EXPORTER_OPTIONS=--time\n")
+    done = debian.run("dpkg", "-i", f"/packages/{made.one(packages, 'deb').name}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert configuration.read_text().endswith("EXPORTER_OPTIONS=--time\n")
+    assert debian.run("kstats", "--version").returncode == 0
 
 
 def test_no_bytecode_remains_after_removal(debian: trees.Tree) -> None:
