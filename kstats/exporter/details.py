@@ -12,25 +12,25 @@ _CLEARLY = 2
 
 
 class Details:
-    """Counts of details: ``top`` of them by name, the rest in a single sum.
+    """Counts of details: ``top`` of them one by one, the rest in a single sum.
 
     A count is added either to its detail or to the sum and never moves, so each of them only
     grows. A detail that becomes rare loses its series to one that was at least twice as frequent
     in the last :data:`WINDOW`; if it gets one again, it starts from zero like any new series.
 
     Attributes:
-        shown: The counts of the details that have a series.
+        shown: The counts of the details that have a series, by their numbers.
         others: The sum of the counts of all others.
     """
 
     def __init__(self, top: int) -> None:
         self._top = top
-        self.shown: dict[str, int] = {}
+        self.shown: dict[int, int] = {}
         self.others = 0
-        self._window: Counter[str] = Counter()
+        self._window: Counter[int] = Counter()
         self._since: float | None = None
 
-    def add(self, counts: Mapping[str, int], now: float) -> None:
+    def add(self, counts: Mapping[int, int], now: float) -> None:
         """Add the counts of a sample that ended ``now``, in seconds of the monotonic clock."""
         if self._since is None:
             self._since = now

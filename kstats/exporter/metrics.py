@@ -10,9 +10,11 @@ import attrs
 from kstats import arch as arches
 from kstats.arch import Reason
 from kstats.arch.base import OTHER
+from kstats.arch.details import UNKNOWN as UNKNOWN_DETAIL
+from kstats.arch.details import Detail
 from kstats.exporter import families as f
 from kstats.exporter.exposition import Family, Rows, Series
-from kstats.exporter.groups import OTHERS, UNKNOWN, Groups, Member, rows
+from kstats.exporter.groups import OTHERS, UNKNOWN, Group, Groups, Member, rows
 from kstats.exporter.settings import Settings
 from kstats.model import Code, Sample, VcpuTime
 from kstats.views import details
@@ -35,6 +37,7 @@ class Metrics:
         self._groups = Groups(settings)
         self._losses: Counter[str] = Counter(dict.fromkeys(_loss_kinds(settings), 0))
         self._reasons: dict[Code, Reason] = {}
+        self._detail: Detail | None = None
 
     def add(self, sample: Sample, now: float) -> None:
         """Add a sample that ended ``now``, in seconds of the monotonic clock."""
@@ -177,14 +180,21 @@ class Metrics:
                     group.series(family, number, what).value += n
 
     def _add_details(self, sample: Sample, members: Mapping[int, Member], now: float) -> None:
-        found: dict[int, Counter[str]] = defaultdict(Counter)
-        groups = {id(group): group for group in self._groups}
-        for _, place, exits, cell in details.exits(sample, self._settings.detail):
-            group = (members.get(place.thread) or self._groups.stranger(place.thread)).group
-            groups[id(group)] = group
-            found[id(group)][str(cell)] += exits.count
-        for key, group in groups.items():
-            group.details.add(+found[key], now)
+        # By number: thousands of addresses would take long to format, and few get a series.
+        kind = self._settings.detail
+        found: dict[Group, Counter[int]] = defaultdict(Counter)
+        for code, places in sample.exits.items():
+            detail = details.carried(code, kind)
+            if detail is None:
+                continue
+            self._detail = detail
+            for (_, thread, number), exits in places.items():
+                member = members.get(thread) or self._groups.stranger(thread)
+                if number is None or sample.detail != kind:
+                    number = UNKNOWN_DETAIL  # noqa: PLW2901 - dropped, or not counted
+                found[member.group][number] += exits.count
+        for group in self._groups:
+            group.details.add(+found[group], now)
 
     def _add_losses(self, sample: Sample) -> None:
         counted = {
@@ -202,10 +212,12 @@ class Metrics:
             self._losses[kind] += counted[kind]
 
     def _details(self) -> Iterator[Series]:
-        kind = self._settings.detail
+        kind, detail = self._settings.detail, self._detail
+        if detail is None:
+            return
         for group in self._groups:
-            for detail, n in group.details.shown.items():
-                yield f.VM_DETAILS.valued(n, group.name, kind, detail)
+            for number, n in group.details.shown.items():
+                yield f.VM_DETAILS.valued(n, group.name, kind, details.text(detail, number))
             if group.details.others:
                 yield f.VM_DETAILS.valued(group.details.others, group.name, kind, OTHERS)
 

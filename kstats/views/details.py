@@ -33,17 +33,18 @@ def exits(sample: Sample, kind: str | None) -> Iterator[tuple[Code, Place, Exits
     for code, places in sample.exits.items():
         if kind is None:
             yield from ((code, place, exits, None) for place, exits in places.items())
-        elif detail := _carried(code, kind):
+        elif detail := carried(code, kind):
             known = sample.detail == kind
             for place, exits in places.items():
-                yield code, place, exits, _text(detail, place.detail if known else None)
+                yield code, place, exits, text(detail, place.detail if known else None)
 
 
-def _text(detail: Detail, number: int | None) -> str:
+def text(detail: Detail, number: int | None) -> str:
+    """Return the cell of a detail of this kind; None is one that was dropped."""
     return UNKNOWN if number is None or number == details.UNKNOWN else detail.text(number)
 
 
-def _carried(code: Code, kind: str) -> Detail | None:
+def carried(code: Code, kind: str) -> Detail | None:
     """Return the detail of this kind that exits with this code carry, or None."""
     detail = arches.detail(code[0], kind)
     return detail if detail and code[1] in detail.codes else None
@@ -55,7 +56,7 @@ def losses(sample: Sample, kind: str | None) -> dict[str, int]:
         return {}
     if sample.detail != kind:  # not measured: notes() says so
         return {"detail_dropped": 0}
-    places = (at.items() for code, at in sample.exits.items() if _carried(code, kind))
+    places = (at.items() for code, at in sample.exits.items() if carried(code, kind))
     dropped = (exits.count for at in places for place, exits in at if place.detail is None)
     return {"detail_dropped": sum(dropped)}
 
