@@ -30,7 +30,7 @@ _ERRORS: Mapping[str, type[errors.KstatsError]] = {
     kind.__name__: kind
     for kind in (errors.LoadError, errors.PrivilegeError, errors.UnsupportedHostError)
 }
-_MOST_FDS = 32  # maps, programs and links
+_MOST_FDS = 64  # maps, programs and links
 _ANSWER_SIZE = 1 << 16
 
 
