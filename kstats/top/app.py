@@ -42,13 +42,13 @@ class Source(Protocol):
         """
 
 
-_BUSY = {Effect.LOAD: "loading …", Effect.JUMP: "searching …"}
+_BUSY = {Effect.LOAD: "loading ...", Effect.JUMP: "searching ..."}
 
 
 def run(painter: Painter, source: Source, state: State) -> tuple[State, list[Line]]:
     """Run until a key or a signal ends it; return the last state and what it looked like."""
     state = attrs.evolve(state, look=painter.look)
-    painter.paint(screen(attrs.evolve(state, message="loading …"), painter.size))
+    painter.paint(screen(attrs.evolve(state, message="loading ..."), painter.size))
     state = source.start(state)
     while not painter.ended:
         left = source.due(state)

@@ -372,7 +372,7 @@ BINDINGS: tuple[Binding, ...] = (
     Binding(("+",), "recording: play faster, up to x60", _recorded(_faster(1)), _TIME),
     Binding(("-",), "recording: play slower", _recorded(_faster(-1)), _TIME),
     Binding(("L",), "latencies and slow exits on or off", _counting(_load("latency")), _MORE),
-    Binding(("D",), "details of exits: which MSR, port, address …", _counting(_detail), _MORE),
+    Binding(("D",), "details of exits: which MSR, port, address ...", _counting(_detail), _MORE),
     Binding(
         ("M",),
         "vCPU time on or off: guest, kernel, VMM, halted, waiting",

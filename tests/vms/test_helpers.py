@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -50,26 +51,17 @@ def test_threads_of_the_process_and_vhost(tmp_path: Path) -> None:
     assert 0 < ticks / TICK * 100 / share <= time.monotonic() - begun
 
 
-def test_own_threads_are_measured() -> None:
-    """A thread that computes is seen in the process's share, unless it is a vCPU."""
-    pid, done = os.getpid(), threading.Event()
-
-    def compute() -> None:
-        while not done.is_set():
-            pass
-
-    busy = threading.Thread(target=compute)
+def test_a_real_process_is_measured() -> None:
     helpers = HelperTimes(Host())
-    assert helpers.shares([thread(pid, pid)]) == {}
-    busy.start()
-    try:
-        total = 0.0
-        while total <= 0:
-            total += helpers.shares([thread(pid, pid)]).get(pid, 0)
-    finally:
-        done.set()
-        busy.join()
-    assert total > 0
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        try:
+            vcpu = thread(busy.pid, busy.pid + 1)  # none of its threads
+            share = helpers.shares([vcpu]).get(busy.pid, 0.0)
+            while share <= 0:
+                share = helpers.shares([vcpu])[busy.pid]
+        finally:
+            busy.kill()
+    assert share > 0
 
 
 def test_a_process_that_ends_is_left_out(tmp_path: Path) -> None:
