@@ -3,6 +3,7 @@
 # make unit     run the tests that need neither root nor a host
 # make lint     run the linters and the type checker
 # make format   format Python and C
+# make docs     write the generated parts of the documents, and the screenshot
 # make hosts    build the images of the emulated hosts
 # make riscv64  test the backend of examples/ in an emulated RISC-V host
 # make bench    measure what kstats costs; fail if a budget is exceeded
@@ -26,7 +27,7 @@ UNIT_PACKAGES  := binutils-aarch64-linux-gnu binutils-x86-64-linux-gnu e2fsprogs
 TEST_PACKAGES  := buildah chromium chromium-driver man-db mmdebstrap openssl rpm systemd
 FLEET_PACKAGES := prometheus prometheus-alertmanager prometheus-node-exporter victoria-metrics
 
-.PHONY: run test unit lint format hosts riscv64 bench fleet-bench wheel packages clean distclean host-packages
+.PHONY: run test unit lint format docs hosts riscv64 bench fleet-bench wheel packages clean distclean host-packages
 
 run: $(SETUP)
 	@$(BIN)/python -m lab.demo
@@ -56,6 +57,11 @@ format: $(SETUP)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	clang-format -i bench/*.c bpf/*.[ch]
+
+docs: $(SETUP)
+	$(BIN)/python tools/gen_docs.py
+	$(BIN)/python -m tools.gen_screenshot
+	$(BIN)/python -m tools.gen_output
 
 hosts: $(SETUP) host-packages
 	$(BIN)/python -m lab.hosts build

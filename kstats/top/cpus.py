@@ -10,7 +10,7 @@ from kstats import cpulist
 from kstats.arch.base import Category
 from kstats.top.frame import Frame
 from kstats.top.state import Key, State
-from kstats.top.styled import BOLD, DIM, Line, Span, Style, fit, level, line, restyled
+from kstats.top.styled import BOLD, DIM, Line, Span, Style, fit, level, line, reversed_
 from kstats.top.tables import class_bar
 from kstats.topology import CpuTopology
 from kstats.units import figure
@@ -152,7 +152,7 @@ def _as_row(state: State, frame: Frame, drawn: Drawn) -> list[Line]:
         rate = figure(cpu.count / frame.elapsed, _FIGURE)
         spans = line(f"{cpu.name:>5} {rate:>{_FIGURE}} ")
         bar = class_bar(state, cpu.by_category, drawn.most, columns - 16)
-        head = restyled(spans) if cpu is drawn.chosen else spans
+        head = reversed_(spans) if cpu is drawn.chosen else spans
         lines.append(fit((*head, *bar), columns))
     if group.idle:
         text = f"{len(group.idle)} idle: {cpulist.text(group.idle)}"

@@ -139,9 +139,9 @@ def _with_ellipsis(spans: list[Span]) -> Line:
     return tuple(spans)
 
 
-def restyled(spans: Iterable[Span], *, reverse: bool = True) -> Line:
-    """Return a line in reverse, as the selected row is drawn."""
-    return tuple(Span(s.text, s.style._replace(reverse=reverse)) for s in spans)
+def reversed_(spans: Iterable[Span]) -> Line:
+    """Return a line in reverse, in one colour, as the selected row is drawn."""
+    return tuple(Span(s.text, Style(bold=s.style.bold, reverse=True)) for s in spans)
 
 
 def text_of(spans: Iterable[Span]) -> str:

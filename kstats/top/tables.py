@@ -23,7 +23,7 @@ from kstats.top.styled import (
     Style,
     fit,
     level,
-    restyled,
+    reversed_,
     stacked,
 )
 from kstats.units import figure
@@ -117,7 +117,7 @@ def table(state: State, at: int, shown: Sequence[Row], size: int) -> list[Line]:
             made = column.cell(state, frame, row, cells)
             spans += (*fit(made, cells, right=not column.left), Span(" "))
         whole = fit(spans, size)
-        lines.append(restyled(whole) if number == at else whole)
+        lines.append(reversed_(whole) if number == at else whole)
     return lines
 
 
