@@ -8,6 +8,7 @@
 # make riscv64  test the backend of examples/ in an emulated RISC-V host
 # make bench    measure what kstats costs; fail if a budget is exceeded
 # make fleet-bench  measure what 200 hosts cost Prometheus and VictoriaMetrics (3 minutes)
+# make objects  compile the BPF objects that have changed
 # make wheel    build the wheel and the source archive in dist/
 # make packages build the wheel, the .deb, the .rpm and kstats.pyz in dist/
 # make clean    remove everything built here except images (make distclean: images, too)
@@ -20,26 +21,26 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SETUP  := $(VENV)/.set-up
 
-RUN_PACKAGES   := python3 python3-venv python3-bpfcc python3-zstandard
+RUN_PACKAGES   := python3 python3-venv clang llvm libbpf1 python3-bpfcc python3-zstandard
 LINT_PACKAGES  := clang-format mandoc
 BENCH_PACKAGES := bpfcc-tools gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross valgrind
 UNIT_PACKAGES  := binutils-aarch64-linux-gnu binutils-x86-64-linux-gnu e2fsprogs man-db systemd
 TEST_PACKAGES  := buildah chromium chromium-driver man-db mmdebstrap openssl rpm systemd
 FLEET_PACKAGES := prometheus prometheus-alertmanager prometheus-node-exporter victoria-metrics
 
-.PHONY: run test unit lint format docs hosts riscv64 bench fleet-bench wheel packages clean distclean host-packages
+.PHONY: run test unit lint format docs hosts riscv64 bench fleet-bench wheel packages objects clean distclean host-packages
 
-run: $(SETUP)
+run: $(SETUP) objects
 	@$(BIN)/python -m lab.demo
 
 # The emulators of Intel and AMD hosts use one CPU each. Each worker takes one host after the other.
-test: lint host-packages
+test: lint host-packages objects
 	@tools/need $(TEST_PACKAGES)
 	@tools/unpack .cache/engines $(FLEET_PACKAGES)
 	$(BIN)/pytest -m "not host"
 	$(BIN)/pytest -m host -n 3 --dist loadscope --no-loadscope-reorder
 
-unit: $(SETUP)
+unit: $(SETUP) objects
 	@tools/need $(LINT_PACKAGES) $(UNIT_PACKAGES)
 	$(BIN)/pytest -q -n 2 -m "not host and not root and not install and not browser and not fleet"
 
@@ -71,7 +72,7 @@ riscv64: $(SETUP) host-packages
 	$(BIN)/pytest tests/riscv64/in_host.py
 
 # make bench BENCH="machine native" measures only these parts.
-bench: $(SETUP) host-packages
+bench: $(SETUP) host-packages objects
 	@tools/need $(BENCH_PACKAGES)
 	@$(BIN)/python -m bench $(BENCH)
 
@@ -88,6 +89,10 @@ packages: $(SETUP)
 host-packages: $(SETUP)
 	@tools/need @lab/hosts/packages.txt
 
+# Compiles what has changed; setting up the environment has compiled the objects once.
+objects: $(SETUP)
+	@$(BIN)/python -m kstats.collector.prebuild bpf/objects
+
 $(SETUP): pyproject.toml Makefile
 	@tools/need $(RUN_PACKAGES)
 	@echo "setting up $(VENV)" >&2
@@ -97,7 +102,7 @@ $(SETUP): pyproject.toml Makefile
 	@touch $@
 
 clean:
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) bpf/objects dist .pytest_cache .mypy_cache .ruff_cache
 
 distclean: clean
 	rm -rf .cache

@@ -14,6 +14,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import attrs
+
 from bench import exporter, figures, fleet, hosts, maps, native, startup
 from bench.hosts import Budget
 from bench.table import Table
@@ -30,9 +32,9 @@ def _machine() -> Iterator[Measured]:
 
 
 def _programs() -> Iterator[Measured]:
-    rows = [(s.view, s.isa, s.probe, s.function, s.verified, s.jited) for s in sizes()]
-    headings = ("view", "isa", "probe", "function", "verified", "bytes")
-    title = "programs: instructions that the verifier went through, bytes of machine code"
+    rows = [attrs.astuple(size) for size in sizes("prebuilt")]
+    headings = ("view", "isa", "probe", "function", "instructions", "bytes")
+    title = "programs: BPF instructions, bytes of machine code"
     yield Table(title, headings, rows), []
 
 

@@ -61,7 +61,7 @@ def _title(cpus: int) -> str:
 
 
 def _row(program: Program) -> tuple[str | float, ...]:
-    with load(program) as loaded:
+    with load(program, "prebuilt") as loaded:
         here = len(Host().possible_cpus())
         computed = sum(memory(name, one, here) for name, one in loaded.maps.items())
         charged = sum(map(_charged, loaded.maps.values()))

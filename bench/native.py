@@ -23,7 +23,8 @@ from kstats.collector.percpu import PER_CPU
 from kstats.collector.target import Target
 from kstats.collector.threads import ExitsByThread
 from kstats.host import Host
-from kstats.loader import c_text, program, syscall
+from kstats.loader import program, syscall
+from kstats.loader.plan import Attachment, Plan
 from tests.collector.native import LOADS
 
 ROUNDS, CALLS = 15, 300_000
@@ -61,9 +62,9 @@ def _ours(arch: Arch, *, threads: bool) -> program.Loaded:
 
 def _text(text: str) -> program.Loaded:
     probe = Probe("raw", "raw", "TEXT", args=syscall.raw_tracepoint_args("kvm_exit"))
-    attachment = program.Attachment("kvm_exit", "on_exit", "raw")
-    plan = program.Plan(text, {}, (probe,), (), (attachment,), (), attach=False)
-    return program.load(plan, c_text.headers())
+    attachment = Attachment("kvm_exit", "on_exit", "raw")
+    plan = Plan(text, {}, (probe,), (), (attachment,), (), attach=False)
+    return program.load(plan, "bcc")
 
 
 def programs() -> Mapping[str, program.Loaded | None]:

@@ -12,8 +12,8 @@
 #define RETURN_CODE 1
 
 #ifdef KSTATS_CLASSIC
-#define RET (*(u32 *)(ctx + REC_RET))
-#define ESR_EC (*(u32 *)(ctx + REC_ESR_EC))
+#define RET FIELD(u32, REC_RET)
+#define ESR_EC FIELD(u32, REC_ESR_EC)
 #else
 #define RET ((u32)((struct raw_args *)ctx)->arg[0])
 #define ESR_EC ((u32)((struct raw_args *)ctx)->arg[1])

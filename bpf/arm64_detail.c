@@ -18,9 +18,9 @@ static __always_inline void *running_vcpu(void)
 {
 	void *copy, **notifier = &copy;
 
-	if (READ(notifier, (void *)bpf_get_current_task() + TASK_NOTIFIERS_OFFSET))
+	if (READ(notifier, AT(this_task(), TASK_NOTIFIERS_OFFSET)))
 		return NULL;
-	return *notifier ? *notifier - VCPU_NOTIFIER_OFFSET : NULL;
+	return *notifier ? *notifier - NUMBER(VCPU_NOTIFIER_OFFSET) : NULL;
 }
 
 #if defined(KSTATS_DETAIL_SYSREG)
@@ -41,7 +41,7 @@ static __always_inline enum verdict exit_detail(void *ctx, u64 code, u64 *detail
 
 	if (code != EC_SYS64)
 		return NO_DETAIL;
-	if (READ(esr, running_vcpu() + ESR_OFFSET))
+	if (READ(esr, AT(running_vcpu(), ESR_OFFSET)))
 		return UNREADABLE;
 	*detail = DETAIL(*esr & ISS_READ ? ACCESS_READ : ACCESS_WRITE, 0, system_register(*esr));
 	return DECODED;
@@ -56,7 +56,7 @@ static __always_inline enum verdict exit_detail(void *ctx, u64 code, u64 *detail
 
 	if (code != EC_HVC64 && code != EC_SMC64 && code != EC_HVC32 && code != EC_SMC32)
 		return NO_DETAIL;
-	if (READ(function, running_vcpu() + GUEST_REGISTERS_OFFSET))
+	if (READ(function, AT(running_vcpu(), GUEST_REGISTERS_OFFSET)))
 		return UNREADABLE;
 	*detail = DETAIL(ACCESS_NONE, 0, *function);
 	return DECODED;
@@ -87,8 +87,8 @@ static __always_inline enum verdict exit_detail(void *ctx, u64 code, u64 *detail
 	if (code != EC_DABT_LOW && code != EC_IABT_LOW)
 		return NO_DETAIL;
 	vcpu = running_vcpu();
-	if (READ(esr, vcpu + ESR_OFFSET) || READ(far, vcpu + FAR_OFFSET) ||
-	    READ(hpfar, vcpu + HPFAR_OFFSET))
+	if (READ(esr, AT(vcpu, ESR_OFFSET)) || READ(far, AT(vcpu, FAR_OFFSET)) ||
+	    READ(hpfar, AT(vcpu, HPFAR_OFFSET)))
 		return UNREADABLE;
 	size = code == EC_DABT_LOW && *esr & ISS_VALID ? ISS_SIZE(*esr) : 0;
 	*detail =

@@ -16,33 +16,26 @@ struct percpu_counts {
 /*
  * The only value of an array, with the counters of all CPUs, so that one system call reads them.
  * It is not a per-CPU array because the loader can put the address of this value into the
- * program, which saves the lookup (kstats/loader/map_value.py). A cache line that two CPUs share
- * holds the last slots of one, which are rarely used codes, and the first words of the other.
+ * program, which saves the lookup. A cache line that two CPUs share holds the last slots of one,
+ * which are rarely used codes, and the first words of the other.
  */
 struct all_counts {
-	struct percpu_counts cpu[KSTATS_CPUS];
+	struct percpu_counts cpu[SIZE_AT_LOAD(KSTATS_CPUS)];
 };
 
-BPF_ARRAY(counts, struct all_counts, 1);
+ARRAY(counts, struct all_counts);
 
 static __always_inline struct percpu_counts *counts_here(void)
 {
-	u64 cpu = bpf_get_smp_processor_id();
-#ifdef KSTATS_COUNTS
-	struct all_counts *all = (void *)bpf_pseudo_fd(2, KSTATS_COUNTS);
+	struct all_counts *all = VALUE(counts);
+	u64 cpu = this_cpu();
 
-	/* The address is never NULL: let the compiler drop the callers' checks. */
-	if (!all)
-		__builtin_unreachable();
-#else
-	int zero = 0;
-	struct all_counts *all = counts.lookup(&zero);
-
-	if (!all)
-		return NULL;
-#endif
 	/* No CPU has such a number, but the verifier requires the bound. */
-	return &all->cpu[RARELY(cpu >= KSTATS_CPUS) ? 0 : cpu];
+	asm("if %0 < %1 goto +1\n\t"
+	    "%0 = 0"
+	    : "+r"(cpu)
+	    : "i"(KSTATS_CPUS));
+	return &all->cpu[cpu];
 }
 
 /* Codes without a slot. They are rare, but each must keep its number. */
@@ -51,14 +44,11 @@ struct odd_code {
 	u64 cpu;
 };
 
-BPF_HASH(odd_codes, struct odd_code, u64, KSTATS_ODD_CODES);
+HASH(odd_codes, struct odd_code, u64);
 
 static __always_inline void count_entry(void)
 {
-	struct percpu_counts *c = counts_here();
-
-	if (c)
-		c->entries++;
+	counts_here()->entries++;
 }
 
 static __always_inline void count_undecoded(enum verdict verdict)
@@ -67,8 +57,6 @@ static __always_inline void count_undecoded(enum verdict verdict)
 
 	BARRIER(); /* this code is rare: do not merge it with the common path */
 	c = counts_here();
-	if (!c)
-		return;
 	if (verdict == UNSUPPORTED_ISA)
 		c->unsupported_isa++;
 	else
@@ -77,8 +65,8 @@ static __always_inline void count_undecoded(enum verdict verdict)
 
 static __always_inline void count_odd_code(u64 code)
 {
-	struct odd_code key = {.code = code, .cpu = bpf_get_smp_processor_id()};
-	u64 zero = 0, *n = odd_codes.lookup_or_try_init(&key, &zero);
+	struct odd_code key = {.code = code, .cpu = this_cpu()};
+	u64 zero = 0, *n = find_or_add(MAP(odd_codes), &key, &zero);
 
 	BARRIER();
 	if (n)
@@ -92,8 +80,6 @@ static __always_inline void count_on_cpu(u64 code)
 	struct percpu_counts *c = counts_here();
 	u64 slot; /* 64 bits: a narrower index would cost the verifier an extra masking step */
 
-	if (RARELY(!c))
-		return;
 	/* The codes from 0 to KSTATS_LOW_CODES are their own slots. */
 	if (!RARELY(code >= KSTATS_LOW_CODES)) {
 		c->exits[code]++;

@@ -12,13 +12,13 @@ struct detail_key {
 	u64 detail;
 };
 
-BPF_HASH(details, struct detail_key, u64, KSTATS_DETAILS);
+HASH(details, struct detail_key, u64);
 
 /* Count an exit by its detail; return whether it fitted. */
 static __always_inline bool keep_detail(u64 thread, u64 code, u64 cpu, u64 detail)
 {
 	struct detail_key key = {.thread = thread, .code = code, .cpu = cpu, .detail = detail};
-	u64 zero = 0, *n = details.lookup_or_try_init(&key, &zero);
+	u64 zero = 0, *n = find_or_add(MAP(details), &key, &zero);
 
 	if (!n)
 		return false;
@@ -39,5 +39,5 @@ static __always_inline bool count_detail(enum verdict found, u64 thread, u64 cod
 {
 	if (KSTATS_PENDING_DETAILS && found == DETAIL_PENDING && await_detail(thread, code))
 		return true;
-	return keep_detail(thread, code, bpf_get_smp_processor_id(), detail);
+	return keep_detail(thread, code, this_cpu(), detail);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* Exits by physical CPU and code. */
 
-int on_exit(void *ctx)
+PROGRAM(on_exit, void *ctx)
 {
 	u64 code;
 	enum verdict decoded = exit_code(ctx, &code);

@@ -21,10 +21,10 @@ struct thread_count {
 };
 
 struct thread_table {
-	struct thread_count entries[KSTATS_TABLE_SIZE]; /* a power of two */
+	struct thread_count entries[SIZE_AT_LOAD(KSTATS_TABLE_SIZE)]; /* a power of two */
 };
 
-BPF_PERCPU_ARRAY(threads, struct thread_table, 1);
+PERCPU_ARRAY(threads, struct thread_table);
 
 struct thread_key {
 	u64 thread;
@@ -32,7 +32,7 @@ struct thread_key {
 	u64 cpu;
 };
 
-BPF_HASH(more_threads, struct thread_key, u64, KSTATS_MORE_THREADS);
+HASH(more_threads, struct thread_key, u64);
 
 /* Return the counter of a thread and code, or take an unused entry; NULL if the ways are full. */
 static __always_inline struct thread_count *find_count(struct thread_table *table, u64 thread,
@@ -41,12 +41,15 @@ static __always_inline struct thread_count *find_count(struct thread_table *tabl
 	/* Multiply by 2^64 / phi to spread the threads. The codes of a thread are mostly small
 	 * numbers, which are spread already.
 	 */
-	u64 i, at = (thread * 0x9e3779b97f4a7c15ULL >> 48) + code;
+	u64 way, at = (thread * 0x9e3779b97f4a7c15ULL >> 48) + code;
 
 #pragma unroll
-	for (i = 0; i < WAYS; i++) {
-		struct thread_count *c = &table->entries[(at + i) & (KSTATS_TABLE_SIZE - 1)];
+	for (way = 0; way < WAYS; way++) {
+		struct thread_count *c;
+		u64 i = at + way;
 
+		asm("%0 &= %1" : "+r"(i) : "i"(KSTATS_TABLE_SIZE - 1));
+		c = &table->entries[i];
 		if (c->thread == thread && c->code == code)
 			return c;
 		if (!c->thread) {
@@ -60,8 +63,7 @@ static __always_inline struct thread_count *find_count(struct thread_table *tabl
 
 static __always_inline bool count_in_table(u64 thread, u64 code)
 {
-	int zero = 0;
-	struct thread_table *table = threads.lookup(&zero);
+	struct thread_table *table = only_value(MAP(threads));
 	struct thread_count *c;
 
 	if (!table)
@@ -75,8 +77,8 @@ static __always_inline bool count_in_table(u64 thread, u64 code)
 
 static __always_inline bool count_in_hash(u64 thread, u64 code)
 {
-	struct thread_key key = {.thread = thread, .code = code, .cpu = bpf_get_smp_processor_id()};
-	u64 zero = 0, *n = more_threads.lookup_or_try_init(&key, &zero);
+	struct thread_key key = {.thread = thread, .code = code, .cpu = this_cpu()};
+	u64 zero = 0, *n = find_or_add(MAP(more_threads), &key, &zero);
 
 	if (!n)
 		return false;
@@ -89,9 +91,9 @@ static __always_inline bool count_by_thread(u64 thread, u64 code)
 	return count_in_table(thread, code) || count_in_hash(thread, code);
 }
 
-int on_exit(void *ctx)
+PROGRAM(on_exit, void *ctx)
 {
-	u64 thread = bpf_get_current_pid_tgid();
+	u64 thread = this_thread();
 	u64 code = 0, detail = DETAIL_UNKNOWN;
 	enum verdict decoded, found = NO_DETAIL;
 	bool counted = false, timed;

@@ -1,34 +1,40 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Declarations that the files of a program share. kstats concatenates this file, the
- * architecture's files, generated functions and the files of the chosen measurements, and
- * compiles the result. Each function that one file defines and another calls is declared here,
- * so the order of the other files does not matter. Maps are used only in the file that defines
- * them, because bcc rewrites a map's methods only after its definition.
+ * Declarations that the files of a program share. kstats concatenates the header of a loader
+ * (prebuilt.h or bcc.h), this file, the architecture's files, generated functions and the files of
+ * the chosen measurements, and compiles the result. Each function that one file defines and another
+ * calls is declared here, so the order of the other files does not matter.
  *
  * A program defines KSTATS_<MEASUREMENT> for each measurement that it contains. The others are 0,
  * and the compiler drops what `if` guards with them.
+ *
+ * Numbers that only the running host knows, such as the offsets of struct members, reach the
+ * program through NUMBER(), AT() and FIELD() only. Each makes one instruction that
+ * contains the number as it is, so that the loader can put it into a prebuilt object
+ * (kstats/loader/patch.py).
  */
 
 #ifndef KSTATS_LATENCY
 #define KSTATS_LATENCY 0
 #endif
 #ifndef KSTATS_DETAILS
-#define KSTATS_DETAILS 0 /* else the size of the details table */
+#define KSTATS_DETAILS 0
 #endif
 #ifndef KSTATS_PENDING_DETAILS
-#define KSTATS_PENDING_DETAILS 0 /* else the size of the table of pending exits */
+#define KSTATS_PENDING_DETAILS 0
 #endif
-#ifndef KSTATS_SLOWER_THAN
-#define KSTATS_SLOWER_THAN 0 /* else a threshold in nanoseconds */
+#ifndef KSTATS_LATENCY_BY_CPU
+#define KSTATS_LATENCY_BY_CPU 0
+#endif
+#ifndef KSTATS_SLOW_EXITS
+#define KSTATS_SLOW_EXITS 0
 #endif
 #ifndef KSTATS_VCPU_TIME
 #define KSTATS_VCPU_TIME 0
 #endif
 
-/* Such an `if` may guard a call of a function that is not in the program, and some are sizes. */
+/* Such an `if` may guard a call of a function that is not in the program. */
 #pragma clang diagnostic ignored "-Wundefined-internal"
-#pragma clang diagnostic ignored "-Wconstant-logical-operand"
 
 /* A classic tracepoint's program must return 1: 0 would hide the event from perf. */
 #define SEEN 1
@@ -39,6 +45,62 @@
 /* An empty barrier. It keeps the compiler from merging code before it with code after it. */
 #define BARRIER() asm volatile("" ::: "memory")
 
+/* A number of the running host: see above. */
+#define NUMBER(n)                                                                                  \
+	({                                                                                         \
+		u64 number_;                                                                       \
+		asm("%0 = %1" : "=r"(number_) : "i"(n));                                           \
+		number_;                                                                           \
+	})
+
+/* The address `base + offset`. */
+#define AT(base, offset)                                                                           \
+	({                                                                                         \
+		void *at_ = (void *)(base);                                                        \
+		asm("%0 += %1" : "+r"(at_) : "i"(offset));                                         \
+		at_;                                                                               \
+	})
+
+/* A word of the context: of the classic tracepoint's record, or an argument. */
+#define FIELD(type, offset)                                                                        \
+	({                                                                                         \
+		u64 field_;                                                                        \
+		asm("%0 = *(" #type " *)(%1 + %2)" : "=r"(field_) : "r"(ctx), "i"(offset));        \
+		(type) field_;                                                                     \
+	})
+
+/* Helpers by their numbers in include/uapi/linux/bpf.h. They return 64 bits. A map is MAP(name). */
+static u64 (*clock_ns)(void) = (void *)5;
+static u64 (*this_cpu)(void) = (void *)8;
+static u64 (*this_thread)(void) = (void *)14; /* pid_tgid */
+static u64 (*this_task)(void) = (void *)35;
+static void *(*map_lookup)(void *map, const void *key) = (void *)1;
+static long (*map_update)(void *map, const void *key, const void *value, u64 flags) = (void *)2;
+static long (*map_delete)(void *map, const void *key) = (void *)3;
+static long (*read_kernel)(void *to, u32 size, const void *from) = (void *)113;
+static long (*ring_output)(void *map, void *record, u64 size, u64 flags) = (void *)130;
+
+/* Return the only value of an array. */
+static __always_inline void *only_value(void *map)
+{
+	u32 zero = 0;
+
+	return map_lookup(map, &zero);
+}
+
+#define NO_EXIST 1 /* BPF_NOEXIST: do not replace what another CPU has just added */
+
+/* Return the value of a key in a hash, which is added if it is missing; NULL if it is full. */
+static __always_inline void *find_or_add(void *map, const void *key, const void *initial)
+{
+	void *value = map_lookup(map, key);
+
+	if (value)
+		return value;
+	map_update(map, key, initial, NO_EXIST);
+	return map_lookup(map, key);
+}
+
 /* A code: the kernel's number in the low 32 bits, a qualifier in the high 32 bits. */
 #define QUALIFIED(qualifier, number) ((u64)(qualifier) << 32 | (u32)(number))
 
@@ -48,16 +110,14 @@
  *
  * With KSTATS_CAST nothing is copied: p becomes a pointer into kernel memory, and *p is a load,
  * which costs a tenth of the helper call and reads 0 where nothing is mapped. bpf_rdonly_cast()
- * turns any number into a pointer to a kernel struct, here one of two 64-bit words. bcc cannot
- * compile a call of a kernel function: we call a helper with the number KSTATS_CAST, and the
- * loader relocates that call (kstats/loader/kfunc.py).
+ * turns any number into a pointer to a kernel struct, here one of two 64-bit words. Only the
+ * running kernel knows the number of the function: we call a helper with the number KSTATS_CAST,
+ * and the loader turns that into a call of the function (kstats/loader/kfunc.py).
  */
 #ifdef KSTATS_CAST
 static void *(*two_words)(const void *address, u32 type) = (void *)KSTATS_CAST;
 #define READ(p, address) ((p) = two_words(address, KSTATS_TWO_WORDS), 0)
 #else
-static long (*read_kernel)(void *to, u32 size,
-			   const void *from) = (void *)BPF_FUNC_probe_read_kernel;
 #define READ(p, address) read_kernel(p, sizeof(*(p)), address)
 #endif
 
@@ -112,6 +172,7 @@ static __always_inline void skip_latency(u64 thread);
 static __always_inline void end_latency(u64 thread);
 
 /* slow_exits.c */
+static __always_inline bool is_slow(u64 ns);
 static __always_inline void report_slow_exit(u64 thread, u64 code, u32 cpu, u64 ended, u64 ns);
 
 /* vcpu_time.c */

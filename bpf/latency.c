@@ -25,7 +25,7 @@ struct open_exit {
 #endif
 };
 
-BPF_HASH(open_exits, u64, struct open_exit, KSTATS_OPEN_EXITS);
+HASH(open_exits, u64, struct open_exit);
 
 struct latency_key {
 	u64 thread;
@@ -44,15 +44,14 @@ struct latency {
 	u64 maximum;
 };
 
-BPF_HASH(latencies, struct latency_key, struct latency, KSTATS_LATENCIES);
+HASH(latencies, struct latency_key, struct latency);
 
 /* Exits that are counted but not timed: the entry was not seen, or a table was full. */
-BPF_PERCPU_ARRAY(latency_dropped, u64, 1);
+PERCPU_ARRAY(latency_dropped, u64);
 
 static __always_inline void drop_latency(void)
 {
-	int zero = 0;
-	u64 *n = latency_dropped.lookup(&zero);
+	u64 *n = only_value(MAP(latency_dropped));
 
 	if (n)
 		(*n)++;
@@ -98,7 +97,7 @@ static __always_inline void keep_latency(u64 thread, struct open_exit *e, u64 ns
 		.detail = e->detail,
 #endif
 	};
-	struct latency *l = latencies.lookup_or_try_init(&key, &nothing);
+	struct latency *l = find_or_add(MAP(latencies), &key, &nothing);
 
 	if (!l) {
 		drop_latency();
@@ -129,7 +128,7 @@ static __always_inline void abandon_latency(struct open_exit *e)
 
 static __always_inline void begin_latency(u64 thread, u64 code, u64 detail)
 {
-	struct open_exit none = {}, *e = open_exits.lookup_or_try_init(&thread, &none);
+	struct open_exit none = {}, *e = find_or_add(MAP(open_exits), &thread, &none);
 
 	if (!e) {
 		drop_latency();
@@ -140,21 +139,21 @@ static __always_inline void begin_latency(u64 thread, u64 code, u64 detail)
 #if KSTATS_DETAILS
 	e->detail = detail;
 #endif
-	e->cpu = bpf_get_smp_processor_id();
-	e->began = bpf_ktime_get_ns();
+	e->cpu = this_cpu();
+	e->began = clock_ns();
 }
 
 static __always_inline void end_latency(u64 thread)
 {
-	struct open_exit *e = open_exits.lookup(&thread);
+	struct open_exit *e = map_lookup(MAP(open_exits), &thread);
 	u64 now, ns;
 
 	if (!e || !is_open(e))
 		return;
-	now = bpf_ktime_get_ns();
+	now = clock_ns();
 	ns = now - e->began;
 	keep_latency(thread, e, ns);
-	if (KSTATS_SLOWER_THAN && ns > KSTATS_SLOWER_THAN)
+	if (KSTATS_SLOW_EXITS && is_slow(ns))
 		report_slow_exit(thread, e->code, e->cpu, now, ns);
 	e->began = NOT_OPEN;
 }
@@ -164,7 +163,7 @@ static __always_inline void end_latency(u64 thread)
 /* An exit that is not timed: no entry after it can end an exit before it. */
 static __always_inline void skip_latency(u64 thread)
 {
-	struct open_exit *e = open_exits.lookup(&thread);
+	struct open_exit *e = map_lookup(MAP(open_exits), &thread);
 
 	if (e)
 		abandon_latency(e);
@@ -172,7 +171,7 @@ static __always_inline void skip_latency(u64 thread)
 
 static __always_inline void set_latency_detail(u64 thread, u64 detail)
 {
-	struct open_exit *e = open_exits.lookup(&thread);
+	struct open_exit *e = map_lookup(MAP(open_exits), &thread);
 
 	if (e)
 		e->detail = detail;
@@ -181,10 +180,10 @@ static __always_inline void set_latency_detail(u64 thread, u64 detail)
 #endif
 
 /* sched_process_exit: mark the thread's entry. The reader deletes what belongs to the thread. */
-int end_thread_latency(void *ctx)
+PROGRAM(end_thread_latency, void *ctx)
 {
-	u64 thread = bpf_get_current_pid_tgid();
-	struct open_exit *e = open_exits.lookup(&thread);
+	u64 thread = this_thread();
+	struct open_exit *e = map_lookup(MAP(open_exits), &thread);
 
 	if (e)
 		e->began = THREAD_ENDED;

@@ -11,13 +11,13 @@ struct pending_exit {
 	u64 cpu;
 };
 
-BPF_HASH(pending_exits, u64, struct pending_exit, KSTATS_PENDING_DETAILS);
+HASH(pending_exits, u64, struct pending_exit);
 
 static __always_inline void settle(u64 thread, struct pending_exit *exit, u64 detail)
 {
 	u64 code = exit->code, cpu = exit->cpu;
 
-	pending_exits.delete(&thread);
+	map_delete(MAP(pending_exits), &thread);
 	if (KSTATS_LATENCY)
 		set_latency_detail(thread, detail);
 	if (!keep_detail(thread, code, cpu, detail) && !count_by_thread(thread, code))
@@ -26,14 +26,14 @@ static __always_inline void settle(u64 thread, struct pending_exit *exit, u64 de
 
 static __always_inline bool await_detail(u64 thread, u64 code)
 {
-	struct pending_exit exit = {.code = code, .cpu = bpf_get_smp_processor_id()};
+	struct pending_exit exit = {.code = code, .cpu = this_cpu()};
 
-	return !pending_exits.update(&thread, &exit);
+	return !map_update(MAP(pending_exits), &thread, &exit, 0);
 }
 
 static __always_inline void settle_last_exit(u64 thread)
 {
-	struct pending_exit *exit = pending_exits.lookup(&thread);
+	struct pending_exit *exit = map_lookup(MAP(pending_exits), &thread);
 
 	if (exit)
 		settle(thread, exit, DETAIL_UNKNOWN);
@@ -42,8 +42,8 @@ static __always_inline void settle_last_exit(u64 thread)
 /* The current thread's exit has this detail, if its code is `code`. */
 static __always_inline void report_detail(u32 code, u64 detail)
 {
-	u64 thread = bpf_get_current_pid_tgid();
-	struct pending_exit *exit = pending_exits.lookup(&thread);
+	u64 thread = this_thread();
+	struct pending_exit *exit = map_lookup(MAP(pending_exits), &thread);
 
 	if (exit && exit->code == code)
 		settle(thread, exit, detail);

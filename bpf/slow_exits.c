@@ -13,9 +13,7 @@ struct slow_exit {
 	u32 padding;
 };
 
-#define PAGE_SIZE KSTATS_PAGE_SIZE /* BPF_RINGBUF_OUTPUT() needs it */
-
-BPF_RINGBUF_OUTPUT(slow_exits, KSTATS_SLOW_PAGES);
+RING_BUFFER(slow_exits);
 
 struct slow_budget {
 	u64 began;    /* of the current second */
@@ -23,15 +21,23 @@ struct slow_budget {
 	u64 dropped;  /* ever */
 };
 
-BPF_PERCPU_ARRAY(slow_budgets, struct slow_budget, 1);
+PERCPU_ARRAY(slow_budgets, struct slow_budget);
 
 #define SECOND 1000000000ULL
+
+static __always_inline bool is_slow(u64 ns)
+{
+	u64 threshold;
+
+	/* More than 32 bits, so not NUMBER(). */
+	asm("%0 = %1 ll" : "=r"(threshold) : "i"(KSTATS_SLOWER_THAN));
+	return ns > threshold;
+}
 
 static __always_inline void report_slow_exit(u64 thread, u64 code, u32 cpu, u64 ended, u64 ns)
 {
 	struct slow_exit e = {.thread = thread, .code = code, .ended = ended, .ns = ns, .cpu = cpu};
-	int zero = 0;
-	struct slow_budget *b = slow_budgets.lookup(&zero);
+	struct slow_budget *b = only_value(MAP(slow_budgets));
 
 	if (!b)
 		return;
@@ -39,7 +45,8 @@ static __always_inline void report_slow_exit(u64 thread, u64 code, u32 cpu, u64 
 		b->began = ended;
 		b->reported = 0;
 	}
-	if (b->reported >= KSTATS_SLOW_RATE || slow_exits.ringbuf_output(&e, sizeof(e), 0))
+	if (b->reported >= NUMBER(KSTATS_SLOW_RATE) ||
+	    ring_output(MAP(slow_exits), &e, sizeof(e), 0))
 		b->dropped++;
 	else
 		b->reported++;

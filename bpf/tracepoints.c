@@ -11,18 +11,17 @@ struct event_counts {
 };
 
 /* Firings that do not fit in the thread tables: without their thread, by event and CPU. */
-BPF_PERCPU_ARRAY(other_events, struct event_counts, 1);
+PERCPU_ARRAY(other_events, struct event_counts);
 
 static __always_inline void count_event(u32 number)
 {
-	u64 thread = bpf_get_current_pid_tgid();
-	int zero = 0;
+	u64 thread = this_thread();
 	struct event_counts *c;
 
 	if (!is_wanted(thread) ||
 	    count_by_thread(thread, QUALIFIED(KSTATS_EVENT_QUALIFIER, number)))
 		return;
-	c = other_events.lookup(&zero);
+	c = only_value(MAP(other_events));
 	if (c)
 		c->n[number]++;
 }

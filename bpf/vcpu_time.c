@@ -28,10 +28,10 @@ struct vcpu_time {
 		       */
 };
 
-BPF_HASH(vcpu_times, u64, struct vcpu_time, KSTATS_VCPU_TIMES);
+HASH(vcpu_times, u64, struct vcpu_time);
 
 /* Events of threads that did not fit in the table. */
-BPF_PERCPU_ARRAY(time_dropped, u64, 1);
+PERCPU_ARRAY(time_dropped, u64);
 
 /* The barriers keep the compiler from moving writes of the record out of a change. */
 static __always_inline void begin_change(struct vcpu_time *t)
@@ -52,19 +52,19 @@ static __always_inline void end_change(struct vcpu_time *t)
  */
 static __always_inline struct vcpu_time *find_record(u64 thread, u32 first)
 {
-	struct vcpu_time new = {.first = first, .state = first}, *t = vcpu_times.lookup(&thread);
-	int zero = 0;
+	struct vcpu_time new = {.first = first, .state = first}, *t;
 	u64 *dropped;
 
+	t = map_lookup(MAP(vcpu_times), &thread);
 	if (t || !is_wanted(thread))
 		return t;
 	if (first == UNKNOWN_STATE) {
 		new.state = VMM;
-		new.since = bpf_ktime_get_ns();
+		new.since = clock_ns();
 	}
-	t = vcpu_times.lookup_or_try_init(&thread, &new);
+	t = find_or_add(MAP(vcpu_times), &thread, &new);
 	if (!t) {
-		dropped = time_dropped.lookup(&zero);
+		dropped = only_value(MAP(time_dropped));
 		if (dropped)
 			(*dropped)++;
 	}
@@ -74,7 +74,7 @@ static __always_inline struct vcpu_time *find_record(u64 thread, u32 first)
 /* End the state of a thread. KVM reports that it was halted for `halted` ns of that state. */
 static __always_inline void change_state(struct vcpu_time *t, u32 state, u64 code, u64 halted)
 {
-	u64 now = bpf_ktime_get_ns();
+	u64 now = clock_ns();
 	u64 own = now - t->since - t->waited;
 
 	/* KVM's figure includes the wait for a CPU after the wake-up. */
@@ -109,9 +109,9 @@ static __always_inline void enter_guest(u64 thread)
 }
 
 /* kvm_userspace_exit */
-int leave_kernel(void *ctx)
+PROGRAM(leave_kernel, void *ctx)
 {
-	struct vcpu_time *t = find_record(bpf_get_current_pid_tgid(), KERNEL);
+	struct vcpu_time *t = find_record(this_thread(), KERNEL);
 
 	if (t)
 		change_state(t, VMM, 0, 0);
@@ -119,9 +119,9 @@ int leave_kernel(void *ctx)
 }
 
 /* kvm_vcpu_wakeup(ns, waited, valid): the vCPU was halted, or polled, for so long. */
-int wake_up(struct raw_args *ctx)
+PROGRAM(wake_up, struct raw_args *ctx)
 {
-	struct vcpu_time *t = find_record(bpf_get_current_pid_tgid(), KERNEL);
+	struct vcpu_time *t = find_record(this_thread(), KERNEL);
 
 	if (t)
 		change_state(t, KERNEL, t->code, ctx->arg[0]);
@@ -133,22 +133,22 @@ static __always_inline u64 thread_of(void *task)
 {
 	u32 tid = 0, tgid = 0;
 
-	bpf_probe_read_kernel(&tid, sizeof(tid), task + TASK_PID_OFFSET);
-	bpf_probe_read_kernel(&tgid, sizeof(tgid), task + TASK_TGID_OFFSET);
+	read_kernel(&tid, sizeof(tid), AT(task, TASK_PID_OFFSET));
+	read_kernel(&tgid, sizeof(tgid), AT(task, TASK_TGID_OFFSET));
 	return (u64)tgid << 32 | tid;
 }
 
 static __always_inline void stop_running(u64 thread, void *task, bool preempted)
 {
-	struct vcpu_time *t = vcpu_times.lookup(&thread);
+	struct vcpu_time *t = map_lookup(MAP(vcpu_times), &thread);
 	u32 state = 0;
 
 	if (!t)
 		return;
-	bpf_probe_read_kernel(&state, sizeof(state), task + TASK_STATE_OFFSET);
+	read_kernel(&state, sizeof(state), AT(task, TASK_STATE_OFFSET));
 	begin_change(t);
 	if (preempted || !state) /* TASK_RUNNING */
-		t->ready = bpf_ktime_get_ns();
+		t->ready = clock_ns();
 	else
 		t->asleep = 1;
 	end_change(t);
@@ -156,22 +156,22 @@ static __always_inline void stop_running(u64 thread, void *task, bool preempted)
 
 static __always_inline void start_running(u64 thread)
 {
-	struct vcpu_time *t = vcpu_times.lookup(&thread);
+	struct vcpu_time *t = map_lookup(MAP(vcpu_times), &thread);
 
 	if (!t)
 		return;
 	begin_change(t);
 	if (t->ready)
-		t->waited += bpf_ktime_get_ns() - t->ready;
+		t->waited += clock_ns() - t->ready;
 	t->ready = 0;
 	t->asleep = 0;
 	end_change(t);
 }
 
 /* sched_switch(preempt, prev, next, …): the current thread is still prev. */
-int switch_threads(struct raw_args *ctx)
+PROGRAM(switch_threads, struct raw_args *ctx)
 {
-	u64 thread = bpf_get_current_pid_tgid();
+	u64 thread = this_thread();
 
 	if (thread)
 		stop_running(thread, (void *)ctx->arg[1], ctx->arg[0] & 1);
@@ -182,25 +182,25 @@ int switch_threads(struct raw_args *ctx)
 }
 
 /* sched_wakeup(task). The wake-up of a task that still runs has no effect. */
-int make_ready(struct raw_args *ctx)
+PROGRAM(make_ready, struct raw_args *ctx)
 {
 	u64 thread = thread_of((void *)ctx->arg[0]);
-	struct vcpu_time *t = vcpu_times.lookup(&thread);
+	struct vcpu_time *t = map_lookup(MAP(vcpu_times), &thread);
 
 	if (!t || !t->asleep)
 		return 0;
 	begin_change(t);
 	t->asleep = 0;
-	t->ready = bpf_ktime_get_ns();
+	t->ready = clock_ns();
 	end_change(t);
 	return 0;
 }
 
 /* sched_process_exit: mark the record. The reader deletes it. */
-int end_thread_time(void *ctx)
+PROGRAM(end_thread_time, void *ctx)
 {
-	u64 thread = bpf_get_current_pid_tgid();
-	struct vcpu_time *t = vcpu_times.lookup(&thread);
+	u64 thread = this_thread();
+	struct vcpu_time *t = map_lookup(MAP(vcpu_times), &thread);
 
 	if (t)
 		change_state(t, ENDED, 0, 0);

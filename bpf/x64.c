@@ -18,7 +18,6 @@
 #endif
 
 #ifdef KSTATS_CLASSIC
-#define FIELD(type, offset) (*(type *)(ctx + (offset)))
 #define ISA FIELD(u32, REC_ISA)
 #else
 #define ARG(n) (((struct raw_args *)ctx)->arg[n])
@@ -44,7 +43,7 @@ static __always_inline enum verdict exit_code(void *ctx, u64 *code)
 #elif defined(KSTATS_RAW_ARG)
 	copy = ARG(0);
 #else
-	if (RARELY(READ(reason, VCPU + EXIT_REASON_OFFSET)))
+	if (RARELY(READ(reason, AT(VCPU, EXIT_REASON_OFFSET))))
 		return UNREADABLE;
 #endif
 	*code = *reason;
@@ -76,8 +75,8 @@ static __always_inline enum verdict exit_code(void *ctx, u64 *code)
 #else
 	void *vmcb_copy, **vmcb = &vmcb_copy;
 
-	READ(vmcb, VCPU + VMCB_OFFSET); /* 0 on failure, and then the next read fails */
-	if (RARELY(READ(exit, *vmcb + EXIT_CODE_OFFSET)))
+	READ(vmcb, AT(VCPU, VMCB_OFFSET)); /* 0 on failure, and then the next read fails */
+	if (RARELY(READ(exit, AT(*vmcb, EXIT_CODE_OFFSET))))
 		return UNREADABLE;
 #endif
 	*code = exit->code;

@@ -38,7 +38,7 @@ static __always_inline enum verdict guest_register(void *ctx, u32 number, u32 *v
 {
 	u32 copy, *low = &copy;
 
-	if (READ(low, VCPU + GUEST_REGISTERS_OFFSET + number * sizeof(u64)))
+	if (READ(low, AT(VCPU, GUEST_REGISTERS_OFFSET + number * sizeof(u64))))
 		return UNREADABLE;
 	*value = *low;
 	return DECODED;
@@ -129,23 +129,33 @@ static __always_inline enum verdict exit_detail(void *ctx, u64 code, u64 *detail
 #define EPT_FETCH (1 << 2)
 
 /* kvm_page_fault (vcpu, address, exit qualification); older kernels do not pass the vCPU. */
-int on_page_fault(void *ctx)
+PROGRAM(on_page_fault, void *ctx)
 {
-	u64 *last = &((struct raw_args *)ctx)->arg[PAGE_FAULT_ARGS - 1];
+	u64 address, qualification;
 	u32 access = ACCESS_READ;
 
-	if (last[0] & EPT_FETCH)
+	/* The verifier drops the branch that is not taken. Each is a load from the context, because
+	 * the compiler would merge ordinary loads to one from a modified pointer to the context.
+	 */
+	if (NUMBER(PAGE_FAULT_ARGS) == 3) {
+		address = FIELD(u64, 8);
+		qualification = FIELD(u64, 16);
+	} else {
+		address = FIELD(u64, 0);
+		qualification = FIELD(u64, 8);
+	}
+	if (qualification & EPT_FETCH)
 		access = ACCESS_FETCH;
-	else if (last[0] & EPT_WRITE)
+	else if (qualification & EPT_WRITE)
 		access = ACCESS_WRITE;
-	report_detail(VMX_EXIT_EPT_VIOLATION, DETAIL_AT(access, 0, last[-1]));
+	report_detail(VMX_EXIT_EPT_VIOLATION, DETAIL_AT(access, 0, address));
 	return SEEN;
 }
 
 #define KVM_TRACE_MMIO_WRITE 2
 
 /* kvm_mmio (type, bytes, address, value): once or more for each exit, in order. */
-int on_mmio(void *ctx)
+PROGRAM(on_mmio, void *ctx)
 {
 	u64 *arg = ((struct raw_args *)ctx)->arg;
 	u32 access = (u32)arg[0] == KVM_TRACE_MMIO_WRITE ? ACCESS_WRITE : ACCESS_READ;
@@ -155,7 +165,7 @@ int on_mmio(void *ctx)
 }
 
 /* kvm_fast_mmio (address): a write to an ioeventfd. KVM does not decode the instruction. */
-int on_fast_mmio(void *ctx)
+PROGRAM(on_fast_mmio, void *ctx)
 {
 	u64 *arg = ((struct raw_args *)ctx)->arg;
 
@@ -197,8 +207,8 @@ static __always_inline enum verdict exit_info(void *ctx, struct exit_info *info)
 	struct exit_info copy, *both = &copy;
 	void *vmcb_copy, **vmcb = &vmcb_copy;
 
-	READ(vmcb, VCPU + VMCB_OFFSET);
-	if (READ(both, *vmcb + EXIT_INFO_OFFSET))
+	READ(vmcb, AT(VCPU, VMCB_OFFSET));
+	if (READ(both, AT(*vmcb, EXIT_INFO_OFFSET)))
 		return UNREADABLE;
 	*info = *both;
 #endif

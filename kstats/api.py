@@ -106,6 +106,7 @@ def collect(
     pids: Iterable[int] = (),
     tids: Iterable[int] = (),
     probe: str | None = None,
+    loader: str | None = None,
 ) -> Collector:
     """Count the exits of this host's VMs until the collector is closed.
 
@@ -117,9 +118,10 @@ def collect(
         pids: With ``thread``, only these processes; none means all.
         tids: With ``thread``, only these threads; none means all.
         probe: Forces one way of reading exits; ``kstats doctor`` names them.
+        loader: Forces one way of loading programs: ``prebuilt`` or ``bcc``.
 
     Raises:
-        KstatsError: It cannot count here: privileges, bcc or KVM are missing.
+        KstatsError: It cannot count here: privileges, libbpf or KVM are missing.
     """
     from kstats.collector.live import Collector  # noqa: PLC0415 - only this touches the host
     from kstats.collector.percpu import PER_CPU, Entries  # noqa: PLC0415 - same
@@ -128,7 +130,7 @@ def collect(
     from kstats.filters import ThreadFilter  # noqa: PLC0415 - same
     from kstats.vms.registry import VmRegistry  # noqa: PLC0415 - same
 
-    target = Target.find(probe=probe)
+    target = Target.find(probe=probe, loader=loader)
     if by == "cpu":
         return Collector(target, PER_CPU)
     wanted = ThreadFilter(frozenset(pids), frozenset(tids))

@@ -31,6 +31,22 @@ class File:
         return (directory() / self.name).read_text(encoding)
 
 
+class Objects:
+    """The folder of prebuilt objects, as :class:`kstats.arch.base.ObjectFolder`; see File."""
+
+    def is_dir(self) -> bool:
+        """Return whether kstats was built with objects."""
+        return self._folder().is_dir()
+
+    def joinpath(self, name: str, /) -> Path:
+        """Return an object's path."""
+        return self._folder() / name
+
+    @staticmethod
+    def _folder() -> Path:
+        return directory() / "objects"
+
+
 @functools.cache
 def directory() -> Path:
     """Return the folder that contains the C files.

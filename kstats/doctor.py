@@ -10,13 +10,14 @@ from collections.abc import Iterator
 import attrs
 
 from kstats import arch as arches
+from kstats import csource
 from kstats.arch import print_fmt
 from kstats.collector.kvm_stats import reader
 from kstats.collector.percpu import PER_CPU
 from kstats.collector.target import Target, find_arch, find_source
 from kstats.errors import KstatsError, LoadError
 from kstats.host import Host
-from kstats.loader import program
+from kstats.loader import libbpf, program
 
 # include/uapi/linux/capability.h
 _CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
@@ -48,10 +49,12 @@ class Diagnosis:
     status: int
 
 
-def diagnose(host: Host | None = None, probe: str | None = None) -> Diagnosis:
+def diagnose(
+    host: Host | None = None, probe: str | None = None, loader: str | None = None
+) -> Diagnosis:
     """Examine ``host``, and try to load and attach the program of ``kstats cpu``."""
     host = host or Host()
-    trial, status = _trial(host, probe)
+    trial, status = _trial(host, probe, loader)
     checks = (
         _kernel(host),
         _machine(host),
@@ -62,7 +65,7 @@ def diagnose(host: Host | None = None, probe: str | None = None) -> Diagnosis:
         _tracefs(host),
         _names(host),
         _counters(host),
-        _bcc(),
+        *_loaders(),
         *_backends(),
         *trial,
     )
@@ -184,12 +187,32 @@ def _counters(host: Host) -> Check:
     return Check(name, State.WARN, found, f"QEMU opens them since version 8.1; {without}")
 
 
+def _loaders() -> tuple[Check, Check]:
+    """Check libbpf and bcc: either is enough."""
+    prebuilt, bcc = _libbpf(), _bcc()
+    if prebuilt.state is State.OK and bcc.state is not State.OK:
+        return prebuilt, Check("bcc", State.OK, "not installed, and not needed")
+    if bcc.state is not State.OK:
+        return attrs.evolve(prebuilt, state=State.FAIL), bcc
+    return prebuilt, bcc
+
+
+def _libbpf() -> Check:
+    if not csource.Objects().is_dir():
+        found = "not used: kstats was built without prebuilt objects"
+        return Check("libbpf", State.WARN, found, "install a kstats that was built with clang")
+    try:
+        version = libbpf.open_library().version
+    except libbpf.MissingError as error:
+        return Check("libbpf", State.WARN, str(error), "apt install libbpf1")
+    return Check("libbpf", State.OK, version)
+
+
 def _bcc() -> Check:
     if program.has_bcc():
         return Check("bcc", State.OK, f"for {sys.executable}")
     if program.distribution_has_bcc():
-        found = f"not for this Python; programs are loaded with {program.DISTRIBUTION_PYTHON}"
-        return Check("bcc", State.OK, found)
+        return Check("bcc", State.OK, f"for {program.DISTRIBUTION_PYTHON}")
     return Check("bcc", State.FAIL, "not installed", "apt install python3-bpfcc")
 
 
@@ -198,11 +221,13 @@ def _backends() -> Iterator[Check]:
         yield Check("backend", State.WARN, str(error), error.hint)
 
 
-def _trial(host: Host, probe: str | None) -> tuple[list[Check], int]:
+def _trial(host: Host, probe: str | None, loader: str | None) -> tuple[list[Check], int]:
     """Load and attach the program of ``kstats cpu``, then unload it."""
     try:
-        with Target.find(host, probe=probe).load(PER_CPU) as loaded:
-            checks = [Check("program", State.OK, f"loaded and attached through {loaded.probe}")]
+        with Target.find(host, probe=probe, loader=loader).load(PER_CPU) as loaded:
+            found = f"loaded by {loaded.loader} and attached through {loaded.probe}"
+            checks = [Check("program", State.OK, found)]
+            checks += [Check("loader", State.WARN, f"{n}: {why}") for n, why in loaded.unavailable]
             checks += [Check("probe", State.WARN, f"{n}: {why}") for n, why in loaded.rejected]
             return checks, 0
     except KstatsError as error:

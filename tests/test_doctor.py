@@ -19,7 +19,7 @@ from kstats.collector.kvm_stats import reader
 from kstats.doctor import Check, State
 from kstats.errors import BackendError
 from kstats.host import Host
-from kstats.loader import program
+from kstats.loader import libbpf, program
 from kstats.vms.identity import Vcpu
 from tests import trees
 
@@ -157,20 +157,28 @@ def test_a_kernel_with_an_unknown_name_is_a_warning(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ours", "distributions", "state"),
-    [(True, False, State.OK), (False, True, State.OK), (False, False, State.FAIL)],
+    ("ours", "distributions", "prebuilt", "states"),
+    [
+        (True, False, True, [State.OK, State.OK]),
+        (False, True, False, [State.WARN, State.OK]),
+        (False, False, True, [State.OK, State.OK]),
+        (False, False, False, [State.FAIL, State.FAIL]),
+    ],
 )
-def test_bcc_of_this_python_or_of_the_distribution_is_enough(
+def test_libbpf_or_any_bcc_is_enough(
     monkeypatch: pytest.MonkeyPatch,
     ours: bool,  # noqa: FBT001
     distributions: bool,  # noqa: FBT001
-    state: State,
+    prebuilt: bool,  # noqa: FBT001
+    states: list[State],
 ) -> None:
     monkeypatch.setattr(program, "has_bcc", lambda: ours)
     monkeypatch.setattr(program, "distribution_has_bcc", lambda: distributions)
-    check = doctor._bcc()
-    assert check.state is state
-    assert (check.fix == "apt install python3-bpfcc") is (state is State.FAIL)
+    monkeypatch.setattr(libbpf, "SONAME", libbpf.SONAME if prebuilt else "libnone.so.1")
+    checks = doctor._loaders()
+    assert [check.state for check in checks] == states
+    failed = [check.fix for check in checks if check.state is State.FAIL]
+    assert failed in ([], ["apt install libbpf1", "apt install python3-bpfcc"])
 
 
 MINE, THEIRS = Vcpu(5, 6, 0, 3), Vcpu(7, 8, 0, 3)

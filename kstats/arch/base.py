@@ -7,7 +7,8 @@ An architecture is one :class:`Arch`. To add one, fill in:
    code, named as the kernel names it, and notes on the categories;
 3. ``columns``: the headings of ``kstats cpu`` in their order, ``other`` last;
 4. ``sources``: one :class:`ExitSource` for each way to read exits from the kernel, none if the
-   backend only decodes; ``bpf``: the C file that turns the tracepoint into a code;
+   backend only decodes; ``bpf``: the C file that turns the tracepoint into a code; ``objects``:
+   the folder of prebuilt objects, if the backend brings some;
 5. ``details`` of the ISAs and the sources, and ``bpf_detail``, if exits carry details for
    ``kstats exits --detail``;
 6. ``kvmstat``: what kvmstat's columns count on each ISA (:mod:`kstats.arch.kvmstat`), if kvmstat
@@ -453,6 +454,26 @@ class CFile(Protocol):
         """Return the text of the file."""
 
 
+class ObjectFile(Protocol):
+    """A prebuilt object, such as a Path or a Traversable."""
+
+    def is_file(self) -> bool:
+        """Return whether the file exists."""
+
+    def read_bytes(self) -> bytes:
+        """Return its contents."""
+
+
+class ObjectFolder(Protocol):
+    """A folder of prebuilt objects, such as a Path or a Traversable."""
+
+    def is_dir(self) -> bool:
+        """Return whether the folder exists."""
+
+    def joinpath(self, name: str, /) -> ObjectFile:
+        """Return a file in it, which need not exist."""
+
+
 @attrs.frozen(eq=False)
 class Arch:
     """An architecture; this module's docstring is the checklist."""
@@ -467,6 +488,8 @@ class Arch:
     sources: tuple[ExitSource, ...] = ()
     bpf: CFile | None = None
     bpf_detail: CFile | None = None
+    objects: ObjectFolder | None = None
+    """What ``python -m kstats.collector.prebuild`` compiled; without it, bcc loads programs."""
     silent_modules: Mapping[str, str] = attrs.field(factory=dict)
     """What to do about vendor modules that never fire the tracepoints."""
     kvmstat: Mapping[str, tuple[Rule, ...]] = attrs.field(factory=dict)

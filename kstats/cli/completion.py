@@ -16,6 +16,7 @@ from kstats.cli import COMMANDS, PROGRAMS, options, streams
 from kstats.errors import KstatsError
 from kstats.escape import printable
 from kstats.host import Host
+from kstats.loader.program import LOADERS
 from kstats.views import details
 from kstats.views.exits import AXES, COUNT
 from kstats.views.latency import SORTS
@@ -164,6 +165,7 @@ def _values() -> Mapping[str, Value]:
         "ISA": Value(tuple(isa.name for isa in isas)),
         "KEY": Value(_once([COUNT.key, *SORTS, *AXES, details.AXIS])),
         "KIND": Value(tuple(arches.detail_kinds())),
+        "LOADER": Value(LOADERS),
         "PROBE": Value(_once(probes)),
         "REASON": Value(_once([*reasons, *groups])),
         "REASONS": Value(_once([*reasons, *groups]), several=True),

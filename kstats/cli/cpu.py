@@ -133,7 +133,7 @@ def _watch(wanted: CpuOptions) -> int:
 def _collect(wanted: CpuOptions) -> Source:
     from kstats.cli import live  # noqa: PLC0415 - recordings do not need it
 
-    return live.per_cpu(wanted.probe, wanted.cpus or ())
+    return live.per_cpu(wanted.probe, wanted.cpus or (), wanted.loader)
 
 
 def _no_command(words: list[str]) -> UsageError:

@@ -25,23 +25,26 @@ def parser() -> options.Parser:
     p = options.Parser.of("doctor", "", _DESCRIPTION, _EPILOG)
     p.add_format(("table", _JSON))
     p.add_argument("--probe", metavar="PROBE", help="try only this way to read exits")
+    text = "try only this way to load programs: prebuilt or bcc"
+    p.add_argument("--loader", metavar="LOADER", help=text)
     p.add_debug()
     return p
 
 
 @attrs.frozen(kw_only=True)
 class DoctorOptions:
-    """The options of ``kstats doctor``; without ``probe`` the best is tried."""
+    """The options of ``kstats doctor``; without ``probe`` or ``loader`` the best is tried."""
 
     format: str
     probe: str | None
+    loader: str | None
     debug: bool
 
 
 def run(words: list[str]) -> int:
     """Run ``kstats doctor``; return the exit status."""
     wanted = parser().parse(words, DoctorOptions)
-    diagnosis = diagnose(probe=wanted.probe)
+    diagnosis = diagnose(probe=wanted.probe, loader=wanted.loader)
     with streams.writing():
         if wanted.format == _JSON:
             print(json.dumps(attrs.asdict(diagnosis)))

@@ -67,6 +67,7 @@ class ExporterOptions:
     speed: float
     loop: bool
     probe: str | None
+    loader: str | None
     debug: bool
 
     @property
@@ -177,7 +178,7 @@ def _feed(wanted: ExporterOptions, settings: Settings) -> Feed:
         from kstats.exporter.textfile import NAME  # noqa: PLC0415
 
         writes = None if wanted.textfile is None else f"{wanted.textfile}/{NAME}"
-        return live.exporter(settings, wanted.probe, writes, debug=wanted.debug)
+        return live.exporter(settings, wanted.probe, wanted.loader, writes, debug=wanted.debug)
     from kstats.cli import replay  # noqa: PLC0415 - help does not need it
     from kstats.exporter.feed import Replay  # noqa: PLC0415
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
+import attrs
+
 from kstats.cli import reason_option, session
 from kstats.cli.exits_options import ExitsOptions
 from kstats.cli.thread_options import ThreadOptions
@@ -27,7 +29,7 @@ from kstats.vms.registry import VmRegistry
 from kstats.vms.select import select
 
 
-def per_cpu(probe: str | None, cpus: Collection[int] = ()) -> Collector:
+def per_cpu(probe: str | None, cpus: Collection[int] = (), loader: str | None = None) -> Collector:
     """Return what counts exits and entries by CPU.
 
     Raises:
@@ -41,43 +43,43 @@ def per_cpu(probe: str | None, cpus: Collection[int] = ()) -> Collector:
             raise UsageError(
                 f"this host has no CPU {missing[0]}", f"it has {possible[0]} to {possible[-1]}"
             )
-    return Collector(Target.find(host, probe=probe), PER_CPU)
+    return Collector(Target.find(host, probe=probe, loader=loader), PER_CPU)
 
 
-def recorded(
-    probe: str | None,
-    *,
-    latency: bool = False,
-    time: bool = False,
-    slower_than: int | None = None,
-    detail: str | None = None,
-) -> Collector:
-    """Return what counts all that the views of a recording show, and measures what is asked for.
+@attrs.frozen
+class Recorded:
+    """What is measured for a recording beside what its views count; ``slower_than`` is in ns."""
 
-    ``slower_than`` is in nanoseconds.
-    """
+    latency: bool = False
+    time: bool = False
+    slower_than: int | None = None
+    detail: str | None = None
+
+
+def recorded(measured: Recorded, probe: str | None, loader: str | None = None) -> Collector:
+    """Return what counts all that the views of a recording show, and measures what is asked for."""
     host = Host()
     vms = VmRegistry(host)
-    target = Target.find(host, probe=probe)
+    target = Target.find(host, probe=probe, loader=loader)
     events = Tracepoints.kvmstat(target.arch, target.source.isa)
     features: list[Feature] = [Entries(), ExitsByThread()]
     if events.events:
         features.append(events)
-    if latency or slower_than is not None:
-        features.append(Latency())
-    if slower_than is not None:
-        features.append(SlowExits(slower_than))
-    if time:
+    if measured.latency or measured.slower_than is not None:
+        features.append(Latency(detail=measured.detail or ""))
+    if measured.slower_than is not None:
+        features.append(SlowExits(measured.slower_than))
+    if measured.time:
         features.append(VcpuTimes(lambda: _asleep(host, vms, ThreadFilter())))
-    if detail is not None:
-        features.append(Detail.find(target, detail))
+    if measured.detail is not None:
+        features.append(Detail.find(target, measured.detail))
     return Collector(target, features, vms)
 
 
-def all_threads(probe: str | None) -> Collector:
+def all_threads(probe: str | None, loader: str | None = None) -> Collector:
     """Return what counts exits by CPU and thread."""
     host = Host()
-    target = Target.find(host, probe=probe)
+    target = Target.find(host, probe=probe, loader=loader)
     return Collector(target, (ExitsByThread(),), VmRegistry(host))
 
 
@@ -86,7 +88,7 @@ def threads(selected: ThreadOptions) -> Collector:
     host = Host()
     vms = VmRegistry(host)
     wanted = threads_wanted(selected.threads, host, vms)
-    target = Target.find(host, probe=selected.probe)
+    target = Target.find(host, probe=selected.probe, loader=selected.loader)
     return Collector(target, (ExitsByThread(wanted),), vms)
 
 
@@ -95,7 +97,7 @@ def exits(wanted: ExitsOptions) -> Collector:
     host = Host()
     vms = VmRegistry(host)
     selected = threads_wanted(wanted.threads, host, vms)
-    target = Target.find(host, probe=wanted.probe)
+    target = Target.find(host, probe=wanted.probe, loader=wanted.loader)
     if wanted.reason is not None:
         reason_option.codes(wanted.reason, [target.source.isa])
     features: list[Feature] = [ExitsByThread.sized(selected, wanted.map_entries)]
@@ -131,7 +133,7 @@ def vcpus(selected: ThreadOptions, *, kernel: bool) -> Collector | KernelCounter
     host = Host()
     vms = VmRegistry(host)
     wanted = threads_wanted(selected.threads, host, vms)
-    target = Target.find(host, probe=selected.probe)
+    target = Target.find(host, probe=selected.probe, loader=selected.loader)
     if target.source.isa not in target.arch.kvmstat:
         raise UnsupportedHostError(
             f"the backend {target.arch.name} does not define kvmstat's columns",
@@ -144,7 +146,12 @@ def vcpus(selected: ThreadOptions, *, kernel: bool) -> Collector | KernelCounter
 
 
 def exporter(
-    settings: Settings, probe: str | None, writes: str | None = None, *, debug: bool = False
+    settings: Settings,
+    probe: str | None,
+    loader: str | None = None,
+    writes: str | None = None,
+    *,
+    debug: bool = False,
 ) -> Feed:
     """Return what counts what an exporter exports; with ``debug``, print what is loaded.
 
@@ -154,7 +161,7 @@ def exporter(
     from kstats.exporter.live import Counted, Kernel  # noqa: PLC0415 - views do not need it
 
     host = Host()
-    target = Target.find(host, probe=probe)
+    target = Target.find(host, probe=probe, loader=loader)
     if settings.kernel:
         counters = KernelCounters(target)
         session.attached(counters, writes=writes, debug=debug)
@@ -177,7 +184,7 @@ def _exporter_collector(settings: Settings, target: Target, host: Host) -> Colle
     if settings.time:
         features.append(VcpuTimes(lambda: _asleep(host, vms, ThreadFilter())))
     if settings.durations:
-        features.append(Latency())
+        features.append(Latency(detail=settings.detail or ""))
     return Collector(target, features, vms)
 
 

@@ -51,7 +51,7 @@ class Rule:
         return f"{self.option} cannot be combined with {', '.join(self.excludes)}"
 
 
-_LIVE = Rule("--input", ("--record", "--overhead", "--probe"))
+_LIVE = Rule("--input", ("--record", "--overhead", "--probe", "--loader"))
 _ONE_KIND_OF_TIME = (
     Rule("--histogram", ("--latency", "--tree")),
     Rule("--latency", ("--tree",)),
@@ -87,7 +87,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "vcpu": (
         _LIVE,
         Rule("--vm", ("--pid",)),
-        Rule("--source kernel", ("--probe", "--overhead")),
+        Rule("--source kernel", ("--probe", "--loader", "--overhead")),
     ),
     "kvmexit": (
         *_THREADS,
@@ -260,6 +260,8 @@ def add_probe_arguments(p: Parser) -> None:
     """Add the options of what loads a program."""
     text = "use this way to read exits; see kstats doctor"
     p.add_argument("--probe", metavar="PROBE", help=text)
+    text = "load programs this way: prebuilt, or compiled by bcc (default: what works)"
+    p.add_argument("--loader", metavar="LOADER", help=text)
     p.add_argument("--debug", action="store_true", help="print what is loaded, and how")
 
 

@@ -97,6 +97,7 @@ class RecordOptions:
     keep: int | None
     quiet: bool
     probe: str | None
+    loader: str | None
     debug: bool
 
     @property
@@ -133,17 +134,17 @@ def _collect(wanted: RecordOptions) -> session.Source:
     from kstats.cli import live  # noqa: PLC0415 - help does not need it
 
     if wanted.by == "cpu":
-        return live.per_cpu(wanted.probe)
+        return live.per_cpu(wanted.probe, loader=wanted.loader)
     if wanted.detail is not None:
         details.check(wanted.detail)
     slower_than = SLOWER_THAN if wanted.all and wanted.slower_than is None else wanted.slower_than
-    return live.recorded(
-        wanted.probe,
+    measured = live.Recorded(
         latency=wanted.all or wanted.latency,
         time=wanted.all or wanted.time,
         slower_than=slower_than,
         detail=wanted.detail,
     )
+    return live.recorded(measured, wanted.probe, wanted.loader)
 
 
 def _price(source: session.Source) -> Iterator[str]:

@@ -45,6 +45,7 @@ class SourceOptions:
     interval: float | None
     count: int | None
     probe: str | None
+    loader: str | None
     debug: bool
     header: list[tuple[str, str]]
     bearer_token_file: str | None
@@ -67,6 +68,7 @@ def add_arguments(p: options.Parser) -> None:
     count = partial(options.times, what="--count", without=f"take {COUNT}")
     add("--count", metavar="N", type=count, help=f"live: number of samples (default {COUNT})")
     add("--probe", metavar="PROBE", help="live: use this way to read exits; see kstats doctor")
+    add("--loader", metavar="LOADER", help="live: load programs this way: prebuilt or bcc")
     add("--debug", action="store_true", help="live: print what is loaded, and how")
     text = "prom: send this with each request, like X-Scope-OrgID:team; can be repeated"
     add("--header", metavar="HEADER", action="append", default=[], type=_header, help=text)
@@ -115,7 +117,7 @@ def _opened(word: str, label: str, wanted: SourceOptions, files: ExitStack) -> S
 def _refuse(wanted: SourceOptions) -> None:
     """Raise UsageError for an option that none of the sources has a use for."""
     if LIVE not in wanted.sources:
-        for name in ("interval", "count", "probe"):
+        for name in ("interval", "count", "probe", "loader"):
             if getattr(wanted, name) is not None:
                 raise UsageError(f"--{name} needs the source live", "leave it out for recordings")
     if not any(word.startswith(PROMETHEUS) for word in wanted.sources):
@@ -200,7 +202,7 @@ def _live(wanted: SourceOptions) -> Iterator[Sample]:
     from kstats.cli.live import all_threads  # noqa: PLC0415 - recordings do not need it
 
     interval = session.EVERY_SECOND if wanted.interval is None else wanted.interval
-    with all_threads(wanted.probe) as collector:
+    with all_threads(wanted.probe, wanted.loader) as collector:
         session.attached(collector, writes=wanted.writes, debug=wanted.debug)
         count = COUNT if wanted.count is None else wanted.count
         with closing(session.live(collector, interval, count)) as samples:

@@ -45,6 +45,7 @@ class TopOptions:
         record: Where the key R records to.
         slower_than: Exits that take longer are slow, as a duration.
         probe: The way to read exits; None for the best.
+        loader: The way to load programs; None for the best.
         debug: Accepted everywhere.
     """
 
@@ -54,6 +55,7 @@ class TopOptions:
     record: str = _RECORD
     slower_than: str = _THRESHOLD
     probe: str | None = None
+    loader: str | None = None
     debug: bool = False
 
 
@@ -71,6 +73,7 @@ def parser() -> options.Parser:
     text = f"exits that take longer are slow, once L measures them (default {_THRESHOLD})"
     add("--slower-than", metavar="TIME", default=_THRESHOLD, type=_threshold, help=text)
     add("--probe", metavar="PROBE", help="use this way to read exits; see kstats doctor")
+    add("--loader", metavar="LOADER", help="load programs this way: prebuilt or bcc")
     p.add_debug()
     return p
 
@@ -107,7 +110,7 @@ def _source(wanted: TopOptions) -> Source:
 
         interval = session.EVERY_SECOND if wanted.delay is None else wanted.delay
         threshold = durations.parse(wanted.slower_than) or 0
-        return Live(Wanted(interval, threshold, wanted.record, wanted.probe))
+        return Live(Wanted(interval, threshold, wanted.record, wanted.probe, wanted.loader))
     if wanted.input == STDIN:
         raise UsageError(
             "kstats top reads keys from standard input", "save the recording to a file"

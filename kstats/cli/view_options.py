@@ -22,6 +22,7 @@ class ViewOptions:
         record: Where to write the samples that are shown.
         overhead: Report what counting costs.
         probe: The way to read exits; None for the best.
+        loader: The way to load programs; None for the best.
         debug: Print what is loaded.
     """
 
@@ -34,6 +35,7 @@ class ViewOptions:
     record: str | None = None
     overhead: bool = False
     probe: str | None = None
+    loader: str | None = None
     debug: bool = False
 
 

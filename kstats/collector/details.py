@@ -13,7 +13,8 @@ from kstats.collector.target import Target
 from kstats.collector.threads import MORE_THREADS
 from kstats.errors import BackendError, UsageError
 from kstats.loader import c_text
-from kstats.loader.program import Attachment, Loaded
+from kstats.loader.plan import Attachment, MapSize
+from kstats.loader.program import Loaded
 from kstats.loader.records import COUNT, U64, Record
 from kstats.model import Place
 
@@ -70,7 +71,6 @@ class Detail(Feature):
     entries: int = MORE_THREADS
 
     phase = Phase.COUNTS
-    maps = ("details",)
 
     @classmethod
     def find(cls, target: Target, kind: str, entries: int = MORE_THREADS) -> Self:
@@ -112,9 +112,14 @@ class Detail(Feature):
         return c_text.located(self.file)
 
     @property
+    def maps(self) -> tuple[MapSize, ...]:
+        pending = (MapSize("pending_exits", PENDING_EXITS),) if self.source.events else ()
+        return (MapSize("details", self.entries), *pending)
+
+    @property
     def defines(self) -> Mapping[str, int]:
-        pending = {"KSTATS_PENDING_DETAILS": PENDING_EXITS} if self.source.events else {}
-        return dict.fromkeys(self.source.defines, 1) | {"KSTATS_DETAILS": self.entries} | pending
+        pending = ("KSTATS_PENDING_DETAILS",) if self.source.events else ()
+        return dict.fromkeys((*self.source.defines, "KSTATS_DETAILS", *pending), 1)
 
     def reader(self, loaded: Loaded, layout: Layout) -> Callable[[], Totals]:
         del layout

@@ -14,7 +14,9 @@ from typing import Any, ClassVar
 import attrs
 
 from kstats.arch.base import BtfField, Probe
-from kstats.loader.program import Attachment, Loaded
+from kstats.filters import ThreadFilter
+from kstats.loader.plan import Attachment, MapSize
+from kstats.loader.program import Loaded
 from kstats.model import Code, Exits, Place, Sample, count_only
 
 
@@ -95,9 +97,12 @@ class Feature:
     Attributes:
         phase: When it is read.
         files: The C files of bpf/ that it needs.
-        maps: The BPF maps that it reads.
-        defines: Preprocessor definitions of the C files.
-        generated: C that depends on its parameters or on the architecture.
+        maps: The BPF maps of its C files.
+        defines: Preprocessor definitions of the C files: what its programs differ by.
+        numbers: Further definitions, for NUMBER() and its like in the C files. They differ between
+            hosts and runs; prebuilt objects contain placeholders for them.
+        generated: C that depends on the architecture.
+        wanted: The threads that it selects in the kernel, by process and thread ID.
         attachments: The C functions that run, and their tracepoints.
         btf: Offsets that its C needs besides the probe's.
         counted: What samples contain thanks to it: names that views require.
@@ -110,7 +115,7 @@ class Feature:
         return ()
 
     @property
-    def maps(self) -> tuple[str, ...]:
+    def maps(self) -> tuple[MapSize, ...]:
         return ()
 
     @property
@@ -130,8 +135,16 @@ class Feature:
         return {}
 
     @property
+    def numbers(self) -> Mapping[str, int]:
+        return {}
+
+    @property
     def generated(self) -> str:
         return ""
+
+    @property
+    def wanted(self) -> ThreadFilter:
+        return ThreadFilter()
 
     def probes(self, probes: tuple[Probe, ...]) -> tuple[Probe, ...]:
         """Return those of ``probes`` that it works with, and with what it needs of them."""

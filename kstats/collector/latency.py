@@ -10,7 +10,8 @@ import attrs
 from kstats.collector.feature import Draft, Feature, Layout, Phase
 from kstats.collector.percpu import ON_ENTRY
 from kstats.histogram import SUB_BITS, SUB_BUCKETS, Histogram, bounds
-from kstats.loader.program import Attachment, Loaded
+from kstats.loader.plan import Attachment, MapSize
+from kstats.loader.program import Loaded
 from kstats.loader.records import COUNT, U32, U64, Fields, Record
 from kstats.loader.syscall import Map
 from kstats.model import Exits, Place
@@ -131,7 +132,6 @@ class Latency(Feature):
 
     phase = Phase.LATENCY
     files = ("latency.c", "entries.c")
-    maps = ("open_exits", "latencies", "latency_dropped")
     attachments = (ON_ENTRY, Attachment("sched_process_exit", "end_thread_latency", "raw"))
 
     @property
@@ -139,13 +139,16 @@ class Latency(Feature):
         return (f"{self.detail} latency" if self.detail else "latency",)
 
     @property
+    def maps(self) -> tuple[MapSize, ...]:
+        return (
+            MapSize("open_exits", self.open_exits),
+            MapSize("latencies", self.latencies),
+            MapSize("latency_dropped"),
+        )
+
+    @property
     def defines(self) -> Mapping[str, int]:
-        return {
-            "KSTATS_LATENCY": 1,
-            "KSTATS_LATENCY_BY_CPU": int(self.by_cpu),
-            "KSTATS_OPEN_EXITS": self.open_exits,
-            "KSTATS_LATENCIES": self.latencies,
-        }
+        return {"KSTATS_LATENCY": 1, "KSTATS_LATENCY_BY_CPU": int(self.by_cpu)}
 
     @property
     def _key(self) -> type[LatencyKey]:

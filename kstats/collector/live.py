@@ -99,10 +99,12 @@ class Collector:
     def description(self) -> Iterator[str]:
         """Yield the probe, why none before it, offsets and sizes of the programs, as lines."""
         loaded = self.loaded
+        yield f"loaded by {loaded.loader}"
+        yield from (f"not loaded by {name}: {why}" for name, why in loaded.unavailable)
         yield f"{self.target.source.isa} exits through {loaded.probe}"
         yield from (f"not through {name}: {why}" for name, why in loaded.rejected)
         yield from (f"not counted: {why}" for _, why in loaded.absent)
-        yield from (f"{name}={value}" for name, value in loaded.defines.items())
+        yield from (f"{name}={value}" for name, value in loaded.numbers.items())
         for info in loaded.program_infos():
             size = f"{info.jited_size} bytes of machine code"
             yield f"{info.name}: {info.verified_instructions} instructions verified, {size}"

@@ -11,7 +11,8 @@ from typing import TypeVar
 import attrs
 
 from kstats.collector.feature import Draft, Feature, Layout, Phase
-from kstats.loader.program import Attachment, Loaded
+from kstats.loader.plan import Attachment, MapSize
+from kstats.loader.program import Loaded
 from kstats.loader.records import COUNT, ONLY, U64, WORD, Record
 from kstats.model import Place
 
@@ -89,6 +90,11 @@ class Words:
         """
         return max(1, *self.layout.cpus) + 1
 
+    @property
+    def size(self) -> int:
+        """Return the bytes of all structs."""
+        return self.cpus * self.stride * WORD
+
     def columns(self, values: bytes) -> list[array[int]]:
         """Return an array for each word, with the values of the CPUs that exist."""
         words = array("Q", values)
@@ -104,7 +110,7 @@ class CountsReader:
     def __init__(self, loaded: Loaded, layout: Layout) -> None:
         self._loaded = loaded
         self._words = Words(layout)
-        self._buffer = ctypes.create_string_buffer(self._words.cpus * self._words.stride * WORD)
+        self._buffer = ctypes.create_string_buffer(self._words.size)
 
     def read(self) -> Reading:
         """Return the totals; the clocks are read right after the counters."""
@@ -135,17 +141,20 @@ class Counts(Feature):
 
     phase = Phase.COUNTS
     files = ("counts.c",)
-    maps = ("counts", "odd_codes")
+
+    @property
+    def maps(self) -> tuple[MapSize, ...]:
+        size = Words(self.layout).size
+        return (MapSize("counts", 1, size, by_address=True), MapSize("odd_codes", ODD_CODES))
 
     @property
     def defines(self) -> Mapping[str, int]:
-        words = Words(self.layout)
-        return {
-            "KSTATS_CPUS": words.cpus,
-            "KSTATS_SLOTS": len(self.layout.codes),
-            "KSTATS_LOW_CODES": words.low_codes,
-            "KSTATS_ODD_CODES": ODD_CODES,
-        }
+        low_codes = Words(self.layout).low_codes
+        return {"KSTATS_SLOTS": len(self.layout.codes), "KSTATS_LOW_CODES": low_codes}
+
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        return {"KSTATS_CPUS": Words(self.layout).cpus}
 
     def reader(self, loaded: Loaded, layout: Layout) -> Callable[[], Reading]:
         return CountsReader(loaded, layout).read

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from kstats.collector.feature import Draft, Feature, Layout, Phase
+from kstats.loader.plan import MapSize
 from kstats.loader.program import Loaded
 from kstats.loader.records import ONLY, U32, U64, WORD, Record
 from kstats.loader.ringbuf import RingBuffer
@@ -96,17 +97,19 @@ class SlowExits(Feature):
 
     phase = Phase.SLOW_EXITS
     files = ("slow_exits.c",)
-    maps = ("slow_exits", "slow_budgets")
     counted = ("slow",)
 
     @property
+    def maps(self) -> tuple[MapSize, ...]:
+        return (MapSize("slow_exits", self.pages * mmap.PAGESIZE), MapSize("slow_budgets"))
+
+    @property
     def defines(self) -> Mapping[str, int]:
-        return {
-            "KSTATS_SLOWER_THAN": self.threshold,
-            "KSTATS_SLOW_RATE": self.rate,
-            "KSTATS_SLOW_PAGES": self.pages,
-            "KSTATS_PAGE_SIZE": mmap.PAGESIZE,
-        }
+        return {"KSTATS_SLOW_EXITS": 1}
+
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        return {"KSTATS_SLOWER_THAN": self.threshold, "KSTATS_SLOW_RATE": self.rate}
 
     def reader(self, loaded: Loaded, layout: Layout) -> Callable[[], Reading]:
         return SlowExitsReader(loaded, layout).read

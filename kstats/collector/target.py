@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import attrs
 
 from kstats import arch as arches
 from kstats.arch.base import Arch, ExitSource, Probe
 from kstats.collector.feature import Feature, Layout
-from kstats.collector.percpu import Counts
+from kstats.collector.percpu import Counts, Entries
+from kstats.collector.threads import ExitsByThread
+from kstats.collector.tracepoints import Tracepoints
 from kstats.errors import UnsupportedHostError, UsageError
+from kstats.filters import ThreadFilter
 from kstats.host import Host
 from kstats.loader import c_text, program
+from kstats.loader.plan import Plan, Source
 
 
 def find_arch(host: Host) -> Arch:
@@ -75,6 +79,13 @@ def check_probe(arch: Arch, name: str) -> None:
         raise UsageError(f"{arch.name} has no probe {name!r}", f"known: {', '.join(known)}")
 
 
+def check_loader(name: str) -> None:
+    """Raise UsageError if there is no loader with that name."""
+    if name not in program.LOADERS:
+        known = ", ".join(program.LOADERS)
+        raise UsageError(f"there is no loader {name!r}", f"known: {known}")
+
+
 def choose_probes(source: ExitSource, forced: str | None) -> tuple[Probe, ...]:
     """Return the probes to try: the forced one, or all of the source.
 
@@ -90,62 +101,105 @@ def choose_probes(source: ExitSource, forced: str | None) -> tuple[Probe, ...]:
     return chosen
 
 
+def selected_threads(features: Iterable[Feature]) -> ThreadFilter:
+    """Return the threads that the kernel is to count, by process and thread ID.
+
+    Raises:
+        ValueError: The kernel cannot select them so: it knows neither VMs nor vCPU numbers.
+    """
+    wanted = next((f.wanted for f in features if f.wanted), ThreadFilter())
+    if wanted.vcpu is not None or wanted.vm is not None:
+        raise ValueError(f"{wanted} selects by more than process and thread ID")
+    return wanted
+
+
 @attrs.frozen(eq=False)
 class Target:
-    """What to load programs for: a host, its architecture and source, and the probes to try."""
+    """What to load programs for: a host, its architecture and source, and the probes to try.
+
+    ``loader`` is one of :data:`kstats.loader.program.LOADERS`, or None for the best.
+    """
 
     host: Host
     arch: Arch
     source: ExitSource
     probes: tuple[Probe, ...]
+    loader: str | None = None
 
     @classmethod
-    def find(cls, host: Host | None = None, *, probe: str | None = None) -> Target:
-        """Return the target that this host is; ``probe`` forces one way of reading exits."""
+    def find(
+        cls, host: Host | None = None, *, probe: str | None = None, loader: str | None = None
+    ) -> Target:
+        """Return the target that this host is.
+
+        ``probe`` forces one way of reading exits, and ``loader`` one way of loading programs.
+        """
         host = host or Host()
         arch = find_arch(host)
+        # Report typos before missing prerequisites.
         if probe is not None:
-            check_probe(arch, probe)  # report a typo before missing prerequisites
+            check_probe(arch, probe)
+        if loader is not None:
+            check_loader(loader)
         source = find_source(arch, host)
-        return cls(host, arch, source, choose_probes(source, probe))
+        return cls(host, arch, source, choose_probes(source, probe), loader)
 
     def layout(self) -> Layout:
         """Return what programs count by on this host."""
         codes = c_text.slot_codes(self.source.slots)
         return Layout(self.arch.name, self.source.isa, self.host.possible_cpus(), codes)
 
-    def plan(self, features: Sequence[Feature], *, attach: bool = True) -> program.Plan:
+    def plan(self, features: Sequence[Feature], *, attach: bool = True) -> Plan:
         """Join features to a program. Their order does not matter.
 
-        What several features need is in the program once.
+        What several features need is in the program once. A prebuilt object that counts by thread
+        also contains the functions that count entries and events: they cost nothing where they are
+        not loaded, and one object then serves several views.
         """
-        layout = self.layout()
-        joined = (Counts(layout), *features)
-        defines = {self.source.define: 1} if self.source.define else {}
+        joined = (Counts(self.layout()), *features)
+        numbers: dict[str, int] = {}
         probes = self.probes
         for feature in joined:
-            defines |= feature.defines
+            numbers |= feature.numbers
             probes = feature.probes(probes)
-        return program.Plan(
-            text=c_text.text(
-                self.arch,
-                self.source,
-                files=sorted({file for feature in joined for file in feature.files}),
-                generated=sorted(feature.generated for feature in joined),
-            ),
-            defines=defines,
+        wanted = selected_threads(joined)
+        source = self._source(joined)
+        events = Tracepoints.kvmstat(self.arch, self.source.isa)
+        more = (Entries(), *([events] if events.events else []))
+        by_thread = any(isinstance(feature, ExitsByThread) for feature in features)
+        return Plan(
+            text=source.text,
+            defines=source.defines,
             probes=probes,
             btf_modules=self.source.modules,
             # By tracepoint: kvm_entry before kvm_exit, so that no counted exit lacks its entry.
             attachments=tuple(sorted({a for f in joined for a in f.attachments})),
-            maps=tuple(sorted({name for f in joined for name in f.maps})),
+            maps=tuple(sorted({one for f in joined for one in f.maps})),
+            numbers=numbers,
             btf=tuple(dict.fromkeys(field for f in joined for field in f.btf)),
+            pids=tuple(sorted(wanted.pids)),
+            tids=tuple(sorted(wanted.tids)),
             attach=attach,
+            objects=self.arch.objects,
+            prebuilt=self._source((*joined, *more)) if by_thread else None,
         )
+
+    def _source(self, features: Sequence[Feature]) -> Source:
+        """Return the C of features, without what several of them need twice."""
+        defines = {self.source.define: 1} if self.source.define else {}
+        for feature in features:
+            defines |= feature.defines
+        text = c_text.text(
+            self.arch,
+            self.source,
+            files=sorted({file for feature in features for file in feature.files}),
+            generated=sorted({feature.generated for feature in features}),
+        )
+        return Source(text, defines)
 
     def load(self, features: Sequence[Feature], *, attach: bool = True) -> program.Loaded:
         """Load a program of these features."""
-        return program.load(self.plan(features, attach=attach), c_text.headers())
+        return program.load(self.plan(features, attach=attach), self.loader)
 
     def notes(self) -> tuple[str, ...]:
         """Return what changed on the host since it was found, a line each."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
 import attrs
@@ -13,6 +13,7 @@ from kstats.collector.feature import Draft, Feature, Layout, Phase
 from kstats.collector.percpu import ON_EXIT
 from kstats.collector.reclaim import Key, Reclaimer, ThreadKey
 from kstats.filters import ThreadFilter
+from kstats.loader.plan import MapSize
 from kstats.loader.program import Loaded
 from kstats.loader.records import COUNT, ONLY, U64, WORD, Record
 from kstats.model import Place
@@ -42,24 +43,6 @@ _ALL = ThreadFilter()
 def table_size(entries: int) -> int:
     """Return the size of a CPU's table where ``entries`` are wanted: a power of two, not more."""
     return min(TABLE_SIZE, 1 << entries.bit_length() - 1)
-
-
-def is_wanted(threads: ThreadFilter) -> str:
-    """Return the C function with which the kernel selects threads, by process and thread ID.
-
-    Exits of other threads cost next to nothing. The kernel knows neither VMs nor vCPU numbers:
-    ``threads`` must not select by them.
-    """
-    if threads.vcpu is not None or threads.vm is not None:
-        raise ValueError(f"{threads} selects by more than process and thread ID")
-    tests = [_any_of("(u32)(thread >> 32)", threads.pids), _any_of("(u32)thread", threads.tids)]
-    condition = " && ".join(test for test in tests if test) or "1"
-    return f"static __always_inline bool is_wanted(u64 thread)\n{{\n\treturn {condition};\n}}\n"
-
-
-def _any_of(expression: str, numbers: Iterable[int]) -> str:
-    tests = " || ".join(f"{expression} == {number}u" for number in sorted(numbers))
-    return f"({tests})" if tests else ""
 
 
 class ThreadsReader:
@@ -114,7 +97,6 @@ class ExitsByThread(Feature):
 
     phase = Phase.COUNTS
     files = ("exits_thread.c",)
-    maps = ("threads", "more_threads")
     attachments = (ON_EXIT,)
     counted = ("exits", "threads")
 
@@ -124,12 +106,13 @@ class ExitsByThread(Feature):
         return cls(wanted, table_size(entries), entries)
 
     @property
-    def defines(self) -> Mapping[str, int]:
-        return {"KSTATS_TABLE_SIZE": self.table_size, "KSTATS_MORE_THREADS": self.more_threads}
+    def maps(self) -> tuple[MapSize, ...]:
+        size = self.table_size * ctypes.sizeof(ThreadCount)
+        return (MapSize("threads", 1, size), MapSize("more_threads", self.more_threads))
 
     @property
-    def generated(self) -> str:
-        return is_wanted(self.wanted)
+    def numbers(self) -> Mapping[str, int]:
+        return {"KSTATS_TABLE_SIZE": self.table_size}
 
     def reader(self, loaded: Loaded, layout: Layout) -> Callable[[], Totals]:
         return ThreadsReader(loaded, layout, self.table_size).read

@@ -11,7 +11,8 @@ import attrs
 from kstats.arch.base import NUMBER_BITS, NUMBER_MASK, Arch
 from kstats.arch.kvmstat import Event
 from kstats.collector.feature import Draft, Feature, Layout
-from kstats.loader.program import Attachment, Loaded
+from kstats.loader.plan import Attachment, MapSize
+from kstats.loader.program import Loaded
 from kstats.loader.records import ONLY
 from kstats.model import Place
 
@@ -44,7 +45,7 @@ class Tracepoints(Feature):
     events: tuple[Event, ...]
 
     files = ("tracepoints.c",)
-    maps = ("other_events",)
+    maps = (MapSize("other_events"),)
     counted = ("events",)
 
     @classmethod
@@ -109,7 +110,7 @@ def function(number: int, event: Event) -> str:
     argument = f"((struct raw_args *)ctx)->arg[{event.arg}]"
     tests = " || ".join(f"{argument} == {value}" for value in sorted(event.values)) or "1"
     lines = [
-        f"int {function_name(number)}(void *ctx)",
+        f"PROGRAM({function_name(number)}, void *ctx)",
         "{",
         f"\tif ({tests})",
         f"\t\tcount_event({number});",

@@ -14,7 +14,8 @@ from kstats.arch.base import BtfField, Category
 from kstats.collector.feature import Draft, Feature, Layout
 from kstats.collector.percpu import ON_ENTRY
 from kstats.host import Host
-from kstats.loader.program import Attachment, Loaded
+from kstats.loader.plan import Attachment, MapSize
+from kstats.loader.program import Loaded
 from kstats.loader.records import COUNT, U32, U64, Record
 from kstats.model import VcpuTime
 from kstats.vms.identity import Thread
@@ -224,7 +225,6 @@ class VcpuTimes(Feature):
     vcpu_times: int = VCPU_TIMES
 
     files = ("vcpu_time.c", "entries.c")
-    maps = ("vcpu_times", "time_dropped")
     btf = TASK
     attachments = (
         ON_ENTRY,
@@ -237,8 +237,12 @@ class VcpuTimes(Feature):
     counted = ("vcpu_time",)
 
     @property
+    def maps(self) -> tuple[MapSize, ...]:
+        return (MapSize("vcpu_times", self.vcpu_times), MapSize("time_dropped"))
+
+    @property
     def defines(self) -> Mapping[str, int]:
-        return {"KSTATS_VCPU_TIME": 1, "KSTATS_VCPU_TIMES": self.vcpu_times}
+        return {"KSTATS_VCPU_TIME": 1}
 
     def reader(self, loaded: Loaded, layout: Layout) -> Callable[[], Reading]:
         reader = VcpuTimeReader(loaded, layout)

@@ -26,7 +26,7 @@ class Counted:
             arch=target.arch.name,
             isa=target.source.isa,
             probe=collector.loaded.probe,
-            loader="bcc",
+            loader=collector.loaded.loader,
             kernel=target.host.kernel(),
         )
 

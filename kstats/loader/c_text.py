@@ -20,6 +20,8 @@ def text(
 ) -> str:
     """Return the program: the declarations, the architecture, generated functions, ``files``.
 
+    A loader's header is still missing: see :func:`for_bcc` and :func:`for_object`.
+
     Args:
         arch: The architecture.
         source: Its source of exits, for whose slots a function is generated.
@@ -40,6 +42,32 @@ def text(
             *(located(csource.directory() / name) for name in files),
         )
     )
+
+
+def for_bcc(text: str, pids: Iterable[int], tids: Iterable[int]) -> str:
+    """Return what bcc compiles: ``text`` for these processes and threads, or all if empty."""
+    header = located(csource.directory() / "bcc.h")
+    return "".join((header, text, is_wanted(pids, tids)))
+
+
+def for_object(text: str) -> str:
+    """Return what a prebuilt object is compiled from."""
+    return located(csource.directory() / "prebuilt.h") + text
+
+
+def is_wanted(pids: Iterable[int], tids: Iterable[int]) -> str:
+    """Return the C function with which the kernel selects threads, by process and thread ID.
+
+    Exits of other threads cost next to nothing.
+    """
+    tests = [_any_of("(u32)(thread >> 32)", pids), _any_of("(u32)thread", tids)]
+    condition = " && ".join(test for test in tests if test) or "1"
+    return f"static __always_inline bool is_wanted(u64 thread)\n{{\n\treturn {condition};\n}}\n"
+
+
+def _any_of(expression: str, numbers: Iterable[int]) -> str:
+    tests = " || ".join(f"{expression} == {number}u" for number in sorted(numbers))
+    return f"({tests})" if tests else ""
 
 
 def slot_codes(slots: Iterable[SlotRange]) -> tuple[int, ...]:

@@ -1,9 +1,9 @@
-"""Relocates calls of bpf_rdonly_cast(), which bcc cannot compile: direct loads of kernel memory.
+"""Calls of bpf_rdonly_cast(), with which programs load kernel memory directly.
 
 Since "bpf: Add kfunc bpf_rdonly_cast" (6.2) a program may turn any number into a pointer to a
 kernel struct and load from it, with one machine instruction instead of a helper call. The C calls
 a helper whose number is the function's BTF ID, far above that of any helper; :func:`relocate`
-makes it a call of the function. Standard library only: the worker uses it.
+makes it a call of the function in what bcc compiled. Standard library only: the worker uses it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import os
 from kstats.loader import syscall
 from kstats.loader.btf import Btf, NoBtfError
 
-DEFINE = "KSTATS_CAST"
+CALL, TYPE = "KSTATS_CAST", "KSTATS_TWO_WORDS"
+"""The numbers in bpf/kstats.h: BTF IDs of the function, and of a struct with two words."""
+
 _TWO_WORDS = "timespec64"
 """A struct in the kernel's own BTF with 64 bits at 0 and at 8."""
 
@@ -25,8 +27,8 @@ class NoCastError(Exception):
     """The kernel has no direct loads; the text says why."""
 
 
-def defines(btf: Btf) -> dict[str, int]:
-    """Return the definitions that READ() in bpf/kstats.h needs for direct loads.
+def numbers(btf: Btf) -> dict[str, int]:
+    """Return the numbers that READ() in bpf/kstats.h needs for direct loads.
 
     Raises:
         NoCastError: The kernel has no such function, or its verifier refuses the call.
@@ -36,7 +38,7 @@ def defines(btf: Btf) -> dict[str, int]:
     except NoBtfError as error:
         raise NoCastError(str(error)) from error
     _try_out(function, two_words)
-    return {DEFINE: function, "KSTATS_TWO_WORDS": two_words}
+    return {CALL: function, TYPE: two_words}
 
 
 def relocate(instructions: bytes, function: int) -> bytes:
@@ -64,7 +66,7 @@ def _try_out(function: int, two_words: int) -> None:
         )
     )
     try:
-        os.close(syscall.load_raw_tracepoint(program))
+        os.close(syscall.load_program(program))
     except OSError as error:
         lines = [
             line for line in syscall.verifier_log(program).splitlines() if "processed" not in line

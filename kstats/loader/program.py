@@ -1,10 +1,12 @@
 """Loads programs: takes a plan, returns the maps of an attached program.
 
-The only implementation compiles with bcc in a process of its own (:mod:`kstats.loader.worker`).
+A program is loaded from a prebuilt object or compiled with bcc, in a process of its own
+(:mod:`kstats.loader.worker`).
 """
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import json
 import os
@@ -12,7 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,11 +22,14 @@ import attrs
 
 import kstats
 from kstats import errors
-from kstats.arch.base import BtfField, Probe
-from kstats.loader import syscall
+from kstats.loader import c_text, objects, syscall
+from kstats.loader.plan import Plan
 
 DISTRIBUTION_PYTHON = "/usr/bin/python3"
 """The Python that has bcc where kstats is installed for another one."""
+
+LOADERS = ("prebuilt", "bcc")
+"""The ways to load a program, best first."""
 
 _ERRORS: Mapping[str, type[errors.KstatsError]] = {
     kind.__name__: kind
@@ -33,66 +38,33 @@ _ERRORS: Mapping[str, type[errors.KstatsError]] = {
 _MOST_FDS = 64  # maps, programs and links
 _ANSWER_SIZE = 1 << 16
 
+_HERE = ("text", "objects", "prebuilt")
+"""The fields of a plan that the worker does not get as they are."""
 
-@attrs.frozen(order=True)
-class Attachment:
-    """A C function and the tracepoint that runs it.
-
-    Attributes:
-        tracepoint: A classic one is in the group ``kvm``.
-        function: The function's name.
-        attach: ``raw``, ``classic``, or empty for the way of the chosen probe.
-        at_least: If set, the attachment is optional: it is left out where the kernel has no such
-            tracepoint, or one with fewer arguments.
-        args: The preprocessor name that gets the number of the tracepoint's arguments, if any.
-    """
-
-    tracepoint: str
-    function: str
-    attach: str = ""
-    at_least: int | None = None
-    args: str = ""
-
-
-@attrs.frozen(eq=False)
-class Plan:
-    """What to load.
-
-    Attributes:
-        text: The C text.
-        defines: Its preprocessor definitions.
-        probes: Ways to read exits, tried in turn.
-        btf_modules: Kernel modules with the types of ``btf``: the first that is loaded is used.
-        attachments: Functions and their tracepoints, in the order in which they are attached.
-        maps: The maps to return.
-        btf: Offsets that are needed with every probe.
-        attach: If false, everything is compiled and verified, and nothing runs.
-    """
-
-    text: str
-    defines: Mapping[str, int]
-    probes: tuple[Probe, ...]
-    btf_modules: tuple[str, ...]
-    attachments: tuple[Attachment, ...]
-    maps: tuple[str, ...]
-    btf: tuple[BtfField, ...] = ()
-    attach: bool = True
+_ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+"""All of the worker's environment: no variable of the user can make it load other code."""
 
 
 class Loaded:
     """A program in the kernel. It runs until :meth:`close`, or until this process ends.
 
     Attributes:
+        loader: The name of the loader.
+        unavailable: (name, reason) of the loaders before it.
         probe: The name of the chosen probe.
         rejected: (name, reason) of the probes before it.
         absent: (function, reason) of the attachments that were left out.
-        defines: The offsets and other definitions that were found.
+        numbers: The offsets and other numbers of this host that were found.
         maps: The maps by name.
         programs: The descriptors of the functions by name.
     """
 
     def __init__(self, answer: Mapping[str, Any], fds: list[int]) -> None:
         """Take over ``fds``, which ``answer["names"]`` names in order."""
+        self.loader: str = answer["loader"]
+        self.unavailable: tuple[tuple[str, str], ...] = tuple(
+            (name, why) for name, why in answer["unavailable"]
+        )
         self.probe: str = answer["probe"]
         self.rejected: tuple[tuple[str, str], ...] = tuple(
             (name, why) for name, why in answer["rejected"]
@@ -100,7 +72,7 @@ class Loaded:
         self.absent: tuple[tuple[str, str], ...] = tuple(
             (function, why) for function, why in answer["absent"]
         )
-        self.defines: Mapping[str, int] = answer["defines"]
+        self.numbers: Mapping[str, int] = answer["numbers"]
         self._fds = dict(zip(answer["names"], fds, strict=True))
         self.maps = {
             name.removeprefix("map:"): syscall.Map(fd)
@@ -153,22 +125,64 @@ def python_with_bcc() -> str:
     return DISTRIBUTION_PYTHON
 
 
-def load(plan: Plan, headers: Path) -> Loaded:
-    """Compile, load and attach ``plan`` in a worker process.
+def load(plan: Plan, loader: str | None = None) -> Loaded:
+    """Load and attach ``plan`` in a worker process.
 
-    ``headers`` is the tree that replaces the kernel headers.
+    ``loader`` forces one of :data:`LOADERS`. By default each is tried until one works.
 
     Raises:
         PrivilegeError: Loading BPF programs is not permitted.
         UnsupportedHostError: The kernel cannot do what the plan needs.
         LoadError: The program could not be compiled, verified or attached.
     """
+    unavailable: list[tuple[str, str]] = []
+    hints: list[str] = []
+    logs: list[str] = []
+    for name in LOADERS if loader is None else (loader,):
+        why = objects.missing(plan) if name == "prebuilt" else ""
+        if why:
+            unavailable.append((name, why))
+            continue
+        answer, fds, log = run(name, wire(plan, name))
+        if "unavailable" not in answer:
+            return finish(name, answer, fds, "\n".join([*logs, log]), unavailable)
+        unavailable.append((name, answer["unavailable"]))
+        hints.append(answer["hint"])
+        logs.append(log)
+    listed = "; ".join(f"{name}: {why}" for name, why in unavailable)
+    hint = " or ".join(dict.fromkeys(filter(None, hints)))
+    raise errors.LoadError(f"no loader works here: {listed}", hint, "\n".join(logs))
+
+
+def finish(
+    loader: str,
+    answer: Mapping[str, Any],
+    fds: list[int],
+    log: str,
+    unavailable: Sequence[tuple[str, str]] = (),
+) -> Loaded:
+    """Return the program of a worker's answer.
+
+    Raises:
+        KstatsError: The worker refused.
+    """
+    if "names" not in answer:
+        raise _error(answer, log)
+    return Loaded({**answer, "loader": loader, "unavailable": unavailable}, fds)
+
+
+def run(loader: str, plan: Mapping[str, Any]) -> tuple[dict[str, Any], list[int], str]:
+    """Let a worker carry out a plan (:func:`wire`); return its answer, descriptors and messages.
+
+    Raises:
+        LoadError: It ended without an answer.
+    """
     ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
     with ours, tempfile.TemporaryFile() as log:
         with theirs:
-            child = _start(theirs, headers, log)
+            child = _START[loader](theirs, log)
         try:
-            child.communicate(json.dumps(attrs.asdict(plan)).encode())
+            child.communicate(json.dumps(plan).encode())
             answer, fds = _receive(ours)
         finally:
             child.kill()
@@ -177,25 +191,58 @@ def load(plan: Plan, headers: Path) -> Loaded:
         said = log.read().decode(errors="replace").strip()
     if not answer:
         raise errors.LoadError(f"the loading process ended with {child.returncode}", log=said)
-    if "error" in answer:
-        raise _error(answer, said)
-    return Loaded(answer, fds)
+    return answer, fds, said
 
 
-def _start(channel: socket.socket, headers: Path, log: Any) -> subprocess.Popen[bytes]:
+def wire(plan: Plan, loader: str) -> dict[str, Any]:
+    """Return what :class:`kstats.loader.wire.Plan` reads."""
+    values = attrs.asdict(plan, filter=lambda field, _: field.name not in _HERE)
+    if loader == "bcc":
+        return {**values, "text": c_text.for_bcc(plan.text, plan.pids, plan.tids), "objects": {}}
+    found = {
+        probe.name: {
+            "data": base64.b64encode(data).decode(),
+            "words": sorted(objects.words(plan, probe)),
+            "record": sorted(field.define for field in probe.record),
+        }
+        for probe in plan.probes
+        if (data := objects.read(plan, probe)) is not None
+    }
+    return {**values, "text": "", "objects": found}
+
+
+def _start_prebuilt(channel: socket.socket, log: Any) -> subprocess.Popen[bytes]:
+    # -I and -S: the standard library only, and nothing that the user or the site has set up.
+    return _start([sys.executable, "-I", "-S"], "prebuilt", channel, log, _ENVIRONMENT)
+
+
+def _start_bcc(channel: socket.socket, log: Any) -> subprocess.Popen[bytes]:
+    env = {**_ENVIRONMENT, "BCC_KERNEL_SOURCE": str(c_text.headers())}
+    return _start([python_with_bcc(), "-I"], "bcc", channel, log, env)
+
+
+_START: Mapping[str, Callable[[socket.socket, Any], subprocess.Popen[bytes]]] = {
+    "prebuilt": _start_prebuilt,
+    "bcc": _start_bcc,
+}
+
+
+def _start(
+    python: list[str], loader: str, channel: socket.socket, log: Any, env: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
     # The package's directory goes last on the path: the distribution's Python must find kstats
     # there, and everything else in its own directories.
     parent = str(Path(kstats.__file__).parent.parent)
-    start = (
+    code = (
         f"import sys; sys.path.append({parent!r}); from kstats.loader import worker; worker.main()"
     )
     return subprocess.Popen(
-        [python_with_bcc(), "-P", "-c", start, str(channel.fileno())],
+        [*python, "-c", code, loader, str(channel.fileno())],
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=log,
         pass_fds=[channel.fileno()],
-        env={**os.environ, "BCC_KERNEL_SOURCE": str(headers)},
+        env=env,
     )
 
 
@@ -207,6 +254,8 @@ def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
 
 
 def _error(answer: Mapping[str, str], log: str) -> errors.KstatsError:
+    if "unavailable" in answer:
+        return errors.LoadError(answer["unavailable"], answer["hint"], log)
     kind = _ERRORS[answer["error"]]
     if kind is errors.LoadError:
         return errors.LoadError(answer["message"], answer["hint"], log)

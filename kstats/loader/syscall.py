@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import platform
 import struct
@@ -18,6 +19,15 @@ from typing import NamedTuple
 
 # The number of bpf(2); architectures since arm64 share the generic table.
 _SYSCALL = {"x86_64": 321, "s390x": 351, "ppc64le": 361, "ppc64": 361}.get(platform.machine(), 280)
+
+# The number of perf_event_open; constants of include/uapi/linux/perf_event.h
+_PERF_EVENT_OPEN = {"x86_64": 298, "s390x": 331, "ppc64le": 319, "ppc64": 319}.get(
+    platform.machine(), 241
+)
+_PERF_TYPE_TRACEPOINT = 2
+_PERF_ATTR_SIZE = 64
+_PERF_FLAG_FD_CLOEXEC = 1 << 3
+_PERF_SET_BPF, _PERF_ENABLE = 0x40042408, 0x2400
 
 _MAP_LOOKUP_ELEM = 1
 _MAP_UPDATE_ELEM = 2
@@ -35,7 +45,9 @@ _HASHES = {1, 5, 9, 10}
 
 _NO_EXIST = 1
 
-_PROG_TYPE_RAW_TRACEPOINT = 17
+PROGRAM_TYPES = {"raw": 17, "classic": 5}
+"""BPF_PROG_TYPE_RAW_TRACEPOINT and BPF_PROG_TYPE_TRACEPOINT by the way of attaching."""
+
 _ARG_SIZE = 8
 _NAME_SIZE = 16
 _LOG_SIZE = 1 << 20
@@ -63,6 +75,7 @@ class ProgramInfo(NamedTuple):
     Attributes:
         name: At most 15 characters.
         jited_size: Bytes of machine code.
+        instructions: BPF instructions, without those that the verifier removed.
         verified_instructions: Instructions that the verifier went through.
         misses: How often the kernel skipped it, because a BPF program was already running on
             the CPU.
@@ -72,6 +85,7 @@ class ProgramInfo(NamedTuple):
 
     name: str
     jited_size: int
+    instructions: int
     verified_instructions: int
     misses: int
     run_time: int
@@ -87,10 +101,11 @@ def _info(fd: int, size: int) -> bytes:
 def program_info(fd: int) -> ProgramInfo:
     """Return what the kernel reports about a program (struct bpf_prog_info)."""
     info = _info(fd, 232)
-    (jited_size,) = struct.unpack_from("=I", info, 16)
+    jited_size, size = struct.unpack_from("=II", info, 16)
     name = info[64:80].split(b"\0", 1)[0].decode()
     run_time, runs, misses, verified = struct.unpack_from("=3QI", info, 192)
-    return ProgramInfo(name, jited_size, verified, misses, run_time, runs)
+    instructions = size // INSTRUCTION_SIZE
+    return ProgramInfo(name, jited_size, instructions, verified, misses, run_time, runs)
 
 
 def enable_statistics() -> int:
@@ -242,17 +257,23 @@ def instruction(code: int, registers: int = 0, offset: int = 0, immediate: int =
     return struct.pack("=BBhi", code, registers, offset, immediate)
 
 
-def load_raw_tracepoint(
-    instructions: bytes, name: str = "", log: ctypes.Array[ctypes.c_char] | None = None
+def load_program(
+    instructions: bytes,
+    name: str = "",
+    attach: str = "raw",
+    log: ctypes.Array[ctypes.c_char] | None = None,
 ) -> int:
-    """Load a raw tracepoint program; return its descriptor. The verifier writes to ``log``."""
+    """Load a program for a raw or classic tracepoint; return its descriptor.
+
+    The verifier writes to ``log``.
+    """
     program = ctypes.create_string_buffer(instructions, len(instructions))
     license_text = ctypes.create_string_buffer(b"GPL")
     # prog_type, insn_cnt, insns, license, log_level, log_size, log_buf, kern_version, prog_flags
     # and prog_name
     attr = struct.pack(
         "=IIQQIIQII16s",
-        *(_PROG_TYPE_RAW_TRACEPOINT, len(instructions) // INSTRUCTION_SIZE),
+        *(PROGRAM_TYPES[attach], len(instructions) // INSTRUCTION_SIZE),
         *(ctypes.addressof(program), ctypes.addressof(license_text)),
         *((1, len(log), ctypes.addressof(log)) if log else (0, 0, 0)),
         *(0, 0, name.encode()[: _NAME_SIZE - 1]),
@@ -260,11 +281,11 @@ def load_raw_tracepoint(
     return _bpf(_PROG_LOAD, attr)[0]
 
 
-def verifier_log(instructions: bytes) -> str:
-    """Return the verifier's log of a raw tracepoint program."""
+def verifier_log(instructions: bytes, attach: str = "raw") -> str:
+    """Return the verifier's log of a program."""
     log = ctypes.create_string_buffer(_LOG_SIZE)
     with suppress(OSError):
-        os.close(load_raw_tracepoint(instructions, log=log))
+        os.close(load_program(instructions, attach=attach, log=log))
     return log.value.decode(errors="replace")
 
 
@@ -274,9 +295,31 @@ def attach_raw_tracepoint(tracepoint: str, program: int) -> int:
     return _bpf(_RAW_TRACEPOINT_OPEN, struct.pack("=QI4x", ctypes.addressof(name), program))[0]
 
 
+def attach_classic_tracepoint(event: int, program: int) -> int:
+    """Attach a program to an event by its number in tracefs; see :func:`attach_raw_tracepoint`.
+
+    The event of one CPU suffices: the kernel runs the program wherever the tracepoint fires
+    (kernel/trace/bpf_trace.c, perf_event_attach_bpf_prog).
+    """
+    # struct perf_event_attr: type, size and config
+    attr = ctypes.create_string_buffer(
+        struct.pack("=IIQ", _PERF_TYPE_TRACEPOINT, _PERF_ATTR_SIZE, event), _PERF_ATTR_SIZE
+    )
+    fd = int(_libc.syscall(_PERF_EVENT_OPEN, attr, -1, 0, -1, _PERF_FLAG_FD_CLOEXEC))
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    try:
+        fcntl.ioctl(fd, _PERF_SET_BPF, program)
+        fcntl.ioctl(fd, _PERF_ENABLE)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
 def _load_reader_of(arg: int) -> int:
     """Load ``r0 = ctx->args[arg]; r0 = 0; exit``."""
-    return load_raw_tracepoint(
+    return load_program(
         instruction(0x79, 0x10, arg * _ARG_SIZE) + instruction(0xB7) + instruction(0x95)
     )
 

@@ -42,7 +42,7 @@ class Probe(NamedTuple):
 
 
 class Attachment(NamedTuple):
-    """See :class:`kstats.loader.program.Attachment`."""
+    """See :class:`kstats.loader.plan.Attachment`."""
 
     tracepoint: str
     function: str
@@ -51,17 +51,48 @@ class Attachment(NamedTuple):
     args: str
 
 
-class Plan(NamedTuple):
-    """See :class:`kstats.loader.program.Plan`."""
+class MapSize(NamedTuple):
+    """See :class:`kstats.loader.plan.MapSize`."""
 
-    text: str
+    name: str
+    entries: int
+    value_size: int
+    by_address: bool
+
+
+class Prebuilt(NamedTuple):
+    """A prebuilt object.
+
+    Attributes:
+        data: The object, in base 64.
+        words: The names of the numbers that it has placeholders for.
+        record: Those of them that are fields of the classic record.
+    """
+
+    data: str
+    words: list[str]
+    record: list[str]
+
+
+class Plan(NamedTuple):
+    """See :class:`kstats.loader.plan.Plan`.
+
+    ``text`` is what bcc compiles, and ``objects`` are the prebuilt objects by the names of their
+    probes. A worker gets one of the two.
+    """
+
     defines: dict[str, int]
+    numbers: dict[str, int]
     probes: list[Probe]
     btf_modules: list[str]
     attachments: list[Attachment]
-    maps: list[str]
+    maps: list[MapSize]
     btf: list[Field]
+    pids: list[int]
+    tids: list[int]
     attach: bool
+    text: str
+    objects: dict[str, Prebuilt]
 
     @classmethod
     def read(cls, data: dict[str, Any]) -> Plan:
@@ -69,6 +100,8 @@ class Plan(NamedTuple):
         typed = {
             "probes": [Probe.read(probe) for probe in data["probes"]],
             "attachments": [Attachment(**attachment) for attachment in data["attachments"]],
+            "maps": [MapSize(**one) for one in data["maps"]],
             "btf": [Field(**field) for field in data["btf"]],
+            "objects": {name: Prebuilt(**one) for name, one in data["objects"].items()},
         }
         return cls(**{**data, **typed})

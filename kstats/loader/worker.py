@@ -1,13 +1,14 @@
-"""The worker: compiles, loads and attaches one program, hands over its descriptors, and ends.
+"""The worker: loads and attaches one program, hands over its descriptors, and ends.
 
-It is a separate process so that the compiler's memory (bcc brings all of LLVM) is freed, so that
-the output of the compiler and the verifier can be captured, and so that only the parent keeps the
-program alive: when the parent ends, in whatever way, the kernel detaches the program.
+It is a separate process so that the memory of the kernel's types and of the compiler is freed, so
+that the output of the compiler and the verifier can be captured, and so that only the parent keeps
+the program alive: when the parent ends, in whatever way, the kernel detaches the program.
 
-It uses the standard library and bcc only: it may run under the distribution's Python while kstats
-is installed for another one. It reads a plan as JSON from standard input (see
-:class:`kstats.loader.wire.Plan`), and sends the answer as JSON, with the descriptors, to the Unix
-socket that is its first argument.
+It uses the standard library and, if told to, bcc: it may run under the distribution's Python while
+kstats is installed for another one. Its arguments are the loader (``prebuilt`` or ``bcc``) and the
+descriptor of a Unix socket. It reads a plan as JSON from standard input (see
+:class:`kstats.loader.wire.Plan`), and sends the answer as JSON, with the descriptors, to the
+socket.
 """
 
 from __future__ import annotations
@@ -19,25 +20,18 @@ import re
 import resource
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
-from kstats.loader import kfunc, map_value, syscall
+from kstats.loader import kfunc, libbpf, prebuilt, syscall
+from kstats.loader.answers import LoaderUnavailable, Refusal
 from kstats.loader.btf import Btf, NoBtfError
 from kstats.loader.wire import Attachment, Field, Plan, Probe, RecordField
 
 TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 _EXIT = "kvm_exit"
-
-
-class Refusal(Exception):  # noqa: N818 - an answer, not an error of this process
-    """Why nothing was loaded: the name of a class in kstats.errors, its text and its hint."""
-
-    def __init__(self, kind: str, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.answer = {"error": kind, "message": message, "hint": hint}
 
 
 class Unavailable(Exception):  # noqa: N818 - same
@@ -84,7 +78,7 @@ def lacking(attachment: Attachment) -> str:
 
 def record_offsets(fields: list[RecordField]) -> dict[str, int]:
     """Return the offsets of the classic record's fields, from the event's format file."""
-    format_text = _read_format()
+    format_text = _read_event(f"kvm/{_EXIT}/format")
     offsets = dict(re.findall(r"field:[^;]*\b(\w+);\s*offset:(\d+);", format_text))
     missing = [f.field for f in fields if f.field not in offsets]
     if missing:
@@ -92,9 +86,9 @@ def record_offsets(fields: list[RecordField]) -> dict[str, int]:
     return {f.define: int(offsets[f.field]) for f in fields}
 
 
-def _read_format() -> str:
+def _read_event(name: str) -> str:
     for tracefs in TRACEFS:
-        path = f"{tracefs}/events/kvm/{_EXIT}/format"
+        path = f"{tracefs}/events/{name}"
         try:
             with open(path, encoding="utf-8") as file:  # noqa: PTH123 - start-up time
                 return file.read()
@@ -120,35 +114,35 @@ def _first_offset(btf: Btf, paths: list[str]) -> int:
     raise Unavailable("; ".join(reasons))
 
 
-def probe_defines(probe: Probe, args: int, open_btf: Callable[[], Btf]) -> dict[str, int]:
-    """Return what the C needs to read exits by a probe.
+def probe_numbers(probe: Probe, args: int, open_btf: Callable[[], Btf]) -> dict[str, int]:
+    """Return the numbers of this host that the C needs to read exits by a probe.
 
     Raises:
         Unavailable: The kernel does not support it.
     """
     if probe.attach == "raw" and probe.args != args:
         raise Unavailable(f"kvm_exit has {args} arguments here, not {probe.args}")
-    defines = {probe.define: 1}
+    numbers: dict[str, int] = {}
     try:
         if probe.btf:
-            defines |= btf_offsets(open_btf(), probe.btf)
+            numbers |= btf_offsets(open_btf(), probe.btf)
         if probe.direct:
-            defines |= kfunc.defines(open_btf())
+            numbers |= kfunc.numbers(open_btf())
     except (NoBtfError, kfunc.NoCastError) as error:
         raise Unavailable(str(error)) from error
     if probe.record:
-        defines |= record_offsets(probe.record)
-    return defines
+        numbers |= record_offsets(probe.record)
+    return numbers
 
 
 def choose(
     probes: list[Probe], args: int, open_btf: Callable[[], Btf]
 ) -> tuple[Probe, dict[str, int], list[list[str]]]:
-    """Return the first probe that this kernel supports, its defines, and why not those before."""
+    """Return the first probe that this kernel supports, its numbers, and why not those before."""
     rejected: list[list[str]] = []
     for probe in probes:
         try:
-            return probe, probe_defines(probe, args, open_btf), rejected
+            return probe, probe_numbers(probe, args, open_btf), rejected
         except Unavailable as why:
             rejected.append([probe.name, str(why)])
     listed = "; ".join(f"{name}: {why}" for name, why in rejected)
@@ -166,90 +160,6 @@ def common_offsets(fields: list[Field], open_btf: Callable[[], Btf]) -> dict[str
         ) from why
 
 
-def import_bcc() -> Any:
-    """Return the distribution's bcc module; PyPI has an unrelated one of that name."""
-    try:
-        import bcc  # noqa: PLC0415 - it loads LLVM: not before the checks above passed
-    except (ImportError, OSError) as error:  # OSError: the library behind the module is missing
-        raise Refusal(
-            "LoadError",
-            f"bcc cannot be imported by {sys.executable}: {error}",
-            "install it: apt install python3-bpfcc",
-        ) from error
-    if not hasattr(bcc, "BPF"):
-        raise Refusal(
-            "LoadError",
-            f"{bcc.__file__} is another project's bcc",
-            "pip uninstall bcc, and install the distribution's: apt install python3-bpfcc",
-        )
-    return bcc
-
-
-class Program:
-    """A compiled program, and the descriptors to hand over.
-
-    Attributes:
-        fds: (kind:name, descriptor) of maps, programs and links.
-    """
-
-    def __init__(self, bcc: Any, plan: Plan, defines: dict[str, int]) -> None:
-        """Compile; messages of clang go to standard error."""
-        self._bcc = bcc
-        self._cast = defines.get(kfunc.DEFINE)
-        self._programs: dict[str, int] = {}
-        self.fds: list[tuple[str, int]] = []
-        flags = [f"-D{name}={value}" for name, value in defines.items()]
-        self._bpf = _translated(bcc.BPF, "compiled", text=plan.text, cflags=flags)
-        for name in plan.maps:
-            self.fds.append((f"map:{name}", self._bpf[name].map_fd))
-
-    def load(self, function: str, attach: str) -> None:
-        """Load one function: the verifier checks it."""
-        if attach == "raw":
-            fd = self._load_relocated(function)
-        else:
-            kind = self._bcc.BPF.TRACEPOINT
-            fd = _translated(self._bpf.load_func, "loaded", function, kind).fd
-        self._programs[function] = fd
-        self.fds.append((f"program:{function}", fd))
-
-    def attach(self, tracepoint: str, function: str, attach: str) -> None:
-        """Attach one function; it runs from now on."""
-        if attach == "raw":
-            program = self._programs[function]
-            link = _translated(syscall.attach_raw_tracepoint, "attached", tracepoint, program)
-        else:
-            tracepoint = f"kvm:{tracepoint}"
-            _translated(self._bpf.attach_tracepoint, "attached", tracepoint, fn_name=function)
-            link = self._bpf.tracepoint_fds[tracepoint.encode()]
-        self.fds.append((f"link:{tracepoint}", link))
-
-    def _load_relocated(self, function: str) -> int:
-        """Load a function that bcc compiled, after relocating what bcc cannot compile."""
-        compiled = _translated(self._bpf.dump_func, "compiled", function.encode())
-        maps = {
-            number: dict(self.fds).get(f"map:{m}", -1) for m, number in map_value.NUMBERS.items()
-        }
-        instructions = map_value.relocate(compiled, maps)
-        if self._cast:
-            instructions = kfunc.relocate(instructions, self._cast)
-        try:
-            return syscall.load_raw_tracepoint(instructions, function)
-        except OSError as error:
-            sys.stderr.write(syscall.verifier_log(instructions))
-            message = f"the BPF program could not be loaded: {function}: {error.strerror}"
-            raise Refusal("LoadError", message) from error
-
-
-def _translated(call: Any, deed: str, *args: Any, **kwargs: Any) -> Any:
-    """Call bcc, which raises a bare Exception for each failure, or the kernel."""
-    try:
-        return call(*args, **kwargs)
-    except Exception as error:
-        said = re.sub(r"b'(\w+)'", r"\1", str(error))
-        raise Refusal("LoadError", f"the BPF program could not be {deed}: {said}") from error
-
-
 def lift_memory_limit() -> None:
     """Lift RLIMIT_MEMLOCK, to which kernels before 5.11 charge maps and programs."""
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
@@ -257,47 +167,130 @@ def lift_memory_limit() -> None:
         resource.setrlimit(resource.RLIMIT_MEMLOCK, unlimited)
 
 
-def load(plan: Plan) -> tuple[dict[str, Any], list[int]]:
+class Backend(Protocol):
+    """A loader that is ready to load."""
+
+    library: Any
+    """A library with libbpf's functions for BTF."""
+
+    def load(
+        self, plan: Plan, probe: Probe, numbers: dict[str, int], functions: dict[str, str]
+    ) -> Loaded:
+        """Load functions, which are attached in these ways, of a plan for a probe.
+
+        Raises:
+            LoaderUnavailable: This loader cannot do it.
+            Refusal: No loader can.
+        """
+
+
+class Loaded(Protocol):
+    """A loaded program: descriptors by name."""
+
+    maps: dict[str, int]
+    programs: dict[str, int]
+
+
+class PrebuiltBackend:
+    """Loads prebuilt objects through libbpf."""
+
+    def __init__(self) -> None:
+        try:
+            self._libbpf = libbpf.open_library()
+        except libbpf.MissingError as error:
+            raise LoaderUnavailable(str(error), "apt install libbpf1") from error
+        self.library = self._libbpf.handle
+
+    def load(
+        self, plan: Plan, probe: Probe, numbers: dict[str, int], functions: dict[str, str]
+    ) -> Loaded:
+        """See :class:`Backend`."""
+        found = plan.objects.get(probe.name)
+        if found is None:
+            raise LoaderUnavailable(f"kstats was built without an object for probe {probe.name}")
+        return prebuilt.Program(self._libbpf, plan, found, numbers, functions)
+
+
+class BccBackend:
+    """Compiles programs with bcc."""
+
+    def __init__(self) -> None:
+        from kstats.loader import compiled  # noqa: PLC0415 - only this worker may import bcc
+
+        self._compiled = compiled
+        self._bcc = compiled.import_bcc()
+        self.library = self._bcc.lib
+
+    def load(
+        self, plan: Plan, probe: Probe, numbers: dict[str, int], functions: dict[str, str]
+    ) -> Loaded:
+        """See :class:`Backend`."""
+        defined = numbers | {probe.define: 1}
+        return self._compiled.Program(self._bcc, plan, defined, functions)
+
+
+BACKENDS: Mapping[str, Callable[[], Backend]] = {"prebuilt": PrebuiltBackend, "bcc": BccBackend}
+
+
+def load(plan: Plan, loader: str) -> tuple[dict[str, Any], list[int]]:
     """Carry out a plan; return the answer and the descriptors that it names, in order."""
     lift_memory_limit()
     args = exit_args()
-    bcc = import_bcc()
+    backend = BACKENDS[loader]()
     # The kernel's own types are megabytes: read them once, and only if needed.
-    open_btf = cache(lambda: Btf(bcc.lib, plan.btf_modules))
-    probe, defines, rejected = choose(plan.probes, args, open_btf)
-    defines |= common_offsets(plan.btf, open_btf)
-    wanted = {a.args: a.tracepoint for a in plan.attachments if a.args}
-    defines |= {name: syscall.raw_tracepoint_args(of) for name, of in wanted.items()}
-    ours = map_value.defines() if probe.attach == "raw" else {}
-    program = Program(bcc, plan, plan.defines | defines | ours)
+    open_btf = cache(lambda: Btf(backend.library, plan.btf_modules))
+    probe, numbers, rejected = choose(plan.probes, args, open_btf)
+    numbers |= common_offsets(plan.btf, open_btf)
+    counted = {a.args: a.tracepoint for a in plan.attachments if a.args}
+    numbers |= {name: syscall.raw_tracepoint_args(of) for name, of in counted.items()}
     absent = {a.function: why for a in plan.attachments if (why := lacking(a))}
     attachments = [
         (a.tracepoint, a.function, a.attach or probe.attach)
         for a in plan.attachments
         if a.function not in absent
     ]
-    for _, function, attach in attachments:
-        program.load(function, attach)
+    functions = {function: attach for _, function, attach in attachments}
+    program = backend.load(plan, probe, plan.numbers | numbers, functions)
+    fds = [(f"map:{one.name}", program.maps[one.name]) for one in plan.maps]
+    fds += [(f"program:{name}", program.programs[name]) for name in functions]
     if plan.attach:
-        for attachment in attachments:
-            program.attach(*attachment)
+        fds += [
+            (f"link:{tracepoint}:{function}", attach(tracepoint, program.programs[function], how))
+            for tracepoint, function, how in attachments
+        ]
     answer = {
         "probe": probe.name,
         "rejected": rejected,
         "absent": list(absent.items()),
-        "defines": defines,
-        "names": [name for name, _ in program.fds],
+        "numbers": numbers,
+        "names": [name for name, _ in fds],
     }
-    return answer, [fd for _, fd in program.fds]
+    return answer, [fd for _, fd in fds]
+
+
+def attach(tracepoint: str, program: int, how: str) -> int:
+    """Attach a program; it runs until the returned descriptor is closed."""
+    try:
+        if how == "raw":
+            return syscall.attach_raw_tracepoint(tracepoint, program)
+        return syscall.attach_classic_tracepoint(_event_id(tracepoint), program)
+    except OSError as error:
+        message = f"the BPF program could not be attached to {tracepoint}: {error.strerror}"
+        raise Refusal("LoadError", message) from error
+
+
+def _event_id(tracepoint: str) -> int:
+    return int(_read_event(f"kvm/{tracepoint}/id"))
 
 
 def main() -> None:
     """Read the plan, answer, and exit without bcc's clean-up, which would disable events."""
-    channel = socket.socket(fileno=int(sys.argv[1]))
+    loader, channel = sys.argv[1], socket.socket(fileno=int(sys.argv[2]))
     try:
-        answer, fds = load(Plan.read(json.load(sys.stdin)))
-    except Refusal as refusal:
+        answer, fds = load(Plan.read(json.load(sys.stdin)), loader)
+    except (Refusal, LoaderUnavailable) as refusal:
         answer, fds = refusal.answer, []
-    socket.send_fds(channel, [json.dumps(answer).encode()], fds)
+        sys.stderr.write(refusal.log)
     sys.stderr.flush()
+    socket.send_fds(channel, [json.dumps(answer).encode()], fds)
     os._exit(0)

@@ -44,12 +44,14 @@ class Wanted:
         threshold: Exits that take more nanoseconds are slow.
         record: Where R records to.
         probe: The way to read exits; None for the best.
+        loader: The way to load programs; None for the best.
     """
 
     interval: float
     threshold: int
     record: str
     probe: str | None = None
+    loader: str | None = None
 
 
 class Live:
@@ -81,7 +83,8 @@ class Live:
             KstatsError: They cannot be loaded.
         """
         try:
-            self._target = Target.find(self._host, probe=self._wanted.probe)
+            wanted = self._wanted
+            self._target = Target.find(self._host, probe=wanted.probe, loader=wanted.loader)
             self._vms = VmRegistry(self._host)
         except UnsupportedHostError as error:
             self._problem = error

@@ -38,6 +38,7 @@ VALUES = {
     "--input": "x",
     "--record": "x",
     "--output": "x",
+    "--loader": "x",
     "--probe": "x",
     "--format": "json",
     "--search": "x",

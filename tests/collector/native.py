@@ -6,7 +6,8 @@ The kernel's kvm_exit differs between machines. A program that runs with made-up
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -23,12 +24,14 @@ from kstats.arch.base import (
     Reason,
     SlotRange,
 )
+from kstats.collector import prebuild
 from kstats.collector.feature import Feature
 from kstats.collector.live import Readings
 from kstats.collector.percpu import PER_CPU
 from kstats.collector.target import Target
 from kstats.host import Host
-from kstats.loader import c_text, program, syscall
+from kstats.loader import objects, program, syscall
+from kstats.loader.plan import Attachment, MapSize, Plan
 from kstats.model import Sample
 from tests.collector import kernel
 
@@ -97,13 +100,12 @@ class Bench:
 
 MEMORY = """
 struct block { u64 word[512]; };
-BPF_ARRAY(memory, struct block, 1);
+ARRAY(memory, struct block);
 
 /* Kernel memory at a known address: its first word is its address. */
-int locate(void *ctx)
+PROGRAM(locate, void *ctx)
 {
-	int zero = 0;
-	struct block *block = memory.lookup(&zero);
+	struct block *block = only_value(MAP(memory));
 
 	if (block)
 		block->word[0] = (u64)block;
@@ -113,13 +115,13 @@ int locate(void *ctx)
 MEMORY_SIZE = 4096
 
 
-def bench(isa: str, probe: str, offsets: dict[str, int]) -> Bench:
+def bench(isa: str, probe: str, offsets: dict[str, int], loader: str = "prebuilt") -> Bench:
     """Load an ISA's program that reads exits by ``probe`` with these offsets.
 
     It is a raw tracepoint program for any probe: a classic record, too, is only memory.
     """
     machine = target_of(isa)
-    return Bench(load_unattached(machine, PER_CPU, probe, offsets), machine)
+    return Bench(load_unattached(machine, PER_CPU, probe, offsets, loader), machine)
 
 
 def target_of(isa: str) -> Target:
@@ -130,25 +132,51 @@ def target_of(isa: str) -> Target:
 
 
 def load_unattached(
-    machine: Target, features: Sequence[Feature], probe: str, offsets: dict[str, int]
+    machine: Target,
+    features: Sequence[Feature],
+    probe: str,
+    offsets: Mapping[str, int],
+    loader: str = "prebuilt",
 ) -> program.Loaded:
     """Load a target's program, read by ``probe`` at these offsets, with memory that we know."""
-    (wanted,) = (p for p in machine.source.probes if p.name == probe)
     plan = machine.plan(features, attach=False)
-    attachments = (
-        attrs.evolve(attachment, tracepoint="kvm_exit", attach="raw", args="")
-        for attachment in plan.attachments
-    )
     plan = attrs.evolve(
         plan,
         text=plan.text + MEMORY,
-        defines={**plan.defines, **offsets},
-        probes=(runnable(wanted),),
-        btf_modules=(),
-        attachments=(*attachments, program.Attachment("kvm_entry", "locate", "raw")),
-        maps=(*plan.maps, "memory"),
+        prebuilt=None,
+        attachments=(*plan.attachments, Attachment("kvm_entry", "locate", "raw")),
+        maps=(*plan.maps, MapSize("memory")),
     )
-    return program.load(plan, c_text.headers())
+    (wanted,) = (p for p in plan.probes if p.name == probe)
+    return load_as_if(plan, wanted, offsets, loader)
+
+
+def load_as_if(
+    plan: Plan, probe: Probe, numbers: Mapping[str, int], loader: str = "prebuilt"
+) -> program.Loaded:
+    """Load a program of another kernel in this one, with made-up ``numbers``, attached nowhere.
+
+    Every function is loaded as if it were attached to kvm_exit. The prebuilt object is compiled
+    unless the plan knows where it is.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        if plan.objects is None or objects.read(plan, probe) is None:
+            plan = attrs.evolve(plan, objects=Path(folder))
+            if loader == "prebuilt":
+                data = prebuild.compile_object(plan, probe)
+                (Path(folder) / objects.name(plan, probe)).write_bytes(data)
+        wire = program.wire(attrs.evolve(plan, probes=(probe,), attach=False), loader)
+    wire |= {
+        "probes": [attrs.asdict(runnable(probe))],
+        "btf": [],
+        "btf_modules": [],
+        "numbers": {**wire["numbers"], **numbers},
+        "attachments": [
+            {**one, "tracepoint": "kvm_exit", "attach": "raw", "args": ""}
+            for one in wire["attachments"]
+        ],
+    }
+    return program.finish(loader, *program.run(loader, wire))
 
 
 def runnable(probe: Probe) -> Probe:

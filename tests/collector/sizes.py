@@ -28,8 +28,9 @@ from kstats.collector.tracepoints import Tracepoints
 from kstats.collector.vcpu_time import VcpuTimes
 from kstats.filters import ThreadFilter
 from kstats.host import Host
-from kstats.loader import c_text, program, syscall
-from tests.collector.native import LOADS, runnable
+from kstats.loader import program, syscall
+from kstats.loader.plan import Plan
+from tests.collector.native import LOADS, load_as_if
 
 RECORD = Path(__file__).parent.parent / "data" / "sizes.txt"
 SLOWER_THAN = 500_000
@@ -44,7 +45,7 @@ class Size:
         isa: Whose exits it decodes.
         probe: How it finds out what an exit was.
         function: Its name.
-        verified: Instructions that the verifier went through.
+        instructions: BPF instructions that the verifier left.
         jited: Bytes of machine code.
     """
 
@@ -52,7 +53,7 @@ class Size:
     isa: str
     probe: str
     function: str
-    verified: int
+    instructions: int
     jited: int
 
 
@@ -102,46 +103,33 @@ def programs() -> Iterator[Program]:
                     yield Program(view, machine, features, probe)
 
 
-def load(one: Program) -> program.Loaded:
-    """Load it with made-up offsets, and with each function attachable to kvm_exit."""
+def load(one: Program, loader: str) -> program.Loaded:
+    """Load it with made-up offsets."""
     plan = one.machine.plan(one.features, attach=False)
-    plan = attrs.evolve(
-        plan,
-        defines={**plan.defines, **_offsets(plan, one.probe)},
-        probes=(runnable(one.probe),),
-        btf=(),
-        btf_modules=(),
-        attachments=tuple(
-            program.Attachment("kvm_exit", attachment.function, "raw")
-            for attachment in plan.attachments
-        ),
-    )
-    return program.load(plan, c_text.headers())
+    return load_as_if(plan, one.probe, made_up(plan, one.probe), loader)
 
 
-def _offsets(plan: program.Plan, probe: Probe) -> dict[str, int]:
-    """Return numbers for what only a kernel with these exits knows: any will do."""
-    members = {field.define: 128 for field in (*probe.btf, *plan.btf)}
+def made_up(plan: Plan, probe: Probe) -> dict[str, int]:
+    """Return numbers for what only a kernel with these exits knows: any that differ will do."""
+    fields = dict.fromkeys((*probe.btf, *plan.btf))
+    members = {field.define: 128 + 16 * n for n, field in enumerate(fields)}
     record = {field.define: 8 * n for n, field in enumerate(probe.record, start=1)}
     arguments = {a.args: 3 for a in plan.attachments if a.args}
     return members | record | arguments
 
 
-def sizes() -> Iterator[Size]:
+def sizes(loader: str) -> Iterator[Size]:
     """Every function of every program."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as workers:
-        for found in workers.map(_sizes, programs()):
+        for found in workers.map(lambda one: _sizes(one, loader), programs()):
             yield from found
 
 
-def _sizes(one: Program) -> list[Size]:
+def _sizes(one: Program, loader: str) -> list[Size]:
     names = one.view, one.machine.source.isa, one.probe.name
-    with load(one) as loaded:
+    with load(one, loader) as loaded:
         infos = {name: syscall.program_info(fd) for name, fd in loaded.programs.items()}
-    return [
-        Size(*names, name, info.verified_instructions, info.jited_size)
-        for name, info in infos.items()
-    ]
+    return [Size(*names, name, info.instructions, info.jited_size) for name, info in infos.items()]
 
 
 def text(found: Iterable[Size]) -> str:
@@ -156,9 +144,9 @@ def recorded() -> Iterator[Size]:
     """Those of :func:`text` in the file."""
     _, *lines = RECORD.read_text(encoding="ascii").splitlines()
     for line in lines:
-        view, isa, probe, function, verified, jited = line.rsplit(maxsplit=5)
-        yield Size(view.rstrip(), isa, probe, function, int(verified), int(jited))
+        view, isa, probe, function, instructions, jited = line.rsplit(maxsplit=5)
+        yield Size(view.rstrip(), isa, probe, function, int(instructions), int(jited))
 
 
 if __name__ == "__main__":
-    sys.stdout.write(text(sizes()))
+    sys.stdout.write(text(sizes("prebuilt")))

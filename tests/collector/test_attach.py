@@ -22,6 +22,8 @@ from kstats.collector.target import Target
 from kstats.errors import LoadError, UnsupportedHostError
 from kstats.host import Host
 from kstats.loader import program, syscall, worker
+from kstats.loader.answers import Refusal
+from kstats.loader.plan import Attachment
 from tests import trees
 from tests.collector import kernel
 from tests.collector.native import NATIVE, SOURCE, target
@@ -53,13 +55,13 @@ def gone(ids: dict[str, set[int]]) -> bool:
 class CallReturns(Entries):
     """Counts returns of system calls as entries."""
 
-    attachments = (program.Attachment("sys_exit", "on_entry", "raw"),)
+    attachments = (Attachment("sys_exit", "on_entry", "raw"),)
 
 
 class Calls(ExitsByCpu):
     """Counts system calls as exits: events that really fire on this machine."""
 
-    attachments = (program.Attachment("sys_enter", "on_exit"),)
+    attachments = (Attachment("sys_enter", "on_exit"),)
 
 
 CALLS = (CallReturns(), Calls())
@@ -212,7 +214,7 @@ def test_a_tracepoint_that_is_not_there_is_not_found() -> None:
 
 def test_without_the_kvm_module_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "_EXIT", "kstats_no_such_tracepoint")
-    with pytest.raises(worker.Refusal) as caught:
+    with pytest.raises(Refusal) as caught:
         worker.exit_args()
     assert caught.value.answer == {
         "error": "UnsupportedHostError",
@@ -324,7 +326,7 @@ with Collector(target, PER_CPU) as collector:
     print(loaded.probe)
     (probe,) = probes
     print(all(
-        f" {field.field};\\toffset:{loaded.defines[field.define]};" in text
+        f" {field.field};\\toffset:{loaded.numbers[field.define]};" in text
         for field in probe.record
     ))
     print(list(collector.sample().exits))

@@ -199,7 +199,7 @@ def test_a_pending_detail_belongs_to_the_last_exit(count_with: Callable[..., Col
     report(collector, 220)  # the last exit carries no detail
     exits, by_code = counted(collector)
     (args,) = {Parts.of(detail).size for detail in by_code[3] if detail != UNKNOWN}
-    assert args == collector.loaded.defines["TONE_ARGS"]
+    assert args == collector.loaded.numbers["TONE_ARGS"]
     assert exits == {3: 2, 99: 1}
     assert by_code == {3: Counter({Parts(Access.WRITE, args, 440).detail: 1, UNKNOWN: 1})}
 
@@ -243,7 +243,7 @@ def test_latencies_are_kept_by_detail(
     lasting(collector, 99, 440, 0.001)  # carries no detail
     exit_(collector, 1, 660)  # has not ended
     got = collector.sample()
-    args = collector.loaded.defines["TONE_ARGS"]
+    args = collector.loaded.numbers["TONE_ARGS"]
     cpu = 0 if by_cpu else -1
     took = {
         code: {place: e.latency for place, e in at.items() if e.latency}

@@ -32,15 +32,15 @@ VCPU, VMCB = 64, 1024
 
 
 @pytest.fixture(scope="module")
-def arm64() -> Iterator[Bench]:
-    made = bench("arm64", "raw", {})
+def arm64(loader: str) -> Iterator[Bench]:
+    made = bench("arm64", "raw", {}, loader)
     with made.loaded:
         yield made
 
 
 @pytest.fixture(scope="module")
-def vmx() -> Iterator[Bench]:
-    made = bench("vmx", "raw-arg", {})
+def vmx(loader: str) -> Iterator[Bench]:
+    made = bench("vmx", "raw-arg", {}, loader)
     with made.loaded:
         yield made
 
@@ -69,15 +69,15 @@ PROBES = ("raw-btf", *(["raw-cast"] if LOADS else []))
 
 
 @pytest.fixture(scope="module", params=PROBES)
-def vmx_vcpu(request: pytest.FixtureRequest) -> Iterator[Vcpu]:
-    made = bench("vmx", request.param, {"EXIT_REASON_OFFSET": 200})
+def vmx_vcpu(request: pytest.FixtureRequest, loader: str) -> Iterator[Vcpu]:
+    made = bench("vmx", request.param, {"EXIT_REASON_OFFSET": 200}, loader)
     with made.loaded:
         yield Vcpu(made)
 
 
 @pytest.fixture(scope="module", params=PROBES)
-def svm_vcpu(request: pytest.FixtureRequest) -> Iterator[Vcpu]:
-    made = bench("svm", request.param, {"VMCB_OFFSET": 120, "EXIT_CODE_OFFSET": 112})
+def svm_vcpu(request: pytest.FixtureRequest, loader: str) -> Iterator[Vcpu]:
+    made = bench("svm", request.param, {"VMCB_OFFSET": 120, "EXIT_CODE_OFFSET": 112}, loader)
     with made.loaded:
         yield Vcpu(made)
 
@@ -200,16 +200,16 @@ def record(reason: int, isa: int, info: int = 0) -> tuple[int, ...]:
     return struct.unpack("=6Q", struct.pack("=QI4xQI4xQQ", common, reason, 7, isa, info, 9))
 
 
-def test_classic_records_contain_the_same() -> None:
-    made = bench("vmx", "classic", RECORD)
+def test_classic_records_contain_the_same(loader: str) -> None:
+    made = bench("vmx", "classic", RECORD, loader)
     with made.loaded:
         for reason in (*range(128), 1 << 31 | 33):
             assert made.decode(*record(reason, VMX)) == reason
         assert made.decode(*record(1, SVM)) is None
 
 
-def test_classic_records_distinguish_svm_msr_reads_and_writes() -> None:
-    made = bench("svm", "classic", RECORD)
+def test_classic_records_distinguish_svm_msr_reads_and_writes(loader: str) -> None:
+    made = bench("svm", "classic", RECORD, loader)
     with made.loaded:
         for code in (0, 0x60, 0x400, 0xFFFFFFFF):
             assert made.decode(*record(code, SVM, info=1)) == code
@@ -218,17 +218,17 @@ def test_classic_records_distinguish_svm_msr_reads_and_writes() -> None:
         assert made.decode(*record(1, VMX)) is None
 
 
-def test_classic_arm64_records_contain_the_same() -> None:
-    made = bench("arm64", "classic", {"REC_RET": 8, "REC_ESR_EC": 12})
+def test_classic_arm64_records_contain_the_same(loader: str) -> None:
+    made = bench("arm64", "classic", {"REC_RET": 8, "REC_ESR_EC": 12}, loader)
     with made.loaded:
         for ret, ec, code in ((TRAP, 0x18, 0x18), (IRQ, 0, RETURN_CODE), (HYP_GONE, 0, None)):
             words = struct.unpack("=2Q", struct.pack("=QII", 0, ret, ec))
             assert made.decode(*words) == (RETURN_CODE | ret if code is None else code)
 
 
-def test_codes_that_do_not_fit_are_counted_without_their_number() -> None:
+def test_codes_that_do_not_fit_are_counted_without_their_number(loader: str) -> None:
     """After a thousand unknown codes the table is full; the sum stays right."""
-    made = bench("arm64", "raw", {})
+    made = bench("arm64", "raw", {}, loader)
     with made.loaded:
         sample = made.sample((TRAP, code) for code in range(1000, 1000 + percpu.ODD_CODES + 6))
         again = made.sample([(TRAP, 1000)] * 5)

@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 from kstats import arch as arches
+from kstats.collector import prebuild
 from kstats.collector.details import Detail
 from kstats.collector.feature import Feature
 from kstats.collector.latency import DetailLatencyKey, Latency, LatencyKey, OpenExit
@@ -16,9 +17,8 @@ from kstats.collector.percpu import Entries, PercpuCounts
 from kstats.collector.slow_exits import SlowExits
 from kstats.collector.threads import ExitsByThread
 from kstats.collector.vcpu_time import VcpuTimes
-from kstats.loader import c_text, program
 from kstats.loader.records import Record
-from tests.collector.native import runnable, target_of
+from tests.collector.native import target_of
 
 BEGINNINGS = {PercpuCounts, OpenExit}
 """The C has more fields, at the end."""
@@ -55,7 +55,6 @@ def test_a_record_unpacks_as_its_fields_are_declared() -> None:
         assert record.unpacker().size == ctypes.sizeof(record)
 
 
-@pytest.mark.root
 @pytest.mark.parametrize("detail", [False, True])
 def test_the_structs_of_the_c_are_these(*, detail: bool) -> None:
     machine = target_of("vmx")
@@ -74,16 +73,7 @@ def test_the_structs_of_the_c_are_these(*, detail: bool) -> None:
         if f"struct {record.c_name} {{" in plan.text
         for line in assertions(record)
     )
-    plan = attrs.evolve(
-        plan,
-        text=text,
-        defines={**plan.defines, **{f.define: 128 for f in (*probe.btf, *plan.btf)}},
-        probes=(runnable(probe),),
-        btf=(),
-        btf_modules=(),
-        attachments=(program.Attachment("kvm_exit", "on_exit", "raw"),),
-    )
-    program.load(plan, c_text.headers()).close()
+    prebuild.compile_object(attrs.evolve(plan, text=text, prebuilt=None), probe)
     assert text.count("_Static_assert") > 30
 
 

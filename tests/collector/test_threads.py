@@ -15,8 +15,9 @@ import pytest
 from bench import filled
 from kstats.collector.live import Collector
 from kstats.collector.percpu import Counts, Words
-from kstats.collector.threads import TABLE_SIZE, ExitsByThread, is_wanted, table_size
+from kstats.collector.threads import TABLE_SIZE, ExitsByThread, table_size
 from kstats.filters import ThreadFilter
+from kstats.loader import c_text
 from kstats.model import Sample
 from tests.collector import kernel
 from tests.collector.native import target
@@ -64,13 +65,13 @@ def test_unattributed_exits_are_listed_beside_the_others() -> None:
     ],
 )
 def test_the_kernel_selects_by_process_and_thread(wanted: ThreadFilter, condition: str) -> None:
-    assert f"return {condition};" in is_wanted(wanted)
+    assert f"return {condition};" in c_text.is_wanted(wanted.pids, wanted.tids)
 
 
 @pytest.mark.parametrize("more", [ThreadFilter(vcpu=0), ThreadFilter(vm="web")])
 def test_the_kernel_cannot_select_by_vm_or_vcpu(more: ThreadFilter) -> None:
     with pytest.raises(ValueError, match="selects by more"):
-        is_wanted(more)
+        target().plan((ExitsByThread(more),))
 
 
 def exits_of(collector: Collector) -> dict[int, Counter[tuple[int, ...]]]:

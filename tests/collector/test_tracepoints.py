@@ -68,7 +68,7 @@ def test_no_exit_has_the_qualifier_of_events(isa: str) -> None:
 
 def test_a_filter_looks_at_the_argument() -> None:
     lines = tracepoints.function(3, READ).splitlines()
-    assert lines[0] == "int on_event_3(void *ctx)"
+    assert lines[0] == "PROGRAM(on_event_3, void *ctx)"
     arg = "((struct raw_args *)ctx)->arg[0]"
     assert lines[2] == f"\tif ({arg} == 1 || {arg} == 2)"
     assert "\tif (1)" in tracepoints.function(0, FAST)

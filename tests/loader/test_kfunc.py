@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
 import pytest
 
-from kstats.collector.feature import Feature
 from kstats.collector.percpu import PER_CPU
 from kstats.errors import LoadError
 from kstats.loader import kfunc, syscall, worker
@@ -53,7 +51,7 @@ def test_only_calls_with_the_functions_number_are_rewritten() -> None:
 
 def test_a_kernel_without_the_function_is_an_error() -> None:
     with pytest.raises(kfunc.NoCastError, match="BTF has no function bpf_rdonly_cast"):
-        kfunc.defines(NoBtf())  # type: ignore[arg-type]
+        kfunc.numbers(NoBtf())  # type: ignore[arg-type]
 
 
 def probe(name: str, *, direct: bool) -> Probe:
@@ -63,34 +61,24 @@ def probe(name: str, *, direct: bool) -> Probe:
 
 def test_without_direct_loads_the_next_probe_is_used_and_the_reason_reported() -> None:
     probes = [probe("loads", direct=True), probe("calls", direct=False)]
-    chosen, defines, rejected = worker.choose(probes, 2, NoBtf)  # type: ignore[arg-type]
-    assert (chosen.name, defines) == ("calls", {"CALLS": 1})
+    chosen, numbers, rejected = worker.choose(probes, 2, NoBtf)  # type: ignore[arg-type]
+    assert (chosen.name, numbers) == ("calls", {})
     assert rejected == [["loads", "BTF has no function bpf_rdonly_cast"]]
 
 
 @pytest.mark.root
 def test_the_error_quotes_a_verifier_that_rejects_the_call() -> None:
     with pytest.raises(kfunc.NoCastError, match=r"refuses calls of bpf_rdonly_cast: .*btf"):
-        kfunc.defines(Btf())  # type: ignore[arg-type]
-
-
-class DirectLoads(Feature):
-    """The feature that defines what a probe with direct loads would define."""
-
-    @property
-    def defines(self) -> Mapping[str, int]:
-        """The defines of such a probe."""
-        return {kfunc.DEFINE: FUNCTION, "KSTATS_TWO_WORDS": 1}
+        kfunc.numbers(Btf())  # type: ignore[arg-type]
 
 
 @pytest.mark.root
 def test_the_verifiers_complaint_is_reported(tmp_path: Path) -> None:
-    """Programs with direct loads are loaded without bcc; this one has none."""
     assert NATIVE.bpf
     text = NATIVE.bpf.read_text(encoding="utf-8")
     file = tmp_path / "broken.c"
     file.write_text(text.replace("return DECODED;", "return bpf_override_return(ctx, 0);"))
     broken = target(attrs.evolve(NATIVE, bpf=file))
     with pytest.raises(LoadError, match="could not be loaded: on_exit: ") as caught:
-        broken.load((*PER_CPU, DirectLoads()))
+        broken.load(PER_CPU)
     assert "cannot use helper bpf_override_return" in caught.value.complaint

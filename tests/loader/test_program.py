@@ -11,8 +11,9 @@ import pytest
 
 from kstats.errors import LoadError, PrivilegeError, UnsupportedHostError
 from kstats.loader import program
+from kstats.loader.plan import Plan
 
-PLAN = program.Plan("", {}, (), (), (), ())
+PLAN = Plan("", {}, (), (), (), ())
 
 
 def script(path: Path, *lines: str) -> str:
@@ -49,7 +50,7 @@ def test_a_child_that_fails_is_reported_with_its_output(
     child = script(tmp_path / "python", "cat > /dev/null", "echo last words >&2", "exit 3")
     monkeypatch.setattr(program, "python_with_bcc", lambda: child)
     with pytest.raises(LoadError, match="the loading process ended with 3") as caught:
-        program.load(PLAN, tmp_path)
+        program.load(PLAN, "bcc")
     assert caught.value.log == "last words"
     assert caught.value.complaint == "last words"
 
@@ -59,7 +60,7 @@ def test_a_killed_child_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     child = script(tmp_path / "python", "kill -KILL $$")
     monkeypatch.setattr(program, "python_with_bcc", lambda: child)
     with pytest.raises(LoadError, match="the loading process ended with -9"):
-        program.load(PLAN, tmp_path)
+        program.load(PLAN, "bcc")
 
 
 def test_a_child_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +68,7 @@ def test_a_child_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(program, "python_with_bcc", lambda: child)
     before = open_files()
     with pytest.raises(LoadError):
-        program.load(PLAN, tmp_path)
+        program.load(PLAN, "bcc")
     assert open_files() == before
 
 
@@ -85,10 +86,12 @@ def test_an_error_of_the_child_becomes_one_of_the_parent(kind: type, status: int
 def test_closing_a_program_closes_every_descriptor_once() -> None:
     fds = [os.memfd_create("one"), os.memfd_create("two")]
     answer = {
+        "loader": "bcc",
+        "unavailable": [["prebuilt", "why"]],
         "probe": "raw",
         "rejected": [["a", "b"]],
         "absent": [["c", "d"]],
-        "defines": {"A": 1},
+        "numbers": {"A": 1},
         "names": NAMES,
     }
     loaded = program.Loaded(answer, fds)

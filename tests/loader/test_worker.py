@@ -14,7 +14,8 @@ import attrs
 import pytest
 
 from kstats import arch as arches
-from kstats.loader import worker
+from kstats.loader import compiled, worker
+from kstats.loader.answers import LoaderUnavailable, Refusal
 from kstats.loader.btf import NoBtfError
 from kstats.loader.wire import Probe
 
@@ -65,15 +66,15 @@ def probes(isa: str) -> list[Probe]:
 
 
 def choose(isa: str, args: int, btf: Mapping[str, int] | None = None) -> tuple[str, dict[str, int]]:
-    """Return the probe and defines chosen on a kernel with this BTF, or without BTF."""
+    """Return the probe and numbers chosen on a kernel with this BTF, or without BTF."""
 
     def open_btf() -> Any:
         if btf is None:
             raise NoBtfError("the kernel has no BTF")
         return RecordedBtf(btf)
 
-    probe, defines, _ = worker.choose(probes(isa), args, open_btf)
-    return probe.name, defines
+    probe, numbers, _ = worker.choose(probes(isa), args, open_btf)
+    return probe.name, numbers
 
 
 @pytest.fixture
@@ -94,18 +95,15 @@ def test_the_newest_matching_layout_gives_the_offset_of_the_reason() -> None:
     old = {"vcpu_vmx.exit_reason": 8040}
     new = {"vcpu_vmx.vt.exit_reason": 6912}
     for btf, offset in ((old, 8040), (new, 6912), (old | new, 6912)):
-        assert choose("vmx", 2, btf) == (
-            "raw-btf",
-            {"KSTATS_RAW_BTF": 1, "EXIT_REASON_OFFSET": offset},
-        )
+        assert choose("vmx", 2, btf) == ("raw-btf", {"EXIT_REASON_OFFSET": offset})
 
 
 def test_a_kernel_that_passes_the_reason_needs_no_btf() -> None:
-    assert choose("vmx", 3) == ("raw-arg", {"KSTATS_RAW_ARG": 1})
+    assert choose("vmx", 3) == ("raw-arg", {})
 
 
 def test_arm64_needs_no_btf() -> None:
-    assert choose("arm64", 3) == ("raw", {"KSTATS_RAW": 1})
+    assert choose("arm64", 3) == ("raw", {})
 
 
 @pytest.mark.parametrize("args", [2, 3])
@@ -114,7 +112,7 @@ def test_svm_without_module_btf_falls_back_to_the_record(tracefs: Path, args: in
     mount(tracefs, X64_FORMAT)
     assert choose("svm", args, {}) == (
         "classic",
-        {"KSTATS_CLASSIC": 1, "REC_EXIT_REASON": 8, "REC_ISA": 24, "REC_INFO1": 32},
+        {"REC_EXIT_REASON": 8, "REC_ISA": 24, "REC_INFO1": 32},
     )
 
 
@@ -126,7 +124,7 @@ def test_arm64_record_offsets_are_those_of_the_format_file(tracefs: Path) -> Non
 
 def test_the_error_has_a_reason_for_every_rejected_probe(tracefs: Path) -> None:
     assert not tracefs.exists()
-    with pytest.raises(worker.Refusal) as caught:
+    with pytest.raises(Refusal) as caught:
         choose("vmx", 2)
     assert caught.value.answer["error"] == "UnsupportedHostError"
     assert caught.value.answer["message"] == (
@@ -157,9 +155,8 @@ def test_an_unusable_bcc_is_an_error_with_a_hint(
     (tmp_path / "bcc.py").write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     sys.modules.pop("bcc", None)
-    with pytest.raises(worker.Refusal) as caught:
-        worker.import_bcc()
+    with pytest.raises(LoaderUnavailable) as caught:
+        compiled.import_bcc()
     sys.modules.pop("bcc", None)
-    assert caught.value.answer["error"] == "LoadError"
-    assert message in caught.value.answer["message"]
+    assert message in caught.value.answer["unavailable"]
     assert hint in caught.value.answer["hint"]

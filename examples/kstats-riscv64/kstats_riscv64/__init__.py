@@ -89,4 +89,5 @@ RISCV64 = Arch(
         ),
     ),
     bpf=files("kstats_riscv64") / "riscv64.c",
+    objects=files("kstats_riscv64") / "objects",
 )

@@ -14,11 +14,11 @@ static __always_inline enum verdict exit_code(void *ctx, u64 *code)
 	u64 scause = 0;
 
 #ifdef KSTATS_CLASSIC
-	scause = *(u64 *)(ctx + REC_SCAUSE);
+	scause = FIELD(u64, REC_SCAUSE);
 #else
 	struct raw_args *args = ctx;
 
-	if (bpf_probe_read_kernel(&scause, sizeof(scause), (void *)args->arg[0] + SCAUSE_OFFSET))
+	if (read_kernel(&scause, sizeof(scause), AT(args->arg[0], SCAUSE_OFFSET)))
 		return UNREADABLE;
 #endif
 	*code = scause >> 63 ? QUALIFIED(INTERRUPT, scause) : (u32)scause;

@@ -26,5 +26,6 @@ ARM64 = Arch(
     sources=(source.ARM64,),
     bpf=csource.File("arm64.c"),
     bpf_detail=csource.File("arm64_detail.c"),
+    objects=csource.Objects(),
     kvmstat=KVMSTAT,
 )

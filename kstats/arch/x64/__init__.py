@@ -34,6 +34,7 @@ X64 = Arch(
     sources=(sources.VMX, sources.SVM),
     bpf=csource.File("x64.c"),
     bpf_detail=csource.File("x64_detail.c"),
+    objects=csource.Objects(),
     silent_modules={
         "kvm_pvm": "kvm_pvm runs guests without VMX or SVM and reports no exits; if the CPU has"
         " either, stop the guests, unload kvm_pvm and load kvm_intel or kvm_amd",

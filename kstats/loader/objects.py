@@ -1,0 +1,60 @@
+"""Finds prebuilt objects: programs that were compiled when kstats was built.
+
+The name of an object contains a digest of all that it was compiled from. So an object is found
+only if it is exactly the program that is wanted; one of another version is never loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from kstats.arch.base import Probe
+from kstats.loader import c_text, kfunc, patch
+from kstats.loader.plan import Plan
+
+
+def words(plan: Plan, probe: Probe) -> set[str]:
+    """Return the names of the numbers that a program reads from the host."""
+    found = {*plan.numbers, *(field.define for field in (*plan.btf, *probe.btf))}
+    found |= {field.define for field in probe.record}
+    found |= {attachment.args for attachment in plan.attachments if attachment.args}
+    return found | ({kfunc.CALL, kfunc.TYPE} if probe.direct else set())
+
+
+def defines(plan: Plan, probe: Probe) -> dict[str, int]:
+    """Return the preprocessor definitions with which an object is compiled."""
+    record = (field.define for field in probe.record)
+    placeholders = patch.placeholders(words(plan, probe), record)
+    return {**plan.compiled.defines, probe.define: 1, "KSTATS_LISTED": patch.LISTED, **placeholders}
+
+
+def text(plan: Plan) -> str:
+    """Return the C text from which an object is compiled."""
+    return c_text.for_object(plan.compiled.text)
+
+
+def name(plan: Plan, probe: Probe) -> str:
+    """Return the file name of the object for a probe."""
+    content = json.dumps([text(plan), defines(plan, probe)], sort_keys=True)
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    return f"{probe.name}-{digest[:24]}.o"
+
+
+def read(plan: Plan, probe: Probe) -> bytes | None:
+    """Return the object for a probe, or None if there is none."""
+    if plan.objects is None:
+        return None
+    file = plan.objects.joinpath(name(plan, probe))
+    return file.read_bytes() if file.is_file() else None
+
+
+def missing(plan: Plan) -> str:
+    """Return why no prebuilt object can be used; empty if one may be."""
+    if plan.objects is None or not plan.objects.is_dir():
+        return "kstats was built without prebuilt objects (clang was missing)"
+    if max(len(plan.pids), len(plan.tids)) > patch.LISTED:
+        return f"more than {patch.LISTED} processes or threads are selected"
+    if not any(plan.objects.joinpath(name(plan, probe)).is_file() for probe in plan.probes):
+        return "no prebuilt object has this program; those that exist are of another version"
+    return ""

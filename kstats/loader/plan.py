@@ -1,0 +1,94 @@
+"""Plans: what to load, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from kstats.arch.base import BtfField, ObjectFolder, Probe
+
+
+@attrs.frozen(order=True)
+class MapSize:
+    """A BPF map of a program.
+
+    Attributes:
+        name: As in the C.
+        entries: The most entries; the bytes of a ring buffer.
+        value_size: The bytes of a value, if the C leaves that to the loader, else 0.
+        by_address: Whether the program uses the address of the map's only value.
+    """
+
+    name: str
+    entries: int = 1
+    value_size: int = 0
+    by_address: bool = False
+
+
+@attrs.frozen(order=True)
+class Attachment:
+    """A C function and the tracepoint that runs it.
+
+    Attributes:
+        tracepoint: A classic one is in the group ``kvm``.
+        function: The function's name.
+        attach: ``raw``, ``classic``, or empty for the way of the chosen probe.
+        at_least: If set, the attachment is optional: it is left out where the kernel has no such
+            tracepoint, or one with fewer arguments.
+        args: The preprocessor name that gets the number of the tracepoint's arguments, if any.
+    """
+
+    tracepoint: str
+    function: str
+    attach: str = ""
+    at_least: int | None = None
+    args: str = ""
+
+
+@attrs.frozen
+class Source:
+    """What a prebuilt object is compiled from: C text and definitions."""
+
+    text: str
+    defines: Mapping[str, int]
+
+
+@attrs.frozen(eq=False)
+class Plan:
+    """What to load.
+
+    Attributes:
+        text: The C text, without a loader's header.
+        defines: Its preprocessor definitions, by which prebuilt objects differ.
+        probes: Ways to read exits, tried in turn.
+        btf_modules: Kernel modules with the types of ``btf``: the first that is loaded is used.
+        attachments: Functions and their tracepoints, in the order in which they are attached.
+        maps: The maps, all of which are returned.
+        numbers: Further definitions, which the loader puts into prebuilt objects.
+        btf: Offsets that are needed with every probe.
+        pids: The processes to count, ascending; empty for all.
+        tids: The threads to count, ascending; empty for all.
+        attach: If false, everything is loaded and verified, and nothing runs.
+        objects: Where the prebuilt objects are; None if there are none.
+        prebuilt: What their C is, if it contains more functions than the plan has attachments.
+    """
+
+    text: str
+    defines: Mapping[str, int]
+    probes: tuple[Probe, ...]
+    btf_modules: tuple[str, ...]
+    attachments: tuple[Attachment, ...]
+    maps: tuple[MapSize, ...]
+    numbers: Mapping[str, int] = attrs.field(factory=dict)
+    btf: tuple[BtfField, ...] = ()
+    pids: tuple[int, ...] = ()
+    tids: tuple[int, ...] = ()
+    attach: bool = True
+    objects: ObjectFolder | None = None
+    prebuilt: Source | None = None
+
+    @property
+    def compiled(self) -> Source:
+        """Return what a prebuilt object of this program is compiled from."""
+        return self.prebuilt or Source(self.text, self.defines)
