@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import zip_longest
 from pathlib import Path
@@ -138,7 +138,8 @@ def exporters(settings: Settings) -> Iterator[str]:
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(pages[self.path])
+            with suppress(ConnectionError):  # a scrape that took too long
+                self.wfile.write(pages[self.path])
 
         def log_message(self, *_: object) -> None:
             pass

@@ -10,8 +10,8 @@ from functools import partial
 import attrs
 
 from kstats import recording
-from kstats.cli import options, replay, streams
-from kstats.errors import UsageError
+from kstats.cli import options, replay, session, sources, streams
+from kstats.errors import RecordingError, UsageError
 
 INTERVAL = 15.0
 """Seconds between points by default, as Prometheus usually scrapes."""
@@ -99,9 +99,13 @@ def _openmetrics(source: recording.Recording, wanted: ExportOptions) -> Iterator
         raise lacking
     labels = {"instance": source.header.host.name, "job": "kstats", **dict(wanted.label)}
     backfill = Backfill(settings, About.of(source.header), labels.items())
-    for sample in recording.merged(source, wanted.interval):
+    faults: list[RecordingError] = []
+    for sample in recording.merged(sources.until_fault(source, faults), wanted.interval):
         backfill.add(sample)
     yield from (line.encode() for line in backfill.lines())
+    session.print_errors([f"{source.name}: {source.tail}"] if source.tail else [])
+    for fault in faults:
+        raise fault
 
 
 def _perfetto(source: recording.Recording, _: ExportOptions) -> Iterator[bytes]:

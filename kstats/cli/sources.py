@@ -180,10 +180,10 @@ def _queried(word: str, label: str, wanted: SourceOptions) -> Source:
     address = prometheus.Address.parse(word)
     hosts = prometheus.Hosts.find(prometheus.Client(address.url, access), address)
     faults: list[RecordingError] = []
-    return Source(label, lambda: _until_fault(hosts.samples(), faults), hosts.header, faults)
+    return Source(label, lambda: until_fault(hosts.samples(), faults), hosts.header, faults)
 
 
-def _until_fault(samples: Iterable[Sample], faults: list[RecordingError]) -> Iterator[Sample]:
+def until_fault(samples: Iterable[Sample], faults: list[RecordingError]) -> Iterator[Sample]:
     """Yield the samples; what ends them too early is raised later, by :func:`check`."""
     try:
         yield from samples
@@ -193,7 +193,7 @@ def _until_fault(samples: Iterable[Sample], faults: list[RecordingError]) -> Ite
 
 def _readable(found: recording.Recording, faults: list[RecordingError]) -> Iterator[Sample]:
     """Yield the samples; a message, not an error, reports an incomplete last line."""
-    yield from _until_fault(found, faults)
+    yield from until_fault(found, faults)
     if found.tail:
         session.print_errors([f"{found.name}: {found.tail}"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
@@ -67,6 +68,18 @@ def test_a_vm_that_ended_has_no_points_and_may_return() -> None:
     samples = [sample(time, {(HLT, thread): 5}) for time, thread in times.items()]
     found = points(samples, "kvm_vm_exits_total", vm="one", reason="HLT")
     assert found == [(99, 0), (100, 5), (101, 5), (103, 0), (104, 5)]
+
+
+def test_what_can_be_read_of_a_damaged_recording_is_exported(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    example = Path(__file__).parents[2] / "examples/recordings/svm.jsonl"
+    damaged = tmp_path / "damaged.jsonl"
+    damaged.write_text(f"{example.read_text()}no sample\n")
+    assert main(["export", "--input", str(example)]) == 0
+    whole = capfdbinary.readouterr().out
+    assert main(["export", "--input", str(damaged)]) == 7
+    assert capfdbinary.readouterr().out == whole
 
 
 @pytest.mark.parametrize("text", ["x", "=x", "a-b=c", "__name__=x", "vm=web", "a="])
