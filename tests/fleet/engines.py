@@ -5,6 +5,7 @@ The Debian packages are unpacked, not installed: no service starts.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import subprocess
@@ -51,6 +52,7 @@ _READY = 'msg="Server is ready to receive web requests."'
 _ADDRESS = re.compile(r'msg="Listening on" address=(\S+)')
 
 
+@functools.cache
 def program(name: str) -> str:
     """Return the path of a program of the packages, which are unpacked if they are missing."""
     subprocess.run(["tools/unpack", UNPACKED, *PACKAGES], cwd=ROOT, check=True, timeout=DEADLINE)
@@ -79,13 +81,20 @@ def certify(folder: Path) -> None:
 
 
 def until(what: str, look: Callable[[], T | None]) -> T:
-    """Return the first result of ``look`` that is not empty; fail if none comes."""
+    """Return the first result of ``look`` that is not empty; fail if none comes.
+
+    An engine that is too busy to answer is asked again.
+    """
     end = time.monotonic() + DEADLINE
+    fault: OSError | None = None
     while time.monotonic() < end:
-        if found := look():
-            return found
+        try:
+            if found := look():
+                return found
+        except OSError as error:
+            fault = error
         threading.Event().wait(PAUSE)
-    raise AssertionError(f"waited in vain: {what}")
+    raise AssertionError(f"waited in vain: {what}") from fault
 
 
 @attrs.frozen
