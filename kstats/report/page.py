@@ -32,6 +32,7 @@ from kstats.model import Code
 from kstats.report import style, texts
 from kstats.report.chapter import Chapter
 from kstats.report.gather import Gathered
+from kstats.report.subject import categories_of
 
 _MOST_REASONS = 100
 
@@ -91,6 +92,7 @@ def html(recordings: Sequence[Gathered]) -> str:
         limits={str(c): _limits(c, recordings) for c in Category},
         styles={str(c): style.of(c) for c in Category} | {"total": "k-ink"},
         chapters=chapters,
+        categories_of=categories_of,
         explained=explained,
         fact_names=list(dict.fromkeys(name for one in chapters for name in one.facts)),
         compared=_compared(recordings) if len(recordings) > 1 else None,

@@ -146,7 +146,7 @@ def test_exits_without_a_column_or_a_backend_are_other() -> None:
     """Codes of known ISAs keep their category."""
     of = Gathered("x", {})
     of.add([happened({HLT: {(0, 0): 4}, ("nowhere", 3): {(0, 0): 5}}, {}, arch="nowhere")])
-    legend = Chapter(0, of).over_time.legend
+    legend = Chapter(0, of).over_time.figure.legend
     assert [(entry.name, entry.remark) for entry in legend] == [
         ("other", "55.6 %"),
         ("idle: other", "44.4 %"),

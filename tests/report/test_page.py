@@ -21,8 +21,9 @@ from kstats.escape import printable
 from kstats.model import Sample
 from kstats.report import style
 from kstats.report.bins import BINS
-from kstats.report.chapter import MOST_ROWS, OTHERS, Chapter
+from kstats.report.chapter import Chapter
 from kstats.report.page import html
+from kstats.report.subject import MOST_ROWS, OTHERS
 from kstats.vms.identity import Kind, Thread, Vm
 from tests.report import made
 from tests.samples import MOMENT, SAMPLES, sample, total
@@ -167,7 +168,7 @@ def test_a_recording_without_threads_has_a_note() -> None:
 def test_rankings_are_short_and_account_for_everything() -> None:
     exits = {("vmx", 200 + i): {(0, WEB_0): i + 1} for i in range(MOST_ROWS + 10)}
     one = made.gathered("x", iter([happened(exits)]))
-    ranks = Chapter(0, one).reasons.ranks
+    ranks = Chapter(0, one).rankings.reasons.ranks
     assert len(ranks) == MOST_ROWS + 1
     assert (ranks[-1].name, ranks[-1].prose) == (OTHERS, "10 more")
     assert sum(rank.count for rank in ranks) == one.exits.total()
@@ -175,7 +176,7 @@ def test_rankings_are_short_and_account_for_everything() -> None:
 
 def test_vms_without_exits_are_listed() -> None:
     one = made.gathered("x", iter([happened({("vmx", 12): {(0, WEB_0): 5}}, THREADS)]))
-    vms = Chapter(0, one).vms
+    vms = Chapter(0, one).rankings.vms
     assert vms
     assert [(rank.name, rank.count) for rank in vms.ranks] == [("web", 5), ("db", 0)]
 
