@@ -39,7 +39,7 @@ class Fleet:
     Attributes:
         prometheus: Scrapes every second, with the project's own configuration and rules.
         victoria: Gets the same samples from it.
-        running: The addresses of exporters whose guests go on for ever, by ISA.
+        running: The addresses of exporters that replay their recording for ever, by ISA.
         finished: Those of exporters that replayed their recording once, by ISA; behind TLS and a
             password.
         notified: What Alertmanager sent.
