@@ -30,6 +30,9 @@ def test_new_files_in_a_directory_of_another_user(host: Host) -> None:
     words = ["kstats", "record", "-o", "/run/theirs/samples.jsonl", "--debug", "0.2"]
     with host.start(words) as command:
         command.wait_output("kept CAP_DAC_OVERRIDE: kstats creates files")
+        # A file without samples is not rotated: wait for a line after the header.
+        lines = "$(wc -l < /run/theirs/samples.jsonl)"
+        host.run(f"until [ {lines} -gt 1 ]; do sleep 0.1; done").check()
         command.signal(signal.SIGHUP)
         host.run("until [ $(ls /run/theirs | wc -l) = 2 ]; do sleep 0.1; done").check()
         assert command.stop().status == 0

@@ -78,6 +78,9 @@ def services(host: Host) -> Services:
     host.run(f"systemctl daemon-reload && {start}").check()
     with guest(host, "--workload", f"cpuid={EXITS}"):
         page = fresh(host)
+        # A file without samples is not rotated: wait for one.
+        size = "$(stat -c %s /var/lib/kstats/exits.jsonl.zst)"
+        host.run(f"before={size}; until [ {size} -gt $before ]; do sleep 0.1; done").check()
         host.run(f"systemctl reload {RECORD}").check()
         # The next sample is in a new file.
         host.run("until ls /var/lib/kstats | grep -q Z; do sleep 0.1; done").check()
