@@ -19,6 +19,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from kstats import recording
+from kstats.cli import main
 from tests.cli.process import finish, start
 from tests.exporter.running import RECORDING, VIA, exporter, parsed, value, wait_log
 
@@ -109,12 +110,6 @@ def test_a_port_in_use() -> None:
         (f"--input {RECORDING} --time", 2, f"{RECORDING}: vCPU times were not recorded"),
         (f"--input {RECORDING} --durations", 2, f"{RECORDING}: latencies were not recorded"),
         (f"--input {RECORDING} --detail io", 2, f"{RECORDING}: io details were not recorded"),
-        ("--detail colour", 2, "unknown detail 'colour'"),
-        ("--web.telemetry-path x", 2, "invalid path 'x'"),
-        ("--by socket", 2, "invalid axis 'socket' for --by"),
-        ("--durations=vm", 2, "invalid value 'vm' for --durations"),
-        ("--keep-ended soon", 2, "invalid time 'soon' for --keep-ended"),
-        ("--input x --speed 0", 2, "--speed '0' is not between 0.001 and 1000000"),
     ],
 )
 def test_what_cannot_be(words: str, status: int, complaint: str) -> None:
@@ -127,12 +122,31 @@ def test_what_cannot_be(words: str, status: int, complaint: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("--detail colour", "unknown detail 'colour'"),
+        ("--web.telemetry-path x", "invalid path 'x'"),
+        ("--by socket", "invalid axis 'socket' for --by"),
+        ("--durations=vm", "invalid value 'vm' for --durations"),
+        ("--keep-ended soon", "invalid time 'soon' for --keep-ended"),
+        ("--input x --speed 0", "--speed '0' is not between 0.001 and 1000000"),
+    ],
+)
+def test_invalid_values(words: str, complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["exporter", *words.split()]) == 2
+    first, hint = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"kstats: {complaint}")
+    assert hint.startswith("kstats: hint: ")
+
+
+@pytest.mark.parametrize(
     "words", ["--by cpu,vcpu", "--by vcpu,cpu", "--durations=vcpu", "--durations=vcpu,reason"]
 )
-def test_combinations_that_explode_are_refused(words: str) -> None:
-    status, _, err = finish(start("exporter", *words.split(), via=VIA))
-    assert status == 2
-    assert re.search(r" would make [\d,]+ series on this host", err)
+def test_combinations_that_explode_are_refused(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["exporter", *words.split()]) == 2
+    assert re.search(r" would make [\d,]+ series on this host", capsys.readouterr().err)
 
 
 def test_a_host_without_kvm_is_reported() -> None:
