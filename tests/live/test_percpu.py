@@ -79,7 +79,7 @@ def observed(bed: Bed, host: Host) -> Observed:
 def test_doctor_reports_success_and_known_names(bed: Bed, host: Host) -> None:
     said = host.run(["kstats", "doctor"]).check().stdout
     assert "kstats cpu works here" in said
-    assert f"loaded and attached through {bed.probe}" in said
+    assert f"loaded by prebuilt and attached through {bed.probe}" in said
     assert re.search(r"ok\s+names", said)
 
 
