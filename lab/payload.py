@@ -1,4 +1,7 @@
-"""Build the payload of the emulated hosts: kstats as its wheel installs it, and the small VMM."""
+"""Build the payload of the emulated hosts: kstats as its wheel installs it, and the small VMM.
+
+A host in which kstats itself is installed gets only the VMM.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ from lab.vmm import build
 
 ROOT = Path(__file__).parent.parent
 
-_SOURCES = ("kstats", "bpf", "pyproject.toml", "README.md", "lab/vmm", "lab/payload.py")
+_VMM = ("lab/vmm", "lab/payload.py")
+_SOURCES = ("kstats", "bpf", "pyproject.toml", "README.md", *_VMM)
 
 
 def payload() -> Path:
@@ -22,7 +26,16 @@ def payload() -> Path:
 
     It is built again when a source has changed.
     """
-    return cache.entry("payload", cache.key(_fingerprint()), _build)
+    return cache.entry("payload", cache.key(_fingerprint(_SOURCES)), _build)
+
+
+def vmm() -> Path:
+    """Return the directory to boot a host with that is to have only the VMM, as `vmm`."""
+
+    def build_vmm(target: Path) -> None:
+        build.build(target / "vmm")
+
+    return cache.entry("vmm", cache.key(_fingerprint(_VMM)), build_vmm)
 
 
 def _build(target: Path) -> None:
@@ -57,15 +70,15 @@ def _run(*module_and_arguments: str) -> None:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
 
 
-def _fingerprint() -> str:
+def _fingerprint(sources: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(_files()):
+    for path in sorted(_files(sources)):
         digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
-def _files() -> Iterator[Path]:
-    for source in _SOURCES:
+def _files(sources: tuple[str, ...]) -> Iterator[Path]:
+    for source in sources:
         path = ROOT / source
         if path.is_file():
             yield path

@@ -1,7 +1,7 @@
 """The emulated hosts. To add one, append a `Recipe` to `RECIPES`.
 
 A recipe names a machine (the emulator, see `machines`), a kernel and a userland. Kernel and
-userland may come from different suites: all hosts of an architecture share the userland, which has
+userland may come from different suites: most hosts of an architecture share the userland, which has
 the Python and bcc that we test with; the kernels are those that kstats is tested on.
 """
 
@@ -82,6 +82,20 @@ BOOKWORM = Userland(
 )
 
 
+# What the .deb depends on, and what boots: no bcc, no LLVM, no clang.
+WITHOUT_COMPILER = Userland(
+    suite="bookworm",
+    packages=(
+        "busybox-static",
+        "kmod",
+        "libbpf1",
+        "python3",
+        "python3-attr",
+        "python3-tabulate",
+    ),
+)
+
+
 def bookworm_with(*packages: str) -> Userland:
     """Return the userland with packages added, such as QEMU to run VMs of another VMM."""
     return attrs.evolve(BOOKWORM, packages=(*BOOKWORM.packages, *packages))
@@ -141,6 +155,8 @@ RECIPES: tuple[Recipe, ...] = (
     ),
     attrs.evolve(SVM, name="svm-qemu", userland=bookworm_with("qemu-system-x86")),
     attrs.evolve(ARM64, name="arm64-qemu", userland=bookworm_with("qemu-system-arm")),
+    attrs.evolve(SVM, name="svm-deb", userland=WITHOUT_COMPILER),
+    attrs.evolve(ARM64, name="arm64-deb", userland=WITHOUT_COMPILER),
     VMX,
     # Bochs with one CPU is twice as fast: for tests with many compilations on one CPU.
     attrs.evolve(VMX, name="vmx-up", cpus=1),
