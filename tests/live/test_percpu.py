@@ -37,10 +37,14 @@ COLUMN_OF: Mapping[str, Mapping[str, str]] = {
 
 @attrs.frozen
 class Observed:
-    """One run of a guest, as measured by each observer."""
+    """One run of a guest, as measured by each observer.
+
+    ``watch`` loads the prebuilt object, ``bcc`` compiles the same C in the host.
+    """
 
     watch: Watch
     classic: Watch
+    bcc: Watch
     perf: int
     kernel: int
     vcpus: int
@@ -64,16 +68,18 @@ def observed(bed: Bed, host: Host) -> Observed:
     with (
         watching(host, "--total") as watch,
         watching(host, "--probe", "classic") as classic,
+        watching(host, "--loader", "bcc") as bcc,
     ):
-        wait_attached(watch, classic)
+        wait_attached(watch, classic, bcc)
         with host.start(PERF).started() as perf:
             wait_for_workload(host, perf)
             with guest(host, "--cpu", str(bed.pinned), "--workload", bed.workload):
                 kernel = kernel_exits(host)
                 watch.stop()
                 classic.stop()
+                bcc.stop()
                 counted = perf_count(perf.stop().stderr)
-    return Observed(watch, classic, counted, kernel, vcpus=1)
+    return Observed(watch, classic, bcc, counted, kernel, vcpus=1)
 
 
 def test_doctor_reports_success_and_known_names(bed: Bed, host: Host) -> None:
@@ -149,6 +155,18 @@ def test_total_is_the_kernels_own_count(observed: Observed) -> None:
 
 def test_classic_tracepoint_gives_the_same_numbers(observed: Observed) -> None:
     assert by_cpu(observed.classic) == by_cpu(observed.watch)
+
+
+def test_both_loaders_give_the_same_numbers(bed: Bed, observed: Observed) -> None:
+    assert loaders(observed.watch) == loaders(observed.classic) == ["prebuilt"]
+    assert loaders(observed.bcc) == ["bcc"]
+    assert f"{bed.isa} exits through {bed.probe}" in observed.bcc.command.stderr
+    assert by_cpu(observed.bcc) == by_cpu(observed.watch)
+
+
+def loaders(watch: Watch) -> list[str]:
+    """Return the loaders that kstats names."""
+    return re.findall(r"loaded by (\w+)", watch.command.stderr)
 
 
 def by_cpu(watch: Watch) -> dict[int, Counter[ExitId]]:
