@@ -16,7 +16,6 @@ from kstats import notify
 from kstats.cli import options, session
 from kstats.errors import UsageError
 from kstats.recording import Rotation, Writer, header_of
-from kstats.views import details
 
 DEFAULT = "kstats.jsonl.zst"
 
@@ -136,6 +135,8 @@ def _collect(wanted: RecordOptions) -> session.Source:
     if wanted.by == "cpu":
         return live.per_cpu(wanted.probe, loader=wanted.loader)
     if wanted.detail is not None:
+        from kstats.views import details  # noqa: PLC0415 - few recordings need it
+
         details.check(wanted.detail)
     slower_than = SLOWER_THAN if wanted.all and wanted.slower_than is None else wanted.slower_than
     measured = live.Recorded(
