@@ -55,7 +55,6 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "bpf_map__set_value_size": (c_int, (c_void_p, c_uint32)),
     "bpf_program__name": (c_char_p, (c_void_p,)),
     "bpf_program__fd": (c_int, (c_void_p,)),
-    "bpf_program__set_type": (c_int, (c_void_p, c_int)),
     "bpf_program__set_autoload": (c_int, (c_void_p, ctypes.c_bool)),
     "bpf_program__insns": (c_void_p, (c_void_p,)),
     "bpf_program__insn_cnt": (c_size_t, (c_void_p,)),
@@ -124,8 +123,12 @@ class Library:
 class Object:
     """A prebuilt object."""
 
-    def __init__(self, library: Library, data: bytes, prefix: str) -> None:
-        """Parse ``data``; the sections of its programs begin with ``prefix``.
+    def __init__(self, library: Library, data: bytes, sections: dict[str, int]) -> None:
+        """Parse ``data``.
+
+        ``sections`` has the type (enum bpf_prog_type) of the programs to load, by the section that
+        each is alone in. A type that is set later removes the handler of the section, since
+        "libbpf: disassociate section handler on explicit bpf_program__set_type() call" (1.2).
 
         Raises:
             OSError: It is not an object that libbpf understands.
@@ -137,10 +140,11 @@ class Object:
         options = _HandlerOptions(
             sz=ctypes.sizeof(_HandlerOptions), prog_prepare_load_fn=self._prepare
         )
-        registered = self._lib.libbpf_register_prog_handler(
-            prefix.encode(), 0, 0, ctypes.byref(options)
-        )
-        _check(min(registered, 0))
+        for section, kind in sections.items():
+            registered = self._lib.libbpf_register_prog_handler(
+                section.encode(), kind, 0, ctypes.byref(options)
+            )
+            _check(min(registered, 0))
         self._object = self._lib.bpf_object__open_mem(data, len(data), None)
         if not self._object:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
@@ -163,17 +167,17 @@ class Object:
         if value_size:
             _check(self._lib.bpf_map__set_value_size(found, value_size))
 
-    def select(self, types: dict[str, int]) -> None:
-        """Load only these programs, with these types (enum bpf_prog_type).
+    def select(self, names: set[str]) -> None:
+        """Load only these programs.
 
         Raises:
             KeyError: The object lacks one.
         """
         programs = self._programs()
         for name, program in programs.items():
-            _check(self._lib.bpf_program__set_autoload(program, name in types))
-        for name, kind in types.items():
-            _check(self._lib.bpf_program__set_type(programs[name], kind))
+            _check(self._lib.bpf_program__set_autoload(program, name in names))
+        if missing := names - programs.keys():
+            raise KeyError(min(missing))
 
     def load(self, patch: Callable[[bytes], bytes]) -> None:
         """Create the maps and load the selected programs.
@@ -200,7 +204,7 @@ class Object:
         return int(self._lib.bpf_program__set_insns(program, patched, count))
 
     def map_fds(self) -> dict[str, int]:
-        """Return the descriptors of the maps by name, once they are created."""
+        """Return the descriptors of the maps by name, once the object is loaded."""
         return {name: self._lib.bpf_map__fd(found) for name, found in self._maps().items()}
 
     def program_fds(self) -> dict[str, int]:

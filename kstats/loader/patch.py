@@ -66,6 +66,16 @@ def placeholders(words: Iterable[str], record: Iterable[str] = ()) -> dict[str, 
     }
 
 
+def descriptors(instructions: bytes) -> set[int]:
+    """Return the descriptors of the maps that a program uses."""
+    pieces = _INSTRUCTION.iter_unpack(instructions)
+    return {
+        immediate
+        for code, registers, _, immediate in pieces
+        if code == _LOAD_64 and registers & 0xF0 == _MAP_FD
+    }
+
+
 def apply(
     instructions: bytes,
     words: Mapping[str, int],

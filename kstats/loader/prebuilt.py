@@ -11,7 +11,7 @@ from kstats.loader.libbpf import Library, Object
 from kstats.loader.wire import Plan, Prebuilt
 
 SECTION = "kstats/"
-"""What the sections of programs begin with (bpf/prebuilt.h)."""
+"""What the sections of programs begin with; the name of the program follows (bpf/prebuilt.h)."""
 
 
 class Program:
@@ -45,16 +45,19 @@ class Program:
         words = patch.placeholders(found.words, found.record)
         lists = {patch.PIDS: plan.pids, patch.TIDS: plan.tids}
         try:
-            loaded = Object(library, base64.b64decode(found.data), SECTION)
+            types = {name: syscall.PROGRAM_TYPES[attach] for name, attach in functions.items()}
+            sections = {f"{SECTION}{name}": kind for name, kind in types.items()}
+            loaded = Object(library, base64.b64decode(found.data), sections)
             loaded.keep_maps({one.name for one in plan.maps})
             for one in plan.maps:
                 loaded.size_map(one.name, one.entries, one.value_size)
-            types = {name: syscall.PROGRAM_TYPES[attach] for name, attach in functions.items()}
-            loaded.select(types)
+            loaded.select(set(types))
+            by_address = {one.name for one in plan.maps if one.by_address}
 
             def patched(instructions: bytes) -> bytes:
-                fds = loaded.map_fds()
-                values = [fds[one.name] for one in plan.maps if one.by_address]
+                # While it loads, libbpf 1.4 and later do not return descriptors of maps.
+                descriptors = patch.descriptors(instructions)
+                values = [fd for fd in descriptors if syscall.map_name(fd) in by_address]
                 return patch.apply(instructions, words, numbers, lists, values)
 
             try:

@@ -108,6 +108,12 @@ def program_info(fd: int) -> ProgramInfo:
     return ProgramInfo(name, jited_size, instructions, verified, misses, run_time, runs)
 
 
+def map_name(fd: int) -> str:
+    """Return the name of a map: the first 15 characters of what it was created with."""
+    # struct bpf_map_info: six numbers, then the name.
+    return _info(fd, 40)[24:].split(b"\0")[0].decode()
+
+
 def enable_statistics() -> int:
     """Let the kernel time all BPF programs until the returned descriptor is closed (since 5.8).
 
