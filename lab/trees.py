@@ -17,6 +17,9 @@ from lab.hosts.build.run import run
 
 SECONDS = 1800
 
+# The mounts are in a namespace of their own, which ends with the program.
+_CHANGE = 'mount --rbind /proc "$0/proc"; mount --rbind /sys "$0/sys"; exec chroot "$0" "$@"'
+
 
 @attrs.frozen
 class Tree:
@@ -25,8 +28,9 @@ class Tree:
     root: Path
 
     def run(self, *words: str, folder: str = "/", **env: str) -> subprocess.CompletedProcess[str]:
-        """Run a program in the system, without a network, its environment clean."""
-        change = ["unshare", "--net", "chroot", str(self.root), "/usr/bin/env", "-i", "-C", folder]
+        """Run a program in the system, without a network, in a clean environment."""
+        change = ["unshare", "--net", "--mount", "sh", "-ec", _CHANGE, str(self.root)]
+        change += ["/usr/bin/env", "-i", "-C", folder]
         variables = {"PATH": "/usr/sbin:/usr/bin", "LC_ALL": "C.UTF-8", **env}
         return subprocess.run(
             [*change, *(f"{name}={value}" for name, value in variables.items()), *words],

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kstats.arch import lookup
 from kstats.cli import PROGRAMS
 from lab import trees
 from lab.payload import ROOT
@@ -104,6 +105,8 @@ def check_files(files: set[str], kind: str) -> None:
         for file in (ROOT / folder).rglob("*.[chp]*"):
             if file.is_file() and file.suffix != ".pyc":
                 assert f"{modules}/{inside}/{file.relative_to(ROOT / folder)}" in files
+    for built in (ROOT / "bpf/objects").glob("*.o"):
+        assert f"{modules}/kstats/bpf/objects/{built.name}" in files
     for unit in (ROOT / "deploy/systemd").glob("kstats-*"):
         assert f"usr/lib/systemd/system/{unit.name}" in files
     assert "etc/kstats/kstats.conf" in files
@@ -151,6 +154,28 @@ def test_deb_has_everything_in_its_place(debian: trees.Tree) -> None:
     configuration = debian.run("dpkg-query", "-W", "-f", "${Conffiles}", "kstats").stdout.split()
     assert configuration[::2] == ["/etc/kstats/kstats.conf"]  # each followed by its hash
     assert debian.run("dpkg", "--verify", "kstats").stdout == ""
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("modules", ["/usr/lib/python3/dist-packages", "/packages/kstats.pyz"])
+def test_programs_load_without_a_compiler(debian: trees.Tree, modules: str) -> None:
+    """The kernel accepts the prebuilt objects of the package and of the archive through libbpf."""
+    checkout = debian.root / "checkout/tests"
+    shutil.copytree(ROOT / "tests/collector", checkout / "collector", dirs_exist_ok=True)
+    shutil.copy(ROOT / "tests/__init__.py", checkout)
+    code = f"""
+import sys; sys.path[:0] = ["/checkout", "{modules}"]
+from tests.collector import sizes
+for one in sizes.programs():
+    if one.view in ("kstats -v", "kstats record --all"):
+        with sizes.load(one, "prebuilt") as loaded:
+            print(one.machine.source.isa, loaded.loader, *sorted(loaded.programs))
+"""
+    loaded = debian.run("python3", "-I", "-c", code)
+    assert loaded.stderr == ""
+    isas = {line.split()[0] for line in loaded.stdout.splitlines()}
+    assert isas == {isa.name for isa in lookup.isas()}
+    assert all(" prebuilt " in line and " on_exit" in line for line in loaded.stdout.splitlines())
 
 
 def test_bash_completes(debian: trees.Tree) -> None:
