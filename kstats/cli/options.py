@@ -120,9 +120,9 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule("--by cpu", ("--no-cpus", "--time", "--durations", "--detail")),
         Rule(
             "--source kernel",
-            ("--by cpu", "--no-cpus", "--time", "--durations", "--detail", "--probe"),
+            ("--by cpu", "--no-cpus", "--time", "--durations", "--detail", "--probe", "--loader"),
         ),
-        Rule("--input", ("--probe",)),
+        Rule("--input", ("--probe", "--loader")),
         Rule("--speed", requires=("--input",)),
         Rule("--loop", requires=("--input",)),
         # Programs that count details time only the exits that carry one.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import html
 import signal
 import socket
 import time
@@ -37,7 +36,7 @@ class Serving:
 
     Attributes:
         sockets: Sockets that listen.
-        path: The path of the metrics.
+        path: The path of the metrics; it needs no escapes in HTML.
         textfile: The file to write after each sample; None for none.
         load_config: Return the web configuration: called at the start and on SIGHUP.
         notify: Report to the service manager, as sd_notify(3): ``READY=1`` once it counts and
@@ -135,7 +134,7 @@ class _Daemon:
                 return Response(body=b"kstats exporter is ready.\n")
             return Response(503, b"kstats exporter cannot count: see its log.\n")
         if request.path == "/":
-            page = _LANDING.format(path=html.escape(path)).encode()
+            page = _LANDING.format(path=path).encode()
             return Response(body=page, kind="text/html; charset=utf-8")
         return Response(404, b"Not Found\n")
 
