@@ -10,7 +10,7 @@ from kstats import cpulist
 from kstats.arch.base import Category
 from kstats.top.frame import Frame
 from kstats.top.state import Key, State
-from kstats.top.styled import BOLD, DIM, Line, Span, Style, fit, level, line, reversed_
+from kstats.top.styled import BOLD, DIM, Line, Size, Span, Style, fit, level, line, reversed_
 from kstats.top.tables import class_bar
 from kstats.topology import CpuTopology
 from kstats.units import figure
@@ -111,17 +111,16 @@ def _group(state: State, at: tuple[int, int], cpus: list[Cpu]) -> Group:
     return Group(" ".join(named) or "CPUs", shown, idle, sum(cpu.count for cpu in cpus))
 
 
-def body(state: State, frame: Frame, columns: int, rows: int, at: int) -> list[Line]:
-    """Return the lines of the screen; ``at`` is the place of the selected CPU."""
-    made = layout(state, columns, rows)
-    cpus = made.cpus
-    chosen = cpus[at] if cpus else None
+def body(state: State, frame: Frame, made: Layout, size: Size, at: int) -> list[Line]:
+    """Return the lines of the screen; ``at`` is the index of the selected CPU."""
+    cpus, columns = made.cpus, size.columns
+    chosen = cpus[at]
     lines = [_legend(state, frame, columns), _about(state, frame, chosen, columns)]
-    most = max((cpu.count for cpu in cpus), default=0)
+    most = max(cpu.count for cpu in cpus)
     draw = _as_row if made.across == 1 else _as_grid
     for group in made.groups:
         lines += draw(state, frame, Drawn(made, group, chosen, most, columns))
-    return _scrolled(lines, at, made, rows)
+    return _scrolled(lines, at, made, size.rows)
 
 
 @attrs.frozen
@@ -130,7 +129,7 @@ class Drawn:
 
     layout: Layout
     group: Group
-    chosen: Cpu | None
+    chosen: Cpu
     most: int
     columns: int
 
@@ -197,10 +196,8 @@ def _legend(state: State, frame: Frame, columns: int) -> Line:
     return fit(spans, columns)
 
 
-def _about(state: State, frame: Frame, cpu: Cpu | None, columns: int) -> Line:
+def _about(state: State, frame: Frame, cpu: Cpu, columns: int) -> Line:
     """Return what the selected CPU does."""
-    if cpu is None:
-        return fit((), columns)
     at = frame.sample.topology.get(cpu.number)
     where = f" (core {at.core})" if at and at.core >= 0 else ""
     rate = figure(cpu.count / frame.elapsed, _FIGURE)

@@ -80,7 +80,7 @@ class Sums:
         return Histogram(self.buckets, self.total, self.minimum, self.maximum)
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class Frame:
     """The exits of a sample in a scope.
 
@@ -88,8 +88,8 @@ class Frame:
         sample: The sample.
         scope: The scope.
         total: The exits.
-        cpus: By CPU, the exits by category; every online CPU is there.
-        threads: By thread, the exits by code; thread 0 has those without a thread.
+        threads: The exits of each thread; thread 0 has those without a thread.
+        placed: By code, the exits of each thread.
         codes: By code, the exits.
         details: By code and detail, the exits; None is a dropped detail.
     """
@@ -97,8 +97,8 @@ class Frame:
     sample: Sample
     scope: Scope
     total: int
-    cpus: Mapping[int, Mapping[Category, int]]
-    threads: Mapping[int, Mapping[Code, int]]
+    threads: Mapping[int, int]
+    placed: Mapping[Code, Mapping[int, int]]
     codes: Mapping[Code, Sums]
     details: Mapping[Code, Mapping[int | None, Sums]]
 
@@ -119,7 +119,35 @@ class Frame:
             made.add_dropped(sample.code_dropped)
         codes = {code: sums for code, sums in made.codes.items() if sums.count or sums.buckets}
         total = sum(sums.count for sums in codes.values())
-        return cls(sample, scope, total, made.cpus, made.threads, codes, made.details)
+        return cls(sample, scope, total, made.threads, made.placed, codes, made.details)
+
+    @functools.cached_property
+    def cpus(self) -> Mapping[int, Mapping[Category, int]]:
+        """By CPU, the exits by category; every online CPU is there. Summed up when it is shown."""
+        found: dict[int, dict[Category, int]] = {cpu: {} for cpu in self.sample.cpus}
+        wanted, only = self.scope.threads(self.sample), self.scope.cpu
+        for code in self.codes:
+            by_cpu: dict[int, int] = {}
+            for (cpu, thread, _), exits in self.sample.exits.get(code, {}).items():
+                if (wanted is None or thread in wanted) and only in (None, cpu):
+                    by_cpu[cpu] = by_cpu.get(cpu, 0) + exits.count
+            if code == NO_CODE:
+                by_cpu = {c: n for c, n in self.sample.code_dropped.items() if only in (None, c)}
+            category = reason(code).category
+            for cpu, n in by_cpu.items():
+                if n:
+                    row = found.setdefault(cpu, {})
+                    row[category] = row.get(category, 0) + n
+        return found
+
+    def by_code(self, threads: Iterable[int]) -> dict[Code, int]:
+        """Return the exits of some threads by code."""
+        known = tuple(threads)
+        sums = {
+            code: sum(of[thread] for thread in known if thread in of)
+            for code, of in self.placed.items()
+        }
+        return {code: n for code, n in sums.items() if n}
 
     def vcpu_time(self, threads: Iterable[int]) -> VcpuTime | None:
         """Return the vCPU time of threads; None if it was not measured."""
@@ -135,48 +163,37 @@ class _Adder:
         self._threads = scope.threads(sample)
         self._cpu = scope.cpu
         self._detail = sample.detail
-        self.cpus: dict[int, dict[Category, int]] = {cpu: {} for cpu in sample.cpus}
-        self.threads: dict[int, dict[Code, int]] = {}
+        self.threads: dict[int, int] = {}
+        self.placed: dict[Code, dict[int, int]] = {}
         self.codes: dict[Code, Sums] = {}
         self.details: dict[Code, dict[int | None, Sums]] = {}
 
     def add(self, code: Code, places: Mapping[Place, Exits]) -> None:
         """Add the exits with a code."""
-        by_cpu: dict[int, int] = {}
-        by_thread: dict[int, int] = {}
+        by_thread = self.placed[code] = {}
         sums = self.codes[code] = Sums()
         details = self._details_of(code)
         threads, only = self._threads, self._cpu
         for (cpu, thread, detail), exits in places.items():
             if (threads is not None and thread not in threads) or (only not in (None, cpu)):
                 continue
-            count = exits.count
-            by_cpu[cpu] = by_cpu.get(cpu, 0) + count
-            by_thread[thread] = by_thread.get(thread, 0) + count
+            by_thread[thread] = by_thread.get(thread, 0) + exits.count
             if exits.latency is not None:
                 sums.add_latency(exits.latency)
             if details is not None:
                 details.setdefault(detail, Sums()).add(exits)
-        sums.count = sum(by_cpu.values())
-        self._place(code, by_cpu)
+        sums.count = sum(by_thread.values())
+        totals = self.threads
         for thread, n in by_thread.items():
-            if n:
-                self.threads.setdefault(thread, {})[code] = n
+            totals[thread] = totals.get(thread, 0) + n
 
     def add_dropped(self, by_cpu: Mapping[int, int]) -> None:
         """Add exits with a dropped code, of which only the CPU is known."""
-        at = {cpu: n for cpu, n in by_cpu.items() if self._cpu in (None, cpu)}
-        if total := sum(at.values()):
+        total = sum(n for cpu, n in by_cpu.items() if self._cpu in (None, cpu))
+        if total:
             self.codes[NO_CODE] = Sums(total)
-            self.threads.setdefault(0, {})[NO_CODE] = total
-            self._place(NO_CODE, at)
-
-    def _place(self, code: Code, by_cpu: Mapping[int, int]) -> None:
-        category = reason(code).category
-        for cpu, n in by_cpu.items():
-            if n:
-                row = self.cpus.setdefault(cpu, {})
-                row[category] = row.get(category, 0) + n
+            self.placed[NO_CODE] = {0: total}
+            self.threads[0] = self.threads.get(0, 0) + total
 
     def _details_of(self, code: Code) -> dict[int | None, Sums] | None:
         """Return where to add details; None if exits with this code carry none that is counted."""

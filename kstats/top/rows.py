@@ -33,7 +33,6 @@ class Row:
         label: Its name, not yet safe to draw.
         count: Its exits.
         level: How deep it is in the tree of reasons.
-        by_code: Its exits by code.
         threads: The threads in it.
         vcpus: How many of them run vCPUs.
         vm: Its VM.
@@ -48,7 +47,6 @@ class Row:
     label: str
     count: int = 0
     level: int = 0
-    by_code: Mapping[Code, int] = attrs.field(factory=dict)
     threads: tuple[int, ...] = ()
     vcpus: int = 0
     vm: Vm | None = None
@@ -107,21 +105,11 @@ def _vcpus(state: State, frame: Frame) -> list[Row]:
 
 
 def _group(frame: Frame, key: Key, label: str, numbers: Iterable[int], vm: Vm | None) -> Row:
-    by_code: dict[Code, int] = {}
     threads = tuple(numbers)
-    for number in threads:
-        for code, n in frame.threads.get(number, {}).items():
-            by_code[code] = by_code.get(code, 0) + n
+    count = sum(frame.threads.get(number, 0) for number in threads)
     known = frame.sample.threads
-    return Row(
-        key,
-        label,
-        sum(by_code.values()),
-        by_code=by_code,
-        threads=threads,
-        vcpus=sum(number in known for number in threads),
-        vm=vm,
-    )
+    vcpus = sum(number in known for number in threads)
+    return Row(key, label, count, threads=threads, vcpus=vcpus, vm=vm)
 
 
 def _reasons(state: State, frame: Frame) -> list[Row]:

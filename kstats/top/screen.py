@@ -74,8 +74,7 @@ def position(state: State, size: Size) -> tuple[list[Key], int, int]:
         keys, across = [cpu.key for cpu in made.cpus], made.across
     else:
         keys = [row.key for row in tables.sorted_rows(state)]
-    at = keys.index(state.selected) if state.selected in keys else 0
-    return keys, at, across
+    return keys, _at(state, keys), across
 
 
 def selected_cpu(state: State, size: Size) -> int | None:
@@ -194,19 +193,33 @@ def _notes(state: State, frame: Frame) -> list[str]:
 
 
 def _of_screen(state: State, frame: Frame, size: Size) -> list[Line]:
-    outer = Size(size.columns, size.rows + _HEAD + _FOOT)
-    keys, at, _ = position(state, outer)
-    if not keys:
-        what, fix = _nothing(state)
-        if state.filter:
-            what, fix = f"nothing matches /{state.filter}", "press c to show everything"
-        return _centred((what, fix), state, size)
-    if state.screen is Screen.CPUS:
-        return cpus.body(state, frame, size.columns, size.rows, at)
+    lines = _cpus(state, frame, size) if state.screen is Screen.CPUS else _table(state, size)
+    if lines:
+        return lines
+    what, fix = _nothing(state)
+    if state.filter:
+        what, fix = f"nothing matches /{state.filter}", "press c to show everything"
+    return _centred((what, fix), state, size)
+
+
+def _cpus(state: State, frame: Frame, size: Size) -> list[Line]:
+    made = cpus.layout(state, *size)
+    keys = [cpu.key for cpu in made.cpus]
+    return cpus.body(state, frame, made, size, _at(state, keys)) if keys else []
+
+
+def _table(state: State, size: Size) -> list[Line]:
     shown = tables.sorted_rows(state)
-    page = size.rows - 1
+    if not shown:
+        return []
+    at, page = _at(state, [row.key for row in shown]), size.rows - 1
     first = at // page * page
     return tables.table(state, at - first, shown[first : first + page], size.columns)
+
+
+def _at(state: State, keys: list[Key]) -> int:
+    """Return the index of the selected row: the first, if the selected one is gone."""
+    return keys.index(state.selected) if state.selected in keys else 0
 
 
 def _nothing(state: State) -> tuple[str, str]:
@@ -305,7 +318,7 @@ def explained(state: State) -> tuple[Code | None, Category | None]:
     row = selected_row(state)
     if row is None:
         return None, None
-    code = row.code if row.code is not None else dominant(row.by_code)
+    code = row.code if row.code is not None else dominant(state.frame.by_code(row.threads))
     return code, row.category
 
 

@@ -207,10 +207,10 @@ def by_vm(frame: Frame) -> Vms:
     """Return the exits per second by VM."""
     rates: dict[Vm | None, float] = {}
     threads = frame.sample.threads
-    for number, by_code in frame.threads.items():
+    for number, n in frame.threads.items():
         thread = threads.get(number)
         vm = thread.vm if thread else None
-        rates[vm] = rates.get(vm, 0) + sum(by_code.values()) / frame.elapsed
+        rates[vm] = rates.get(vm, 0) + n / frame.elapsed
     return rates
 
 

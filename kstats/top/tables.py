@@ -213,17 +213,17 @@ def _trend(state: State, _: Frame, row: Row, cells: int) -> Line:
     return (Span("".join(level(rate, most, state.look.heights) for rate in rates)),)
 
 
-def _top_code(state: State, _: Frame, row: Row, __: int) -> Line:
-    code = row.code if row.code is not None else dominant(row.by_code)
+def _top_code(state: State, frame: Frame, row: Row, _: int) -> Line:
+    code = row.code if row.code is not None else dominant(frame.by_code(row.threads))
     if code is None:
         return (Span("idle" if row.vcpus else "-", DIM),)
     found = reason(code)
     return (Span(state.look.shown(found.name), Style(found.category)),)
 
 
-def _classes(state: State, _: Frame, row: Row, cells: int) -> Line:
+def _classes(state: State, frame: Frame, row: Row, cells: int) -> Line:
     by_category: dict[Category, int] = {}
-    for code, n in row.by_code.items():
+    for code, n in frame.by_code(row.threads).items():
         category = reason(code).category
         by_category[category] = by_category.get(category, 0) + n
     return class_bar(state, by_category, sum(by_category.values()), cells)
