@@ -1,6 +1,6 @@
 """``make bench``: what kstats costs, in one table, as text and JSON.
 
-python -m bench [PART…], of: startup machine programs maps native exporter hosts fleet. Without a
+python -m bench [PART…], of: startup machine programs maps native exporter hosts top fleet. Without a
 PART, all but fleet, which measures others' programs.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import attrs
 
-from bench import exporter, figures, fleet, hosts, maps, native, startup
+from bench import exporter, figures, fleet, hosts, maps, native, startup, top
 from bench.hosts import Budget
 from bench.table import Table
 from kstats.host import Host
@@ -59,6 +59,10 @@ def _fleet() -> Iterator[Measured]:
         yield table, []
 
 
+def _top() -> Iterator[Measured]:
+    yield top.measured()
+
+
 PARTS: Mapping[str, Callable[[], Iterator[Measured]]] = {
     "startup": _startup,
     "machine": _machine,
@@ -66,6 +70,7 @@ PARTS: Mapping[str, Callable[[], Iterator[Measured]]] = {
     "maps": _maps,
     "native": _native,
     "exporter": _exporter,
+    "top": _top,
     "hosts": hosts.tables,
 }
 ASIDE: Mapping[str, Callable[[], Iterator[Measured]]] = {"fleet": _fleet}

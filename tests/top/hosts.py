@@ -10,7 +10,9 @@ from kstats.histogram import Histogram
 from kstats.model import Code, Exits, Place, Sample, SlowExit, VcpuTime
 from kstats.topology import CpuTopology
 from kstats.vms.identity import Kind, Thread, Vm
-from tests.samples import MOMENT
+
+MOMENT = 1_769_860_800.25
+"""2026-01-31T12:00:00.250Z."""
 
 HLT: Code = ("vmx", 12)
 MSR_WRITE: Code = ("vmx", 32)
