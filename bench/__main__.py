@@ -1,7 +1,7 @@
 """``make bench``: what kstats costs, in one table, as text and JSON.
 
-python -m bench [PART…], of: startup machine programs maps native exporter hosts top fleet. Without a
-PART, all but fleet, which measures others' programs.
+python -m bench [PART…], of: startup machine programs maps native exporter top hosts fleet.
+Without a PART, all but fleet, which measures others' programs.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ for _ in range(%d):
 """From two readings of the kernel's tables to the lines of a screen, some times."""
 
 _FIRST = """
-import kstats.cli.top, kstats.top.live, kstats.top.painter, kstats.top.app
+import kstats.cli.top, kstats.top.painter, kstats.top.app, kstats.top.command
 from kstats.top.screen import screen
 from kstats.top.state import State
 from kstats.top.styled import Size
@@ -49,7 +49,7 @@ screen(State(message="loading ..."), Size(200, 60))
 
 _STATUS = 'print(open("/proc/self/status").read())'
 
-MOST_REFRESH, MOST_FIRST, MOST_MEMORY = 250, 900, 40
+MOST_REFRESH, MOST_FIRST, MOST_MEMORY = 250, 480, 40
 """Million instructions of a refresh and until the first screen, MiB."""
 
 VCPUS = 3

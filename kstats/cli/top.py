@@ -92,9 +92,14 @@ def shown(wanted: TopOptions) -> int:
     from kstats.top.state import Screen, State  # noqa: PLC0415
     from kstats.top.styled import text_of  # noqa: PLC0415
 
-    with _source(wanted) as source:
-        state = State(screen=Screen(_SCREENS.index(wanted.screen) + 1))
-        with terminal() as painter:
+    if wanted.input == STDIN:
+        raise UsageError(
+            "kstats top reads keys from standard input", "save the recording to a file"
+        )
+    first = State(screen=Screen(_SCREENS.index(wanted.screen) + 1))
+    with terminal() as painter:
+        state = app.greet(painter, first)
+        with _source(wanted) as source:
             state, lines = app.run(painter, source, state)
     texts = "\n".join(map(text_of, lines[:-1])).rstrip()
     with streams.writing() as out:
@@ -111,10 +116,6 @@ def _source(wanted: TopOptions) -> Source:
         interval = session.EVERY_SECOND if wanted.delay is None else wanted.delay
         threshold = durations.parse(wanted.slower_than) or 0
         return Live(Wanted(interval, threshold, wanted.record, wanted.probe, wanted.loader))
-    if wanted.input == STDIN:
-        raise UsageError(
-            "kstats top reads keys from standard input", "save the recording to a file"
-        )
     from kstats.top.recorded import Recorded  # noqa: PLC0415 - live counting does not need it
 
     return Recorded(wanted.input, wanted.delay)

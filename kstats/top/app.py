@@ -45,10 +45,15 @@ class Source(Protocol):
 _BUSY = {Effect.LOAD: "loading ...", Effect.JUMP: "searching ..."}
 
 
-def run(painter: Painter, source: Source, state: State) -> tuple[State, list[Line]]:
-    """Run until a key or a signal ends it; return the last state and what it looked like."""
+def greet(painter: Painter, state: State) -> State:
+    """Show a first screen, before there is a source; return the state for this terminal."""
     state = attrs.evolve(state, look=painter.look)
     painter.paint(screen(attrs.evolve(state, message="loading ..."), painter.size))
+    return state
+
+
+def run(painter: Painter, source: Source, state: State) -> tuple[State, list[Line]]:
+    """Run until a key or a signal ends it; return the last state and what it looked like."""
     state = source.start(state)
     while not painter.ended:
         left = source.due(state)
