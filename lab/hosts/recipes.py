@@ -158,7 +158,7 @@ RECIPES: tuple[Recipe, ...] = (
     attrs.evolve(SVM, name="svm-deb", userland=WITHOUT_COMPILER),
     attrs.evolve(ARM64, name="arm64-deb", userland=WITHOUT_COMPILER),
     VMX,
-    # Bochs with one CPU is twice as fast: for tests with many compilations on one CPU.
+    # Bochs with one CPU is twice as fast: for tests that start kstats many times.
     attrs.evolve(VMX, name="vmx-up", cpus=1),
     # The reason is an argument of kvm_exit. One CPU, because this kernel takes the second CPU of
     # Bochs for a sibling thread and leaves it offline.
