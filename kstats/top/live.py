@@ -20,7 +20,7 @@ from kstats.collector.target import Target
 from kstats.collector.threads import ExitsByThread
 from kstats.collector.vcpu_time import VcpuTimes, asleep
 from kstats.durations import duration
-from kstats.errors import KstatsError, PrivilegeError, UnsupportedHostError
+from kstats.errors import KstatsError, PrivilegeError, RecordingError, UnsupportedHostError
 from kstats.host import Host
 from kstats.model import Sample
 from kstats.recording import Writer, header_of
@@ -69,6 +69,7 @@ class Live:
         self._writer: Writer | None = None
         self._samples = 0
         self._next = 0.0
+        self._fault = ""
         self._problem: KstatsError | None = None
 
     @property
@@ -187,12 +188,20 @@ class Live:
 
     def _written(self, sample: Sample) -> Sample:
         if self._writer:
-            self._writer.write(sample)
+            try:
+                self._writer.write(sample)
+            except RecordingError as error:
+                self._writer.close()
+                self._writer = None
+                self._fault = f"recording stopped: {error}"
         return sample
 
     def _shown(self, state: State, sample: Sample) -> State:
         if state.screen is Screen.VMS:
             state = attrs.evolve(state, helpers=self._helpers.shares(sample.threads.values()))
+        if self._fault:
+            state = attrs.evolve(state, message=self._fault)
+            self._fault = ""
         state = attrs.evolve(state, status=self._status(state))
         return advanced(state, sample)
 
