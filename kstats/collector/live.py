@@ -97,10 +97,11 @@ class Collector:
         return {} if self._vms is None else identified(sample, self._vms, self._pids)
 
     def description(self) -> Iterator[str]:
-        """Yield the probe, why none before it, offsets and sizes of the programs, as lines."""
+        """Yield lines on the loader and the probe, with why not others, and on the programs."""
         loaded = self.loaded
         yield f"loaded by {loaded.loader}"
         yield from (f"not loaded by {name}: {why}" for name, why in loaded.unavailable)
+        yield from loaded.log.splitlines()
         yield f"{self.target.source.isa} exits through {loaded.probe}"
         yield from (f"not through {name}: {why}" for name, why in loaded.rejected)
         yield from (f"not counted: {why}" for _, why in loaded.absent)

@@ -12,7 +12,7 @@ from kstats.collector.feature import Feature, Layout
 from kstats.collector.percpu import Counts, Entries
 from kstats.collector.threads import ExitsByThread
 from kstats.collector.tracepoints import Tracepoints
-from kstats.errors import UnsupportedHostError, UsageError
+from kstats.errors import LoadError, UnsupportedHostError, UsageError
 from kstats.filters import ThreadFilter
 from kstats.host import Host
 from kstats.loader import c_text, program
@@ -199,7 +199,12 @@ class Target:
 
     def load(self, features: Sequence[Feature], *, attach: bool = True) -> program.Loaded:
         """Load a program of these features."""
-        return program.load(self.plan(features, attach=attach), self.loader)
+        try:
+            return program.load(self.plan(features, attach=attach), self.loader)
+        except LoadError as error:
+            if self.host.lockdown() == "confidentiality":
+                error.hint = "kernel lockdown forbids BPF to read memory: boot lockdown=integrity"
+            raise
 
     def notes(self) -> tuple[str, ...]:
         """Return what changed on the host since it was found, a line each."""

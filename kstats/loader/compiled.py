@@ -23,7 +23,7 @@ def import_bcc() -> Any:
     except (ImportError, OSError) as error:  # OSError: the library behind the module is missing
         raise LoaderUnavailable(
             f"bcc cannot be imported by {sys.executable}: {error}",
-            "install it: apt install python3-bpfcc",
+            "apt install python3-bpfcc",
         ) from error
     if not hasattr(bcc, "BPF"):
         raise LoaderUnavailable(

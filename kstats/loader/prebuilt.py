@@ -65,8 +65,14 @@ class Program:
             except OSError as error:
                 raise (loaded.error or error) from error
         except (OSError, KeyError, patch.PlaceholderError) as error:
-            why = error.strerror if isinstance(error, OSError) else str(error)
+            why = _reason(error)
             message = f"the prebuilt object could not be loaded: {why}"
             raise LoaderUnavailable(message, log="".join(library.messages)) from error
         self.maps = loaded.map_fds()
         self.programs = loaded.program_fds()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return str(error.strerror)
+    return f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)

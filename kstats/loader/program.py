@@ -10,6 +10,7 @@ import base64
 import importlib.util
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -54,6 +55,7 @@ class Loaded:
         probe: The name of the chosen probe.
         rejected: (name, reason) of the probes before it.
         absent: (function, reason) of the attachments that were left out.
+        log: What the compiler and the verifier printed, also for the loaders before it.
         numbers: The offsets and other numbers of this host that were found.
         maps: The maps by name.
         programs: The descriptors of the functions by name.
@@ -73,6 +75,7 @@ class Loaded:
             (function, why) for function, why in answer["absent"]
         )
         self.numbers: Mapping[str, int] = answer["numbers"]
+        self.log: str = answer["log"]
         self._fds = dict(zip(answer["names"], fds, strict=True))
         self.maps = {
             name.removeprefix("map:"): syscall.Map(fd)
@@ -145,13 +148,19 @@ def load(plan: Plan, loader: str | None = None) -> Loaded:
             continue
         answer, fds, log = run(name, wire(plan, name))
         if "unavailable" not in answer:
-            return finish(name, answer, fds, "\n".join([*logs, log]), unavailable)
+            return finish(name, answer, fds, _joined([*logs, log]), unavailable)
         unavailable.append((name, answer["unavailable"]))
         hints.append(answer["hint"])
         logs.append(log)
     listed = "; ".join(f"{name}: {why}" for name, why in unavailable)
-    hint = " or ".join(dict.fromkeys(filter(None, hints)))
-    raise errors.LoadError(f"no loader works here: {listed}", hint, "\n".join(logs))
+    hint = ", or ".join(dict.fromkeys(filter(None, hints)))
+    if loader is not None and not hint:
+        hint = "without --loader, another one is tried"
+    raise errors.LoadError(f"no loader works here: {listed}", hint, _joined(logs))
+
+
+def _joined(logs: Sequence[str]) -> str:
+    return "\n".join(filter(None, logs))
 
 
 def finish(
@@ -168,14 +177,14 @@ def finish(
     """
     if "names" not in answer:
         raise _error(answer, log)
-    return Loaded({**answer, "loader": loader, "unavailable": unavailable}, fds)
+    return Loaded({**answer, "loader": loader, "unavailable": unavailable, "log": log}, fds)
 
 
 def run(loader: str, plan: Mapping[str, Any]) -> tuple[dict[str, Any], list[int], str]:
     """Let a worker carry out a plan (:func:`wire`); return its answer, descriptors and messages.
 
-    Raises:
-        LoadError: It ended without an answer.
+    A worker that ends without an answer, as when a damaged object crashes libbpf, makes the loader
+    unavailable.
     """
     ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
     with ours, tempfile.TemporaryFile() as log:
@@ -186,12 +195,19 @@ def run(loader: str, plan: Mapping[str, Any]) -> tuple[dict[str, Any], list[int]
             answer, fds = _receive(ours)
         finally:
             child.kill()
-            child.wait()
+            returncode = child.wait()
         log.seek(0)
         said = log.read().decode(errors="replace").strip()
     if not answer:
-        raise errors.LoadError(f"the loading process ended with {child.returncode}", log=said)
+        answer = {"unavailable": f"the loading process {_end(returncode)}", "hint": ""}
     return answer, fds, said
+
+
+def _end(status: int) -> str:
+    """Return how a process with this return code ended."""
+    if status >= 0:
+        return f"ended with {status}"
+    return f"was killed by signal {-status} ({signal.strsignal(-status)})"
 
 
 def wire(plan: Plan, loader: str) -> dict[str, Any]:

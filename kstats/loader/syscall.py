@@ -18,7 +18,9 @@ from contextlib import suppress
 from typing import NamedTuple
 
 # The number of bpf(2); architectures since arm64 share the generic table.
-_SYSCALL = {"x86_64": 321, "s390x": 351, "ppc64le": 361, "ppc64": 361}.get(platform.machine(), 280)
+BPF_SYSCALL = {"x86_64": 321, "s390x": 351, "ppc64le": 361, "ppc64": 361}.get(
+    platform.machine(), 280
+)
 
 # The number of perf_event_open; constants of include/uapi/linux/perf_event.h
 _PERF_EVENT_OPEN = {"x86_64": 298, "s390x": 331, "ppc64le": 319, "ppc64": 319}.get(
@@ -62,7 +64,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def _bpf(command: int, attr: bytes) -> tuple[int, bytes]:
     """Run a command; return its result and the attributes as the kernel left them."""
     buffer = ctypes.create_string_buffer(attr, len(attr))
-    result = _libc.syscall(_SYSCALL, command, buffer, len(attr))
+    result = _libc.syscall(BPF_SYSCALL, command, buffer, len(attr))
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
@@ -243,7 +245,7 @@ class Map:
 
     def _lookup_batch(self, attr: bytes) -> int:
         buffer = ctypes.create_string_buffer(attr, len(attr))
-        result = _libc.syscall(_SYSCALL, _MAP_LOOKUP_BATCH, buffer, len(attr))
+        result = _libc.syscall(BPF_SYSCALL, _MAP_LOOKUP_BATCH, buffer, len(attr))
         number = ctypes.get_errno()
         # ENOENT: this was the last batch, and it is valid.
         if result < 0 and number != errno.ENOENT:

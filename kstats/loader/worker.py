@@ -33,21 +33,21 @@ from kstats.loader.wire import Attachment, Field, Plan, Probe, RecordField
 TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 _EXIT = "kvm_exit"
 
+# include/uapi/linux/capability.h
+_SYS_ADMIN = 1 << 21
+_BPF_AND_PERFMON = 1 << 39 | 1 << 38
+
 
 class Unavailable(Exception):  # noqa: N818 - same
     """Why this kernel does not support a probe."""
 
 
 def exit_args() -> int:
-    """Return the number of arguments of kvm_exit. Without privileges, this fails first."""
+    """Return the number of arguments of kvm_exit. Where bpf(2) is forbidden, this fails first."""
     try:
         return syscall.raw_tracepoint_args(_EXIT)
     except PermissionError as error:
-        raise Refusal(
-            "PrivilegeError",
-            "loading BPF programs is not permitted",
-            "run as root, or with CAP_BPF and CAP_PERFMON",
-        ) from error
+        raise forbidden(error) from error
     except FileNotFoundError as error:
         raise Refusal(
             "UnsupportedHostError",
@@ -57,11 +57,47 @@ def exit_args() -> int:
     except OSError as error:
         if error.errno not in (errno.ENOSYS, errno.EINVAL):
             raise
+        if error.errno == errno.ENOSYS and syscalls_are_filtered():
+            raise forbidden(error) from error
         raise Refusal(
             "UnsupportedHostError",
             f"this kernel cannot run raw tracepoint programs: {error.strerror}",
             "Linux 4.17 or later with CONFIG_BPF_SYSCALL and CONFIG_BPF_EVENTS is needed",
         ) from error
+
+
+def forbidden(error: OSError) -> Refusal:
+    """Return why bpf(2) is forbidden: capabilities are missing, or there is a seccomp filter."""
+    if not may_load():
+        message, hint = (
+            "loading BPF programs is not permitted",
+            "run as root, or with CAP_BPF and CAP_PERFMON",
+        )
+    elif syscalls_are_filtered():
+        message = f"a seccomp filter forbids the system call bpf: {error.strerror}"
+        hint = "allow bpf and perf_event_open in the seccomp profile of the container or service"
+    else:
+        message = "loading BPF programs is not permitted, although the capabilities are held"
+        hint = "run outside of user namespaces; if a security module forbids it, see its audit log"
+    return Refusal("PrivilegeError", message, hint)
+
+
+def may_load() -> bool:
+    """Return whether this process has the capabilities to load tracing programs."""
+    held = int(_own_status("CapEff"), 16)
+    return bool(held & _SYS_ADMIN) or held & _BPF_AND_PERFMON == _BPF_AND_PERFMON
+
+
+def syscalls_are_filtered() -> bool:
+    """Return whether this process has a seccomp filter (SECCOMP_MODE_FILTER)."""
+    return _own_status("Seccomp") == "2"
+
+
+def _own_status(name: str) -> str:
+    """Return a field of /proc/self/status (proc_pid_status(5)); ``0`` if the kernel lacks it."""
+    with open("/proc/self/status", encoding="utf-8") as file:  # noqa: PTH123 - start-up time
+        fields = dict(line.split(":", 1) for line in file)
+    return fields.get(name, "0").strip()
 
 
 def lacking(attachment: Attachment) -> str:

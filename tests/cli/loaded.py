@@ -2,15 +2,19 @@
 
 ``python -m tests.cli.loaded``, then the words of ``kstats``. As soon as it counts, exits happen:
 :data:`ONES` and :data:`ODD` of two codes, and as many entries as both, on CPU 0. KVM need not
-run a guest for that, and need not even be able to.
+run a guest for that, and need not even be able to. The environment variable OBJECTS is the folder
+of prebuilt objects.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+import attrs
 
 from kstats import arch, doctor
 from kstats.cli import live as counted
@@ -48,7 +52,8 @@ def busy_host(root: Path) -> Host:
 
 
 if __name__ == "__main__":
-    arch.register(NATIVE)
+    objects = Path(os.environ["OBJECTS"]) if "OBJECTS" in os.environ else None
+    arch.register(attrs.evolve(NATIVE, objects=objects))
     with tempfile.TemporaryDirectory() as folder:
         host = busy_host(Path(folder))
         for module in (counted, target, doctor):
