@@ -20,7 +20,7 @@ TASKS: Mapping[str, Mapping[str, str]] = {
         "cpu": "show VM exits per physical CPU (also: kstats -v)",
         "exits": "show exits by VM, vCPU, reason or any other axes",
         "vcpu": "show exits, injected interrupts and more per vCPU",
-        "top": "show all of these live on a full screen",
+        "top": "show CPUs, VMs, vCPUs and reasons live on a full screen",
     },
     "record and compare": {
         "record": "write samples to a file; every view reads it with --input",

@@ -101,7 +101,7 @@ def parser() -> options.Parser:
 
 def _add_what(p: options.Parser) -> None:
     add = p.add_argument
-    text = "exits by cpu only, by VM and CPU (default), or also by vCPU"
+    text = "count exits by cpu only, also by vm (default), or also by vcpu"
     add("--by", metavar="AXIS", type=_axis, default="vm", help=text)
     add("--no-cpus", dest="cpus", action="store_false", help="leave out the series of CPUs")
     text = "where each vCPU's time goes: guest, kernel, VMM, halted, waiting for a CPU"
@@ -128,7 +128,7 @@ def _add_what(p: options.Parser) -> None:
 
 def _add_web(p: options.Parser) -> None:
     add = p.add_argument_group("where it is served").add_argument
-    text = f"address to listen at (default {ADDRESS}); fd://3 is a socket from systemd; repeatable"
+    text = f"address to listen on (default {ADDRESS}); fd://3 is a socket from systemd; repeatable"
     add("--web.listen-address", dest="listen", metavar="ADDRESS", action="append", help=text)
     text = "path of the metrics (default /metrics)"
     add("--web.telemetry-path", dest="path", metavar="PATH", default="/metrics", help=text)
@@ -192,7 +192,9 @@ def _feed(wanted: ExporterOptions, settings: Settings) -> Feed:
 def _axis(text: str) -> str:
     axes = text.split(",")
     if len(axes) > 1 and "cpu" in axes and set(axes) <= {"cpu", "vm", "vcpu"}:
-        raise _too_many(f"--by {text}", _cpus() * _cpus() * _REASONS, "--by vcpu: CPUs are aside")
+        raise _too_many(
+            f"--by {text}", _cpus() * _cpus() * _REASONS, "--by vcpu, which also exports CPUs"
+        )
     if text not in ("cpu", "vm", "vcpu"):
         raise UsageError(f"invalid axis {text!r} for --by", "use cpu, vm or vcpu")
     return text
@@ -201,7 +203,7 @@ def _axis(text: str) -> str:
 def _durations(text: str) -> str:
     if "vcpu" in text.split(","):
         series = _cpus() * _REASONS * _LINES
-        raise _too_many(f"--durations={text}", series, "--durations=category: by VM")
+        raise _too_many(f"--durations={text}", series, "--durations=category, which is by VM")
     if text not in ("category", "reason"):
         raise UsageError(f"invalid value {text!r} for --durations", "use category or reason")
     return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -197,11 +198,23 @@ class Parser(argparse.ArgumentParser):
         Raises:
             UsageError: An option is unknown, its value is invalid, or options do not combine.
         """
+        self._check_names(words)
         with streams.writing():
             values = vars(self.parse_args(words))
         for rule in self.rules:
             self._check(rule, values)
         return kind(**values)
+
+    def _check_names(self, words: Iterable[str]) -> None:
+        """Refuse unknown long options: argparse first takes what follows one for an operand."""
+        for word in itertools.takewhile("--".__ne__, words):
+            name = word.partition("=")[0]
+            if (
+                name.startswith("--")
+                and " " not in word
+                and name not in self._option_string_actions
+            ):
+                self.error(f"unrecognized arguments: {word}")
 
     def _check(self, rule: Rule, values: Mapping[str, object]) -> None:
         if not self._is_given(rule.option, values):

@@ -11,7 +11,7 @@ import attrs
 
 from kstats.cli import options, session, sources, streams
 from kstats.cpunames import readable
-from kstats.errors import KstatsError, UsageError
+from kstats.errors import KstatsError, MissingLibraryError, UsageError
 from kstats.escape import printable
 from kstats.recording.header import Header
 
@@ -81,9 +81,9 @@ def _page(found: Sequence[sources.Source]) -> str:
         from kstats.report.gather import Gathered  # noqa: PLC0415 - an extra
         from kstats.report.page import html  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise KstatsError(
-            f"pages need {error.name}, which is not installed",
-            "pip install 'kvm-kstats[report]', or apt install python3-jinja2",
+        library = error.name or "jinja2"
+        raise MissingLibraryError(
+            library, "kstats report", "jinja2", "kvm-kstats[report]"
         ) from error
     gathered = {source: Gathered(source.label, facts(source.header)) for source in found}
     for source in sources.live_last(found):

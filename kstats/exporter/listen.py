@@ -50,7 +50,7 @@ def _bound(address: str) -> socket.socket:
         unknown = isinstance(error, socket.gaierror) or not error.errno
         reason = error.strerror if unknown else os.strerror(error.errno or 0)
         raise KstatsError(
-            f"cannot listen at {address}: {reason}",
+            f"cannot listen on {address}: {reason}",
             "choose another address with --web.listen-address; ss -ltnp shows who listens",
         ) from error
 

@@ -359,7 +359,7 @@ BINDINGS: tuple[Binding, ...] = (
     Binding(("b",), "switch between VMs and reasons", _by_guest, _TABLE),
     Binding(("<",), "sort by the column to the left", _sort(-1), _TABLE),
     Binding((">", "F6"), "sort by the column to the right", _sort(1), _TABLE),
-    Binding(("o",), "turn the order around", _turn, _TABLE),
+    Binding(("o",), "reverse the order", _turn, _TABLE),
     Binding(("x",), "fold or unfold categories", _children, _TABLE),
     Binding(("z",), "show idle CPUs one by one, or folded", _idle, _TABLE),
     Binding(("r",), "reset trends, slow exits and the sum of dropped exits", _reset, _TABLE),

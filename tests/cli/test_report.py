@@ -140,8 +140,8 @@ def test_without_the_libraries_it_says_how_to_get_them(files: Path) -> None:
         f"sys.exit(main(['report', {str(files / 'one.jsonl')!r}]))"
     )
     status, out, err = process.shell(f'{sys.executable} -c "$CODE"', CODE=code)
-    assert (status, out) == (1, "")
+    assert (status, out) == (7, "")
     assert err.splitlines() == [
-        "kstats: pages need jinja2, which is not installed",
-        "kstats: hint: pip install 'kvm-kstats[report]', or apt install python3-jinja2",
+        "kstats: kstats report needs the Python library jinja2, which is not installed",
+        "kstats: hint: apt install python3-jinja2, or pip install 'kvm-kstats[report]'",
     ]

@@ -81,6 +81,7 @@ def test_an_invalid_count_is_refused(
         ),
         ("-v 1 2 3", "unrecognized arguments: 3", SEE_CPU),
         ("-v --frobnicate", "unrecognized arguments: --frobnicate", SEE_CPU),
+        ("-v --frobnicate x", "unrecognized arguments: --frobnicate", SEE_CPU),
         ("-v --tot", "unrecognized arguments: --tot", SEE_CPU),
         ("-v -1e3", "unrecognized arguments: -1e3", SEE_CPU),
         ("-v -d", "argument -d: expected one argument", SEE_CPU),

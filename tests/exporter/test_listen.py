@@ -1,4 +1,4 @@
-"""Addresses to listen at."""
+"""Addresses to listen on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_port_in_use() -> None:
         address = address_of(first)
         with pytest.raises(KstatsError) as caught:
             listening(address)
-    assert str(caught.value) == f"cannot listen at {address}: Address already in use"
+    assert str(caught.value) == f"cannot listen on {address}: Address already in use"
     assert "--web.listen-address" in caught.value.hint
 
 

@@ -97,7 +97,7 @@ def test_a_port_in_use() -> None:
         status, out, err = finish(start(*words, via=VIA))
     assert (status, out) == (1, "")
     first, hint = err.splitlines()
-    assert first == f"kstats: cannot listen at {address}: Address already in use"
+    assert first == f"kstats: cannot listen on {address}: Address already in use"
     assert hint.startswith("kstats: hint: choose another address with --web.listen-address")
 
 
