@@ -42,8 +42,8 @@ _NOTHING_RECORDED = {
     Screen.VMS: ("no VM was recorded", "kstats record -o FILE records VMs and vCPUs"),
     Screen.VCPUS: ("no vCPU was recorded", "kstats record -o FILE records VMs and vCPUs"),
     Screen.SLOW: (
-        "no slow exits up to here",
-        "kstats exits --slower-than TIME --record FILE records them",
+        "no slow exits up to this sample",
+        "kstats record --slower-than TIME -o FILE records them",
     ),
 }
 
@@ -224,7 +224,7 @@ def _at(state: State, keys: list[Key]) -> int:
 
 def _nothing(state: State) -> tuple[str, str]:
     if not state.status.live:
-        return _NOTHING_RECORDED.get(state.screen, ("no exits in this sample", "t goes on"))
+        return _NOTHING_RECORDED.get(state.screen, ("no exits in this sample", "t steps forward"))
     return _NOTHING[state.screen]
 
 

@@ -105,7 +105,7 @@ def test_nothing_to_show_says_what_to_do() -> None:
     assert "KVM is not loaded" in middle
     assert "load it: modprobe kvm_intel" in middle
     recorded = texts(after(state_of([empty]), "5", size), size)
-    assert any("kstats exits --slower-than TIME --record FILE" in line for line in recorded)
+    assert any("kstats record --slower-than TIME -o FILE" in line for line in recorded)
 
 
 def test_losses_and_notes_are_shown() -> None:
