@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * The header of programs that bcc compiles on the host. bcc creates the maps. The loader defines
+ * The header of programs that bcc compiles on the host. bcc creates most maps. The loader defines
  * KSTATS_ENTRIES_<map>, and a number KSTATS_FD_<map>, which it replaces with the descriptor in the
  * compiled program (kstats/loader/map_fd.py): bcc's own methods of maps cannot be used in macros.
  */
 
 #define HASH(name, key, value) BPF_HASH(name, key, value, KSTATS_ENTRIES_##name)
-#define ARRAY(name, value) BPF_ARRAY(name, value, 1)
+/* The loader creates these: bcc would compile a variable as large as the value. */
+#define ARRAY(name, value) struct name##_array
 #define PERCPU_ARRAY(name, value) BPF_PERCPU_ARRAY(name, value, 1)
 #define RING_BUFFER(name) BPF_RINGBUF_OUTPUT(name, KSTATS_ENTRIES_##name)
 #define PAGE_SIZE 1 /* BPF_RINGBUF_OUTPUT() counts pages, we count bytes */

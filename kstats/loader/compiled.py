@@ -9,7 +9,7 @@ from typing import Any
 
 from kstats.loader import kfunc, map_fd, syscall
 from kstats.loader.answers import LoaderUnavailable, Refusal
-from kstats.loader.wire import Plan
+from kstats.loader.wire import MapSize, Plan
 
 
 def import_bcc() -> Any:
@@ -66,10 +66,20 @@ class Program:
         }
         flags = [f"-D{name}={value}" for name, value in defines.items()]
         self._bpf = _translated(bcc.BPF, text=plan.text, cflags=flags)
-        self.maps: dict[str, int] = {one.name: self._bpf[one.name].map_fd for one in plan.maps}
+        self.maps = {one.name: self._map(one) for one in plan.maps}
         self._descriptors = {map_numbers[name]: fd for name, fd in self.maps.items()}
         self._cast = numbers.get(kfunc.CALL)
         self.programs = {name: self._load(name, attach) for name, attach in functions.items()}
+
+    def _map(self, one: MapSize) -> int:
+        """Return the descriptor of a map that bcc has created, or create it (bpf/bcc.h)."""
+        if not one.by_address:
+            return int(self._bpf[one.name].map_fd)
+        try:
+            return syscall.create_array(one.name, one.value_size)
+        except OSError as error:
+            message = f"the BPF map {one.name} could not be created: {error.strerror}"
+            raise Refusal("LoadError", message) from error
 
     def _load(self, function: str, attach: str) -> int:
         """Load one function after relocating what bcc cannot compile: the verifier checks it."""

@@ -31,6 +31,7 @@ _PERF_ATTR_SIZE = 64
 _PERF_FLAG_FD_CLOEXEC = 1 << 3
 _PERF_SET_BPF, _PERF_ENABLE = 0x40042408, 0x2400
 
+_MAP_CREATE = 0
 _MAP_LOOKUP_ELEM = 1
 _MAP_UPDATE_ELEM = 2
 _MAP_DELETE_ELEM = 3
@@ -44,6 +45,7 @@ _STATS_RUN_TIME = 0
 
 # enum bpf_map_type
 _HASHES = {1, 5, 9, 10}
+_ARRAY = 2
 
 _NO_EXIST = 1
 
@@ -252,6 +254,13 @@ class Map:
             raise OSError(number, os.strerror(number))
         (count,) = struct.unpack_from("=I", buffer.raw, 32)
         return int(count)
+
+
+def create_array(name: str, value_size: int) -> int:
+    """Create an array with one value; return its descriptor."""
+    # map_type, key_size, value_size, max_entries, map_flags, inner_map_fd, numa_node, map_name
+    attr = struct.pack("=7I16s", _ARRAY, 4, value_size, 1, 0, 0, 0, name.encode()[:15])
+    return _bpf(_MAP_CREATE, attr)[0]
 
 
 def _pieces(buffer: ctypes.Array[ctypes.c_char], size: int, count: int) -> Iterator[bytes]:

@@ -105,10 +105,9 @@ ARRAY(memory, struct block);
 /* Kernel memory at a known address: its first word is its address. */
 PROGRAM(locate, void *ctx)
 {
-	struct block *block = only_value(MAP(memory));
+	struct block *block = VALUE(memory);
 
-	if (block)
-		block->word[0] = (u64)block;
+	block->word[0] = (u64)block;
 	return 1;
 }
 """
@@ -145,7 +144,7 @@ def load_unattached(
         text=plan.text + MEMORY,
         prebuilt=None,
         attachments=(*plan.attachments, Attachment("kvm_entry", "locate", "raw")),
-        maps=(*plan.maps, MapSize("memory")),
+        maps=(*plan.maps, MapSize("memory", 1, MEMORY_SIZE, by_address=True)),
     )
     (wanted,) = (p for p in plan.probes if p.name == probe)
     return load_as_if(plan, wanted, offsets, loader)

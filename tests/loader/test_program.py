@@ -39,6 +39,7 @@ def package(folder: Path, *files: str) -> Path:
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run with a Python that has no bcc, on a distribution without bcc."""
+    monkeypatch.delitem(sys.modules, "bcc", raising=False)
     monkeypatch.setattr(sys, "path", [str(tmp_path / "path")])
     monkeypatch.setattr(program, "DISTRIBUTION_PYTHON", str(tmp_path / "usr/bin/python3"))
     return tmp_path
