@@ -1,6 +1,6 @@
 """``make bench``: what kstats costs, in one table, as text and JSON.
 
-python -m bench [PART…], of: startup machine programs maps native exporter top hosts fleet.
+python -m bench [PART…], of: startup loading machine programs maps native exporter top hosts fleet.
 Without a PART, all but fleet, which measures others' programs.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import attrs
 
-from bench import exporter, figures, fleet, hosts, maps, native, startup, top
+from bench import exporter, figures, fleet, hosts, loading, maps, native, startup, top
 from bench.hosts import Budget
 from bench.table import Table
 from kstats.host import Host
@@ -50,6 +50,10 @@ def _startup() -> Iterator[Measured]:
     yield startup.measured()
 
 
+def _loading() -> Iterator[Measured]:
+    yield loading.measured()
+
+
 def _exporter() -> Iterator[Measured]:
     yield exporter.measured()
 
@@ -65,6 +69,7 @@ def _top() -> Iterator[Measured]:
 
 PARTS: Mapping[str, Callable[[], Iterator[Measured]]] = {
     "startup": _startup,
+    "loading": _loading,
     "machine": _machine,
     "programs": _programs,
     "maps": _maps,

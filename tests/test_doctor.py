@@ -12,8 +12,7 @@ import pytest
 
 from kstats import arch as arches
 from kstats import doctor
-from kstats.cli import live as cli_live
-from kstats.cli import main
+from kstats.cli import live_cpu, main
 from kstats.collector import target
 from kstats.collector.kvm_stats import reader
 from kstats.doctor import Check, State
@@ -243,7 +242,7 @@ HOSTS = {
 def host(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """Make the commands run on a host where kstats -v cannot work."""
     made = HOSTS[request.param](tmp_path)
-    for module in (cli_live, target, doctor):
+    for module in (live_cpu, target, doctor):
         monkeypatch.setattr(module, "Host", lambda: made)
     return made
 

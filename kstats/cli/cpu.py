@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import attrs
 
 from kstats import arch as arches
@@ -131,9 +133,14 @@ def _watch(wanted: CpuOptions) -> int:
 
 
 def _collect(wanted: CpuOptions) -> Source:
-    from kstats.cli import live  # noqa: PLC0415 - recordings do not need it
+    from kstats.loader.process import Worker  # noqa: PLC0415 - recordings do not need it
 
-    return live.per_cpu(wanted.probe, wanted.cpus or (), wanted.loader)
+    # Most of a start is importing modules. Meanwhile the worker starts, too.
+    prebuilt = wanted.loader in (None, "prebuilt")
+    with Worker.prebuilt() if prebuilt else nullcontext() as started:
+        from kstats.cli import live_cpu  # noqa: PLC0415 - see above
+
+        return live_cpu.per_cpu(wanted.probe, wanted.cpus or (), wanted.loader, started)
 
 
 def _no_command(words: list[str]) -> UsageError:

@@ -1,8 +1,8 @@
-"""What each command counts on this host: options become collectors."""
+"""What commands count by thread on this host: options become collectors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 
 import attrs
 
@@ -20,30 +20,13 @@ from kstats.collector.target import Target
 from kstats.collector.threads import ExitsByThread
 from kstats.collector.tracepoints import Tracepoints
 from kstats.collector.vcpu_time import VcpuTimes, asleep
-from kstats.errors import KstatsError, UnsupportedHostError, UsageError
+from kstats.errors import KstatsError, UnsupportedHostError
 from kstats.exporter.feed import Feed
 from kstats.exporter.settings import Settings
 from kstats.filters import ThreadFilter
 from kstats.host import Host
 from kstats.vms.registry import VmRegistry
 from kstats.vms.select import select
-
-
-def per_cpu(probe: str | None, cpus: Collection[int] = (), loader: str | None = None) -> Collector:
-    """Return what counts exits and entries by CPU.
-
-    Raises:
-        UsageError: The host has not all of ``cpus``.
-    """
-    host = Host()
-    if cpus:
-        possible = host.possible_cpus()
-        missing = [cpu for cpu in cpus if cpu not in possible]
-        if missing:
-            raise UsageError(
-                f"this host has no CPU {missing[0]}", f"it has {possible[0]} to {possible[-1]}"
-            )
-    return Collector(Target.find(host, probe=probe, loader=loader), PER_CPU)
 
 
 @attrs.frozen

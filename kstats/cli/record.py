@@ -130,10 +130,10 @@ def run(words: list[str]) -> int:
 
 
 def _collect(wanted: RecordOptions) -> session.Source:
-    from kstats.cli import live  # noqa: PLC0415 - help does not need it
+    from kstats.cli import live, live_cpu  # noqa: PLC0415 - help does not need them
 
     if wanted.by == "cpu":
-        return live.per_cpu(wanted.probe, loader=wanted.loader)
+        return live_cpu.per_cpu(wanted.probe, loader=wanted.loader)
     if wanted.detail is not None:
         from kstats.views import details  # noqa: PLC0415 - few recordings need it
 

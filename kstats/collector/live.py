@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
@@ -14,7 +14,9 @@ from kstats.loader import program
 from kstats.meaning import counted_threads
 from kstats.model import Sample
 from kstats.privileges import Capability, Need
-from kstats.vms.registry import VmRegistry
+
+if TYPE_CHECKING:
+    from kstats.vms.registry import VmRegistry
 
 
 class Readings:

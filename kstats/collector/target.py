@@ -17,6 +17,7 @@ from kstats.filters import ThreadFilter
 from kstats.host import Host
 from kstats.loader import c_text, program
 from kstats.loader.plan import Plan, Source
+from kstats.loader.process import Worker
 
 
 def find_arch(host: Host) -> Arch:
@@ -117,7 +118,8 @@ def selected_threads(features: Iterable[Feature]) -> ThreadFilter:
 class Target:
     """What to load programs for: a host, its architecture and source, and the probes to try.
 
-    ``loader`` is one of :data:`kstats.loader.program.LOADERS`, or None for the best.
+    ``loader`` is one of :data:`kstats.loader.program.LOADERS`, or None for the best; ``started`` is
+    a worker for prebuilt objects, if there is one already.
     """
 
     host: Host
@@ -125,10 +127,16 @@ class Target:
     source: ExitSource
     probes: tuple[Probe, ...]
     loader: str | None = None
+    started: Worker | None = None
 
     @classmethod
     def find(
-        cls, host: Host | None = None, *, probe: str | None = None, loader: str | None = None
+        cls,
+        host: Host | None = None,
+        *,
+        probe: str | None = None,
+        loader: str | None = None,
+        started: Worker | None = None,
     ) -> Target:
         """Return the target that this host is.
 
@@ -142,7 +150,7 @@ class Target:
         if loader is not None:
             check_loader(loader)
         source = find_source(arch, host)
-        return cls(host, arch, source, choose_probes(source, probe), loader)
+        return cls(host, arch, source, choose_probes(source, probe), loader, started)
 
     def layout(self) -> Layout:
         """Return what programs count by on this host."""
@@ -200,7 +208,7 @@ class Target:
     def load(self, features: Sequence[Feature], *, attach: bool = True) -> program.Loaded:
         """Load a program of these features."""
         try:
-            return program.load(self.plan(features, attach=attach), self.loader)
+            return program.load(self.plan(features, attach=attach), self.loader, self.started)
         except LoadError as error:
             if self.host.lockdown() == "confidentiality":
                 error.hint = "kernel lockdown forbids BPF to read memory: boot lockdown=integrity"

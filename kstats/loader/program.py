@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import base64
 import importlib.util
-import json
 import os
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import attrs
 
-import kstats
 from kstats import errors
 from kstats.loader import c_text, objects, syscall
 from kstats.loader.plan import Plan
+from kstats.loader.process import ENVIRONMENT, Worker
 
 DISTRIBUTION_PYTHON = "/usr/bin/python3"
 """The Python that has bcc where kstats is installed for another one."""
@@ -36,14 +31,8 @@ _ERRORS: Mapping[str, type[errors.KstatsError]] = {
     kind.__name__: kind
     for kind in (errors.LoadError, errors.PrivilegeError, errors.UnsupportedHostError)
 }
-_MOST_FDS = 64  # maps, programs and links
-_ANSWER_SIZE = 1 << 16
-
 _HERE = ("text", "objects", "prebuilt")
 """The fields of a plan that the worker does not get as they are."""
-
-_ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-"""All of the worker's environment: no variable of the user can make it load other code."""
 
 
 class Loaded:
@@ -128,10 +117,11 @@ def python_with_bcc() -> str:
     return DISTRIBUTION_PYTHON
 
 
-def load(plan: Plan, loader: str | None = None) -> Loaded:
+def load(plan: Plan, loader: str | None = None, started: Worker | None = None) -> Loaded:
     """Load and attach ``plan`` in a worker process.
 
-    ``loader`` forces one of :data:`LOADERS`. By default each is tried until one works.
+    ``loader`` forces one of :data:`LOADERS`. By default each is tried until one works. ``started``
+    is a worker for prebuilt objects, if there is one already.
 
     Raises:
         PrivilegeError: Loading BPF programs is not permitted.
@@ -146,7 +136,7 @@ def load(plan: Plan, loader: str | None = None) -> Loaded:
         if why:
             unavailable.append((name, why))
             continue
-        answer, fds, log = run(name, wire(plan, name))
+        answer, fds, log = run(name, wire(plan, name), started)
         if "unavailable" not in answer:
             return finish(name, answer, fds, _joined([*logs, log]), unavailable)
         unavailable.append((name, answer["unavailable"]))
@@ -180,34 +170,17 @@ def finish(
     return Loaded({**answer, "loader": loader, "unavailable": unavailable, "log": log}, fds)
 
 
-def run(loader: str, plan: Mapping[str, Any]) -> tuple[dict[str, Any], list[int], str]:
+def run(
+    loader: str, plan: Mapping[str, Any], started: Worker | None = None
+) -> tuple[dict[str, Any], list[int], str]:
     """Let a worker carry out a plan (:func:`wire`); return its answer, descriptors and messages.
 
-    A worker that ends without an answer, as when a damaged object crashes libbpf, makes the loader
-    unavailable.
+    ``started`` is a worker for prebuilt objects that has not been used yet.
     """
-    ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
-    with ours, tempfile.TemporaryFile() as log:
-        with theirs:
-            child = _START[loader](theirs, log)
-        try:
-            child.communicate(json.dumps(plan).encode())
-            answer, fds = _receive(ours)
-        finally:
-            child.kill()
-            returncode = child.wait()
-        log.seek(0)
-        said = log.read().decode(errors="replace").strip()
-    if not answer:
-        answer = {"unavailable": f"the loading process {_end(returncode)}", "hint": ""}
-    return answer, fds, said
-
-
-def _end(status: int) -> str:
-    """Return how a process with this return code ended."""
-    if status >= 0:
-        return f"ended with {status}"
-    return f"was killed by signal {-status} ({signal.strsignal(-status)})"
+    if loader == "prebuilt" and started and not started.used:
+        return started.run(plan)
+    with _START[loader]() as worker:
+        return worker.run(plan)
 
 
 def wire(plan: Plan, loader: str) -> dict[str, Any]:
@@ -227,46 +200,12 @@ def wire(plan: Plan, loader: str) -> dict[str, Any]:
     return {**values, "text": "", "objects": found}
 
 
-def _start_prebuilt(channel: socket.socket, log: Any) -> subprocess.Popen[bytes]:
-    # -I and -S: the standard library only, and nothing that the user or the site has set up.
-    return _start([sys.executable, "-I", "-S"], "prebuilt", channel, log, _ENVIRONMENT)
+def _start_bcc() -> Worker:
+    env = {**ENVIRONMENT, "BCC_KERNEL_SOURCE": str(c_text.headers())}
+    return Worker("bcc", [python_with_bcc(), "-I"], env)
 
 
-def _start_bcc(channel: socket.socket, log: Any) -> subprocess.Popen[bytes]:
-    env = {**_ENVIRONMENT, "BCC_KERNEL_SOURCE": str(c_text.headers())}
-    return _start([python_with_bcc(), "-I"], "bcc", channel, log, env)
-
-
-_START: Mapping[str, Callable[[socket.socket, Any], subprocess.Popen[bytes]]] = {
-    "prebuilt": _start_prebuilt,
-    "bcc": _start_bcc,
-}
-
-
-def _start(
-    python: list[str], loader: str, channel: socket.socket, log: Any, env: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
-    # The package's directory goes last on the path: the distribution's Python must find kstats
-    # there, and everything else in its own directories.
-    parent = str(Path(kstats.__file__).parent.parent)
-    code = (
-        f"import sys; sys.path.append({parent!r}); from kstats.loader import worker; worker.main()"
-    )
-    return subprocess.Popen(
-        [*python, "-c", code, loader, str(channel.fileno())],
-        stdin=subprocess.PIPE,
-        stdout=log,
-        stderr=log,
-        pass_fds=[channel.fileno()],
-        env=env,
-    )
-
-
-def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    data, fds, _, _ = socket.recv_fds(channel, _ANSWER_SIZE, _MOST_FDS)
-    for fd in fds:
-        os.set_inheritable(fd, False)  # noqa: FBT003 - the standard library's signature
-    return (json.loads(data) if data else {}), list(fds)
+_START: Mapping[str, Callable[[], Worker]] = {"prebuilt": Worker.prebuilt, "bcc": _start_bcc}
 
 
 def _error(answer: Mapping[str, str], log: str) -> errors.KstatsError:

@@ -17,7 +17,7 @@ from pathlib import Path
 import attrs
 
 from kstats import arch, doctor
-from kstats.cli import live as counted
+from kstats.cli import live_cpu as counted
 from kstats.cli import main
 from kstats.collector import live, target
 from kstats.collector.feature import Feature

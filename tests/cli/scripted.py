@@ -12,7 +12,7 @@ import time
 from typing import Any, Self
 
 from kstats import arch as arches
-from kstats.cli import live, main
+from kstats.cli import live, live_cpu, main
 from kstats.host import Host
 from kstats.model import Exits, Place, Sample
 from kstats.privileges import Need
@@ -78,5 +78,6 @@ class Collector:
 
 
 if __name__ == "__main__":
-    vars(live).update(Target=Target, Collector=Collector)
+    for module in (live, live_cpu):
+        vars(module).update(Target=Target, Collector=Collector)
     sys.exit(main())

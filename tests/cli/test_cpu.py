@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from kstats import recording
-from kstats.cli import live, main
+from kstats.cli import live_cpu, main
 from tests import trees
 from tests.cli import scripted
 from tests.cli.scripted import COUNT
@@ -25,10 +25,10 @@ from tests.views.test_percpu import on_two_sockets
 
 @pytest.fixture(autouse=True)
 def _scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "Target", scripted.Target)
-    monkeypatch.setattr(live, "Collector", scripted.Collector)
+    monkeypatch.setattr(live_cpu, "Target", scripted.Target)
+    monkeypatch.setattr(live_cpu, "Collector", scripted.Collector)
     host = trees.recorded(tmp_path, trees.cpus("0-1"))
-    monkeypatch.setattr(live, "Host", lambda: host)
+    monkeypatch.setattr(live_cpu, "Host", lambda: host)
 
 
 def run(words: str, capsys: pytest.CaptureFixture[str]) -> list[str]:

@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from kstats import recording
-from kstats.cli import exits, live, main, session, vcpu
+from kstats.cli import exits, live, live_cpu, main, session, vcpu
 from kstats.histogram import Histogram
 from kstats.model import Exits, Place, Sample, SlowExit, VcpuTime
 from kstats.vms.identity import Kind, Thread, Vcpu, Vm
@@ -88,6 +88,7 @@ def _made_up_host(monkeypatch: pytest.MonkeyPatch) -> None:
     replacements: dict[Any, dict[str, Callable[..., Any] | type]] = {
         session: {"Ticker": Ticker},
         live: {"Target": scripted.Target, "Collector": Collector},
+        live_cpu: {"Target": scripted.Target, "Collector": Collector},
         exits: {"_collect": collect},
         vcpu: {"_collect": collect},
     }

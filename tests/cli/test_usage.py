@@ -10,7 +10,7 @@ import pytest
 
 import kstats
 from kstats import errors
-from kstats.cli import COMMANDS, INTERRUPTED, compare, cpu, kvmexit, kvmstat, live, main
+from kstats.cli import COMMANDS, INTERRUPTED, compare, cpu, kvmexit, kvmstat, live, live_cpu, main
 from kstats.cli.options import MOST, Parser
 from kstats.errors import KstatsError
 from kstats.host import Host
@@ -21,7 +21,8 @@ from tests import trees
 def _bare_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An Intel host of four CPUs without KVM: what comes after the usage fails with status 4."""
     host = trees.x64(tmp_path, kvm=False)
-    monkeypatch.setattr(live, "Host", lambda: host)
+    for module in (live, live_cpu):
+        monkeypatch.setattr(module, "Host", lambda: host)
 
 
 INTERVAL = "interval {} is not between 0.01 and 86400 seconds"
@@ -138,7 +139,7 @@ def test_valid_command_lines_get_as_far_as_the_host(capsys: pytest.CaptureFixtur
 def test_a_host_without_sysfs_cannot_check_its_cpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(live, "Host", lambda: Host(tmp_path / "none", "x86_64"))
+    monkeypatch.setattr(live_cpu, "Host", lambda: Host(tmp_path / "none", "x86_64"))
     assert main(["-v", "--cpus", "0"]) == 4
     said, hint = complaint(capsys)
     assert said.startswith("cannot read /sys/devices/system/cpu")

@@ -1,0 +1,108 @@
+"""What it takes to load a program, through prebuilt objects and through bcc, in turns.
+
+The program of ARM64 reads two numbers from kvm_exit, so that it can be attached to this machine's
+tracepoint, whatever this machine is. The tracepoint need not fire for this.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+
+from bench.hosts import Budget
+from bench.table import Table
+from kstats.host import Host
+from kstats.loader import syscall
+from kstats.loader.program import LOADERS
+
+RUNS = 7
+
+RATIO = 0.45
+"""The most that a start may take through a prebuilt object, of what it takes through bcc.
+
+Most of it is importing modules, which both do.
+"""
+
+MEBIBYTES = 30
+"""The most memory that a process may take at any time."""
+
+_PATHS = (str(Path(__file__).parent.parent), sysconfig.get_path("purelib"))
+
+_START = """
+import resource, sys, time
+begun, args, loader, *paths = float(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]
+sys.path += paths
+from contextlib import nullcontext
+from kstats.cli import cpu
+from kstats.loader.process import Worker
+started = Worker.prebuilt() if loader == "prebuilt" else None
+import attrs
+from kstats import arch
+from kstats.cli import live_cpu
+from kstats.collector.percpu import PER_CPU
+from kstats.collector.target import Target
+from kstats.collector.live import Collector
+from kstats.host import Host
+arm64 = arch.find("arm64")
+(source,) = arm64.sources
+probe = attrs.evolve(source.probes[0], args=args)
+with started or nullcontext(), Collector(
+    Target(Host(), arm64, source, (probe,), loader, started), PER_CPU
+):
+    attached = time.monotonic() - begun
+    status = open("/proc/self/status").read()
+    own = int(status.split("VmHWM:")[1].split()[0]) / 1024
+    print(attached * 1e3, own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+"""
+
+
+@attrs.frozen
+class Start:
+    """The medians of starts: milliseconds from exec to attached, and MiB at most."""
+
+    attached: float
+    own: float
+    worker: float
+
+
+def starts() -> Mapping[str, Start]:
+    """Return the starts by loader."""
+    args = str(syscall.raw_tracepoint_args("kvm_exit"))
+    figures: dict[str, list[tuple[float, ...]]] = {loader: [] for loader in LOADERS}
+    for _ in range(RUNS):
+        for loader, found in figures.items():
+            # Without the hooks of this environment's site, as the packages' commands run.
+            python = [sys.executable, "-I", "-S", "-c", _START]
+            words = [*python, str(time.monotonic()), args, loader, *_PATHS]
+            done = subprocess.run(words, capture_output=True, text=True, check=True)
+            found.append(tuple(map(float, done.stdout.split())))
+    return {
+        loader: Start(*map(statistics.median, zip(*found, strict=True)))
+        for loader, found in figures.items()
+    }
+
+
+def measured() -> tuple[Table, list[Budget]]:
+    """Return the starts and their budgets."""
+    found = starts()
+    rows = [
+        (loader, round(one.attached), round(one.own), round(one.worker))
+        for loader, one in found.items()
+    ]
+    headings = ("loader", "exec to attached, ms", "kstats, MiB", "loading process, MiB")
+    prebuilt, bcc = found["prebuilt"], found["bcc"]
+    where = Host().name()
+    budgets = [
+        Budget(where, "start, of that through bcc", RATIO, prebuilt.attached / bcc.attached),
+        Budget(where, "memory of kstats, of that through bcc", 1.05, prebuilt.own / bcc.own),
+        Budget(where, "memory of kstats, MiB", MEBIBYTES, prebuilt.own),
+        Budget(where, "memory of the loading process, MiB", MEBIBYTES, prebuilt.worker),
+    ]
+    return Table("loading kstats cpu, medians", headings, rows), budgets
