@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from kstats import recording
-from kstats.cli import kvmexit, live, main, record, replay
+from kstats.cli import kvmexit, live, live_cpu, main, record, replay
 from kstats.errors import RecordingError
 from kstats.recording import IsaTable, Rotation
 from tests.cli import process, scripted
@@ -25,8 +25,9 @@ from tests.samples import placed, sample
 
 @pytest.fixture
 def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "Target", scripted.Target)
-    monkeypatch.setattr(live, "Collector", scripted.Collector)
+    for module in (live, live_cpu):
+        monkeypatch.setattr(module, "Target", scripted.Target)
+        monkeypatch.setattr(module, "Collector", scripted.Collector)
 
 
 def samples_in(path: Path) -> int:
@@ -120,8 +121,9 @@ def test_recorded_is_what_is_asked_for(
             loaded.append({type(feature).__name__ for feature in features})
             super().__init__(target)
 
-    monkeypatch.setattr(live, "Target", scripted.Target)
-    monkeypatch.setattr(live, "Collector", Collector)
+    for module in (live, live_cpu):
+        monkeypatch.setattr(module, "Target", scripted.Target)
+        monkeypatch.setattr(module, "Collector", Collector)
     path = str(tmp_path / "x.jsonl")
     assert main(["record", "-q", "-o", path, *words.split(), "0.02", "1"]) == 0
     usual = set() if words == "--by cpu" else FEATURES[""]
