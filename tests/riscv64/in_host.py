@@ -22,7 +22,7 @@ from lab.hosts import Host, boot, find
 from lab.payload import payload
 from lab.riscv64 import vmm
 from tests.live.kstats import ExitId, Watch, wait_attached, watching
-from tests.riscv64.test_backend import install_backend
+from tests.riscv64.test_backend import install_backend, python
 
 pytestmark = pytest.mark.host
 
@@ -35,7 +35,10 @@ WANTED = Counter({("riscv64", number, 0): n for number, n in vmm.EXPECTED.items(
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     folder = tmp_path_factory.mktemp("payload") / "payload"
     shutil.copytree(payload(), folder)
-    install_backend(folder / "site")
+    site = folder / "site"
+    install_backend(site)
+    objects = site / "kstats_riscv64" / "objects"
+    python(site, "-m", "kstats.collector.prebuild", str(objects), "riscv64")
     guest = folder / "riscv64"
     guest.mkdir()
     vmm.assemble(guest)
@@ -52,6 +55,7 @@ class Observed:
 
     raw: Watch
     classic: Watch
+    compiled: Watch
     threads: Watch
     kernel: int
     trace: bytes
@@ -63,16 +67,17 @@ def observed(host: Host) -> Observed:
     with (
         watching(host) as raw,
         watching(host, "--probe", "classic") as classic,
+        watching(host, "--loader", "bcc") as compiled,
         watching(host, "exits", "--by", "cpu,tid,reason") as threads,
     ):
-        wait_attached(raw, classic, threads)
+        wait_attached(raw, classic, compiled, threads)
         with host.start(["python3", "/payload/riscv64/vmm.py", "600"], timeout=900) as guest:
             guest.wait_output("}")
             kernel = int(host.get("/sys/kernel/debug/kvm/exits"))
-            for watch in (raw, classic, threads):
+            for watch in (raw, classic, compiled, threads):
                 watch.stop()
             guest.stop(signal.SIGTERM)
-    return Observed(raw, classic, threads, kernel, host.get(f"{INSTANCE}/trace"))
+    return Observed(raw, classic, compiled, threads, kernel, host.get(f"{INSTANCE}/trace"))
 
 
 def certain(counts: Counter[ExitId]) -> Counter[ExitId]:
@@ -83,7 +88,7 @@ def certain(counts: Counter[ExitId]) -> Counter[ExitId]:
 def test_doctor_reports_success(host: Host) -> None:
     output = host.run(["kstats", "doctor"], timeout=300).check().stdout
     assert "kstats cpu works here" in output
-    assert "attached through raw-btf" in output
+    assert "loaded by prebuilt and attached through raw-btf" in output
 
 
 def test_every_exit_is_counted_to_the_unit(observed: Observed) -> None:
@@ -92,6 +97,10 @@ def test_every_exit_is_counted_to_the_unit(observed: Observed) -> None:
 
 def test_the_classic_tracepoint_counts_the_same(observed: Observed) -> None:
     assert observed.classic.exits() == observed.raw.exits()
+
+
+def test_both_loaders_count_the_same(observed: Observed) -> None:
+    assert observed.compiled.exits() == observed.raw.exits()
 
 
 def test_columns_sum_to_exits(observed: Observed) -> None:
