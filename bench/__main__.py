@@ -20,7 +20,7 @@ from bench import exporter, figures, fleet, hosts, loading, maps, native, startu
 from bench.hosts import Budget
 from bench.table import Table
 from kstats.host import Host
-from tests.collector.sizes import sizes
+from tests.collector.sizes import programs, sizes
 
 RESULTS = Path(__file__).parent.parent / ".cache" / "bench"
 
@@ -32,7 +32,7 @@ def _machine() -> Iterator[Measured]:
 
 
 def _programs() -> Iterator[Measured]:
-    rows = [attrs.astuple(size) for size in sizes("prebuilt")]
+    rows = [attrs.astuple(size) for size in sizes(programs(), "prebuilt")]
     headings = ("view", "isa", "probe", "function", "instructions", "bytes")
     title = "programs: BPF instructions, bytes of machine code"
     yield Table(title, headings, rows), []

@@ -22,8 +22,11 @@ settings.register_profile(
 )
 settings.load_profile("kstats")
 
-# A shell starts background jobs with SIGINT ignored, and the processes of tests would inherit that.
+# A shell starts background jobs with signals ignored, as does nohup, and the processes of tests
+# would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+for _number in (signal.SIGHUP, signal.SIGQUIT):
+    signal.signal(_number, signal.SIG_DFL)
 
 
 # The longest names first: svm-5.10 is not svm.

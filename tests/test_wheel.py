@@ -58,7 +58,7 @@ def test_it_decodes_without_bcc(environment: Path) -> None:
 
 def test_doctor_reports_which_python_has_bcc(environment: Path) -> None:
     output = run(environment, "kstats", "doctor").stdout
-    assert "not for this Python; programs are loaded with /usr/bin/python3" in output
+    assert "ok    bcc         for /usr/bin/python3" in output
 
 
 def test_names_collide_with_no_other_project(environment: Path) -> None:

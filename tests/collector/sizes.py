@@ -118,10 +118,10 @@ def made_up(plan: Plan, probe: Probe) -> dict[str, int]:
     return members | record | arguments
 
 
-def sizes(loader: str) -> Iterator[Size]:
-    """Every function of every program."""
+def sizes(chosen: Iterable[Program], loader: str) -> Iterator[Size]:
+    """Every function of these programs."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as workers:
-        for found in workers.map(lambda one: _sizes(one, loader), programs()):
+        for found in workers.map(lambda one: _sizes(one, loader), chosen):
             yield from found
 
 
@@ -149,4 +149,4 @@ def recorded() -> Iterator[Size]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(text(sizes("prebuilt")))
+    sys.stdout.write(text(sizes(programs(), "prebuilt")))
