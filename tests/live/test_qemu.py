@@ -153,9 +153,17 @@ PID = 20000
 @contextmanager
 def numbered(bed: Bed, host: Host, name: str) -> Iterator[None]:
     """Run a VM with the process ID :data:`PID`; the IDs of its threads follow."""
-    with host.start(
-        f"echo {PID - 1} > /proc/sys/kernel/ns_last_pid; {qemu.shell_words(bed, name)} & wait",
-    ):
+    # Another process may get the ID first: try again.
+    script = f"""
+    while echo {PID - 1} >/proc/sys/kernel/ns_last_pid; do
+        {qemu.shell_words(bed, name)} &
+        [ $! = {PID} ] && break
+        kill -9 $!
+        wait $!
+    done
+    wait
+    """
+    with host.start(script):
         exits = f"cat /sys/kernel/debug/kvm/{PID}-*/exits"
         host.run(f"until [ $({exits} 2>/dev/null || echo 0) -gt 3000 ]; do sleep 0.5; done").check()
         assert host.run(f"cat /proc/{PID}/cmdline").check().stdout.endswith(f"{name}\0")
