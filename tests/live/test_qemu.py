@@ -157,13 +157,14 @@ def numbered(bed: Bed, host: Host, name: str) -> Iterator[None]:
     script = f"""
     while echo {PID - 1} >/proc/sys/kernel/ns_last_pid; do
         {qemu.shell_words(bed, name)} &
-        [ $! = {PID} ] && break
+        [ $! = {PID} ] && echo running && break
         kill -9 $!
         wait $!
     done
     wait
     """
-    with host.start(script):
+    with host.start(script) as command:
+        command.wait_output("running")  # before that, no other command may start
         exits = f"cat /sys/kernel/debug/kvm/{PID}-*/exits"
         host.run(f"until [ $({exits} 2>/dev/null || echo 0) -gt 3000 ]; do sleep 0.5; done").check()
         assert host.run(f"cat /proc/{PID}/cmdline").check().stdout.endswith(f"{name}\0")
