@@ -1,7 +1,4 @@
-"""What kstats itself takes, on this machine: start, memory, one report.
-
-The program is attached to this machine's real kvm_exit, which need not fire for this.
-"""
+"""What kstats itself takes, on this machine: imports and one report."""
 
 from __future__ import annotations
 
@@ -30,30 +27,6 @@ from tests.collector.readings import between, nothing
 RUNS = 9
 CPUS, REASONS = 512, 20
 VCPUS, VCPU_REASONS = 1000, 8
-
-_START = """
-import sys, time
-from kstats.collector.live import Collector
-from kstats.collector.percpu import PER_CPU
-from kstats.render import FORMATS
-from kstats.views.percpu import PerCpuView
-from tests.collector import native
-with Collector(native.target(), PER_CPU) as collector:
-    attached = time.monotonic() - float(sys.argv[1])
-    PerCpuView()
-    status = open("/proc/self/status").read()
-    print(attached, int(status.split("VmRSS:")[1].split()[0]) / 1024)
-"""
-
-
-def start() -> tuple[float, float]:
-    """(milliseconds from the start of the process to attached, resident MiB), medians."""
-    runs = [_python(_START, str(time.monotonic())) for _ in range(RUNS)]
-    figures = [tuple(map(float, out.split())) for out in runs]
-    return (
-        statistics.median(attached for attached, _ in figures) * 1e3,
-        statistics.median(resident for _, resident in figures),
-    )
 
 
 def import_cost() -> float:
@@ -128,11 +101,8 @@ def vcpus_report() -> float:
 
 def table() -> Table:
     """Everything, measured here and now."""
-    attached, resident = start()
     parts = report()
     rows: list[tuple[str, str]] = [
-        ("start to attached", f"{attached:.0f} ms"),
-        ("resident while running", f"{resident:.0f} MiB"),
         ("import kstats", f"{import_cost():.0f} ms"),
         *(
             (f"{CPUS} CPUs x {REASONS} reasons: {name}", f"{ms:.1f} ms")
