@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 
 from kstats.arch.base import Probe
 from kstats.loader import c_text, kfunc, patch
@@ -34,15 +35,20 @@ def text(plan: Plan) -> str:
     return c_text.for_object(plan.compiled.text)
 
 
+@lru_cache(maxsize=16)
 def name(plan: Plan, probe: Probe) -> str:
-    """Return the file name of the object for a probe."""
+    """Return the file name of the object for a probe.
+
+    A start asks twice, to find out whether there is an object and to read it. The answer takes
+    reading and hashing all C of the program.
+    """
     content = json.dumps([text(plan), defines(plan, probe)], sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()
     return f"{probe.name}-{digest[:24]}.o"
 
 
 def read(plan: Plan, probe: Probe) -> bytes | None:
-    """Return the object for a probe, or None if there is none."""
+    """Return the object for a probe, or None if it was not built."""
     if plan.objects is None:
         return None
     file = plan.objects.joinpath(name(plan, probe))
