@@ -1,7 +1,7 @@
 """What ``kstats top`` costs on a large host: 512 CPUs, 1,000 vCPUs, 20 reasons, every second.
 
-Instructions are counted by callgrind, as for :mod:`bench.startup`: one refresh is what more
-refreshes add. Memory is that of the process after a minute.
+Instructions are counted by callgrind, as for :mod:`bench.startup`: the cost of a refresh is
+what further refreshes add. Memory is that of the process after a minute.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class Plan:
         pids: The processes to count, ascending; empty for all.
         tids: The threads to count, ascending; empty for all.
         attach: If false, everything is loaded and verified, and nothing runs.
-        objects: Where the prebuilt objects are; None if there are none.
+        objects: The folder of prebuilt objects; None if the architecture ships none.
         prebuilt: What their C is, if it contains more functions than the plan has attachments.
     """
 

@@ -110,7 +110,7 @@ class Hosts:
         """Look up the hosts that an address selects.
 
         Raises:
-            RecordingError: There is none, the engine does not answer, or the hosts cannot be one
+            RecordingError: No host matches, the engine does not answer, or the hosts cannot be one
                 source: they have several ISAs, or one is there twice.
         """
         length = address.end - address.start

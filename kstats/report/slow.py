@@ -21,7 +21,7 @@ class Slow:
 
     @property
     def figure(self) -> Figure | None:
-        """Slow exits on a time line; None if there are none."""
+        """Slow exits on a time line; None if nothing was slow."""
         slow = self._subject.of.slow
         if not slow:
             return None

@@ -82,7 +82,7 @@ def parsed(text: str) -> Values:
 
 
 def value(values: Values, name: str, **labels: str) -> float:
-    """Return a value; KeyError if there is none."""
+    """Return a value; raise KeyError if the page lacks it."""
     return values[name, tuple(sorted(labels.items()))]
 
 

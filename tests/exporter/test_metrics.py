@@ -254,7 +254,7 @@ def test_counts_of_details_only_grow_and_none_is_lost(
         now += passed
         details.add(counts, now)
         assert len(details.shown) <= top
-        after = {**details.shown, 0: details.others}  # 0 is none of the details
+        after = {**details.shown, 0: details.others}  # 0 stands for all other details
         assert all(after[name] >= n for name, n in before.items() if name in after)
         grown = sum(n - before.get(name, 0) for name, n in after.items())
         if before.keys() <= after.keys():

@@ -74,7 +74,7 @@ INFO = json.dumps(
         },
     }
 )
-"""An answer that is no number; as an answer to the next query it has the wrong type."""
+"""An answer with an invalid number. As an answer to the next query, it has the wrong type."""
 
 
 def test_what_a_request_carries(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
