@@ -135,6 +135,8 @@ def load(plan: Plan, loader: str | None = None, started: Worker | None = None) -
         why = objects.missing(plan) if name == "prebuilt" else ""
         if why:
             unavailable.append((name, why))
+            if started:
+                started.close()
             continue
         answer, fds, log = run(name, wire(plan, name), started)
         if "unavailable" not in answer:

@@ -89,13 +89,12 @@ def test_an_interrupt_while_it_loads_ends_it_and_its_child() -> None:
     """^C goes to the whole process group, the compiling child included."""
     process = start("-v", via=LOADED, start_new_session=True)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    while not children.read_text(encoding="ascii"):
+    while not (running := children.read_text(encoding="ascii").split()):
         time.sleep(0.001)
         assert process.poll() is None
-    (child,) = children.read_text(encoding="ascii").split()
     os.killpg(process.pid, signal.SIGINT)
     assert finish(process) == (130, "", "")
-    until(lambda: has_ended(int(child)))
+    until(lambda: all(has_ended(int(child)) for child in running))
 
 
 def test_a_reader_that_leaves_ends_it_quietly() -> None:
