@@ -135,6 +135,11 @@ def _of_threads(value: Any, selection: Selection) -> Any:
     return value and {key: item for key, item in value.items() if key in selection.threads}
 
 
+def _of_processes(value: Mapping[int, Any], selection: Selection) -> dict[int, Any]:
+    pids = {thread >> 32 for thread in selection.threads}
+    return {pid: item for pid, item in value.items() if pid in pids}
+
+
 def _of_vcpus(value: Any, selection: Selection) -> Any:
     return value and {
         vcpu: item for vcpu, item in value.items() if (vcpu.pid, vcpu.vcpu) in selection.vcpus
@@ -177,6 +182,9 @@ BY_THREAD = Meaning(_add, lambda value: value or (), _of_threads)
 
 WHO = Meaning(operator.or_, select=_of_threads)
 """Thread → what is known about it; it has no counts."""
+
+BY_PROCESS = Meaning(operator.or_, select=_of_processes)
+"""Process → what is known about it; it has no counts."""
 
 SET_OF_THREADS = Meaning(_latest, select=lambda value, selection: value & selection.threads)
 """Threads of which something holds; they have no counts."""

@@ -12,6 +12,7 @@ from kstats.histogram import Histogram
 from kstats.meaning import (
     BY_CPU,
     BY_PLACE,
+    BY_PROCESS,
     BY_THREAD,
     BY_VCPU,
     DROPPED_BY_CPU,
@@ -198,6 +199,16 @@ class Sample:
             :class:`Place`; an event without a key was not counted.
         counters: The increase of KVM's own counters of each vCPU, by the kernel's names; empty
             for a vCPU if its VMM did not open them. None if they were not read.
+        host_facts: Settings and memory of the host, a flat
+            :class:`kstats.facts.model.HostFacts`; empty if they were not read.
+        vm_facts: Memory and threads of processes that run VMs, by pid, each a flat
+            :class:`kstats.facts.model.VmFacts`.
+        vcpu_facts: How threads that run vCPUs are scheduled, each a flat
+            :class:`kstats.facts.model.VcpuFacts`.
+        host_counters: What the kernel counted of the host, a flat
+            :class:`kstats.facts.model.HostCounters`.
+        scheduling: What the scheduler did with threads that run vCPUs, each a flat
+            :class:`kstats.facts.model.Scheduling`; None if it was not read.
         notes: Remarks on this sample, one line each.
     """
 
@@ -244,6 +255,17 @@ class Sample:
         ),
     )
     topology: Mapping[int, CpuTopology] = attrs.field(factory=dict, metadata=means(UNION))
+    host_facts: Mapping[str, str | int] = attrs.field(factory=dict, metadata=means(UNION))
+    vm_facts: Mapping[int, Mapping[str, str | int]] = attrs.field(
+        factory=dict, metadata=means(BY_PROCESS)
+    )
+    vcpu_facts: Mapping[int, Mapping[str, str | int]] = attrs.field(
+        factory=dict, metadata=means(WHO)
+    )
+    host_counters: Mapping[str, int] = attrs.field(factory=dict, metadata=means(TOTAL))
+    scheduling: Mapping[int, Mapping[str, int]] | None = attrs.field(
+        default=None, metadata=means(BY_THREAD)
+    )
     notes: tuple[str, ...] = attrs.field(default=(), metadata=means(NOTES))
 
     @property

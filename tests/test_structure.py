@@ -149,6 +149,7 @@ VALUES = (
     "histogram.py",
     "topology.py",
     "vms/identity.py",
+    "facts/model.py",
     "table.py",
     "errors.py",
 )
@@ -157,5 +158,10 @@ VALUES = (
 @pytest.mark.parametrize("file", VALUES)
 def test_value_modules_import_only_value_modules(file: str) -> None:
     ours = {module for module in imported(PACKAGE / file) if module.startswith("kstats")}
-    values = ("kstats.meaning", "kstats.vms.identity", "kstats.histogram", "kstats.topology")
+    values = (
+        "kstats.histogram",
+        "kstats.meaning",
+        "kstats.topology",
+        "kstats.vms.identity",
+    )
     assert all(module.startswith(values) for module in ours)

@@ -34,6 +34,7 @@ _HISTOGRAMS = st.lists(st.integers(0, 1 << 40), max_size=4).map(Histogram.of)
 _SPENT = st.builds(VcpuTime, *[_NUMBERS] * 4, st.none() | _NUMBERS)
 
 _SLOW = st.builds(SlowExit, st.floats(0, 4e9), _CODES, _PLACES, _NUMBERS)
+_FACTS = st.dictionaries(st.text(max_size=3), st.text(max_size=3) | _NUMBERS, max_size=3)
 
 
 def _few(keys: st.SearchStrategy[Any], values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -56,6 +57,11 @@ EXTRAS = st.fixed_dictionaries(
         "slow": st.lists(_SLOW, max_size=2).map(tuple),
         "slow_dropped": _NUMBERS,
         "time_dropped": _NUMBERS,
+        "host_facts": _FACTS,
+        "vm_facts": _few(_NUMBERS, _FACTS),
+        "vcpu_facts": _few(_NUMBERS, _FACTS),
+        "host_counters": _few(st.text(max_size=3), _NUMBERS),
+        "scheduling": st.none() | _few(_NUMBERS, _few(st.text(max_size=3), _NUMBERS)),
         "vcpu_time": st.none() | _few(_NUMBERS, _SPENT),
     }
 )

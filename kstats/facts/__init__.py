@@ -1,0 +1,1 @@
+"""Facts about the host and its VMs that explain exits: settings, memory, scheduling, load."""
