@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 _CPU = "cpu"
 
+INCOMPLETE = 8
+"""The exit status if a large share of the exits was not understood."""
+
 _DESCRIPTION = """\
   perf script | kstats decode -
   kstats decode /sys/kernel/tracing/trace --view cpu
@@ -128,7 +131,7 @@ def run(words: list[str]) -> int:
             _record(decoded, wanted)
         else:
             _show(wanted, decoded)
-    return 0
+    return INCOMPLETE if decoded.shortfall else 0
 
 
 def _require(decoded: Decoded, what: str, option: str) -> None:
@@ -167,6 +170,7 @@ def _record(decoded: Decoded, wanted: DecodeOptions) -> None:
     with recording.Writer(path, header) as writer:
         for sample in chain([first], samples):
             writer.write(sample)
+    _warn(decoded)
 
 
 @contextmanager
@@ -232,7 +236,15 @@ def _samples(wanted: DecodeOptions, decoded: Decoded) -> Generator[Sample, None,
     for sample in decoded:
         if wanted.view == _CPU and _has_no_cpu(sample):
             raise KstatsError("the trace has no CPUs", "perf script -F +cpu adds them")
+        _warn(decoded)
         yield sample
+
+
+def _warn(decoded: Decoded) -> None:
+    """Print what is missing, before the last report."""
+    if decoded.shortfall:
+        hint = f"hint: it was read as {decoded.format} of {decoded.isa}; see --from and --isa"
+        session.print_errors([decoded.shortfall, hint])
 
 
 def _has_no_cpu(sample: Sample) -> bool:

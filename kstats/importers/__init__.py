@@ -9,11 +9,22 @@
             ...
 
 Nothing here needs root, bcc or the architecture of the data.
+
+To add a format, write a module with three functions and an entry in :data:`FORMATS`:
+
+- ``fits(text)``: whether only this tool writes such a line;
+- ``clues(lines, isas)``: what the exits in lines say about the ISA (:mod:`.evidence`);
+- ``read(lines, isa, problems, interval)``: yields samples. It makes them with a
+  :class:`.sample_builder.SampleBuilder`, reports each line that it cannot read with
+  ``problems.add(line, exits)``, with the number of exits in the line (0 if it does not look like
+  exits), and whatever it assumes with ``problems.remark(text)``.
+
+A file in which a large share of the exits is not understood has a :attr:`Decoded.shortfall`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import BinaryIO
 
@@ -23,6 +34,7 @@ from kstats.arch import lookup
 from kstats.arch.base import Isa
 from kstats.errors import KstatsError, UnknownNameError
 from kstats.importers import bcc_kvmexit, code_list, kvm_stat_log, traces
+from kstats.importers.evidence import Choice, Clue, choose
 from kstats.importers.lines import Line, Problems, lines
 from kstats.model import Sample
 from kstats.recording.files import BEGIN, MAGIC
@@ -31,6 +43,12 @@ __all__ = ["FORMATS", "Decoded", "Format", "UnrecognizedError", "decode"]
 
 MOST_HELD = 10_000
 """Lines that are read to detect the format and the ISA of a file."""
+
+MOST_CLUES = 1_000
+"""Exits that are read to detect the ISA, so that a live trace does not wait for more."""
+
+_LAST_RESORT = "codes"
+"""The format of files that have no line of another format: any word may be a name."""
 
 _RECORDING, _COMPRESSED = (head.decode(errors="surrogateescape") for head in (BEGIN, MAGIC))
 _REPORT = '{"time": "'
@@ -49,14 +67,14 @@ class Format:
         about: A description for people.
         tells: What the format contains: ``cpus``, ``entries``, ``threads``, ``times``.
         fits: Whether only this tool writes such a line.
-        speaks: Whether a line has an exit of an ISA.
+        clues: What the exits in lines say about their ISA.
         read: Turns lines into samples.
     """
 
     about: str
     tells: frozenset[str]
     fits: Callable[[str], bool]
-    speaks: Callable[[Isa, str], bool]
+    clues: Callable[[Iterable[Line], tuple[Isa, ...]], Iterator[Clue]]
     read: Callable[..., Iterator[Sample]]
 
 
@@ -67,35 +85,35 @@ FORMATS: Mapping[str, Format] = {
         "perf script of kvm:kvm_exit and kvm:kvm_entry",
         _TRACE,
         traces.fits_perf,
-        traces.speaks,
+        traces.clues,
         traces.read_perf,
     ),
     "ftrace": Format(
         "ftrace's trace, or trace-cmd report",
         _TRACE,
         traces.fits_ftrace,
-        traces.speaks,
+        traces.clues,
         traces.read_ftrace,
     ),
     "kvmexit": Format(
         "bcc's kvmexit",
         frozenset({"threads"}),
         bcc_kvmexit.fits,
-        bcc_kvmexit.speaks,
+        bcc_kvmexit.clues,
         bcc_kvmexit.read,
     ),
     "kvm_stat": Format(
         "kvm_stat's log, with or without --csv",
         frozenset({"entries", "times"}),
         kvm_stat_log.fits,
-        kvm_stat_log.speaks,
+        kvm_stat_log.clues,
         kvm_stat_log.read,
     ),
     "codes": Format(
         "a list of codes or names, one per line, each optionally followed by a count",
         frozenset(),
         code_list.fits,
-        code_list.speaks,
+        code_list.clues,
         code_list.read,
     ),
 }
@@ -106,13 +124,15 @@ FORMATS: Mapping[str, Format] = {
 class Decoded:
     """Samples of a file, which can be iterated over once.
 
-    ``problems`` is filled during the iteration; the last sample has them as notes.
+    ``problems`` is filled during the iteration; the last sample has them as notes. Before the
+    last sample, ``shortfall`` becomes one line if a large share of the exits was not understood.
     """
 
     format: str
     isa: str
     problems: Problems
     _samples: Iterator[Sample]
+    shortfall: str = ""
 
     def __iter__(self) -> Iterator[Sample]:
         """Yield the samples. Each exit of the data is in exactly one of them.
@@ -121,18 +141,24 @@ class Decoded:
             UnrecognizedError: The data have no exits.
         """
         held: Sample | None = None
-        has_exits = False
+        understood = 0
         for sample in self._samples:
             if held:
                 yield held
             held = sample
-            has_exits = has_exits or bool(sample.exits or sample.code_dropped)
-        if held is None or (self.problems.count and not has_exits):
+            understood += _exits(sample)
+        if held is None or (self.problems.count and not understood):
             raise UnrecognizedError(
                 f"no exits found when read as {self.format} of {self.isa}",
                 "; ".join(self.problems.notes()),
             )
+        self.shortfall = self.problems.shortfall(understood)
         yield attrs.evolve(held, notes=self.problems.notes())
+
+
+def _exits(sample: Sample) -> int:
+    named = sum(exits.count for places in sample.exits.values() for exits in places.values())
+    return named + sum(sample.code_dropped.values())
 
 
 def decode(
@@ -163,19 +189,24 @@ def decode(
     rest = lines(stream)
     name = format or _find_format(held, rest)
     found = _find_isa(FORMATS[name], candidates, held, rest)
-    problems = Problems()
+    problems = Problems(remarks=[found.guess] if found.guess else [])
     more = {"slower_than": slower_than} if "slow" in FORMATS[name].tells else {}
-    samples = FORMATS[name].read(chain(held, rest), found, problems, interval, **more)
-    return Decoded(name, found.name, problems, samples)
+    samples = FORMATS[name].read(chain(held, rest), found.isa, problems, interval, **more)
+    return Decoded(name, found.isa.name, problems, samples)
 
 
 def _find_format(held: list[Line], rest: Iterator[Line]) -> str:
+    listed = False
     for line in _seen(held, rest):
         if line.number == 1:
             _refuse_ours(line.text)
         for name, known in FORMATS.items():
-            if known.fits(line.text):
+            if name == _LAST_RESORT:
+                listed = listed or known.fits(line.text)
+            elif known.fits(line.text):
                 return name
+    if listed:
+        return _LAST_RESORT
     raise UnrecognizedError(
         f"none of its {len(held)} lines has the format of a known tool",
         f"name the tool: --from {'|'.join(FORMATS)}",
@@ -199,18 +230,18 @@ def _refuse_ours(text: str) -> None:
 
 def _find_isa(
     known: Format, candidates: tuple[Isa, ...], held: list[Line], rest: Iterator[Line]
-) -> Isa:
-    """Return the ISA of the first line that only one ISA explains."""
+) -> Choice:
+    """Return the ISA that explains most of the first exits."""
     if len(candidates) == 1:
-        return candidates[0]
-    for line in _seen(held, rest):
-        speaking = [isa for isa in candidates if known.speaks(isa, line.text)]
-        if len(speaking) == 1:
-            return speaking[0]
-    raise UnrecognizedError(
-        "cannot detect the ISA of the exits",
-        f"name it: --isa {'|'.join(isa.name for isa in candidates)}",
-    )
+        return Choice(candidates[0])
+    clues = known.clues(_seen(held, rest), candidates)
+    choice = choose(candidates, islice(clues, MOST_CLUES))
+    if choice is None:
+        raise UnrecognizedError(
+            "cannot detect the ISA of the exits",
+            f"name it: --isa {'|'.join(isa.name for isa in candidates)}",
+        )
+    return choice
 
 
 def _seen(held: list[Line], rest: Iterator[Line]) -> Iterator[Line]:

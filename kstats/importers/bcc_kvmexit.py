@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from kstats.arch.base import Isa
-from kstats.arch.spelling import code_of
+from kstats.importers.evidence import Clue, by_name
 from kstats.importers.lines import Line, Problems
 from kstats.importers.sample_builder import NO_THREAD, SampleBuilder
 from kstats.model import Sample
@@ -33,10 +33,12 @@ def fits(text: str) -> bool:
     return bool(_TITLE.match(text) or _HEADER.fullmatch(text))
 
 
-def speaks(isa: Isa, text: str) -> bool:
-    """Return whether the line has a reason of this ISA."""
-    row = _ROW.fullmatch(text)
-    return row is not None and code_of(isa, row["name"]) is not None
+def clues(lines: Iterable[Line], isas: tuple[Isa, ...]) -> Iterator[Clue]:
+    """Yield a clue for each row."""
+    for line in lines:
+        row = _ROW.fullmatch(line.text)
+        if row:
+            yield by_name(isas, row["name"], int(row["count"]))
 
 
 def read(
@@ -55,7 +57,7 @@ def read(
             seconds = _SECONDS.search(line.text)
             elapsed = float(seconds[1]) if seconds else elapsed
         elif line.text.strip() and not (row and _count(row, columns, builder, problems)):
-            problems.add(line)
+            problems.add(line, int(row["count"]) if row else 0)
     yield builder.sample(0, elapsed)
 
 

@@ -9,17 +9,17 @@ EPT_VIOLATION,3
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 from kstats.arch import lookup
 from kstats.arch.base import Isa
 from kstats.arch.spelling import code_of
+from kstats.importers.evidence import Clue, Fit, by_name
 from kstats.importers.lines import Line, Problems
 from kstats.importers.sample_builder import SampleBuilder
 from kstats.model import Sample
 
-_COUNTED = re.compile(r"(?P<what>\S.*?)[\s,;]+(?P<count>\d{1,18})", re.ASCII)
+_MOST_DIGITS = 18
 
 
 def fits(text: str) -> bool:
@@ -27,11 +27,13 @@ def fits(text: str) -> bool:
     return any(_parse(isa, text.strip()) for isa in lookup.isas())
 
 
-def speaks(isa: Isa, text: str) -> bool:
-    """Return whether the line names this ISA or an exit of it; a bare number may be of any ISA."""
-    found = _parse(isa, text.strip())
-    number = re.match(r"0x|\d", text.strip(), re.ASCII)
-    return found is not None and not number
+def clues(lines: Iterable[Line], isas: tuple[Isa, ...]) -> Iterator[Clue]:
+    """Yield a clue for each name, and for each code that names its ISA."""
+    for line in lines:
+        what, count = _split(line.text.strip())
+        by_isa, _, _ = what.partition(":")
+        named = {isa.name: Fit.EXACT for isa in isas if isa.name == by_isa.lower()}
+        yield Clue(named, count) if named else by_name(isas, what, count)
 
 
 def read(
@@ -44,11 +46,19 @@ def read(
         if not text or text.startswith("#"):
             continue
         found = _parse(isa, text) if line.whole else None
-        if found is None:
-            problems.add(line)
-        else:
+        if found:
             builder.exits(*found)
+        elif not (line.whole and builder.named("codes", *_split(text), problems)):
+            problems.add(line, _split(text)[1])
     yield builder.sample(0, 0)
+
+
+def _split(text: str) -> tuple[str, int]:
+    """Return what is before a count, and the count; without a count, the text and 1."""
+    what, _, count = text.replace(",", " ").replace(";", " ").rpartition(" ")
+    if what.strip() and count.isascii() and count.isdigit() and len(count) <= _MOST_DIGITS:
+        return text[: len(what)].rstrip(" ,;"), int(count)
+    return text, 1
 
 
 def _parse(isa: Isa, text: str) -> tuple[int, int] | None:
@@ -56,9 +66,9 @@ def _parse(isa: Isa, text: str) -> tuple[int, int] | None:
     code = _code(isa, text)
     if code is not None:
         return code, 1
-    counted = _COUNTED.fullmatch(text)
-    code = _code(isa, counted["what"]) if counted else None
-    return None if counted is None or code is None else (code, int(counted["count"]))
+    what, count = _split(text)
+    code = _code(isa, what)
+    return None if code is None else (code, count)
 
 
 def _code(isa: Isa, text: str) -> int | None:

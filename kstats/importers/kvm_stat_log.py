@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from kstats.arch.base import Isa
-from kstats.arch.spelling import code_of
+from kstats.importers.evidence import Clue, by_name
 from kstats.importers.lines import Line, Problems
 from kstats.importers.sample_builder import SampleBuilder
 from kstats.model import Sample
@@ -37,11 +37,12 @@ def fits(text: str) -> bool:
     return any(key == _ALL or _EXIT.fullmatch(key) for key in _keys(text))
 
 
-def speaks(isa: Isa, text: str) -> bool:
-    """Return whether this ISA has most of the exits; kvm_stat's tables also have foreign names."""
-    names = [match["name"] for key in _keys(text) if (match := _EXIT.fullmatch(key))]
-    known = sum(code_of(isa, name) is not None for name in names)
-    return 2 * known > len(names)
+def clues(lines: Iterable[Line], isas: tuple[Isa, ...]) -> Iterator[Clue]:
+    """Yield a clue for each name in a heading; many of them had no exits."""
+    for line in lines:
+        for key in _keys(line.text):
+            if match := _EXIT.fullmatch(key):
+                yield by_name(isas, match["name"])
 
 
 def read(

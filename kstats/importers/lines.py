@@ -9,6 +9,9 @@ import attrs
 
 from kstats.escape import printable
 
+LARGE_SHARE = 0.05
+"""If more of the exits in a file are not understood, its counts are not to be relied on."""
+
 LONGEST = 1 << 14
 """Bytes of a line that are kept. No supported tool writes longer lines."""
 
@@ -46,19 +49,36 @@ class Problems:
     Attributes:
         count: Lines that were not understood.
         first: The first such line.
+        exits: Exits in these lines, as far as the lines look like exits.
+        first_exit: The first line that looks like an exit.
         lost: Events that the tracer lost, as the file itself reports.
         remarks: Other notes for people.
     """
 
     count: int = 0
     first: Line | None = None
+    exits: int = 0
+    first_exit: Line | None = None
     lost: int = 0
     remarks: list[str] = attrs.field(factory=list)
 
-    def add(self, line: Line) -> None:
-        """Count a line that was not understood."""
+    def add(self, line: Line, exits: int = 0) -> None:
+        """Count a line that was not understood, and the exits that it seems to contain."""
         self.count += 1
         self.first = self.first or line
+        if exits:
+            self.exits += exits
+            self.first_exit = self.first_exit or line
+
+    def shortfall(self, understood: int) -> str:
+        """Return what is missing, if a large share of the exits was not understood; else empty."""
+        total = understood + self.exits
+        if self.first_exit is None or self.exits <= LARGE_SHARE * total:
+            return ""
+        return (
+            f"{self.exits} of {total} exits were not understood and are not counted;"
+            f" {_where(self.first_exit)}"
+        )
 
     def remark(self, text: str) -> None:
         """Add a note, once."""
@@ -72,7 +92,11 @@ class Problems:
             notes.append(f"the tracer lost {self.lost} events; they are not counted")
         if self.first:
             what = "line was" if self.count == 1 else "lines were"
-            shown = printable(self.first.text, 60) if self.first.whole else "too long"
-            where = f"the first is line {self.first.number}: {shown}"
+            where = _where(self.first)
             notes.append(f"{self.count} {what} not understood and not counted; {where}")
         return tuple(notes)
+
+
+def _where(line: Line) -> str:
+    shown = printable(line.text, 60) if line.whole else "too long"
+    return f"the first is line {line.number}: {shown}"

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from kstats.arch import lookup
 from kstats.arch.base import Isa
 from kstats.arch.spelling import code_of, normalize
+from kstats.importers.evidence import is_nameless
 from kstats.importers.lines import Problems
 from kstats.model import Code, Place, Sample, SlowExit, count_only
 from kstats.vms.identity import Kind, Thread, Vm
@@ -57,6 +58,9 @@ class SampleBuilder:
     ) -> bool:
         """Add exits by a tool's name for them; return False if the name is unknown."""
         code = code_of(self._isa, name)
+        if is_nameless(self._isa, name):
+            self.nameless(n)
+            return True
         if code is None:
             return False
         why = self._isa.spellings.doubtful.get(tool, {}).get(normalize(self._isa, name))

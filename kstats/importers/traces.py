@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 import attrs
 
 from kstats.arch.base import Isa
+from kstats.importers.evidence import Clue, Fit, fit
 from kstats.importers.lines import Line, Problems
 from kstats.importers.sample_builder import NO_CPU, NO_THREAD, SampleBuilder
 from kstats.model import Sample
@@ -57,20 +58,27 @@ def fits_ftrace(text: str) -> bool:
     return match is not None and _event(match) in (_EXIT, _ENTRY)
 
 
-def speaks(isa: Isa, text: str) -> bool:
-    """Return whether the line has an exit of this ISA in its own spelling; case matters."""
-    match = _PERF.fullmatch(text) or _FTRACE.fullmatch(text)
-    if match is None or _event(match) != _EXIT or isa.event is None:
-        return False
-    event = re.match(isa.event.pattern, match["text"])
-    code = isa.event.code(isa, event) if event else None
+def clues(lines: Iterable[Line], isas: tuple[Isa, ...]) -> Iterator[Clue]:
+    """Yield a clue for each exit; the spelling decides, because kernels do not vary it."""
+    for line in lines:
+        match = _PERF.fullmatch(line.text) or _FTRACE.fullmatch(line.text)
+        if match is not None and _event(match) == _EXIT:
+            found = ((isa.name, _fit(isa, match["text"])) for isa in isas)
+            yield Clue({isa: how for isa, how in found if how is not None})
+
+
+def _fit(isa: Isa, text: str) -> Fit | None:
+    event = re.match(isa.event.pattern, text) if isa.event else None
+    code = isa.event.code(isa, event) if isa.event and event else None
     if event is None or code is None or code not in isa.reasons:
-        return False
+        return None
     printed = event.groupdict().get("name")
     if printed is None:  # no other ISA prints such a text
-        return True
-    name, _, _ = isa.reasons[code].name.partition(":")
-    return name in printed or printed.startswith(isa.spellings.prefixes or ("\0",))
+        return Fit.CERTAIN
+    how = fit(isa, printed)
+    # Before they printed info, kernels had names in lower case on VMX as on SVM.
+    is_old = printed.islower() and " info" not in text
+    return Fit.CERTAIN if how is Fit.EXACT and not is_old else how
 
 
 def _code_and_vcpu(isa: Isa, text: str) -> tuple[int | None, int | None]:
@@ -154,7 +162,7 @@ class _Reader:
     def _exit(self, line: Line, match: re.Match[str], cpu: int) -> None:
         code, vcpu = _code_and_vcpu(self._isa, match["text"])
         if code is None:
-            self._problems.add(line)
+            self._problems.add(line, exits=1)
         else:
             thread = self._thread(match, vcpu)
             self.builder.exits(code, cpu=cpu, thread=thread)

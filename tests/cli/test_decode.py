@@ -86,6 +86,27 @@ def test_malformed_lines_are_reported_and_skipped(
     assert "kstats: 1 line was not understood" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("options", [(), ("-f", "csv"), ("-o", "k.jsonl")])
+def test_a_large_share_that_was_not_understood_has_its_own_status(
+    options: tuple[str, ...],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("list").write_text("EPT_VIOLATION 90\nEPT_NONSENSE 10\n", encoding="utf-8")
+    assert main(["decode", "list", *options]) == 8
+    out, err = capsys.readouterr()
+    assert ("EPT_VIOLATION" in out) != ("-o" in options)
+    assert err.splitlines()[:2] == [
+        (
+            "kstats: 10 of 100 exits were not understood and are not counted;"
+            " the first is line 2: EPT_NONSENSE 10"
+        ),
+        "kstats: hint: it was read as codes of vmx; see --from and --isa",
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "status", "texts"),
     [
