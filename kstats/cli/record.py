@@ -36,8 +36,8 @@ An existing file is continued. Files named *.zst are compressed, which needs pyt
 docs/recording.md describes the format.
 
 SIGHUP starts a new file, as --rotate-size and --rotate-time do; the old file gets a name with its
-time: kstats.20260131T120000Z.jsonl.zst. If the file was moved away, a new one is created. On a
-terminal SIGHUP ends the recording.
+time and a number: kstats.20260131T120000Z-1.jsonl.zst. If the file was moved away, a new one is
+created. On a terminal SIGHUP ends the recording.
 
 Exit status: see kstats --help.
 """

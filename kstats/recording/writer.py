@@ -133,10 +133,14 @@ class Writer:
 
     def _rotate(self) -> None:
         try:
-            self.path.rename(_free(older(self.path, self._time)))
+            olders = _olders(self.path)
+            number = olders[-1][0] + 1 if olders else 1
+            self.path.rename(older(self.path, self._time, number))
             self._reopen()
-            for path in _olders(self.path)[: -self._rotation.keep] if self._rotation.keep else ():
-                path.unlink()
+            if self._rotation.keep:
+                surplus = len(olders) + 1 - self._rotation.keep
+                for _, path in olders[: max(surplus, 0)]:
+                    path.unlink()
         except OSError as error:
             why = f"no new file can take its place: {error.strerror or error}"
             raise RecordingError(self.name, why) from error
@@ -148,24 +152,23 @@ class Writer:
         self._begin()
 
 
-def older(path: Path, moment: float) -> Path:
-    """Return the name of a rotated file: ``kstats.20260131T120000Z.jsonl``."""
+def older(path: Path, moment: float, number: int) -> Path:
+    """Return the name of a rotated file, such as ``kstats.20260131T120000Z-17.jsonl``.
+
+    The number tells the order. The time does not: several files may be rotated in one second, and
+    the clock may be set back.
+    """
     stem, suffix = _split(path)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(moment))
-    return path.with_name(f"{stem}.{stamp}{suffix}")
+    return path.with_name(f"{stem}.{stamp}-{number}{suffix}")
 
 
-def _free(path: Path) -> Path:
-    stem, suffix = _split(path)
-    names = (f"{stem}-{n}{suffix}" if n else path.name for n in range(1 << 16))
-    return next(p for p in map(path.with_name, names) if not p.exists())
-
-
-def _olders(path: Path) -> list[Path]:
-    """Return the rotated files of ``path``, oldest first."""
+def _olders(path: Path) -> list[tuple[int, Path]]:
+    """Return the rotated files of ``path`` with their numbers, oldest first."""
     stem, suffix = map(re.escape, _split(path))
-    pattern = re.compile(rf"{stem}\.\d{{8}}T\d{{6}}Z(-\d+)?{suffix}")
-    return sorted(p for p in path.parent.iterdir() if pattern.fullmatch(p.name))
+    pattern = re.compile(rf"{stem}\.\d{{8}}T\d{{6}}Z-(\d+){suffix}", re.ASCII)
+    found = ((pattern.fullmatch(there.name), there) for there in path.parent.iterdir())
+    return sorted((int(match[1]), there) for match, there in found if match)
 
 
 def _split(path: Path) -> tuple[str, str]:

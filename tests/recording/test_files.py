@@ -238,8 +238,8 @@ def test_older_files_are_named_by_their_time_and_only_some_are_kept(tmp_path: Pa
     (tmp_path / "y.20260131T120009Z.jsonl.zst").touch()
     write(tmp_path / "x.jsonl.zst", *range(1, 41), rotation=Rotation(seconds=10, keep=2))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "x.20260131T120029Z.jsonl.zst",
-        "x.20260131T120039Z.jsonl.zst",
+        "x.20260131T120029Z-3.jsonl.zst",
+        "x.20260131T120039Z-4.jsonl.zst",
         "x.jsonl.zst",
         "x.jsonl.zst.bak",
         "y.20260131T120009Z.jsonl.zst",
@@ -276,9 +276,26 @@ def test_a_clock_that_is_set_back_begins_a_new_file_and_loses_nothing(tmp_path: 
     assert sorted(n for path in tmp_path.iterdir() for n in numbers_in(path)) == [7, 8, 50, 51, 52]
 
 
+@pytest.mark.parametrize(
+    "numbers", [[1] * 12, [4000, 4001, 4002, 1, 2, 3, 4, 5]], ids=["in one second", "set back"]
+)
+def test_the_files_written_last_are_kept(tmp_path: Path, numbers: list[int]) -> None:
+    with Writer(tmp_path / "x.jsonl", HEADER, Rotation(size=1, keep=2)) as writer:
+        for i, n in enumerate(numbers):
+            writer.write(attrs.evolve(numbered(n), entries={0: i}))
+    left = sorted(n for path in tmp_path.iterdir() for n in numbers_in(path))
+    assert left == list(range(len(numbers)))[-3:]
+
+
+def test_no_file_is_deleted_before_there_are_too_many(tmp_path: Path) -> None:
+    write(tmp_path / "x.jsonl", *range(1, 6), rotation=Rotation(size=1, keep=6))
+    assert len(list(tmp_path.iterdir())) == 5
+
+
 def test_names_with_dots_keep_them() -> None:
     assert (
-        older(Path("/a/web.example.jsonl.zst"), 0).name == "web.example.19700101T000000Z.jsonl.zst"
+        older(Path("/a/web.example.jsonl.zst"), 0, 7).name
+        == "web.example.19700101T000000Z-7.jsonl.zst"
     )
 
 
