@@ -34,10 +34,11 @@ REASONS_HEAD = """\
 
 # Exit reasons
 
-Every code that has a name in kstats, as the kernel spells it. Any other code keeps its number
-(`vmx:0x99`) and counts under `other`. The high 32 bits of a code qualify it: on SVM, 1 is a
-read and 2 a write of an MSR; on ARM64, 1 marks a return code of KVM instead of an exception
-class. [categories.md](categories.md) explains the categories.
+Every code that has a name: the kernel's, or one after the manual where the kernel has none. Any
+other code keeps its number (`vmx:0x99`) and counts under `other`. The high 32 bits of a code
+qualify it: on SVM, 1 is a read and 2 a write of an MSR; on ARM64, 1 marks a return code of KVM
+instead of an exception class. [categories.md](categories.md) explains the categories, and
+`kstats explain` the causes and remedies of each reason.
 """
 
 CATEGORIES_HEAD = """

@@ -68,11 +68,13 @@ class Category(enum.StrEnum):
 class Advice:
     """Why a reason may be frequent and what reduces it: sentences for an operator, one line each.
 
-    Both are empty for a reason without advice.
+    Causes and remedies are empty for a reason without advice. ``sources`` are the manuals, kernel
+    and VMM files that show it.
     """
 
     causes: tuple[str, ...] = attrs.field(default=(), validator=valid.lines)
     remedies: tuple[str, ...] = attrs.field(default=(), validator=valid.lines)
+    sources: tuple[str, ...] = attrs.field(default=(), validator=valid.lines)
 
     def __attrs_post_init__(self) -> None:
         if bool(self.causes) != bool(self.remedies):
@@ -88,14 +90,14 @@ class Reason:
 
     Attributes:
         code: Number and qualifier, as in this module's docstring.
-        name: The kernel's spelling.
+        name: The kernel's spelling, or the manual's for a code that no kernel names.
         column: The key of one of the architecture's columns.
         category: The class that architectures are compared by.
         meaning: One line for operators.
         source: The section of the manual, or the kernel file, that defines the code.
         advice: Causes and remedies; given for the reasons that matter to operators.
         printed: Whether a kernel prints ``name`` in the event kvm_exit; otherwise it is the name
-            in the kernel's headers, or of a qualified code.
+            in the kernel's headers or in the manual, or of a qualified code.
     """
 
     code: int
@@ -109,6 +111,11 @@ class Reason:
     source: str = attrs.field(default="", validator=valid.line_or_empty)
     advice: Advice = NO_ADVICE
     printed: bool = True
+
+    @property
+    def sources(self) -> str:
+        """What defines the code and shows the advice, separated by semicolons."""
+        return "; ".join(filter(None, (self.source, *self.advice.sources)))
 
 
 def by_code(*reasons: Reason) -> dict[int, Reason]:

@@ -26,6 +26,7 @@ def reason_object(isa: Isa, reason: Reason) -> dict[str, Any]:
         "source": reason.source,
         "causes": list(reason.advice.causes),
         "remedies": list(reason.advice.remedies),
+        "advice_sources": list(reason.advice.sources),
     }
 
 

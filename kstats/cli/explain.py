@@ -135,12 +135,11 @@ def _lines(isa: Isa, reason: Reason) -> Iterator[str]:
     qualifier, number = reason.code >> NUMBER_BITS, reason.code & NUMBER_MASK
     qualified = f", qualifier {qualifier}" if qualifier else ""
     yield f"{reason.name}  {isa.title}, {isa.name}:{number} ({number:#x}{qualified})"
-    yield f"  {reason.meaning or 'not in the tables: a code of a newer kernel or processor'}"
+    yield f"  {reason.meaning or 'not in the tables: reserved, or newer than kstats'}"
     yield f"  column {_heading(isa, reason)}, category {reason.category}"
     yield from _list("causes", reason.advice.causes)
     yield from _list("remedies", reason.advice.remedies)
-    if reason.source:
-        yield f"  see {reason.source}"
+    yield from _see(reason.sources)
 
 
 def _heading(isa: Isa, reason: Reason) -> str:
@@ -148,6 +147,12 @@ def _heading(isa: Isa, reason: Reason) -> str:
     columns = arches.columns(lookup.arch_of(isa))
     column = next(column for column in columns if column.key == reason.column)
     return f"{lookup.shown(column)} = {column.key}" if column.group else column.key
+
+
+def _see(sources: str) -> Iterator[str]:
+    yield from textwrap.wrap(
+        sources, _WIDTH, initial_indent="  see ", subsequent_indent="      ", break_on_hyphens=False
+    )
 
 
 def _list(title: str, sentences: Sequence[str]) -> Iterator[str]:

@@ -125,10 +125,10 @@ def _explanation(anchor: str, code: Code) -> Explanation:
         f"{where}, column {_column(name, reason.column)}",
         str(reason.category),
         style.of(reason.category),
-        reason.meaning or "Not in the tables: a code of a newer kernel or processor.",
+        reason.meaning or "Not in the tables: reserved, or newer than kstats.",
         reason.advice.causes,
         reason.advice.remedies,
-        reason.source,
+        reason.sources,
     )
 
 

@@ -293,10 +293,10 @@ def _explained(state: State, columns: int) -> list[Line]:
     number, qualifier = code[1] & NUMBER_MASK, code[1] >> NUMBER_BITS
     qualified = f", qualifier {qualifier}" if qualifier else ""
     title = f"  {code[0]}:{number} ({number:#x}{qualified}), category {found.category}"
-    paragraphs = [("", found.meaning or "not in the tables: a code of a newer kernel or processor")]
+    paragraphs = [("", found.meaning or "not in the tables: reserved, or newer than kstats")]
     paragraphs += [("cause", text) for text in found.advice.causes]
     paragraphs += [("remedy", text) for text in found.advice.remedies]
-    paragraphs += [("see", found.source)] if found.source else []
+    paragraphs += [("see", found.sources)] if found.sources else []
     head_line = line(Span(state.look.shown(found.name), Style(found.category, bold=True)))
     return [(*head_line, Span(title)), *_wrapped(paragraphs, columns)]
 

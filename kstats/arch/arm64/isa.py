@@ -33,7 +33,9 @@ def _trap(reason: Reason) -> Reason:
     return attrs.evolve(reason, source=f"Arm ARM (DDI 0487), ESR_EL2.EC {reason.code:#08b}")
 
 
-_LAZY_REGISTERS = ("none needed: at most one exit each time a vCPU is scheduled",)
+_KVM = "Linux arch/arm64/kvm/"
+_UNDEFINED = "KVM injects an undefined exception: check the guest's log for SIGILL"
+_LAZY = _KVM + "hyp/include/hyp/switch.h kvm_hyp_handle_fpsimd(): first use"
 
 # The formatter would spread each row over nine lines.
 # fmt: off
@@ -42,7 +44,8 @@ _TRAPS = (
            "Guest executed an undefined instruction, or the cause is not classified",
            advice=Advice(
                causes=("the guest executed an instruction that its CPU lacks or that KVM hides",),
-               remedies=("check the guest's log: KVM injects an undefined exception",))),
+               remedies=("check the guest's log: KVM injects an undefined exception",),
+               sources=(_KVM + "handle_exit.c kvm_handle_unknown_ec()",))),
     Reason(0x01, "WFx", "wfx_inst", Category.IDLE,
            "Guest executed WFI (idle) or WFE (spinning on a lock)",
            advice=Advice(
@@ -54,7 +57,8 @@ _TRAPS = (
                    "none is needed if the host CPU is idle too; for latency: kvm halt_poll_ns",
                    "to tell WFI from WFE: the kernel's event kvm_wfx_arm64",
                    "many WFE: the host is overcommitted; check steal time in the guest",
-               ))),
+               ),
+               sources=(_KVM + "arm.c kvm_vcpu_should_clear_twe(); handle_exit.c",))),
     Reason(0x03, "CP15_32", "sys_inst", Category.REGISTER,
            "AArch32 guest accessed a CP15 system register (MCR, MRC)"),
     Reason(0x04, "CP15_64", "sys_inst", Category.REGISTER,
@@ -64,13 +68,25 @@ _TRAPS = (
     Reason(0x06, "CP14_LS", "sys_inst", Category.REGISTER,
            "AArch32 guest accessed a CP14 debug register (LDC, STC)"),
     Reason(0x07, "FP_ASIMD", OTHER, Category.REGISTER,
-           "Guest used floating-point or SIMD registers that are trapped",
-           advice=Advice(("first use of floating point or SIMD since the vCPU was loaded",),
-                         _LAZY_REGISTERS)),
+           "Guest used floating-point or SIMD registers, which it lacks or its hypervisor traps",
+           advice=Advice(
+               causes=(
+                   "a guest hypervisor traps them for its own guest (nested virtualization)",
+                   "the host has no floating point; first use is never an exit",
+               ),
+               remedies=(_UNDEFINED,),
+               sources=(_KVM + "handle_exit.c kvm_handle_fpasimd()", _LAZY))),
     Reason(0x08, "CP10_ID", OTHER, Category.REGISTER,
            "AArch32 guest read a floating-point ID register (VMRS)"),
     Reason(0x09, "PAC", OTHER, Category.REGISTER,
-           "Guest used pointer authentication that is trapped"),
+           "Guest used pointer authentication, which it does not have",
+           advice=Advice(
+               causes=(
+                   "the guest has no pointer authentication, but its programs use it",
+                   "a guest hypervisor traps it for its own guest (nested virtualization)",
+               ),
+               remedies=("create the VM with pointer authentication (QEMU: -cpu host,pauth=on)",),
+               sources=(_KVM + "handle_exit.c kvm_handle_ptrauth()",))),
     Reason(0x0A, "OTHER", OTHER, Category.OTHER,
            "Guest used a trapped instruction such as LD64B or ST64B", printed=False),
     Reason(0x0C, "CP14_64", "sys_inst", Category.REGISTER,
@@ -84,6 +100,8 @@ _TRAPS = (
            "AArch32 guest made a hypercall with HVC: PSCI and other services", printed=False),
     Reason(0x13, "SMC32", "smc_inst", Category.HYPERCALL,
            "AArch32 guest executed SMC: PSCI or another firmware call", printed=False),
+    Reason(0x14, "SYSREG128", "sys_inst", Category.REGISTER,
+           "Guest accessed a trapped 128-bit system register (MSRR, MRRS, SYSP)", printed=False),
     Reason(0x15, "SVC64", OTHER, Category.OTHER, "System call trapped for a nested hypervisor"),
     Reason(0x16, "HVC64", OTHER, Category.HYPERCALL,
            "Guest made a hypercall with HVC: PSCI, stolen time and other services",
@@ -95,7 +113,8 @@ _TRAPS = (
                remedies=(
                    "if the guest idles through PSCI: use WFI, which costs less (cpuidle.off=1)",
                    "to see which functions: kstats exits --detail hypercall",
-               ))),
+               ),
+               sources=(_KVM + "hypercalls.c, psci.c; Documentation/virt/kvm/arm/",))),
     Reason(0x17, "SMC64", "smc_inst", Category.HYPERCALL,
            "Guest executed SMC: PSCI or another firmware call",
            advice=Advice(
@@ -106,29 +125,48 @@ _TRAPS = (
                    "set the PSCI method to hvc in the device tree or ACPI",
                    "if a mitigation is in a hot path: check whether the guest's CPU needs it",
                    "check whether the VMM's SMCCC filter sends the calls to user space: slow",
-               ))),
+               ),
+               sources=(_KVM + "handle_exit.c handle_smc(), hypercalls.c",))),
     Reason(0x18, "SYS64", "sys_inst", Category.REGISTER,
            "Guest accessed a trapped system register: timer, GIC, ID, ...",
            advice=Advice(
                causes=(
                    "ICC_SGI1R_EL1: the guest sends an IPI (wake-ups, TLB shootdowns in software)",
-                   "timer registers, where KVM traps them (no VHE, or a nested hypervisor)",
-                   "PMU, debug and ID registers: perf or monitoring agents in the guest",
+                   "CNTP_*: the physical timer, without VHE or with an offset and no FEAT_ECV",
+                   "PMU registers: perf in the guest; ID registers: program starts, early boot",
                ),
                remedies=(
                    "reduce wake-ups between vCPUs: pin the guest's threads, use fewer vCPUs",
                    "use GICv4.1, which delivers IPIs without exits; stop perf in the guest",
+                   "use the virtual timer (CNTV_*), as Linux does by default",
                    "to see which registers: kstats exits --detail sysreg",
-               ))),
-    Reason(0x19, "SVE", OTHER, Category.REGISTER, "Guest used SVE that is trapped",
+               ),
+               sources=(_KVM + "sys_regs.c, arch_timer.c timer_set_traps(), vgic/vgic-v3.c",))),
+    Reason(0x19, "SVE", OTHER, Category.REGISTER,
+           "Guest used SVE, which it lacks or its hypervisor traps",
            advice=Advice(
-               causes=("first use of SVE since the vCPU was loaded, or a guest CPU without SVE",),
-               remedies=_LAZY_REGISTERS)),
+               causes=(
+                   "the guest's CPU has no SVE, but a program uses it; first use is never an exit",
+                   "a guest hypervisor traps it for its own guest (nested virtualization)",
+               ),
+               remedies=(
+                   "create the VM with SVE (QEMU: -cpu host,sve=on), or fix the program",
+                   _UNDEFINED,
+               ),
+               sources=(_KVM + "handle_exit.c handle_sve()", _LAZY))),
     Reason(0x1A, "ERET", OTHER, Category.OTHER,
            "Guest hypervisor executed ERET (nested virtualization)"),
+    Reason(0x1B, "TSTART", OTHER, Category.OTHER,
+           "Guest executed TSTART (transactional memory), which KVM does not support",
+           printed=False),
     Reason(0x1C, "FPAC", OTHER, Category.EXCEPTION,
            "Guest failed a pointer authentication", printed=False),
-    Reason(0x1D, "SME", OTHER, Category.REGISTER, "Guest used SME that is trapped", printed=False),
+    Reason(0x1D, "SME", OTHER, Category.REGISTER,
+           "Guest used SME, which KVM does not offer to guests or its hypervisor traps",
+           printed=False),
+    Reason(0x1E, "GPC", OTHER, Category.MEMORY,
+           "Granule protection check failed: the memory belongs to another world (RME)",
+           printed=False),
     Reason(0x1F, "IMP_DEF", OTHER, Category.OTHER,
            "Implementation-defined exception to EL3; never an exit by the architecture"),
     Reason(0x20, "IABT_LOW", "inst_abt", Category.MEMORY,
@@ -141,7 +179,8 @@ _TRAPS = (
                remedies=(
                    "after a start it stops by itself; huge pages and preallocation shorten it",
                    "if it persists: check swap (vmstat si so), KSM and numa_balancing on the host",
-               ))),
+               ),
+               sources=(_KVM + "mmu.c kvm_handle_guest_abort()",))),
     Reason(0x21, "IABT_CUR", OTHER, Category.MEMORY,
            "Instruction abort in the hypervisor itself"),
     Reason(0x22, "PC_ALIGN", OTHER, Category.EXCEPTION, "Misaligned program counter"),
@@ -155,10 +194,11 @@ _TRAPS = (
                    "dirty logging: live migration or a snapshot write-protects all memory",
                ),
                remedies=(
-                   "to tell memory from MMIO: the kernel's events kvm_guest_fault and kvm_mmio",
+                   "to separate memory from MMIO: kstats exits --detail page",
                    "memory: preallocate, use huge pages (hugetlbfs or THP); check swap and KSM",
                    "MMIO: use virtio or VFIO in place of emulated devices, reduce kicks, use GICv3",
-               ))),
+               ),
+               sources=(_KVM + "mmu.c kvm_handle_guest_abort(), mmio.c io_mem_abort()",))),
     Reason(0x25, "DABT_CUR", OTHER, Category.MEMORY,
            "Data abort at EL2: the VNCR page of a nested guest hypervisor"),
     Reason(0x26, "SP_ALIGN", OTHER, Category.EXCEPTION, "Misaligned stack pointer"),
@@ -187,10 +227,12 @@ _TRAPS = (
     Reason(0x3A, "VECTOR32", OTHER, Category.EXCEPTION, "AArch32 guest hit a vector catch"),
     Reason(0x3C, "BRK64", OTHER, Category.EXCEPTION,
            "Guest executed BRK while a debugger on the host is attached"),
+    Reason(0x3D, "PROFILING", OTHER, Category.EXCEPTION,
+           "Guest took a profiling exception of its PMU, SPE or trace buffer", printed=False),
 )
 _RETURN_CODES = (
     Reason(_RETURN | 0, "IRQ", "ints", Category.INTERRUPT,
-           "A host interrupt arrived while the guest was running: timer, device or IPI",
+           "A host interrupt (IRQ or FIQ) arrived while the guest was running: timer, device, IPI",
            _CONSTANT + "IRQ",
            Advice(
                causes=(
@@ -201,7 +243,8 @@ _RETURN_CODES = (
                    "reduce timers in the guest: a tickless kernel (nohz=on), HZ=100 or 250",
                    "move interrupts elsewhere: /proc/irq/*/smp_affinity, isolcpus, nohz_full",
                    "use GICv4: interrupts of passed-through devices need no exits",
-               ))),
+               ),
+               sources=(_KVM + "arch_timer.c kvm_arch_timer_handler(), hyp/hyp-entry.S",))),
     Reason(_RETURN | 1, "SERROR", OTHER, Category.EXCEPTION,
            "A system error (asynchronous abort) arrived while the guest was running",
            _CONSTANT + "EL1_SERROR",
@@ -211,7 +254,8 @@ _RETURN_CODES = (
                ),
                remedies=(
                    "check the host's kernel log and rasdaemon; the guest is rarely the cause",
-               ))),
+               ),
+               sources=(_KVM + "handle_exit.c handle_exit_early(), kvm_handle_guest_serror()",))),
     Reason(_RETURN | 3, "IL", OTHER, Category.OTHER,
            "KVM cannot enter the guest: its execution state is illegal",
            _CONSTANT + "IL", printed=False),
@@ -237,7 +281,10 @@ CATEGORY_NOTES = {
             "The identification registers are system registers, and KVM traps them as `SYS64`; on"
             " x86 that is CPUID."
         ),
-        "The first use of registers that are trapped until used (FP, SVE, SME, PAC) counts here.",
+        (
+            "The first use of FP and SVE registers is not counted: KVM's EL2 code handles it"
+            " without an exit. `FP_ASIMD`, `SVE` and `SME` mean that the guest lacks the feature."
+        ),
     ),
     Category.IDLE: (
         (

@@ -9,12 +9,20 @@ from __future__ import annotations
 from kstats.arch.base import Spellings
 
 ARM64 = Spellings(
-    prefixes=("ESR_ELX_EC_", "ESR_EL2_EC_", "ARM_EXCEPTION_"),
+    prefixes=("ESR_ELX_EC_", "ESR_EL2_EC_", "ARM_EXCEPTION_", "EC_"),
     aliases={
         "WFI": "WFx",
         "WFE": "WFx",
         "HVC": "HVC64",
+        "WFIT": "WFx",
+        "WFET": "WFx",
+        "WF*": "WFx",
         "SMC": "SMC64",
+        "BRK": "BRK64",
+        "LS64": "OTHER",
+        "LD64B": "OTHER",
+        "ST64B": "OTHER",
+        "SYS128": "SYSREG128",
         "MRS": "SYS64",
         "DATA_ABORT": "DABT_LOW",
         "INSTRUCTION_ABORT": "IABT_LOW",

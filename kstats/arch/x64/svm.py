@@ -23,6 +23,7 @@ from kstats.arch.base import (
 )
 from kstats.arch.x64 import details, spellings, trace_format
 from kstats.arch.x64.shared import (
+    BAD_SMM,
     BAD_STATE,
     CPUID,
     CPUID_IS_HERE,
@@ -31,22 +32,30 @@ from kstats.arch.x64.shared import (
     FEWER_TIMERS,
     FEWER_WAKEUPS,
     FIRST_TOUCH,
+    FIX_PROGRAM,
     HALT,
     HALTS_UNSEEN,
     HYPERCALL,
+    HYPERV_C,
     INJECTED_BY_VMM,
-    INTERRUPT,
     LOOK_AT_CONSOLE,
     NMI_CAUSE,
     PORT_IO,
     RECLAIM,
+    REFERENCE_TSC,
     RESET,
     SHADOW_PAGING,
     SPIN,
+    SPLIT_LOCK,
+    STIMER,
+    TIME_REF_COUNT,
+    UPDATE_HOST,
     WBINVD,
     WHICH_MSR,
     X2APIC_IS_HERE,
+    XAPIC_IS,
     XSETBV,
+    interrupt,
 )
 
 MSR = 0x7C
@@ -54,29 +63,47 @@ MSR_READ = 1 << NUMBER_BITS | MSR
 MSR_WRITE = 2 << NUMBER_BITS | MSR
 
 _INSTRUCTION = "APM vol. 2 15.9, Instruction Intercepts"
+_EXCEPTIONS = "APM vol. 2 15.12, Exception Intercepts"
 _IO = "APM vol. 2 15.10, IOIO Intercepts"
 _MSR = "APM vol. 2 15.11, MSR Intercepts"
 _NESTED_PAGING = "APM vol. 2 15.25, Nested Paging"
 _AVIC = "APM vol. 2 15.29, Advanced Virtual Interrupt Controller"
 _SEV_ES = "APM vol. 2 15.35, Encrypted State (SEV-ES)"
 _WRITE_TRAP = "APM vol. 2 15.35.10, Control Register Write Traps"
+_EXIT_CODES = "APM vol. 2 App. C, SVM Intercept Exit Codes"
 _GHCB = "GHCB specification (AMD 56421), "
+
+_SVM_C = "Linux arch/x86/kvm/svm/svm.c "
+_AVIC_C = "Linux arch/x86/kvm/svm/avic.c "
 
 _CONTROL_REGISTERS = (0, 2, 3, 4, 8)
 _DEBUG_REGISTERS = range(8)
+_REGISTERS = range(
+    16
+)  # the codes exist for registers that do not; the kernel has no names for those
 
 
 def _exception(vector: int, what: str, advice: Advice = NO_ADVICE) -> Reason:
     mnemonic = spellings.EXCEPTIONS[vector]
     section = vector + (vector < 15)  # the APM has a section for each vector but the reserved 15
+    newer = vector >= 20
     return Reason(
         0x40 + vector,
         f"{mnemonic} excp",
         OTHER,
         Category.EXCEPTION,
         f"Guest raised an intercepted #{mnemonic} ({what})",
-        f"APM vol. 2 15.12.{section}",
+        _EXCEPTIONS if newer else f"APM vol. 2 15.12.{section}",
         advice,
+        printed=not newer,
+    )
+
+
+def _reserved_exception(vector: int) -> Reason:
+    meaning = f"Guest raised the intercepted exception {vector}, which is reserved"
+    name = f"excp{vector}"
+    return Reason(
+        0x40 + vector, name, OTHER, Category.EXCEPTION, meaning, _EXCEPTIONS, printed=False
     )
 
 
@@ -92,56 +119,103 @@ def _if_nested(
     return Reason(code, name, OTHER, category, meaning, _INSTRUCTION)
 
 
-def _request(number: int, name: str, category: Category, meaning: str, section: str) -> Reason:
+def _request(  # noqa: PLR0913 - a row of the table
+    number: int,
+    name: str,
+    category: Category,
+    meaning: str,
+    section: str,
+    *,
+    printed: bool = True,
+) -> Reason:
     """A request of a SEV-ES guest, which the kernel numbers from 0x8000_0000 on."""
-    return Reason(0x8000_0000 + number, name, OTHER, category, meaning, _GHCB + section)
+    code = 0x8000_0000 + number
+    return Reason(code, name, OTHER, category, meaning, _GHCB + section, printed=printed)
+
+
+_CR8 = Advice(
+    causes=("64-bit Windows changes its task priority while an interrupt is pending",),
+    remedies=("enable AVIC (kvm_amd avic=1); use hv-vapic for Windows guests",),
+    sources=(_SVM_C + "svm_update_cr8_intercept()",),
+)
 
 
 # The formatter would spread each row over nine lines.
 # fmt: off
 REASONS = by_code(
-    *(Reason(n, f"read_cr{n}", "ctrl_reg", Category.REGISTER, f"Guest read CR{n}", _INSTRUCTION)
-      for n in _CONTROL_REGISTERS),
+    *(Reason(n, f"read_cr{n}", "ctrl_reg", Category.REGISTER, f"Guest read CR{n}", _INSTRUCTION,
+             printed=n in _CONTROL_REGISTERS)
+      for n in _REGISTERS),
     *(Reason(0x10 + n, f"write_cr{n}", "ctrl_reg", Category.REGISTER,
-             f"Guest wrote CR{n}", _INSTRUCTION)
-      for n in _CONTROL_REGISTERS),
-    *(Reason(0x20 + n, f"read_dr{n}", OTHER, Category.REGISTER, f"Guest read DR{n}", _INSTRUCTION)
-      for n in _DEBUG_REGISTERS),
-    *(Reason(0x30 + n, f"write_dr{n}", OTHER, Category.REGISTER, f"Guest wrote DR{n}", _INSTRUCTION)
-      for n in _DEBUG_REGISTERS),
+             f"Guest wrote CR{n}", _INSTRUCTION, _CR8 if n == 8 else NO_ADVICE,
+             printed=n in _CONTROL_REGISTERS)
+      for n in _REGISTERS),
+    *(Reason(0x20 + n, f"read_dr{n}", OTHER, Category.REGISTER, f"Guest read DR{n}", _INSTRUCTION,
+             printed=n in _DEBUG_REGISTERS)
+      for n in _REGISTERS),
+    *(Reason(0x30 + n, f"write_dr{n}", OTHER, Category.REGISTER, f"Guest wrote DR{n}", _INSTRUCTION,
+             printed=n in _DEBUG_REGISTERS)
+      for n in _REGISTERS),
     _exception(0, "divide error"),
-    _exception(1, "debug exception"),
+    _exception(1, "debug exception; a bus lock, if the guest detects them",
+               Advice(
+                   causes=(
+                       "a debugger in the guest or on the host; KVM always intercepts #DB",
+                       "a bus lock, on processors with bus lock detection that the guest uses",
+                   ),
+                   remedies=("stop the debugger; fix the program that makes split locks",),
+                   sources=(_SVM_C + "db_interception(); APM vol. 2 13.1, Bus Lock Trap",))),
+    _reserved_exception(2),
     _exception(3, "breakpoint, INT3"),
     _exception(4, "overflow, INTO"),
     _exception(5, "BOUND range"),
     _exception(6, "invalid opcode; KVM emulates some"),
     _exception(7, "FPU not available"),
     _exception(8, "double fault"),
+    _reserved_exception(9),
     _exception(10, "invalid TSS"),
     _exception(11, "segment not present"),
     _exception(12, "stack fault"),
     _exception(13, "general protection"),
     _exception(14, "page fault; shadow paging or nested",
                Advice(("shadow paging: nested paging is off, or a nested hypervisor lacks it",),
-                      ("enable nested paging (kvm_amd npt=1)",))),
+                      ("enable nested paging (kvm_amd npt=1)",),
+                      (_SVM_C + "pf_interception(), init_vmcb()",))),
+    _reserved_exception(15),
     _exception(16, "x87 floating point"),
-    _exception(17, "alignment check, split lock",
+    _exception(17, "alignment check",
                Advice(
-                   causes=("a split lock or a misaligned access in the guest",),
-                   remedies=("fix the program; the guest's split_lock_detect=warn reports it",))),
+                   causes=(
+                       "a program in the guest that enables alignment checks (EFLAGS.AC)",
+                       "not a split lock: AMD processors report those as bus locks, if at all",
+                   ),
+                   remedies=("fix the misaligned access, or disable the checks in the program",),
+                   sources=(
+                       _SVM_C + "ac_interception(): always intercepted, given to the guest",
+                   ))),
     _exception(18, "machine check of the host"),
     _exception(19, "SIMD floating point"),
+    _reserved_exception(20),
+    _exception(21, "control protection, shadow stack"),
+    *map(_reserved_exception, range(22, 28)),
+    _exception(28, "hypervisor injection, SEV-SNP"),
+    _exception(29, "VMM communication, SEV-ES"),
+    _exception(30, "security exception"),
+    _reserved_exception(31),
     Reason(0x60, "interrupt", "ints", Category.INTERRUPT,
            "A host interrupt arrived while the guest was running: timer, device or IPI",
-           "APM vol. 2 15.13.1, INTR Intercept", INTERRUPT),
+           "APM vol. 2 15.13.1, INTR Intercept",
+           interrupt(
+               "the guest's own APIC timer: SVM has no preemption timer, so it is a host timer",
+           )),
     Reason(0x61, "nmi", OTHER, Category.INTERRUPT,
            "A host NMI arrived while the guest was running", "APM vol. 2 15.13.2, NMI Intercept",
-           Advice((NMI_CAUSE,), (FEWER_NMIS,))),
+           Advice((NMI_CAUSE,), (FEWER_NMIS,), (_SVM_C + "nmi_interception()",))),
     Reason(0x62, "smi", OTHER, Category.INTERRUPT,
            "A system-management interrupt arrived while the guest was running",
            "APM vol. 2 15.13.3, SMI Intercept"),
     Reason(0x63, "init", OTHER, Category.INTERRUPT,
-           "A host INIT signal arrived while the guest was running",
+           "A host INIT signal arrived while the guest was running; KVM does not intercept it",
            "APM vol. 2 15.13.4, INIT Intercept"),
     Reason(0x64, "vintr", "ints_win", Category.INTERRUPT,
            "Guest can now accept a pending interrupt",
@@ -151,7 +225,8 @@ REASONS = by_code(
                    "an interrupt was pending while they were disabled; common without AVIC",
                    INJECTED_BY_VMM,
                ),
-               remedies=("use kernel-irqchip=on; enable AVIC (kvm_amd avic=1)",))),
+               remedies=("use kernel-irqchip=on; enable AVIC (kvm_amd avic=1)",),
+               sources=(_SVM_C + "svm_enable_irq_window(), svm_set_vintr()",))),
     Reason(0x65, "cr0_sel_write", "ctrl_reg", Category.REGISTER,
            "Guest changed a CR0 bit other than TS and MP", _INSTRUCTION),
     _if_nested(0x66, "read_idtr", "SIDT"),
@@ -191,19 +266,23 @@ REASONS = by_code(
            "Guest read an MSR that KVM intercepts (RDMSR)", _MSR,
            Advice(
                causes=(
-                   "the guest polls MSRs that KVM emulates: P-states, RAPL, performance counters",
-                   "the guest's scheduler or a monitoring agent reads APERF and MPERF",
+                   TIME_REF_COUNT,
+                   "perf in the guest reads performance counters",
+                   "a monitoring agent polls P-states, RAPL, APERF or MPERF",
                ),
                remedies=(
+                   REFERENCE_TSC,
                    "stop the poller: turbostat, powertop, collectd's cpufreq in the guest",
                    WHICH_MSR,
-               )),
+               ),
+               sources=(HYPERV_C, "Linux arch/x86/kvm/x86.c kvm_get_msr_common()")),
            printed=False),
     Reason(MSR_WRITE, "msr:wr", "msr_wr", Category.REGISTER,
            "Guest wrote an MSR that KVM intercepts (WRMSR): APIC timer, IPI, ...", _MSR,
            Advice(
                causes=(
                    "TSC_DEADLINE or APIC timer: the guest arms it at each tick and idle period",
+                   STIMER,
                    "x2APIC ICR: the guest sends an IPI; x2APIC EOI, without AVIC",
                ),
                remedies=(
@@ -211,7 +290,8 @@ REASONS = by_code(
                    "enable AVIC (kvm_amd avic=1; x2AVIC since Zen 4), if the kernel supports it",
                    FEWER_WAKEUPS,
                    WHICH_MSR,
-               )),
+               ),
+               sources=(HYPERV_C, _AVIC_C + "avic_hardware_setup()")),
            printed=False),
     Reason(0x7D, "task_switch", OTHER, Category.OTHER,
            "Guest attempted a hardware task switch",
@@ -221,7 +301,8 @@ REASONS = by_code(
            "APM vol. 2 15.14.2, Ferr_Freeze Intercept"),
     Reason(0x7F, "shutdown", OTHER, Category.EXCEPTION,
            "Guest shut down (triple fault): it crashes or resets",
-           "APM vol. 2 15.14.3, Shutdown Intercept", Advice((RESET,), (LOOK_AT_CONSOLE,))),
+           "APM vol. 2 15.14.3, Shutdown Intercept",
+           Advice((RESET,), (LOOK_AT_CONSOLE,), (_SVM_C + "shutdown_interception()",))),
     _nested(0x80, "vmrun", "VMRUN"),
     Reason(0x81, "hypercall", "inst_vmcall", Category.HYPERCALL,
            "Guest made a hypercall with VMMCALL", "APM vol. 2 15.18, VMMCALL Instruction",
@@ -236,16 +317,14 @@ REASONS = by_code(
            "Guest executed RDTSCP, which its CPUID does not offer", _INSTRUCTION),
     _if_nested(0x88, "icebp", "INT1 (ICEBP)", Category.EXCEPTION),
     Reason(0x89, "wbinvd", OTHER, Category.OTHER,
-           "Guest executed WBINVD or WBNOINVD", _INSTRUCTION,
-           Advice(
-               causes=(WBINVD,),
-               remedies=(
-                   "use a device that snoops caches (coherent DMA): KVM ignores WBINVD",
-               ))),
+           "Guest executed WBINVD or WBNOINVD", _INSTRUCTION, WBINVD),
     Reason(0x8A, "monitor", OTHER, Category.IDLE,
            "Guest executed MONITOR; exits unless the VMM disables MWAIT exits", _INSTRUCTION),
     Reason(0x8B, "mwait", OTHER, Category.IDLE,
            "Guest executed MWAIT; exits unless the VMM disables MWAIT exits", _INSTRUCTION),
+    Reason(0x8C, "mwait_cond", OTHER, Category.IDLE,
+           "Guest executed MWAIT with the monitor armed; KVM intercepts every MWAIT instead",
+           _INSTRUCTION, printed=False),
     Reason(0x8D, "xsetbv", "inst_xsetbv", Category.REGISTER,
            "Guest changed XCR0 with XSETBV", _INSTRUCTION, XSETBV),
     Reason(0x8E, "rdpru", OTHER, Category.REGISTER,
@@ -253,14 +332,26 @@ REASONS = by_code(
     Reason(0x8F, "write_efer_trap", OTHER, Category.REGISTER,
            "SEV-ES guest wrote EFER; reported after the write", _WRITE_TRAP),
     *(Reason(0x90 + n, f"write_cr{n}_trap", "ctrl_reg", Category.REGISTER,
-             f"SEV-ES guest wrote CR{n}; reported after the write", _WRITE_TRAP)
-      for n in (0, 4, 8)),
+             f"SEV-ES guest wrote CR{n}; reported after the write", _WRITE_TRAP,
+             printed=n in (0, 4, 8))
+      for n in _REGISTERS),
+    Reason(0xA0, "invlpgb", OTHER, Category.MEMORY,
+           "Guest executed INVLPGB, which KVM does not support", _INSTRUCTION, printed=False),
+    Reason(0xA1, "invlpgb_illegal", OTHER, Category.MEMORY,
+           "Guest executed INVLPGB with values that are not allowed in a guest", _INSTRUCTION,
+           printed=False),
     Reason(0xA2, "invpcid", OTHER, Category.MEMORY,
            "Guest executed INVPCID with shadow paging, or its CPUID does not offer INVPCID",
            _INSTRUCTION),
+    Reason(0xA3, "mcommit", OTHER, Category.OTHER,
+           "Guest executed MCOMMIT, which KVM does not support", _INSTRUCTION, printed=False),
+    Reason(0xA4, "tlbsync", OTHER, Category.MEMORY,
+           "Guest executed TLBSYNC, which KVM does not support", _INSTRUCTION, printed=False),
     Reason(0xA5, "buslock", OTHER, Category.OTHER,
            "Guest acquired a bus lock (split lock) with its bus lock counter at zero",
-           "APM vol. 2 15.14.5, Bus Lock Threshold"),
+           "APM vol. 2 15.14.5, Bus Lock Threshold",
+           Advice((SPLIT_LOCK,), (FIX_PROGRAM,),
+                  (_SVM_C + "bus_lock_exit(); api.rst KVM_CAP_X86_BUS_LOCK_EXIT",))),
     Reason(0xA6, "idle-halt", "inst_hlt", Category.IDLE,
            "Guest executed HLT with no virtual interrupt pending", _INSTRUCTION, HALT),
     Reason(0x400, "npf", "ept", Category.MEMORY,
@@ -270,29 +361,41 @@ REASONS = by_code(
                causes=(
                    FIRST_TOUCH,
                    "MMIO of an emulated device, virtio kicks included: SVM has one code for both",
+                   "the local APIC (0xfee00000), if the guest uses xAPIC and AVIC is off",
                    DIRTY_LOGGING,
                    RECLAIM,
                ),
                remedies=(
-                   "to tell memory from MMIO: kstats exits --detail page, or kvmstat's columns",
+                   "to separate memory from MMIO: kstats exits --detail page, kvmstat's columns",
                    "memory: preallocate, use huge pages (hugetlbfs or THP); check swap and KSM",
                    "MMIO: use virtio or VFIO, reduce kicks, avoid the clock source hpet",
-               ))),
+                   "local APIC: enable x2APIC (-cpu …,+x2apic) or AVIC (kvm_amd avic=1)",
+               ),
+               sources=(_SVM_C + "npf_interception(); arch/x86/kvm/mmu/mmu.c",))),
     Reason(0x401, "avic_incomplete_ipi", OTHER, Category.INTERRUPT,
            "Guest sent an IPI that AVIC could not deliver", _AVIC,
            Advice(
-               causes=("an IPI to a vCPU that is not running: KVM must wake it",),
-               remedies=("reduce wake-ups of sleeping vCPUs",))),
+               causes=(
+                   "an IPI to a vCPU that is not running: KVM must wake it",
+                   "an IPI to several vCPUs, one of which does not exist; an NMI or INIT IPI",
+               ),
+               remedies=("reduce wake-ups of sleeping vCPUs; halt_poll_ns keeps them running",),
+               sources=(_AVIC_C + "avic_incomplete_ipi_interception()",))),
     Reason(0x402, "avic_unaccelerated_access", OTHER, Category.INTERRUPT,
            "Guest accessed an APIC register that AVIC does not accelerate", _AVIC,
            Advice(
-               causes=("a write of an APIC register that AVIC leaves to KVM: timer, LVT, EOI",),
-               remedies=("reduce timers; use MSI instead of level-triggered interrupts",))),
+               causes=(
+                   "a write of a register that AVIC leaves to KVM: timer (TMICT), LVT, ICR",
+                   "EOI of a level-triggered interrupt",
+               ),
+               remedies=("reduce timers; use MSI instead of level-triggered interrupts",),
+               sources=(_AVIC_C + "is_avic_unaccelerated_access_trap()",))),
     Reason(0x403, "vmgexit", OTHER, Category.HYPERCALL,
            "SEV-ES guest requested a service from KVM: I/O, MSR, CPUID, MMIO, ...", _SEV_ES,
            Advice(
                causes=("encrypted guests request I/O, MSR accesses and the like explicitly",),
-               remedies=("as for other guests: use virtio, reduce timers; each exit costs more",))),
+               remedies=("as for other guests: use virtio, reduce timers; each exit costs more",),
+               sources=("Linux arch/x86/kvm/svm/sev.c sev_handle_vmgexit()",))),
     _request(1, "vmgexit_mmio_read", Category.MEMORY, "SEV-ES guest read MMIO", "MMIO Access"),
     _request(2, "vmgexit_mmio_write", Category.MEMORY, "SEV-ES guest wrote MMIO", "MMIO Access"),
     _request(3, "vmgexit_nmi_complete", Category.INTERRUPT,
@@ -311,16 +414,56 @@ REASONS = by_code(
     _request(0x13, "vmgexit_ap_creation", Category.HYPERCALL,
              "SEV-SNP guest created, changed or destroyed the state of a vCPU",
              "SNP AP Creation"),
+    _request(0x14, "vmgexit_hv_doorbell_page", Category.INTERRUPT,
+             "SEV-SNP guest set the page for interrupts that are injected as #HV",
+             "#HV Doorbell Page", printed=False),
+    _request(0x15, "vmgexit_hv_ipi", Category.INTERRUPT,
+             "SEV-SNP guest sent an IPI", "#HV IPI", printed=False),
+    _request(0x16, "vmgexit_hv_timer", Category.INTERRUPT,
+             "SEV-SNP guest used its APIC timer", "#HV Timer", printed=False),
+    _request(0x17, "vmgexit_apic_id_list", Category.HYPERCALL,
+             "SEV-SNP guest asked for the APIC IDs of its vCPUs", "APIC ID List", printed=False),
+    _request(0x18, "vmgexit_snp_run_vmpl", Category.HYPERCALL,
+             "SEV-SNP guest switched a vCPU to another privilege level (SVSM)", "SNP Run VMPL",
+             printed=False),
+    _request(0x1A, "vmgexit_savic", Category.INTERRUPT,
+             "SEV-SNP guest registered the page of its Secure AVIC", "Secure AVIC", printed=False),
     _request(0xFFFD, "vmgexit_hypervisor_feature", Category.HYPERCALL,
              "SEV-ES guest asked which features the hypervisor supports",
              "Hypervisor Feature Support"),
+    _request(0xFFFE, "vmgexit_term_request", Category.HYPERCALL,
+             "SEV-ES guest asked to be terminated", "Termination Request", printed=False),
+    _request(0xFFFF, "vmgexit_unsupported_event", Category.HYPERCALL,
+             "SEV-ES guest got a #VC that it does not support", "Unsupported Non-Automatic Event",
+             printed=False),
+    Reason(0xF000_0000, "sw", OTHER, Category.OTHER,
+           "A code for software: Hyper-V reports its own exits of nested guests with it",
+           "Linux arch/x86/include/uapi/asm/svm.h, SVM_EXIT_SW", printed=False),
+    Reason(0xFFFF_FFFC, "invalid_pmc", OTHER, Category.OTHER,
+           "VMRUN failed: the guest's performance-counter state is invalid", _EXIT_CODES,
+           printed=False),
+    Reason(0xFFFF_FFFD, "idle_required", OTHER, Category.OTHER,
+           "VMRUN failed: the sibling thread is not idle, as the SEV-SNP guest requires",
+           _EXIT_CODES, printed=False),
+    Reason(0xFFFF_FFFE, "busy", OTHER, Category.OTHER,
+           "VMRUN failed: the save area of the SEV-SNP guest is in use", _EXIT_CODES,
+           printed=False),
     Reason(0xFFFF_FFFF, "invalid_guest_state", OTHER, Category.OTHER,
            "VMRUN failed: the guest state in the VMCB is invalid",
            "APM vol. 2 15.5, VMRUN Instruction",
            Advice(
-               causes=(BAD_STATE,),
+               causes=(
+                   BAD_SMM,
+                   "nested KVM: the hypervisor below lacks a feature, such as SMM or an MSR",
+                   BAD_STATE,
+               ),
                remedies=(
-                   "log the state (kvm_amd dump_invalid_vmcb=1) and report a VMM bug",
+                   UPDATE_HOST,
+                   "log the state: kvm_amd dump_invalid_vmcb=1; report it as a bug of the VMM",
+               ),
+               sources=(
+                   "APM vol. 2 15.5.1, Canonicalization and Consistency Checks",
+                   _SVM_C + "svm_handle_exit(), dump_vmcb()",
                ))),
 )
 # fmt: on
@@ -328,10 +471,12 @@ REASONS = by_code(
 CATEGORY_NOTES = {
     Category.INTERRUPT: (
         "`nmi` is counted here, and `iret`: KVM intercepts it to detect the end of an NMI handler.",
+        "The guest's APIC timer is counted here as `interrupt`: KVM runs it as a host timer.",
     ),
     Category.MEMORY: (
         "`npf` is one code for MMIO and for missing memory.",
-        SHADOW_PAGING.format("`invlpg`, `invlpga` and `invpcid`"),
+        XAPIC_IS.format("`npf`, if AVIC is off", "Intel", "interrupt"),
+        SHADOW_PAGING.format("`invlpg` and `invpcid`"),
     ),
     Category.REGISTER: (CPUID_IS_HERE, X2APIC_IS_HERE),
     Category.IDLE: (HALTS_UNSEEN,),
