@@ -41,6 +41,8 @@ class Recorded:
 
 def recorded(measured: Recorded, probe: str | None, loader: str | None = None) -> Collector:
     """Return what counts all that the views of a recording show, and measures what is asked for."""
+    from kstats.facts.reader import FactReader  # noqa: PLC0415 - few commands need it
+
     host = Host()
     vms = VmRegistry(host)
     target = Target.find(host, probe=probe, loader=loader)
@@ -56,7 +58,7 @@ def recorded(measured: Recorded, probe: str | None, loader: str | None = None) -
         features.append(VcpuTimes(lambda: _asleep(host, vms, ThreadFilter())))
     if measured.detail is not None:
         features.append(Detail.find(target, measured.detail))
-    return Collector(target, features, vms)
+    return Collector(target, features, vms, facts=FactReader(host))
 
 
 def all_threads(probe: str | None, loader: str | None = None) -> Collector:

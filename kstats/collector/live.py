@@ -16,6 +16,8 @@ from kstats.model import Sample
 from kstats.privileges import Capability, Need
 
 if TYPE_CHECKING:
+    from kstats.facts.reader import FactReader
+    from kstats.vms.identity import Thread
     from kstats.vms.registry import VmRegistry
 
 
@@ -62,6 +64,7 @@ class Collector:
         features: Sequence[Feature],
         vms: VmRegistry | None = None,
         pids: Collection[int] = (),
+        facts: FactReader | None = None,
     ) -> None:
         """Load and attach a program of these features.
 
@@ -71,11 +74,15 @@ class Collector:
             vms: With it, samples contain the VM and vCPU of their threads, and vCPUs without an
                 exit.
             pids: Only vCPUs of these processes; empty for all.
+            facts: With it and ``vms``, samples contain facts about the host and its VMs.
         """
         self.target = target
         self._features = features
         self._vms = vms
         self._pids = pids
+        self._facts = facts
+        if facts and vms:
+            facts.fields(vcpu_threads(vms, pids))
         self.loaded = target.load(features)
         self._readings = Readings(target, features, self.loaded)
 
@@ -96,7 +103,13 @@ class Collector:
 
     def _identified(self, sample: Sample) -> dict[str, Any]:
         """Return the fields of a sample that say which threads it is about."""
-        return {} if self._vms is None else identified(sample, self._vms, self._pids)
+        if self._vms is None:
+            return {}
+        fields = identified(sample, self._vms, self._pids)
+        if self._facts:
+            live = fields["threads"].keys() - fields["ended"]
+            fields |= self._facts.fields({number: fields["threads"][number] for number in live})
+        return fields
 
     def description(self) -> Iterator[str]:
         """Yield lines on the loader and the probe, with why not others, and on the programs."""
@@ -138,12 +151,17 @@ class Collector:
         self.close()
 
 
+def vcpu_threads(vms: VmRegistry, pids: Collection[int] = ()) -> dict[int, Thread]:
+    """Return the threads of vCPUs by pid_tgid: of all processes, or of ``pids``."""
+    wanted = (vcpus for vm, vcpus in vms.vms().items() if not pids or vm.pid in pids)
+    return {t.pid << 32 | t.tid: t for vcpus in wanted for t in vcpus}
+
+
 def identified(sample: Sample, vms: VmRegistry, pids: Collection[int] = ()) -> dict[str, Any]:
     """Return the threads of a sample and which of them have ended, as fields of it."""
     # The counters have been read: what was counted by now can be identified.
     vms.refresh()
-    wanted = (vcpus for vm, vcpus in vms.vms().items() if not pids or vm.pid in pids)
-    known = {t.pid << 32 | t.tid: t for vcpus in wanted for t in vcpus}
+    known = vcpu_threads(vms, pids)
     unknown = counted_threads(sample) - known.keys()
     strangers = {number: (number >> 32, number & 0xFFFF_FFFF) for number in unknown}
     known |= {number: vms.thread(*ids) for number, ids in strangers.items()}

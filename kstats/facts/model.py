@@ -184,7 +184,6 @@ class Scheduling(Facts):
             than exits, so this is not the length of the sample.
         ran: Nanoseconds on a CPU, in the guest too.
         delayed: Nanoseconds runnable, waiting for a CPU.
-        preempted: How often it had to leave the CPU although it could have gone on.
         minor_faults: Page faults that were served without I/O.
         major_faults: Page faults that needed I/O, such as swapping in.
         throttled: Nanoseconds for which its cgroup was held back by a quota, added over CPUs.
@@ -193,7 +192,6 @@ class Scheduling(Facts):
     observed: int | None = None
     ran: int | None = None
     delayed: int | None = None
-    preempted: int | None = None
     minor_faults: int | None = None
     major_faults: int | None = None
     throttled: int | None = None
