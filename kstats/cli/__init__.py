@@ -21,6 +21,7 @@ TASKS: Mapping[str, Mapping[str, str]] = {
         "exits": "show exits by VM, vCPU, reason or any other axes",
         "vcpu": "show exits, injected interrupts and more per vCPU",
         "top": "show CPUs, VMs, vCPUs and reasons live on a full screen",
+        "why": "find what makes VMs slow, and what to change",
     },
     "record and compare": {
         "record": "write samples to a file; every view reads it with --input",
@@ -59,7 +60,7 @@ exit status:
   6    an architecture backend is broken
   7    a recording cannot be read or written, or Prometheus cannot be read
   8    kstats decode: more than 5 % of the exits in the file were not understood
-  10   kstats compare: a ratio reached its threshold
+  10   kstats compare: a ratio reached its threshold; kstats why: a finding reached --fail-on
   130  ^C before the first report
 """
 
@@ -94,11 +95,10 @@ def _command(name: str, function: str = "run") -> Callable[[list[str]], int]:
 
 def overview() -> str:
     """Return what ``kstats`` alone prints: every command by task, in at most 20 lines."""
-    lines = ["usage: kstats COMMAND [options] [operands]"]
+    lines = ["usage: kstats COMMAND [options] [operands]; kstats COMMAND --help shows them"]
     for task, commands in TASKS.items():
         lines += [f"{task}:", *(f"  {name:<11} {text}" for name, text in commands.items())]
-    end = "kstats COMMAND --help shows the options; kvmexit and kvmstat are separate programs."
-    return "\n".join([*lines, end])
+    return "\n".join(lines)
 
 
 def _print(text: str) -> int:

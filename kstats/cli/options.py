@@ -135,6 +135,10 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule("--format perfetto", ("--by", "--no-cpus", "--label", "--interval")),
     ),
     "explain": (Rule("--search", ("REASON",)),),
+    "why": (
+        Rule("--input", ("--probe", "--loader")),
+        Rule("--isa", requires=("--input", "--against")),
+    ),
 }
 """Which options combine, by command: the parsers check it and show it in their help."""
 

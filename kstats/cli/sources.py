@@ -13,7 +13,7 @@ import attrs
 
 from kstats import recording
 from kstats.cli import options, session
-from kstats.errors import RecordingError, UsageError
+from kstats.errors import KstatsError, RecordingError, UsageError
 from kstats.model import Sample
 from kstats.recording.header import Header
 
@@ -160,7 +160,11 @@ def check(sources: Iterable[Source]) -> None:
 
     Of several errors the last is raised; the others are printed.
     """
-    faults = [fault for source in sources for fault in source.faults]
+    raise_last([fault for source in sources for fault in source.faults])
+
+
+def raise_last(faults: Sequence[KstatsError]) -> None:
+    """Raise the last of several errors, if there is any; the others are printed."""
     session.print_errors(map(str, faults[:-1]))
     if faults:
         raise faults[-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import attrs
 
@@ -124,7 +124,7 @@ class Judge:
         self._seconds = 0.0
         self._windows = 0
 
-    def add(self, evidence: Evidence, notes: Iterable[str] = ()) -> tuple[Finding, ...]:
+    def add(self, evidence: Evidence) -> tuple[Finding, ...]:
         """Judge one window; return its findings, the most important first."""
         found = [
             finding
@@ -141,7 +141,7 @@ class Judge:
         self._exits += sum(evidence.host.exits.values())
         self._seconds += evidence.host.seconds
         self._vms |= dict.fromkeys(vm.name for vm in evidence.vms if vm.vm)
-        self._notes |= dict.fromkeys(notes)
+        self._notes |= dict.fromkeys(evidence.notes)
         return tuple(sorted(found, key=lambda finding: finding.rank))
 
     def report(self) -> Report:

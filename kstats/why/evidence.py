@@ -9,8 +9,12 @@ import attrs
 
 from kstats.histogram import Histogram
 from kstats.model import Code, Sample, VcpuTime
+from kstats.views import losses
 from kstats.views.exits import names_of
 from kstats.vms.identity import Vcpu, Vm
+
+SHORTEST = 0.1
+"""The shortest window of which there are rates, in seconds. A line of a trace is not a rate."""
 
 Numbers = Mapping[tuple[Code, int | None], int]
 """Exits by code and number of a detail; None is a detail that was dropped."""
@@ -39,7 +43,6 @@ class Subject:
         name: The VM's name, made unique; empty for the host.
         vm: The VM; None for the host, and for exits without a known thread.
         vcpus: How many vCPUs it has; for exits without threads, how many CPUs had any.
-        vcpu_seconds: Seconds of the window, times ``vcpus``; 0 if the time is unknown.
         exits: Exits by code.
         latency: The latency of exits by code, of the codes that were timed.
         vcpu_time: Where the time of each vCPU went, by the number of the vCPU or of its thread.
@@ -71,8 +74,8 @@ class Subject:
 
     @property
     def vcpu_seconds(self) -> float:
-        """The time that all its vCPUs have."""
-        return self.seconds * self.vcpus
+        """Seconds of the window, times the vCPUs; 0 if it is too short for rates."""
+        return self.seconds * self.vcpus if self.seconds >= SHORTEST else 0
 
     @property
     def rates(self) -> dict[Code, float]:
@@ -91,6 +94,7 @@ class Evidence:
         end: When it ended.
         vms: Its VMs, and exits without a known thread.
         host: All of them together.
+        notes: Remarks on the samples, one line each.
     """
 
     isa: str
@@ -98,6 +102,7 @@ class Evidence:
     end: float
     vms: tuple[Subject, ...]
     host: Subject
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -129,7 +134,8 @@ class Evidence:
         )
         isa = sample.isa or next((code[0] for code in sample.exits), "")
         host = _host(vms, sample, sums)
-        return cls(isa, sample.time - sample.elapsed, sample.time, vms, host)
+        notes = losses.notes(sample)
+        return cls(isa, sample.time - sample.elapsed, sample.time, vms, host, notes)
 
     def beside(self, before: Mapping[str, Mapping[Code, float]]) -> Evidence:
         """Return the evidence with the rates of an earlier recording, by the names of its VMs.

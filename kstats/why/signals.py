@@ -19,7 +19,6 @@ from kstats.arch.base import Category
 from kstats.durations import duration
 from kstats.histogram import Histogram
 from kstats.model import Code, VcpuTime
-from kstats.units import figure
 from kstats.views import details as detail_views
 from kstats.why.evidence import Subject
 
@@ -27,7 +26,6 @@ KERNEL_NS, VMM_NS = 2_000, 15_000
 """What an exit takes that KVM handles, and one that the VMM handles, if it was not measured.
 docs/why.md says where the numbers come from."""
 
-_WIDTH = 6
 _UNEVEN = 1.5
 """A vCPU with so many times the mean is named."""
 
@@ -88,8 +86,8 @@ VALUE = "value"
 
 
 def rate_text(rate: float) -> str:
-    """Return a rate: ``23.4K exits per vCPU-second``."""
-    return f"{figure(rate, _WIDTH)} {RATE}"
+    """Return a rate: ``23,400 exits per vCPU-second``."""
+    return f"{rate:,.0f} {RATE}" if rate >= 10 else f"{rate:.1f} {RATE}"
 
 
 def share_text(share: float) -> str:

@@ -36,6 +36,7 @@ VALUES = {
     "--keep": "1",
     "--view": "exits",
     "--input": "x",
+    "--isa": "vmx",
     "--record": "x",
     "--output": "x",
     "--loader": "x",
