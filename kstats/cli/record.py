@@ -119,6 +119,8 @@ def run(words: list[str]) -> int:
             Writer(wanted.output, header, rotation) as writer,
             _Progress(writer, quiet=wanted.quiet) as show,
         ):
+            if writer.removed and not wanted.quiet:
+                session.print_errors([_removed(writer)])
             session.attached(source, writes=wanted.output, debug=wanted.debug)
             _install_sighup(writer.turn)
             notify.ready(interval)
@@ -146,6 +148,13 @@ def _collect(wanted: RecordOptions) -> session.Source:
         detail=wanted.detail,
     )
     return live.recorded(measured, wanted.probe, wanted.loader)
+
+
+def _removed(writer: Writer) -> str:
+    return (
+        f"{writer.name}: removed {_bytes(writer.removed)} at the end: samples that were not"
+        " completely written when the host or kstats stopped"
+    )
 
 
 def _price(source: session.Source) -> Iterator[str]:

@@ -10,11 +10,10 @@ from typing import Any, NoReturn
 
 import attrs
 
-from kstats.escape import printable
 from kstats.histogram import BUCKETS
 from kstats.model import Sample
 from kstats.recording.codec import MOST, Differences, structure
-from kstats.recording.errors import LineError
+from kstats.recording.errors import HeaderError, LineError
 from kstats.recording.fields import Field, Path, counters, fields, others, together
 from kstats.recording.header import FORMAT, READABLE, VERSION, Header
 
@@ -66,6 +65,10 @@ class Decoder:
         self._begun = False
         self._begin()
 
+    def forget(self) -> None:
+        """Refuse changes until the next line that needs no earlier one: a line was damaged."""
+        self._begun = False
+
     def line(self, text: str) -> Sample | None:
         """Return the sample of the next line; None if the line has none.
 
@@ -83,15 +86,20 @@ class Decoder:
 
     def _header(self, said: Mapping[str, Any]) -> None:
         if said.get("format") != FORMAT:
-            raise LineError("not the header of a kstats recording")
+            raise HeaderError("not the header of a kstats recording")
         version = structure(said.get("version"), int)
         if version not in READABLE:
-            raise LineError(
+            raise HeaderError(
                 f"format version {version} needs a newer kstats; this one reads version {VERSION}"
             )
         header = structure(said, Header)
-        if self.header is not None:
-            _check_same_host(self.header, header)
+        before = self.header
+        if before is not None and before.subject != header.subject:
+            raise HeaderError(
+                f"the recording of another host starts here: {header.subject_text}, "
+                f"not {before.subject_text}",
+                "split the file with head -n and tail -n; kstats compare reads both parts",
+            )
         self.header = header
         self._begun = False
 
@@ -166,21 +174,6 @@ class Decoder:
             _reach(found, (run.field.name, *run.parents)).update(here)
         known = {name: fields()[name].value(value) for name, value in found.items()}
         return {field.name: field.default for field in counters()} | known
-
-
-def _check_same_host(before: Header, now: Header) -> None:
-    """Raise LineError if the recordings are not of the same host."""
-    ours, theirs = ({isa.name for isa in header.isas} for header in (before, now))
-    if (before.host.name, before.arch, ours) != (now.host.name, now.arch, theirs):
-        raise LineError(
-            f"the recording of another host starts here: {_name(now)}, not {_name(before)}",
-            "split the file with head -n and tail -n; kstats compare reads both parts",
-        )
-
-
-def _name(header: Header) -> str:
-    isas = " ".join(isa.name for isa in header.isas) or header.arch
-    return printable(f"{header.host.name or 'a host without a name'} ({isas})")
 
 
 def _reach(mapping: dict[Any, Any], path: Path) -> dict[Any, Any]:

@@ -20,6 +20,10 @@ class LineError(ValueError):
         self.hint = hint
 
 
+class HeaderError(LineError):
+    """What follows is not a part of this recording."""
+
+
 def shown(path: str | os.PathLike[str]) -> str:
     """Return a file's name for people, in full so that they can find it."""
     return printable(os.fspath(path), _LONGEST_PATH)

@@ -7,6 +7,7 @@ before can be read, and a recording can be read while it is written.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import IO
@@ -30,6 +31,12 @@ _CHUNK = 1 << 20
 _SLICE = 1 << 10
 """Bytes to decompress at once; 4 of them may expand to 128 KiB."""
 
+_SEARCHED = 1 << 20
+"""Bytes of a damaged frame in which the next one is searched; longer ones are not by kstats."""
+
+_UNWRITTEN = 1 << 10
+"""The number of frames at the end that may be damaged by a power failure; each is a sample."""
+
 _WINDOW = 1 << 27
 _LONGEST_FRAME_HEADER = 18
 _REPEATED_BYTE = 1
@@ -49,8 +56,9 @@ def zstandard() -> ModuleType:
 class Lines:
     """The lines of a file, compressed or not, in bounded memory.
 
-    After all lines are read, ``torn`` is true if the file ended in the middle of the last one.
-    After the first, ``compressed`` is true if the file is compressed.
+    After all lines are read, ``torn`` is true if the file ended in the middle of the last one, or
+    in zeros, which a power failure leaves. After the first, ``compressed`` is true if the file is
+    compressed.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -62,56 +70,148 @@ class Lines:
         self.number = 0
         """Of the line that was given last, from 1 on."""
 
-    def __iter__(self) -> Iterator[str]:
-        """Raise LineError where a line is too long, damaged, or no text."""
+    def __iter__(self) -> Iterator[str | LineError]:
+        """Yield each line; for one that is too long, damaged, or no text, yield the error."""
         pending = bytearray()
+        is_rest = False
+        """Whether what comes is the rest of a line that is too long."""
         for piece in self._pieces():
+            if isinstance(piece, LineError):
+                pending.clear()
+                yield self._next(piece)
+                continue
             searched = len(pending)
             pending += piece
             while (end := pending.find(b"\n", searched)) >= 0:
-                yield self._text(pending[: end + 1])
+                if not is_rest:
+                    yield self._next(_text(pending[: end + 1]))
+                is_rest = False
                 del pending[: end + 1]
                 searched = 0
-            if len(pending) > LONGEST_LINE:
-                self.number += 1
-                raise LineError(f"longer than {LONGEST_LINE >> 20} MiB")
+            if is_rest or len(pending) > LONGEST_LINE:
+                pending.clear()
+                if not is_rest:
+                    yield self._next(_too_long())
+                is_rest = True
         if pending:
             self.torn = True
-            yield self._text(pending)
+            yield self._next(_text(pending))
         elif self.torn:
             self.number += 1
 
-    def _text(self, line: bytearray) -> str:
+    def _next(self, line: str | LineError) -> str | LineError:
         self.number += 1
-        try:
-            return line.decode()
-        except UnicodeDecodeError as error:
-            raise LineError("not UTF-8 text") from error
+        return line
 
-    def _pieces(self) -> Iterator[bytes]:
+    def _pieces(self) -> Iterator[bytes | LineError]:
         head = self._file.read(len(MAGIC))
         self.compressed = head == MAGIC
         if self.compressed:
-            yield from self._decompressed(head)
+            yield from self._decompressed(_Slices(self._read, head))
             return
         yield head
         while chunk := self._read(_CHUNK):
             yield chunk
 
-    def _decompressed(self, data: bytes) -> Iterator[bytes]:
+    def _decompressed(self, slices: _Slices) -> Iterator[bytes | LineError]:
+        """Yield what frames contain. After a damaged one, go on with the next one."""
         zstd = zstandard()
         frames = zstd.ZstdDecompressor(max_window_size=_WINDOW)
         frame = None
-        try:
-            while data := data or self._read(_SLICE):
-                frame = frame or frames.decompressobj()
+        while data := slices.next():
+            if frame is None:
+                frame = frames.decompressobj()
+                slices.mark(data)
+            try:
                 yield frame.decompress(data)
-                data = frame.unused_data if frame.eof else b""
-                frame = None if frame.eof else frame
-        except zstd.ZstdError as error:
-            self.number += 1
-            raise LineError(f"damaged: {error}") from error
+            except zstd.ZstdError as error:
+                frame = None
+                slices.back()
+                if slices.is_zeros():
+                    self.torn = True
+                    return
+                yield LineError(f"damaged: {error}")
+                slices.skip_to(MAGIC)
+                continue
+            if frame.eof:
+                slices.push(frame.unused_data)
+                frame = None
         self.torn = frame is not None
+
+
+class _Slices:
+    """Short pieces of a file. It can go back to the beginning of a damaged frame.
+
+    What is read twice is at most as long as what is read once, so that a hostile file of
+    frames within frames does not take more time than others.
+    """
+
+    def __init__(self, read: Callable[[int], bytes], begin: bytes) -> None:
+        self._read = read
+        self._stack = [memoryview(begin)]
+        """What comes before that which is still in the file, the next last."""
+        self._since = bytearray()
+        self._spare = _SEARCHED
+
+    def next(self) -> bytes:
+        """Return the next piece; empty at the end."""
+        if not self._stack:
+            piece = self._read(_SLICE)
+            self._spare += len(piece)
+        else:
+            top = self._stack.pop()
+            piece = bytes(top[:_SLICE])
+            self.push(top[_SLICE:])
+        if len(self._since) < _SEARCHED:
+            self._since += piece
+        return piece
+
+    def push(self, data: bytes | memoryview) -> None:
+        """Put back what was read last."""
+        if data:
+            self._stack.append(memoryview(data))
+
+    def mark(self, data: bytes) -> None:
+        """Remember that a frame begins with ``data``, the last piece."""
+        self._since = bytearray(data)
+
+    def back(self) -> None:
+        """Go back to the second byte of the frame, if it is not longer than kstats makes them."""
+        again = bytes(self._since[1:])
+        if len(again) < min(_SEARCHED, self._spare):
+            self._spare -= len(again)
+            self.push(again)
+
+    def is_zeros(self) -> bool:
+        """Return whether only zeros follow, and skip those that do."""
+        while piece := self.next():
+            if rest := piece.lstrip(b"\0"):
+                self.push(rest)
+                return False
+        return True
+
+    def skip_to(self, mark: bytes) -> None:
+        """Skip what comes before ``mark``, or all if it does not follow."""
+        before = b""
+        while piece := self.next():
+            at = (before + piece).find(mark)
+            if at >= 0:
+                self.push((before + piece)[at:])
+                return
+            before = (before + piece)[1 - len(mark) :]
+
+
+def _too_long() -> LineError:
+    return LineError(f"longer than {LONGEST_LINE >> 20} MiB")
+
+
+def _text(line: bytearray) -> str | LineError:
+    if len(line) > LONGEST_LINE:
+        return _too_long()
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return LineError("not UTF-8 text")
 
 
 def packed(line: str, *, compressed: bool) -> bytes:
@@ -154,15 +254,35 @@ def _whole_lines(file: IO[bytes]) -> int:
 
 
 def _whole_frames(file: IO[bytes]) -> int:
-    """Follow the sizes in the headers of frames (RFC 8878, 3.1.1) without decompressing."""
+    """Follow the sizes in the headers of frames (RFC 8878, 3.1.1); decompress only the last ones.
+
+    After a power failure, frames may be there of which the file system wrote only the size.
+    """
     size = file.seek(0, os.SEEK_END)
-    end = 0
-    while end < size:
-        after = _frame_end(file, end)
+    ends = deque([0], maxlen=_UNWRITTEN)
+    while ends[-1] < size:
+        after = _frame_end(file, ends[-1])
         if after is None or after > size:
             break
-        end = after
-    return end
+        ends.append(after)
+    while len(ends) > 1 and not _is_frame(file, ends[-2], ends[-1]):
+        ends.pop()
+    return ends[-1]
+
+
+def _is_frame(file: IO[bytes], begin: int, end: int) -> bool:
+    """Return whether a frame is not damaged."""
+    zstd = zstandard()
+    file.seek(begin)
+    frame = zstd.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
+    try:
+        while begin < end:
+            piece = file.read(min(_SLICE, end - begin))
+            frame.decompress(piece)
+            begin += len(piece)
+    except zstd.ZstdError:
+        return False
+    return bool(frame.eof)
 
 
 def _frame_end(file: IO[bytes], begin: int) -> int | None:
@@ -171,6 +291,8 @@ def _frame_end(file: IO[bytes], begin: int) -> int | None:
     file.seek(begin)
     head = file.read(_LONGEST_FRAME_HEADER)
     if not head.startswith(MAGIC[: len(head)]):
+        if _is_zeros(file, begin):
+            return None
         raise LineError(f"no zstd frame at byte {begin}")
     try:
         at: int = begin + zstd.frame_header_size(head)
@@ -187,3 +309,9 @@ def _frame_end(file: IO[bytes], begin: int) -> int | None:
         last, kind, size = bool(word & 1), word >> 1 & 3, word >> 3
         at += 3 + (1 if kind == _REPEATED_BYTE else size)
     return at + checksum
+
+
+def _is_zeros(file: IO[bytes], begin: int) -> bool:
+    """Return whether only zeros follow."""
+    file.seek(begin)
+    return not any(chunk.strip(b"\0") for chunk in iter(lambda: file.read(_CHUNK), b""))

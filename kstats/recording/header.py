@@ -11,6 +11,7 @@ import attrs
 import kstats
 from kstats import arch as arches
 from kstats.arch.base import Arch, ExitSource, Isa
+from kstats.escape import printable
 
 if TYPE_CHECKING:
     from kstats.host import Host  # only recording needs it
@@ -116,6 +117,17 @@ class Header:
     kstats: str = kstats.__version__
     interval: float | None = None
     counted: tuple[str, ...] = ("entries", "exits")
+
+    @property
+    def subject(self) -> tuple[str, str, frozenset[str]]:
+        """Host, architecture and ISAs: they are the same in all headers of a recording."""
+        return self.host.name, self.arch, frozenset(isa.name for isa in self.isas)
+
+    @property
+    def subject_text(self) -> str:
+        """The same for people, on one line."""
+        isas = " ".join(isa.name for isa in self.isas) or self.arch
+        return printable(f"{self.host.name or 'a host without a name'} ({isas})")
 
 
 def describe(

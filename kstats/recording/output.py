@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from kstats.errors import RecordingError
-from kstats.escape import printable
 from kstats.recording import files
 from kstats.recording.errors import LineError, shown
 from kstats.recording.header import Header
@@ -30,6 +29,14 @@ class Output:
     Pipes and devices are written to as they are; files are locked, and continued if they are a
     recording of the same host.
 
+    Attributes:
+        path: The file.
+        name: Its name for people.
+        compressed: Whether its lines are.
+        is_file: Whether it is neither a pipe nor a device.
+        size: Its size in bytes.
+        removed: The bytes of incomplete lines that were removed from its end.
+
     Raises:
         RecordingError: see :class:`kstats.recording.writer.Writer`.
     """
@@ -38,21 +45,44 @@ class Output:
         self.path = path
         self.name = shown(path)
         self.compressed = path.name.endswith(files.SUFFIX)
+        self.size = 0
+        self.removed = 0
         if self.compressed:
             files.zstandard()  # fail before a file is created
+        self._descriptor, self.is_file = self._open()
         try:
-            self._descriptor = os.dup(1) if str(path) == STDOUT else _open(path)
-        except OSError as error:
-            self._fail(error)
-        self.is_file = str(path) != STDOUT and stat.S_ISREG(os.fstat(self._descriptor).st_mode)
-        self.size = 0
-        if self.is_file:
-            try:
-                self._lock()
-                self.size = self._continued(header)
-            except BaseException:
+            # Another writer may have renamed the file before it was locked.
+            while not self.is_in_place():
                 self.close()
-                raise
+                self._descriptor, self.is_file = self._open()
+            if self.is_file:
+                self.size = self._continued(header)
+        except BaseException:
+            self.close()
+            raise
+
+    def rotate(self, older: Path) -> None:
+        """Give the file a new name, and go on with an empty one under the old name.
+
+        The new file is locked before others can find it, so no other writer comes between.
+
+        Raises:
+            OSError: A file cannot be created or renamed. This one stays as it is, where it is.
+        """
+        temporary = self.path.with_name(f".{self.path.name}.{os.urandom(8).hex()}")
+        new = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            _lock(new)
+            _copy_access(self._descriptor, new)
+            self.path.rename(older)
+            temporary.rename(self.path)
+        except BaseException:
+            os.close(new)
+            temporary.unlink(missing_ok=True)
+            raise
+        self.close()
+        self._descriptor = new
+        self.size = 0
 
     def append(self, lines: str) -> int:
         """Write whole lines and return their size in bytes.
@@ -117,13 +147,24 @@ class Output:
         finally:
             os.close(descriptor)
 
-    def _lock(self) -> None:
+    def _open(self) -> tuple[int, bool]:
+        """Return a descriptor, and whether it is a file, which is then locked."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_stdout = str(self.path) == STDOUT
+            descriptor = os.dup(1) if is_stdout else os.open(self.path, flags, 0o644)
+        except OSError as error:
+            self._fail(error)
+        is_file = not is_stdout and stat.S_ISREG(os.fstat(descriptor).st_mode)
+        try:
+            if is_file:
+                _lock(descriptor)
         except BlockingIOError as error:
+            os.close(descriptor)
             raise RecordingError(
                 self.name, "another process is recording to this file", _ANOTHER
             ) from error
+        return descriptor, is_file
 
     def _continued(self, header: Header) -> int:
         """Return the end of the last whole line, after removing what follows it."""
@@ -134,6 +175,7 @@ class Output:
         elif size > _LONGEST_HEADER:
             self._refuse("it is no recording")
         os.ftruncate(self._descriptor, whole)
+        self.removed = size - whole
         return os.lseek(self._descriptor, whole, os.SEEK_SET)
 
     def _whole(self) -> int:
@@ -146,9 +188,9 @@ class Output:
 
     def _check_host(self, header: Header) -> None:
         with read(self.path) as recording:
-            there, ours = recording.header.host, header.host
-        if there.name != ours.name:
-            self._refuse(f"it is a recording of the host {printable(there.name)!r}")
+            there = recording.header
+        if there.subject != header.subject:
+            self._refuse(f"it is a recording of {there.subject_text}")
 
     def _refuse(self, why: str) -> NoReturn:
         raise RecordingError(self.name, f"file exists: {why}", _ANOTHER)
@@ -157,5 +199,13 @@ class Output:
         raise RecordingError(self.name, error.strerror or str(error)) from error
 
 
-def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+def _lock(descriptor: int) -> None:
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _copy_access(old: int, new: int) -> None:
+    """Give a file the mode, and if root asks, the owner of another one."""
+    there = os.fstat(old)
+    os.fchmod(new, stat.S_IMODE(there.st_mode))
+    if os.geteuid() == 0:
+        os.fchown(new, there.st_uid, there.st_gid)

@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from os import PathLike, fspath
 from typing import IO, Self
 
+import attrs
+
 from kstats.errors import RecordingError
 from kstats.model import Sample
 from kstats.recording.decode import Decoder
-from kstats.recording.errors import LineError, shown
+from kstats.recording.errors import HeaderError, LineError, shown
 from kstats.recording.files import Lines
 from kstats.recording.header import FORMAT, Header
 
 STDIN = "-"
 
+_REST = "all other lines were read"
 _HINT = "recordings are made by kstats record; kstats decode reads others"
 
 
@@ -74,13 +77,28 @@ class Recording:
     def __iter__(self) -> Iterator[Sample]:
         """Yield the samples in order.
 
+        After a damaged line, the next samples are those from the next line with all counts on.
+
         Raises:
-            RecordingError: A line is not valid. All samples before it have been yielded.
+            RecordingError: Lines are damaged; all samples that can be read have been yielded. Or
+                another recording follows, or the file cannot be read.
         """
-        while (text := self._text()) is not None:
-            sample = self._decode(text)
+        damage: _Damage | None = None
+        while (line := self._line()) is not None:
+            try:
+                sample = self._decode(line)
+            except HeaderError as error:
+                raise self._fault(error, line) from error
+            except LineError as error:
+                if not self._lines.torn:
+                    damage = damage or _Damage(error, self._lines.number)
+                    damage.lines += 1
+                    self._decoder.forget()
+                continue
             if sample:
                 yield sample
+        if damage:
+            raise self._damaged(damage)
         if self._lines.torn:
             self.tail = (
                 f"ends in the middle of line {self._lines.number}; all lines before are complete"
@@ -97,42 +115,49 @@ class Recording:
         self.close()
 
     def _begin(self) -> None:
-        text = self._text()
-        if text is None:
+        line = self._line()
+        if line is None:
             why = "truncated in the first line" if self._lines.torn else "the file is empty"
             raise RecordingError(self.name, why)
-        self._decode(text)
+        try:
+            self._decode(line)
+        except LineError as error:
+            if not self._lines.torn:
+                raise self._fault(error, line) from error
         if self._decoder.header is None:
             raise RecordingError(self.name, "truncated in the first line")
 
-    def _text(self) -> str | None:
+    def _line(self) -> str | LineError | None:
         try:
             return next(self._texts, None)
-        except LineError as error:
-            raise self._fault(error) from error
         except OSError as error:
             raise RecordingError(self.name, error.strerror or str(error)) from error
 
-    def _decode(self, text: str) -> Sample | None:
-        try:
-            sample = self._decoder.line(text)
-        except LineError as error:
-            if self._lines.torn:
-                return None
-            raise self._fault(error, text) from error
+    def _decode(self, line: str | LineError) -> Sample | None:
+        if isinstance(line, LineError):
+            raise line
+        sample = self._decoder.line(line)
         self._lines.torn = False  # only its line feed is missing
         return sample
 
-    def _fault(self, error: LineError, text: str = FORMAT) -> RecordingError:
-        """Return the error for the line that was read last, with a hint."""
-        number = self._lines.number
-        hint = error.hint or self._keeping(number - 1)
-        if number == 1:
-            hint = "" if FORMAT in text else _HINT
-        return RecordingError(self.name, str(error), hint, number)
+    def _fault(self, error: LineError, line: str | LineError) -> RecordingError:
+        """Return the error for the line that was read last."""
+        hint = error.hint
+        if self._lines.number == 1:
+            hint = _HINT if isinstance(line, str) and FORMAT not in line else ""
+        return RecordingError(self.name, str(error), hint, self._lines.number)
 
-    def _keeping(self, whole: int) -> str:
-        if whole == 1:
-            return "only the header can be read"
-        unpack, of = ("zstd -dc FILE | ", "") if self._lines.compressed else ("", " FILE")
-        return f"the {whole} lines before are good: {unpack}head -n {whole}{of} keeps them"
+    def _damaged(self, damage: _Damage) -> RecordingError:
+        """Return the error for lines that were left out."""
+        left_out = "this line was" if damage.lines == 1 else f"{damage.lines} lines were"
+        text = f"{damage.error}; {left_out} left out of {self._lines.number}"
+        return RecordingError(self.name, text, damage.error.hint or _REST, damage.first)
+
+
+@attrs.define
+class _Damage:
+    """The first damaged line, and how many could not be read."""
+
+    error: LineError
+    first: int
+    lines: int = 0

@@ -45,6 +45,7 @@ class Writer:
         name: The name of the file for people.
         samples: The number of samples written.
         size: The number of bytes written.
+        removed: The bytes of incomplete lines that were removed from the end of the file.
 
     Raises:
         RecordingError: the file cannot be written, is no recording, or one of another host, or
@@ -67,6 +68,7 @@ class Writer:
         self._period: int | None = None
         self._time = header.clock.time
         self._output = Output(self.path, header)
+        self.removed = self._output.removed
         try:
             self._begin()
         except BaseException:
@@ -135,8 +137,9 @@ class Writer:
         try:
             olders = _olders(self.path)
             number = olders[-1][0] + 1 if olders else 1
-            self.path.rename(older(self.path, self._time, number))
-            self._reopen()
+            self._output.rotate(older(self.path, self._time, number))
+            self._header = attrs.evolve(self._header, clock=Clock.now())
+            self._begin()
             if self._rotation.keep:
                 surplus = len(olders) + 1 - self._rotation.keep
                 for _, path in olders[: max(surplus, 0)]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import resource
@@ -10,7 +11,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import attrs
@@ -19,7 +20,18 @@ import zstandard
 
 from kstats.errors import MissingLibraryError, RecordingError
 from kstats.model import Sample
-from kstats.recording import Clock, Machine, Recording, Rotation, Writer, read
+from kstats.recording import (
+    Clock,
+    Header,
+    Machine,
+    Recording,
+    Rotation,
+    Writer,
+    encode,
+    files,
+    read,
+)
+from kstats.recording.header import IsaTable
 from kstats.recording.writer import older
 from tests.recording.samples import HEADER
 from tests.samples import MOMENT, sample
@@ -102,6 +114,118 @@ def test_cut_off_at_any_byte_it_can_be_continued(tmp_path: Path, name: str) -> N
 
 
 @named
+def test_zeros_at_the_end_are_removed(tmp_path: Path, name: str) -> None:
+    """A power failure leaves them where the file system wrote the size but not the data."""
+    path = tmp_path / name
+    write(path, 1, 2)
+    with path.open("ab") as file:
+        file.write(bytes(5000))
+    assert numbers_in(path) == [1, 2]
+    assert tail(path) == "ends in the middle of line 4; all lines before are complete"
+    with Writer(path, HEADER) as writer:
+        assert writer.removed == 5000
+        writer.write(numbered(3))
+    assert numbers_in(path) == [1, 2, 3]
+
+
+def test_unwritten_frames_at_the_end_are_removed(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl.zst"
+    sizes = []
+    with Writer(path, HEADER) as writer:
+        for n in range(1, 9):
+            writer.write(numbered(n))
+            sizes.append(writer.size)
+    data = path.read_bytes()
+    head = sizes[4] + 20  # of the frame; the sizes of those after it cannot be followed
+    path.write_bytes(data[:head] + bytes(len(data) - head))
+    with Writer(path, HEADER) as writer:
+        assert writer.removed == len(data) - sizes[4]
+        writer.write(numbered(9))
+    assert numbers_in(path) == [1, 2, 3, 4, 5, 9]
+    path.write_bytes(data[:-2] + bytes(2))  # only a checksum is missing
+    with Writer(path, HEADER) as writer:
+        assert writer.removed == len(data) - sizes[6]
+
+
+@named
+def test_damage_costs_no_sample_after_the_next_key_line(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever byte is damaged, in a header of a frame, in its size, in its checksum."""
+    monkeypatch.setattr(encode, "KEY_EVERY", 30)
+    path = tmp_path / name
+    ends = []
+    with Writer(path, HEADER) as writer:
+        for n in range(1, 80):
+            writer.write(numbered(n))
+            ends.append(writer.size)
+    data = path.read_bytes()
+    for at in range(ends[9], ends[10]):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 0x14]) + data[at + 1 :])
+        found: list[int] = []
+        lines = []
+        try:
+            with read(path) as recording:
+                found.extend(one.entries.get(0, 0) for one in recording)
+        except RecordingError as error:
+            lines.append(error.line)
+        assert set(lines) <= {12, 13}
+        assert found[:10] == list(range(1, 11))
+        assert set(range(31, 80)) <= set(found)
+
+
+@named
+def test_a_line_that_is_too_long_is_left_out(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / name
+    write(path, 1)
+    data = path.read_bytes()
+    write(path, 2)
+    long = b"x" * 5_000_000 + b"\n"
+    long = zstandard.compress(long) if name.endswith("zst") else long
+    path.write_bytes(data + long + path.read_bytes()[len(data) :])
+    monkeypatch.setattr(files, "LONGEST_LINE", 1_000_000)
+    with read(path) as recording:
+        samples = iter(recording)
+        assert [next(samples).entries[0] for _ in range(2)] == [1, 2]
+        with pytest.raises(RecordingError, match="line 3: longer than 0 MiB; this line was left"):
+            next(samples)
+
+
+def test_frames_within_frames_take_linear_time(tmp_path: Path) -> None:
+    """Each fails late, and another one begins in it."""
+    write(tmp_path / "x.jsonl.zst", 1)
+    raw_block = (100_000 << 3).to_bytes(3, "little")
+    hostile = (files.MAGIC + b"\x00\x58" + raw_block) * 100_000
+    read_bytes = 0
+
+    class Counted(io.BytesIO):
+        def read1(self, size: int | None = -1, /) -> bytes:
+            nonlocal read_bytes
+            data = super().read1(size)
+            read_bytes += len(data)
+            return data
+
+    fed = 0
+    original = files._Slices.next
+
+    def counting(slices: files._Slices) -> bytes:
+        nonlocal fed
+        data = original(slices)
+        fed += len(data)
+        return data
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files._Slices, "next", counting)
+        data = (tmp_path / "x.jsonl.zst").read_bytes() + hostile
+        with pytest.raises(RecordingError, match="damaged"):
+            list(Recording("hostile", Counted(data)))
+    assert read_bytes == len(data) - 4
+    assert fed < 2.5 * len(data) + (2 << 20)
+
+
+@named
 def test_a_killed_writer_leaves_all_that_it_wrote(tmp_path: Path, name: str) -> None:
     code = (
         "import os, sys, signal, itertools\n"
@@ -176,11 +300,21 @@ def test_what_is_no_recording_is_left_alone(tmp_path: Path, name: str, content: 
 
 
 @named
-def test_a_recording_of_another_host_is_left_alone(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "other",
+    [
+        attrs.evolve(HEADER, host=Machine(name="db")),
+        attrs.evolve(HEADER, arch="arm64"),
+        attrs.evolve(HEADER, isas=(IsaTable("svm", "AMD SVM", 1, ""),)),
+    ],
+    ids=["host", "arch", "isa"],
+)
+def test_a_recording_of_another_host_is_left_alone(
+    tmp_path: Path, name: str, other: Header
+) -> None:
     write(tmp_path / name, 1)
     there = (tmp_path / name).read_bytes()
-    other = attrs.evolve(HEADER, host=Machine(name="db"))
-    with pytest.raises(RecordingError, match="it is a recording of the host 'web'"):
+    with pytest.raises(RecordingError, match="it is a recording of web"):
         Writer(tmp_path / name, other)
     assert (tmp_path / name).read_bytes() == there
 
@@ -260,6 +394,49 @@ def test_a_file_that_cannot_be_renamed_is_told_and_kept(
         with pytest.raises(RecordingError, match="no new file can take its place: Permission"):
             writer.write(numbered(2))
     assert numbers_in(path) == [1]
+
+
+@named
+def test_rotation_lets_no_other_writer_in(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that opens the file at any moment of the rotation does not stop the first."""
+    path = tmp_path / name
+    rename = Path.rename
+    others: list[Writer] = []
+
+    def try_to_write() -> None:
+        with suppress(RecordingError):
+            others.append(Writer(path, HEADER))
+
+    def watched(self: Path, target: Path) -> Path:
+        try_to_write()
+        renamed = rename(self, target)
+        try_to_write()
+        return renamed
+
+    with Writer(path, HEADER) as writer:
+        writer.write(numbered(1))
+        writer.turn()
+        monkeypatch.setattr(Path, "rename", watched)
+        writer.write(numbered(2))
+        monkeypatch.undo()
+        writer.write(numbered(3))
+        for other in others:
+            with pytest.raises(RecordingError, match="another process is recording"):
+                other.write(numbered(9))
+        writer.write(numbered(4))
+    assert numbers_in(path) == [2, 3, 4]
+
+
+def test_a_rotated_file_passes_on_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    with Writer(path, HEADER) as writer:
+        path.chmod(0o640)
+        writer.write(numbered(1))
+        writer.turn()
+        writer.write(numbered(2))
+    assert [stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()] == [0o640] * 2
 
 
 def test_files_of_the_same_second_do_not_take_each_others_place(tmp_path: Path) -> None:
