@@ -186,6 +186,9 @@ WHO = Meaning(operator.or_, select=_of_threads)
 BY_PROCESS = Meaning(operator.or_, select=_of_processes)
 """Process → what is known about it; it has no counts."""
 
+COUNTED_BY_PROCESS = Meaning(_add, select=_of_processes)
+"""Process → any key → count; it belongs to no thread."""
+
 SET_OF_THREADS = Meaning(_latest, select=lambda value, selection: value & selection.threads)
 """Threads of which something holds; they have no counts."""
 

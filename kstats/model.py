@@ -15,6 +15,7 @@ from kstats.meaning import (
     BY_PROCESS,
     BY_THREAD,
     BY_VCPU,
+    COUNTED_BY_PROCESS,
     DROPPED_BY_CPU,
     EXITS,
     FACT,
@@ -207,6 +208,10 @@ class Sample:
             :class:`kstats.facts.model.VcpuFacts`.
         host_counters: What the kernel counted of the host, a flat
             :class:`kstats.facts.model.HostCounters`.
+        vm_counters: The increase of KVM's own counters of VMs by pid, by the kernel's names, those
+            of the vCPUs added up; ``observed`` is the nanoseconds in which they were counted.
+        interrupts: Interrupts that the host handled by source, then by CPU: ``IRQ 45 nvme0q3`` of
+            a device, else what the kernel calls them, as ``Local timer interrupts``.
         scheduling: What the scheduler did with threads that run vCPUs, each a flat
             :class:`kstats.facts.model.Scheduling`; None if it was not read.
         notes: Remarks on this sample, one line each.
@@ -263,6 +268,10 @@ class Sample:
         factory=dict, metadata=means(WHO)
     )
     host_counters: Mapping[str, int] = attrs.field(factory=dict, metadata=means(TOTAL))
+    vm_counters: Mapping[int, Mapping[str, int]] = attrs.field(
+        factory=dict, metadata=means(COUNTED_BY_PROCESS)
+    )
+    interrupts: Mapping[str, Mapping[int, int]] = attrs.field(factory=dict, metadata=means(TOTAL))
     scheduling: Mapping[int, Mapping[str, int]] | None = attrs.field(
         default=None, metadata=means(BY_THREAD)
     )

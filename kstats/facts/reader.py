@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from kstats.facts.host import host_counters, host_facts
+from kstats.facts.interrupts import host_interrupts, newer
 from kstats.facts.model import Facts, HostFacts, VcpuFacts, VmFacts
 from kstats.facts.vm import VmReader
 from kstats.host import Host
@@ -34,6 +35,7 @@ class FactReader:
         *,
         counters_every: float = COUNTERS_EVERY,
         facts_every: float = FACTS_EVERY,
+        interrupts: bool = False,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """Read nothing yet.
@@ -43,12 +45,14 @@ class FactReader:
             counters_every: Seconds from one reading of counters to the next.
             facts_every: The same for facts; those of VMs and threads that are new are read at
                 the next reading of counters.
+            interrupts: Whether to count the host's interrupts, which takes 0.1 s on large hosts.
             clock: Return nanoseconds.
         """
         self._host = host
         self._reader = VmReader(host)
         self._counters_every = round(counters_every * 1e9)
         self._facts_every = round(facts_every * 1e9)
+        self._interrupts = interrupts
         self._clock = clock
         self._readings = 0
         self._counters_at = self._facts_at = 0
@@ -96,7 +100,9 @@ class FactReader:
         scheduling = self._reader.scheduling(threads)
         return _Totals(
             host_counters(self._host).flat(),
+            self._reader.counters({number >> 32 for number in threads}),
             {number: of.flat() for number, of in scheduling.items()},
+            host_interrupts(self._host) if self._interrupts else {},
         )
 
 
@@ -138,14 +144,21 @@ class _Totals:
     """Counters since boot, and since threads started."""
 
     host: Mapping[str, Any] = attrs.field(factory=dict)
+    vms: Mapping[int, Mapping[str, Any]] = attrs.field(factory=dict)
     threads: Mapping[int, Mapping[str, Any]] = attrs.field(factory=dict)
+    interrupts: Mapping[str, Mapping[int, int]] = attrs.field(factory=dict)
 
     def growth(self, before: _Totals, observed: int) -> dict[str, Any]:
         """Return by how much the counters grew, as fields of a sample."""
-        both = self.threads.keys() & before.threads.keys()
+
+        def grown(old: Mapping[int, Any], new: Mapping[int, Any]) -> dict[int, Any]:
+            return {n: _grown(old[n], new[n], observed) for n in new.keys() & old.keys()}
+
         return {
             "host_counters": _grown(before.host, self.host, observed),
-            "scheduling": {n: _grown(before.threads[n], self.threads[n], observed) for n in both},
+            "vm_counters": grown(before.vms, self.vms),
+            "scheduling": grown(before.threads, self.threads),
+            "interrupts": newer(before.interrupts, self.interrupts),
         }
 
 

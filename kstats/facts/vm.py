@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 
 from kstats.facts.cgroups import Cgroups
 from kstats.facts.model import Scheduling, VcpuFacts, VmFacts
@@ -36,6 +36,40 @@ _MIGRATION = re.compile(r"live_migration|mig/(?:src|dst)/.*|multifd(?:send|recv)
 """QEMU's threads. They have names only with ``debug-threads=on``."""
 
 _PAGE_SIZES = {"4k": 1 << 12, "2m": 1 << 21, "1g": 1 << 30}
+
+
+COUNTERS = (
+    "halt_attempted_poll",
+    "halt_successful_poll",
+    "halt_poll_invalid",
+    "halt_poll_success_ns",
+    "halt_poll_fail_ns",
+    "halt_wait_ns",
+    "halt_wakeup",
+    "halt_exits",
+    "signal_exits",
+    "directed_yield_attempted",
+    "directed_yield_successful",
+    "insn_emulation",
+    "insn_emulation_fail",
+    "irq_window_exits",
+    "nmi_window_exits",
+    "l1d_flush",
+    "nested_run",
+    "pf_emulate",
+    "pf_fast",
+    "pf_fixed",
+    "pf_mmio_spte_created",
+    "remote_tlb_flush",
+    "mmu_shadow_zapped",
+    "nx_lpage_splits",
+    "mmio_exit_user",
+    "mmio_exit_kernel",
+    "wfe_exit_stat",
+    "wfi_exit_stat",
+    "hvc_exit_stat",
+)
+"""KVM's counters of a VM that help to explain its exits; each kernel has some of them."""
 
 
 class VmReader:
@@ -95,6 +129,18 @@ class VmReader:
                 quota=quota.share if quota else None,
             )
         return found
+
+    def counters(self, pids: Container[int]) -> dict[int, Mapping[str, int]]:
+        """Return what KVM counted since VMs were created, by pid; it is in debugfs."""
+        found: dict[int, Counter[str]] = {}
+        for folder in self._debugfs.refresh() or ():
+            if folder.pid is not None and folder.pid in pids:
+                total = found.setdefault(folder.pid, Counter())
+                for name in COUNTERS:
+                    count = _number(read(f"{folder.path}/{name}", _SHORT))
+                    if count is not None:
+                        total[name] += count
+        return dict(found)
 
     def scheduling(self, threads: Collection[int]) -> dict[int, Scheduling]:
         """Return what was counted since threads started, by pid_tgid.

@@ -28,7 +28,9 @@ class Host:
         self.write({"proc/loadavg": "0 0 0 1/2 3", "proc/vmstat": "pswpin 100\n"})
         host = recorded(root, {})
         clock = lambda: self.now  # noqa: E731
-        self._reader = FactReader(host, counters_every=10, facts_every=100, clock=clock)
+        self._reader = FactReader(
+            host, counters_every=10, facts_every=100, interrupts=True, clock=clock
+        )
 
     def write(self, files: dict[str, str]) -> None:
         """Write files."""
@@ -57,6 +59,19 @@ def test_counters_count_from_the_reading_before(tmp_path: Path) -> None:
             "major_faults": 0,
         }
     }
+
+
+def test_kvm_counters_and_interrupts_are_differences_too(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    folder = "sys/kernel/debug/kvm/100-9"
+    host.write({f"{folder}/halt_wakeup": "5\n", f"{folder}/exits": "9\n"})
+    host.write({"proc/interrupts": "CPU0 CPU1\n 9: 1 2 x 3-edge disk\n"})
+    host.sample()
+    host.write({f"{folder}/halt_wakeup": "8\n"})
+    host.write({"proc/interrupts": "CPU0 CPU1\n 9: 1 5 x 3-edge disk\n"})
+    found = host.sample(1)
+    assert found.vm_counters == {WEB: {"observed": SECOND, "halt_wakeup": 3}}
+    assert found.interrupts == {"IRQ 9 disk": {1: 3}}
 
 
 def test_a_long_session_reads_counters_now_and_then(tmp_path: Path) -> None:
