@@ -10,22 +10,19 @@ import ctypes
 import errno
 import fcntl
 import os
-import platform
 import struct
 from array import array
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
+_MACHINE = os.uname().machine
+
 # The number of bpf(2); architectures since arm64 share the generic table.
-BPF_SYSCALL = {"x86_64": 321, "s390x": 351, "ppc64le": 361, "ppc64": 361}.get(
-    platform.machine(), 280
-)
+BPF_SYSCALL = {"x86_64": 321, "s390x": 351, "ppc64le": 361, "ppc64": 361}.get(_MACHINE, 280)
 
 # The number of perf_event_open; constants of include/uapi/linux/perf_event.h
-_PERF_EVENT_OPEN = {"x86_64": 298, "s390x": 331, "ppc64le": 319, "ppc64": 319}.get(
-    platform.machine(), 241
-)
+_PERF_EVENT_OPEN = {"x86_64": 298, "s390x": 331, "ppc64le": 319, "ppc64": 319}.get(_MACHINE, 241)
 _PERF_TYPE_TRACEPOINT = 2
 _PERF_ATTR_SIZE = 64
 _PERF_FLAG_FD_CLOEXEC = 1 << 3
@@ -341,22 +338,27 @@ def _load_reader_of(arg: int) -> int:
     )
 
 
-def _attaches(tracepoint: str, program: int) -> bool:
+def _link(tracepoint: str, program: int) -> int | None:
+    """Attach a program; return None if it reads an argument that does not exist."""
     try:
-        os.close(attach_raw_tracepoint(tracepoint, program))
+        return attach_raw_tracepoint(tracepoint, program)
     except OSError as error:
         if error.errno == errno.EINVAL:
-            return False
+            return None
         raise
-    return True
 
 
-def raw_tracepoint_args(tracepoint: str, most: int = 12) -> int:
+def raw_tracepoint_args(tracepoint: str, most: int = 12, *, detach: bool = True) -> int:
     """Return the number of arguments of the running kernel's tracepoint.
 
     The kernel refuses to attach a program that reads an argument that does not exist: EINVAL
     (kernel/trace/bpf_trace.c, __bpf_probe_register). So no version need be known. The search
     starts with the most arguments, because refusing is quick and attaching is not.
+
+    Without ``detach`` the program that was accepted, which does nothing, remains attached until
+    this process ends. The next program is then attached at once: after the last one was detached
+    from any tracepoint, the kernel waits for a grace period (kernel/tracepoint.c,
+    tp_rcu_cond_sync).
 
     Raises:
         FileNotFoundError: The kernel has no such tracepoint (its module is not loaded).
@@ -365,8 +367,11 @@ def raw_tracepoint_args(tracepoint: str, most: int = 12) -> int:
     for args in range(most, 0, -1):
         program = _load_reader_of(args - 1)
         try:
-            if _attaches(tracepoint, program):
-                return args
+            link = _link(tracepoint, program)
         finally:
             os.close(program)
+        if link is not None:
+            if detach:
+                os.close(link)
+            return args
     return 0

@@ -45,7 +45,7 @@ class Unavailable(Exception):  # noqa: N818 - same
 def exit_args() -> int:
     """Return the number of arguments of kvm_exit. Where bpf(2) is forbidden, this fails first."""
     try:
-        return syscall.raw_tracepoint_args(_EXIT)
+        return syscall.raw_tracepoint_args(_EXIT, detach=False)
     except PermissionError as error:
         raise forbidden(error) from error
     except FileNotFoundError as error:
@@ -268,11 +268,14 @@ class BccBackend:
 BACKENDS: Mapping[str, Callable[[], Backend]] = {"prebuilt": PrebuiltBackend, "bcc": BccBackend}
 
 
-def load(plan: Plan, loader: str) -> tuple[dict[str, Any], list[int]]:
-    """Carry out a plan; return the answer and the descriptors that it names, in order."""
+def prepare(loader: str) -> tuple[int, Backend]:
+    """Return the number of arguments of kvm_exit, and the loader: what needs no plan."""
     lift_memory_limit()
-    args = exit_args()
-    backend = BACKENDS[loader]()
+    return exit_args(), BACKENDS[loader]()
+
+
+def load(plan: Plan, args: int, backend: Backend) -> tuple[dict[str, Any], list[int]]:
+    """Carry out a plan; return the answer and the descriptors that it names, in order."""
     # The kernel's own types are megabytes: read them once, and only if needed.
     open_btf = cache(lambda: Btf(backend.library, plan.btf_modules))
     probe, numbers, rejected = choose(plan.probes, args, open_btf)
@@ -320,10 +323,14 @@ def _event_id(tracepoint: str) -> int:
 
 
 def main() -> None:
-    """Read the plan, answer, and exit without bcc's clean-up, which would disable events."""
+    """Read the plan, answer, and exit without bcc's clean-up, which would disable events.
+
+    The parent may still import modules: prepare before there is a plan.
+    """
     loader, channel = sys.argv[1], socket.socket(fileno=int(sys.argv[2]))
     try:
-        answer, fds = load(Plan.read(json.load(sys.stdin)), loader)
+        prepared = prepare(loader)
+        answer, fds = load(Plan.read(json.load(sys.stdin)), *prepared)
     except (Refusal, LoaderUnavailable) as refusal:
         answer, fds = refusal.answer, []
         sys.stderr.write(refusal.log)
