@@ -14,7 +14,7 @@ from pathlib import Path
 from bench import filled
 from bench.table import Table
 from kstats import arch as arches
-from kstats.collector.feature import Layout
+from kstats.collector.layout import Layout
 from kstats.collector.percpu import Counts, Reading, Words
 from kstats.collector.threads import ExitsByThread
 from kstats.loader import c_text

@@ -20,7 +20,7 @@ from bench.hosts import Budget
 from bench.table import Table
 from kstats.host import Host
 from kstats.loader import syscall
-from kstats.loader.program import LOADERS
+from kstats.loader.process import LOADERS
 
 RUNS = 7
 
@@ -39,28 +39,37 @@ _START = """
 import resource, sys, time
 begun, args, loader, *paths = float(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]
 sys.path += paths
-from contextlib import nullcontext
-from kstats.cli import cpu
-from kstats.loader.process import Worker
-started = Worker.prebuilt() if loader == "prebuilt" else None
-import attrs
-from kstats import arch
-from kstats.cli import live_cpu
-from kstats.collector.percpu import PER_CPU
-from kstats.collector.target import Target
-from kstats.collector.live import Collector
-from kstats.host import Host
-arm64 = arch.find("arm64")
-(source,) = arm64.sources
-probe = attrs.evolve(source.probes[0], args=args)
-with started or nullcontext(), Collector(
-    Target(Host(), arm64, source, (probe,), loader, started), PER_CPU
-):
+from kstats import cli
+
+def collect(wanted):
+    from kstats.loader import process
+    with process.early(wanted.loader) as started:
+        from kstats.cli import live_cpu
+        import attrs
+        from kstats import arch
+        from kstats.collector.live import Collector
+        from kstats.collector.target import Target
+        from kstats.host import Host
+        arm64 = arch.find("arm64")
+        (source,) = arm64.sources
+        probe = attrs.evolve(source.probes[0], args=args)
+        target = Target(Host(), arm64, source, (probe,), wanted.loader, started)
+        collector = Collector(target, live_cpu.PER_CPU)
     attached = time.monotonic() - begun
-    status = open("/proc/self/status").read()
-    own = int(status.split("VmHWM:")[1].split()[0]) / 1024
-    print(attached * 1e3, own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+    own = int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024
+    worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(attached * 1e3, own, worker, file=sys.stderr)
+    return collector
+
+def command(*names, of=cli._command):
+    run = of(*names)
+    sys.modules["kstats.cli.cpu"]._collect = collect
+    return run
+
+cli._command = command
+cli.main(["-v", "0.01", "1", "--loader", loader])
 """
+"""``kstats -v``, which takes the place of a VM's host by this machine."""
 
 
 @attrs.frozen
@@ -82,7 +91,7 @@ def starts() -> Mapping[str, Start]:
             python = [sys.executable, "-I", "-S", "-c", _START]
             words = [*python, str(time.monotonic()), args, loader, *_PATHS]
             done = subprocess.run(words, capture_output=True, text=True, check=True)
-            found.append(tuple(map(float, done.stdout.split())))
+            found.append(tuple(map(float, done.stderr.split())))
     return {
         loader: Start(*map(statistics.median, zip(*found, strict=True)))
         for loader, found in figures.items()

@@ -18,7 +18,7 @@ _ROOT = Path(__file__).parent.parent
 _MILLION = 1_000_000
 
 _REFRESH = """
-from kstats.collector.feature import Layout
+from kstats.collector.layout import Layout
 from kstats.collector.threads import ExitsByThread
 from kstats.top.screen import screen
 from kstats.top.state import Screen, State, advanced

@@ -17,7 +17,7 @@ from kstats.collector.percpu import PER_CPU
 from kstats.collector.target import Target, find_arch, find_source
 from kstats.errors import KstatsError, LoadError
 from kstats.host import Host
-from kstats.loader import libbpf, program
+from kstats.loader import bcc_python, libbpf
 
 # include/uapi/linux/capability.h
 _CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
@@ -209,10 +209,10 @@ def _libbpf() -> Check:
 
 
 def _bcc() -> Check:
-    if program.has_bcc():
+    if bcc_python.has_bcc():
         return Check("bcc", State.OK, f"for {sys.executable}")
-    if program.distribution_has_bcc():
-        return Check("bcc", State.OK, f"for {program.DISTRIBUTION_PYTHON}")
+    if bcc_python.distribution_has_bcc():
+        return Check("bcc", State.OK, f"for {bcc_python.DISTRIBUTION_PYTHON}")
     return Check("bcc", State.FAIL, "not installed", "apt install python3-bpfcc")
 
 

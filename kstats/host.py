@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import platform
+import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from pathlib import Path
 
 import attrs
 
@@ -15,23 +14,32 @@ from kstats.errors import UnsupportedHostError
 from kstats.topology import UNKNOWN, CpuTopology
 
 
+def _below(root: str | os.PathLike[str]) -> str:
+    """Return what to put before a path and a slash: nothing for the root of this system."""
+    return os.fspath(root).rstrip("/")
+
+
+def _machine() -> str:
+    return os.uname().machine
+
+
 @attrs.frozen
 class Host:
-    """A host with its /proc and /sys below ``root``; ``machine`` is its ``uname -m``."""
+    """A host with its /proc and /sys below ``root``; ``machine`` is its ``uname -m``.
 
-    root: Path = Path("/")
-    machine: str = attrs.field(factory=platform.machine)
+    Paths are strings: importing pathlib takes a tenth of a start.
+    """
+
+    root: str = attrs.field(default="/", converter=_below)
+    machine: str = attrs.field(factory=_machine)
 
     def read(self, path: str) -> str | None:
         """Return the text of a file below the root, stripped; None if it cannot be read."""
-        return _read(self.root / path)
+        return _read(f"{self.root}/{path}")
 
     def exists(self, path: str) -> bool:
         """Return whether a path below the root exists; False without permission to find out."""
-        try:
-            return (self.root / path).exists()
-        except OSError:
-            return False
+        return os.path.exists(f"{self.root}/{path}")  # noqa: PTH110 - see above
 
     def online_cpus(self) -> tuple[int, ...]:
         """Return the online CPUs, ascending; raise UnsupportedHostError without /sys."""
@@ -65,7 +73,7 @@ class Host:
 
     def kernel(self) -> str:
         """Return the kernel's release, as ``uname -r`` prints it."""
-        return self.read("proc/sys/kernel/osrelease") or platform.release()
+        return self.read("proc/sys/kernel/osrelease") or os.uname().release
 
     def cpu_model(self) -> str:
         """Return the first CPU's model name; on ARM64, which has none, its implementer and part."""
@@ -78,17 +86,17 @@ class Host:
         known = dict(_cpuinfo(self.read("proc/cpuinfo") or ""))
         return frozenset((known.get("flags") or known.get("Features") or "").split())
 
-    def tracefs(self) -> Path | None:
+    def tracefs(self) -> str | None:
         """Return where tracefs is mounted; None if it is not mounted or not readable."""
         for path in ("sys/kernel/tracing", "sys/kernel/debug/tracing"):
             if self.exists(f"{path}/events"):
-                return self.root / path
+                return f"{self.root}/{path}"
         return None
 
     def event_format(self, event: str) -> str | None:
         """Return the format file of a tracepoint, ``group/name``; None if it does not exist."""
         tracefs = self.tracefs()
-        return _read(tracefs / "events" / event / "format") if tracefs else None
+        return _read(f"{tracefs}/events/{event}/format") if tracefs else None
 
     def lockdown(self) -> str:
         """Return the kernel's lockdown mode: ``none``, ``integrity`` or ``confidentiality``."""
@@ -114,10 +122,13 @@ def _topology(host: Host, cpus: tuple[int, ...]) -> Mapping[int, CpuTopology]:
 
 def _nodes(host: Host) -> Iterator[tuple[int, int]]:
     """Yield pairs of a CPU and its NUMA node."""
-    for folder in (host.root / "sys/devices/system/node").glob("node[0-9]*"):
+    folder = f"{host.root}/sys/devices/system/node"
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():  # noqa: PTH112, PTH208
+        number = name.removeprefix("node")
         # A node may have memory and no CPUs.
-        for cpu in cpulist.parse(text) if (text := _read(folder / "cpulist")) else ():
-            yield cpu, int(folder.name.removeprefix("node"))
+        text = _read(f"{folder}/{name}/cpulist") if number.isdecimal() else None
+        for cpu in cpulist.parse(text) if text else ():
+            yield cpu, int(number)
 
 
 def _cpu_topology(host: Host, cpu: int, nodes: Mapping[int, int]) -> CpuTopology:
@@ -142,8 +153,9 @@ def _cpuinfo(text: str) -> Iterator[tuple[str, str]]:
         yield name.strip(), value.strip()
 
 
-def _read(path: Path) -> str | None:
+def _read(path: str) -> str | None:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
+        with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - see above
+            return file.read().strip()
     except OSError:
         return None

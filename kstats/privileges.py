@@ -11,7 +11,6 @@ import ctypes
 import os
 from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
-from pathlib import Path
 
 import attrs
 
@@ -62,7 +61,7 @@ def creates_beside(path: str) -> Need:
 
     Root without capabilities may not write to the directories of other users.
     """
-    folder = Path(path).parent
+    folder = os.path.dirname(path) or "."  # noqa: PTH120 - start-up time
 
     def works() -> bool:
         return os.access(folder, os.W_OK | os.X_OK, effective_ids=True)
@@ -138,7 +137,8 @@ def _others(kept: int) -> Iterator[str]:
 
 def _permitted(tid: str) -> int:
     try:
-        status = Path(f"/proc/self/task/{tid}/status").read_text(encoding="utf-8")
+        with open(f"/proc/self/task/{tid}/status", encoding="utf-8") as file:  # noqa: PTH123
+            status = file.read()
     except FileNotFoundError:  # it has ended
         return 0
     return next(int(line[7:], 16) for line in status.splitlines() if line.startswith("CapPrm:"))

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 UNKNOWN = -1
 
+LEVELS = ("cpu", "node", "socket", "core")
+"""What rows can stand for: a CPU, or one of what groups CPUs."""
+
 
 class CpuTopology(NamedTuple):
     """The NUMA node, socket, die and core of a CPU, by the kernel's numbers; -1 if unknown.

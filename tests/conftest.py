@@ -12,7 +12,7 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from kstats import privileges
-from kstats.loader import program, syscall
+from kstats.loader import bcc_python, syscall
 from lab.hosts import RECIPES
 
 # No deadline, because the machine may be busy; few examples, because the suite should take seconds.
@@ -67,7 +67,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def _lacking() -> str:
     if os.geteuid():
         return "run it as root, or exclude it with -m 'not root'"
-    if not program.has_bcc() and not program.distribution_has_bcc():
+    if not bcc_python.has_bcc() and not bcc_python.distribution_has_bcc():
         return "install bcc: apt install python3-bpfcc"
     try:
         syscall.raw_tracepoint_args("kvm_exit")

@@ -18,7 +18,7 @@ from kstats.collector.kvm_stats import reader
 from kstats.doctor import Check, State
 from kstats.errors import BackendError
 from kstats.host import Host
-from kstats.loader import libbpf, program
+from kstats.loader import bcc_python, libbpf
 from kstats.vms.identity import Vcpu
 from tests import trees
 
@@ -171,8 +171,8 @@ def test_libbpf_or_any_bcc_is_enough(
     prebuilt: bool,  # noqa: FBT001
     states: list[State],
 ) -> None:
-    monkeypatch.setattr(program, "has_bcc", lambda: ours)
-    monkeypatch.setattr(program, "distribution_has_bcc", lambda: distributions)
+    monkeypatch.setattr(bcc_python, "has_bcc", lambda: ours)
+    monkeypatch.setattr(bcc_python, "distribution_has_bcc", lambda: distributions)
     monkeypatch.setattr(libbpf, "SONAME", libbpf.SONAME if prebuilt else "libnone.so.1")
     checks = doctor._loaders()
     assert [check.state for check in checks] == states

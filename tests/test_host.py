@@ -125,7 +125,7 @@ def test_without_cpuinfo_there_are_no_flags(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["sys/kernel/tracing", "sys/kernel/debug/tracing"])
 def test_tracefs_may_be_mounted_in_two_folders(tmp_path: Path, path: str) -> None:
     host = trees.recorded(tmp_path, {f"{path}/events/kvm/kvm_exit/format": "name: kvm_exit\n"})
-    assert host.tracefs() == tmp_path / path
+    assert host.tracefs() == str(tmp_path / path)
     assert host.event_format("kvm/kvm_exit") == "name: kvm_exit"
     assert host.event_format("kvm/kvm_entry") is None
 

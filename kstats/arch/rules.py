@@ -127,7 +127,7 @@ def c_files(arch: Arch) -> Iterator[str]:
     names = {name for detail in found for name in detail.defines}
     names |= {event.args for detail in found for event in detail.events if event.args}
     names |= {name for detail in found for probe in detail.probes for name in probe.defines}
-    shared = (arch.bpf, csource.directory() / "kstats.h")
+    shared = (arch.bpf, csource.File("kstats.h"))
     yield from _c_file("details", arch.bpf_detail, {"exit_detail", *functions}, names, *shared)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 
@@ -113,6 +114,8 @@ def guarded(command: Callable[[], int], *, debug: bool, prog: str = "kstats") ->
     When the reader of a pipe goes away, end quietly; on ^C before the first report return
     :data:`INTERRUPTED`. Any other exception is a bug in kstats and keeps its traceback.
     """
+    # Importing creates many objects and no garbage; looking for that takes a 20th of a start.
+    gc.set_threshold(10_000)
     try:
         streams.prepare()
         return command()

@@ -16,7 +16,7 @@ from kstats.cli import COMMANDS, PROGRAMS, options, streams
 from kstats.errors import KstatsError
 from kstats.escape import printable
 from kstats.host import Host
-from kstats.loader.program import LOADERS
+from kstats.loader.process import LOADERS
 from kstats.views import details
 from kstats.views.exits import AXES, COUNT
 from kstats.views.latency import SORTS

@@ -13,9 +13,8 @@ import attrs
 from kstats.cli import reason_option
 from kstats.cli.exits_options import ExitsOptions, parser
 from kstats.cli.options import FOREVER
-from kstats.cli.replay import Wanted
 from kstats.cli.session import Session, Source
-from kstats.cli.view_options import ViewOptions
+from kstats.cli.view_options import ViewOptions, Wanted
 from kstats.errors import UsageError
 from kstats.model import Sample
 from kstats.render import FOR_PEOPLE
@@ -51,9 +50,12 @@ def run(words: list[str]) -> int:
 
 
 def _collect(wanted: ExitsOptions) -> Source:
-    from kstats.cli import live  # noqa: PLC0415 - recordings do not need it
+    from kstats.loader import process  # noqa: PLC0415 - recordings do not need it
 
-    return live.exits(wanted)
+    with process.early(wanted.loader) as started:
+        from kstats.cli import live  # noqa: PLC0415 - while the worker starts
+
+        return live.exits(wanted, started)
 
 
 def _view(wanted: ExitsOptions, by: tuple[str, ...]) -> RequiringView:

@@ -9,9 +9,9 @@ import attrs
 
 from kstats.cli import guarded, options, streams, thread_options
 from kstats.cli.options import FOREVER
-from kstats.cli.replay import Wanted
 from kstats.cli.session import Session, Source, report
 from kstats.cli.thread_options import ThreadOptions
+from kstats.cli.view_options import Wanted
 from kstats.escape import printable
 from kstats.render.text import TextRenderer
 from kstats.views.kvmexit import KvmexitView
@@ -73,9 +73,12 @@ def run(words: list[str]) -> int:
 
 
 def _collect(wanted: KvmexitOptions) -> Source:
-    from kstats.cli import live  # noqa: PLC0415 - recordings do not need it
+    from kstats.loader import process  # noqa: PLC0415 - recordings do not need it
 
-    return live.threads(wanted)
+    with process.early(wanted.loader) as started:
+        from kstats.cli import live  # noqa: PLC0415 - while the worker starts
+
+        return live.threads(wanted, started)
 
 
 def _axes(wanted: KvmexitOptions) -> tuple[str, ...]:

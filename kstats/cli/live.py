@@ -25,6 +25,7 @@ from kstats.exporter.feed import Feed
 from kstats.exporter.settings import Settings
 from kstats.filters import ThreadFilter
 from kstats.host import Host
+from kstats.loader.process import Worker
 from kstats.vms.registry import VmRegistry
 from kstats.vms.select import select
 
@@ -68,21 +69,24 @@ def all_threads(probe: str | None, loader: str | None = None) -> Collector:
     return Collector(target, (ExitsByThread(),), VmRegistry(host))
 
 
-def threads(selected: ThreadOptions) -> Collector:
+def threads(selected: ThreadOptions, started: Worker | None = None) -> Collector:
     """Return what counts exits of the selected threads."""
     host = Host()
     vms = VmRegistry(host)
     wanted = threads_wanted(selected.threads, host, vms)
-    target = Target.find(host, probe=selected.probe, loader=selected.loader)
+    target = Target.find(host, probe=selected.probe, loader=selected.loader, started=started)
     return Collector(target, (ExitsByThread(wanted),), vms)
 
 
-def exits(wanted: ExitsOptions) -> Collector:
-    """Return what counts and measures what the options of ``kstats exits`` ask for."""
+def exits(wanted: ExitsOptions, started: Worker | None = None) -> Collector:
+    """Return what counts and measures what the options of ``kstats exits`` ask for.
+
+    ``started`` is a worker that has been started early.
+    """
     host = Host()
     vms = VmRegistry(host)
     selected = threads_wanted(wanted.threads, host, vms)
-    target = Target.find(host, probe=wanted.probe, loader=wanted.loader)
+    target = Target.find(host, probe=wanted.probe, loader=wanted.loader, started=started)
     if wanted.reason is not None:
         reason_option.codes(wanted.reason, [target.source.isa])
     features: list[Feature] = [ExitsByThread.sized(selected, wanted.map_entries)]

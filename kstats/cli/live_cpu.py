@@ -20,7 +20,7 @@ def per_cpu(
 ) -> Collector:
     """Return what counts exits and entries by CPU.
 
-    ``started`` is a worker for prebuilt objects, if there is one already.
+    ``started`` is a worker that has been started early.
 
     Raises:
         UsageError: The host has not all of ``cpus``.

@@ -6,32 +6,14 @@ from collections.abc import Collection, Generator, Iterable, Iterator
 from itertools import islice
 from typing import Self
 
-import attrs
-
 from kstats import recording
 from kstats.cli import reason_option
 from kstats.cli.ticker import until_asked
+from kstats.cli.view_options import Wanted
 from kstats.errors import KstatsError, RecordingError, UsageError
-from kstats.filters import ThreadFilter, filter_threads
+from kstats.filters import filter_threads
 from kstats.meaning import requirements
 from kstats.model import Sample
-
-
-@attrs.frozen
-class Wanted:
-    """What a view shows of a recording.
-
-    Attributes:
-        requires: What the recording must have: see :attr:`kstats.recording.Header.counted`.
-        threads: The threads to show; None for all.
-        reason: Reasons, as they were written, that an ISA of the recording must have.
-        cpus: CPUs that its host must have.
-    """
-
-    requires: tuple[str, ...] = ()
-    threads: ThreadFilter | None = None
-    reason: str | None = None
-    cpus: tuple[int, ...] = ()
 
 
 class Replay:

@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import attrs
 
-from kstats import recording
-from kstats.cli import replay, streams
+from kstats.cli import streams
 from kstats.cli.options import FOREVER
 from kstats.cli.ticker import Ticker, deferred_signals, end_line
-from kstats.cli.view_options import ViewOptions
+from kstats.cli.view_options import ViewOptions, Wanted
 from kstats.escape import printable_note
-from kstats.model import Sample
 from kstats.render import FOR_PEOPLE, Renderer, renderer
 from kstats.views import RequiringView, View
 
 if TYPE_CHECKING:
+    from kstats import recording
+    from kstats.cli.replay import Replay
     from kstats.collector.overhead import Meter
     from kstats.collector.target import Target
+    from kstats.model import Sample
     from kstats.privileges import Need
 
 EVERY_SECOND = 1.0
@@ -69,7 +70,7 @@ class Session:
     options: ViewOptions
     samples: Generator[Sample, None, None]
     interval: float | None
-    recorded: replay.Replay | None = None
+    recorded: Replay | None = None
     meter: Meter | None = None
 
     @classmethod
@@ -78,7 +79,7 @@ class Session:
         cls,
         options: ViewOptions,
         collect: Callable[[], Source],
-        wanted: replay.Wanted,
+        wanted: Wanted,
     ) -> Iterator[Self]:
         """Open the recording that --input names, or begin to count on this host.
 
@@ -91,7 +92,9 @@ class Session:
             KstatsError: This host cannot be measured, or the recording cannot be shown.
         """
         if options.input is not None:
-            with replay.Replay(options.input, wanted) as recorded:
+            from kstats.cli.replay import Replay  # noqa: PLC0415 - live counting does not need it
+
+            with Replay(options.input, wanted) as recorded:
                 samples = recorded.samples(options.interval, options.count)
                 seconds = recorded.interval if options.interval is None else options.interval
                 yield cls(options, samples, seconds, recorded)
@@ -136,8 +139,10 @@ def counted(
         meter = meter_of(source) if options.overhead else None
         samples = live(source, interval, options.count, meter)
         if options.record is not None:
-            header = recording.header_of(source, None if interval == FOREVER else interval)
-            writer = stack.enter_context(recording.Writer(options.record, header))
+            from kstats.recording import Writer, header_of  # noqa: PLC0415 - few views record
+
+            header = header_of(source, None if interval == FOREVER else interval)
+            writer = stack.enter_context(Writer(options.record, header))
             samples = kept(samples, writer)
         attached(
             source,

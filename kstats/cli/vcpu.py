@@ -9,9 +9,9 @@ import attrs
 from kstats import arch as arches
 from kstats.arch.kvmstat import Rule
 from kstats.cli import options, thread_options, view_options
-from kstats.cli.replay import Wanted
 from kstats.cli.session import Session, Source
 from kstats.cli.thread_options import ThreadOptions
+from kstats.cli.view_options import Wanted
 from kstats.views.vcpu import Options, VcpuView
 
 _BPF, _KERNEL = "bpf", "kernel"

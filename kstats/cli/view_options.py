@@ -1,11 +1,16 @@
-"""The options that every view takes."""
+"""The options that every view takes, and what it shows of a recording."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import attrs
 
 from kstats.cli import options
 from kstats.render import FORMATS, OF_STACKS
+
+if TYPE_CHECKING:
+    from kstats.filters import ThreadFilter
 
 
 @attrs.frozen(kw_only=True)
@@ -37,6 +42,23 @@ class ViewOptions:
     probe: str | None = None
     loader: str | None = None
     debug: bool = False
+
+
+@attrs.frozen
+class Wanted:
+    """What a view shows of a recording.
+
+    Attributes:
+        requires: What the recording must have: see :attr:`kstats.recording.Header.counted`.
+        threads: The threads to show; None for all.
+        reason: Reasons, as they were written, that an ISA of the recording must have.
+        cpus: CPUs that its host must have.
+    """
+
+    requires: tuple[str, ...] = ()
+    threads: ThreadFilter | None = None
+    reason: str | None = None
+    cpus: tuple[int, ...] = ()
 
 
 def add_arguments(p: options.Parser, *timestamps: str, stacks: bool = False) -> None:

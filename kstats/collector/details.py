@@ -8,7 +8,9 @@ from typing import Self, TypeAlias
 import attrs
 
 from kstats.arch.base import CFile, DetailSource, ExitSource, Probe
-from kstats.collector.feature import Draft, Feature, Layout, Phase
+from kstats.collector.draft import Draft
+from kstats.collector.feature import Feature, Phase
+from kstats.collector.layout import Layout
 from kstats.collector.target import Target
 from kstats.collector.threads import MORE_THREADS
 from kstats.errors import BackendError, UsageError

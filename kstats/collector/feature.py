@@ -8,16 +8,18 @@ the fields of a sample that the measurement is about. A program is a sequence of
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import attrs
-
-from kstats.arch.base import BtfField, Probe
-from kstats.filters import ThreadFilter
+from kstats.arch.base import Arch, BtfField, Probe
+from kstats.collector.layout import Layout
 from kstats.loader.plan import Attachment, MapSize
 from kstats.loader.program import Loaded
-from kstats.model import Code, Exits, Place, Sample, count_only
+
+if TYPE_CHECKING:
+    # A start ends with attached programs, and samples are made later.
+    from kstats.collector.draft import Draft
+    from kstats.filters import ThreadFilter
 
 
 class Phase(enum.IntEnum):
@@ -34,63 +36,6 @@ class Phase(enum.IntEnum):
     COUNTS = 4
 
 
-@attrs.frozen
-class Layout:
-    """What programs count by on a host.
-
-    Attributes:
-        arch: The architecture's name.
-        isa: The ISA of the exit codes.
-        cpus: The possible CPUs, ascending.
-        codes: The code of each slot (:class:`kstats.arch.base.SlotRange`).
-    """
-
-    arch: str
-    isa: str
-    cpus: Sequence[int]
-    codes: Sequence[int]
-
-
-@attrs.define(eq=False)
-class Draft:
-    """A sample that features fill.
-
-    Attributes:
-        layout: What the program counts by.
-        online: The CPUs that are online.
-        exits: Exits by code, then by place.
-        fields: Other fields of the sample, by name.
-    """
-
-    layout: Layout
-    online: tuple[int, ...]
-    exits: dict[int, dict[Place, Exits]] = attrs.field(factory=dict)
-    fields: dict[str, Any] = attrs.field(factory=dict)
-
-    def count(self, code: int, place: Place, n: int) -> None:
-        """Set the number of exits of a code at a place that no other feature fills."""
-        self.exits.setdefault(code, {})[place] = count_only(n)
-
-    def add(self, code: int, place: Place, more: Exits) -> None:
-        """Add exits to those of a code at a place."""
-        places = self.exits.setdefault(code, {})
-        found = places.get(place)
-        places[place] = found + more if found else more
-
-    def sample(self) -> Sample:
-        """Return the sample, once every feature has filled it."""
-        exits: Mapping[Code, Mapping[Place, Exits]] = {
-            (self.layout.isa, code): places for code, places in self.exits.items()
-        }
-        return Sample(
-            arch=self.layout.arch,
-            isa=self.layout.isa,
-            cpus=self.online,
-            exits=exits,
-            **self.fields,
-        )
-
-
 class Feature:
     """One measurement. What it does not override, it does not need.
 
@@ -102,7 +47,7 @@ class Feature:
         numbers: Further definitions, for NUMBER() and its like in the C files. They differ between
             hosts and runs; prebuilt objects contain placeholders for them.
         generated: C that depends on the architecture.
-        wanted: The threads that it selects in the kernel, by process and thread ID.
+        wanted: The threads that it selects in the kernel, by process and thread ID; None for all.
         attachments: The C functions that run, and their tracepoints.
         btf: Offsets that its C needs besides the probe's.
         counted: What samples contain thanks to it: names that views require.
@@ -143,8 +88,13 @@ class Feature:
         return ""
 
     @property
-    def wanted(self) -> ThreadFilter:
-        return ThreadFilter()
+    def wanted(self) -> ThreadFilter | None:
+        return None
+
+    def companions(self, arch: Arch, isa: str) -> tuple[Feature, ...]:
+        """Return features that prebuilt objects with this one contain, too."""
+        del arch, isa
+        return ()
 
     def probes(self, probes: tuple[Probe, ...]) -> tuple[Probe, ...]:
         """Return those of ``probes`` that it works with, and with what it needs of them."""

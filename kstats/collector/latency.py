@@ -7,7 +7,9 @@ from typing import ClassVar
 
 import attrs
 
-from kstats.collector.feature import Draft, Feature, Layout, Phase
+from kstats.collector.draft import Draft
+from kstats.collector.feature import Feature, Phase
+from kstats.collector.layout import Layout
 from kstats.collector.percpu import ON_ENTRY
 from kstats.histogram import SUB_BITS, SUB_BUCKETS, Histogram, bounds
 from kstats.loader.plan import Attachment, MapSize

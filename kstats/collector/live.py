@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from kstats.collector.feature import Draft, Feature
+from kstats.collector.feature import Feature
 from kstats.collector.percpu import Counts, CountsReader
 from kstats.collector.target import Target
 from kstats.loader import program
-from kstats.meaning import counted_threads
-from kstats.model import Sample
-from kstats.privileges import Capability, Need
 
 if TYPE_CHECKING:
+    # A start ends with attached programs; what comes then is imported when it is needed.
+    from kstats.collector.draft import Draft
     from kstats.facts.reader import FactReader
+    from kstats.model import Sample
+    from kstats.privileges import Need
     from kstats.vms.identity import Thread
     from kstats.vms.registry import VmRegistry
 
@@ -34,6 +35,8 @@ class Readings:
 
     def sample(self) -> Sample:
         """Return what happened since the last call."""
+        from kstats.collector.draft import Draft  # noqa: PLC0415 - see above
+
         before, self._last = self._last, [read() for read in self._readers]
         draft = Draft(self._layout, self._host.online_cpus())
         return filled(draft, zip(self._features, before, self._last, strict=True))
@@ -127,6 +130,8 @@ class Collector:
 
     def needs(self) -> Iterator[Need]:
         """Yield what :meth:`sample` may need capabilities for."""
+        from kstats.privileges import Capability, Need  # noqa: PLC0415 - see above
+
         yield Need("reads BPF maps", (Capability.BPF, Capability.SYS_ADMIN), self._can_read)
         if self._vms is not None:
             # Processes of other users are hidden from us where /proc is mounted with hidepid.
@@ -159,6 +164,8 @@ def vcpu_threads(vms: VmRegistry, pids: Collection[int] = ()) -> dict[int, Threa
 
 def identified(sample: Sample, vms: VmRegistry, pids: Collection[int] = ()) -> dict[str, Any]:
     """Return the threads of a sample and which of them have ended, as fields of it."""
+    from kstats.meaning import counted_threads  # noqa: PLC0415 - see above
+
     # The counters have been read: what was counted by now can be identified.
     vms.refresh()
     known = vcpu_threads(vms, pids)

@@ -6,15 +6,18 @@ import ctypes
 import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
-from kstats.collector.feature import Draft, Feature, Layout, Phase
+from kstats.collector.feature import Feature, Phase
+from kstats.collector.layout import Layout
 from kstats.loader.plan import Attachment, MapSize
 from kstats.loader.program import Loaded
 from kstats.loader.records import COUNT, ONLY, U64, WORD, Record
-from kstats.model import Place
+
+if TYPE_CHECKING:
+    from kstats.collector.draft import Draft
 
 T = TypeVar("T")
 
@@ -164,6 +167,8 @@ class Counts(Feature):
 
         In a program that counts by thread, exits have thread 0 that did not fit in its tables.
         """
+        from kstats.model import Place  # noqa: PLC0415 - a start does without samples
+
         cpus = draft.layout.cpus
         draft.fields |= {
             "time": now.time,

@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-from kstats.collector.feature import Draft, Feature, Layout, Phase
+from kstats.collector.draft import Draft
+from kstats.collector.feature import Feature, Phase
+from kstats.collector.layout import Layout
 from kstats.loader.plan import MapSize
 from kstats.loader.program import Loaded
 from kstats.loader.records import ONLY, U32, U64, WORD, Record

@@ -8,16 +8,14 @@ import attrs
 
 from kstats import arch as arches
 from kstats.arch.base import Arch, ExitSource, Probe
-from kstats.collector.feature import Feature, Layout
-from kstats.collector.percpu import Counts, Entries
-from kstats.collector.threads import ExitsByThread
-from kstats.collector.tracepoints import Tracepoints
+from kstats.collector.feature import Feature
+from kstats.collector.layout import Layout
+from kstats.collector.percpu import Counts
 from kstats.errors import LoadError, UnsupportedHostError, UsageError
-from kstats.filters import ThreadFilter
 from kstats.host import Host
 from kstats.loader import c_text, program
 from kstats.loader.plan import Plan, Source
-from kstats.loader.process import Worker
+from kstats.loader.process import LOADERS, Worker
 
 
 def find_arch(host: Host) -> Arch:
@@ -82,8 +80,8 @@ def check_probe(arch: Arch, name: str) -> None:
 
 def check_loader(name: str) -> None:
     """Raise UsageError if there is no loader with that name."""
-    if name not in program.LOADERS:
-        known = ", ".join(program.LOADERS)
+    if name not in LOADERS:
+        known = ", ".join(LOADERS)
         raise UsageError(f"there is no loader {name!r}", f"known: {known}")
 
 
@@ -102,24 +100,26 @@ def choose_probes(source: ExitSource, forced: str | None) -> tuple[Probe, ...]:
     return chosen
 
 
-def selected_threads(features: Iterable[Feature]) -> ThreadFilter:
-    """Return the threads that the kernel is to count, by process and thread ID.
+def selected_threads(features: Iterable[Feature]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the process IDs and the thread IDs that the kernel is to count, ascending.
 
     Raises:
         ValueError: The kernel cannot select them so: it knows neither VMs nor vCPU numbers.
     """
-    wanted = next((f.wanted for f in features if f.wanted), ThreadFilter())
+    wanted = next((f.wanted for f in features if f.wanted), None)
+    if wanted is None:
+        return (), ()
     if wanted.vcpu is not None or wanted.vm is not None:
         raise ValueError(f"{wanted} selects by more than process and thread ID")
-    return wanted
+    return tuple(sorted(wanted.pids)), tuple(sorted(wanted.tids))
 
 
 @attrs.frozen(eq=False)
 class Target:
     """What to load programs for: a host, its architecture and source, and the probes to try.
 
-    ``loader`` is one of :data:`kstats.loader.program.LOADERS`, or None for the best; ``started`` is
-    a worker for prebuilt objects, if there is one already.
+    ``loader`` is one of :data:`kstats.loader.process.LOADERS`, or None for the best; ``started`` is
+    a worker that has been started early.
     """
 
     host: Host
@@ -160,9 +160,9 @@ class Target:
     def plan(self, features: Sequence[Feature], *, attach: bool = True) -> Plan:
         """Join features to a program. Their order does not matter.
 
-        What several features need is in the program once. A prebuilt object that counts by thread
-        also contains the functions that count entries and events: they cost nothing where they are
-        not loaded, and one object then serves several views.
+        What several features need is in the program once. A prebuilt object may contain more
+        functions (:meth:`kstats.collector.feature.Feature.companions`): they cost nothing where
+        they are not loaded, and one object then serves several views.
         """
         joined = (Counts(self.layout()), *features)
         numbers: dict[str, int] = {}
@@ -170,11 +170,9 @@ class Target:
         for feature in joined:
             numbers |= feature.numbers
             probes = feature.probes(probes)
-        wanted = selected_threads(joined)
+        pids, tids = selected_threads(joined)
         source = self._source(joined)
-        events = Tracepoints.kvmstat(self.arch, self.source.isa)
-        more = (Entries(), *([events] if events.events else []))
-        by_thread = any(isinstance(feature, ExitsByThread) for feature in features)
+        companions = [c for f in features for c in f.companions(self.arch, self.source.isa)]
         return Plan(
             text=source.text,
             defines=source.defines,
@@ -185,11 +183,11 @@ class Target:
             maps=tuple(sorted({one for f in joined for one in f.maps})),
             numbers=numbers,
             btf=tuple(dict.fromkeys(field for f in joined for field in f.btf)),
-            pids=tuple(sorted(wanted.pids)),
-            tids=tuple(sorted(wanted.tids)),
+            pids=pids,
+            tids=tids,
             attach=attach,
             objects=self.arch.objects,
-            prebuilt=self._source((*joined, *more)) if by_thread else None,
+            prebuilt=self._source((*joined, *companions)) if companions else None,
         )
 
     def _source(self, features: Sequence[Feature]) -> Source:

@@ -9,9 +9,13 @@ from typing import TypeAlias
 
 import attrs
 
-from kstats.collector.feature import Draft, Feature, Layout, Phase
-from kstats.collector.percpu import ON_EXIT
+from kstats.arch.base import Arch
+from kstats.collector.draft import Draft
+from kstats.collector.feature import Feature, Phase
+from kstats.collector.layout import Layout
+from kstats.collector.percpu import ON_EXIT, Entries
 from kstats.collector.reclaim import Key, Reclaimer, ThreadKey
+from kstats.collector.tracepoints import Tracepoints
 from kstats.filters import ThreadFilter
 from kstats.loader.plan import MapSize
 from kstats.loader.program import Loaded
@@ -104,6 +108,10 @@ class ExitsByThread(Feature):
     def sized(cls, wanted: ThreadFilter, entries: int) -> ExitsByThread:
         """Return the feature with ``entries`` in the hash, and at most as many in each table."""
         return cls(wanted, table_size(entries), entries)
+
+    def companions(self, arch: Arch, isa: str) -> tuple[Feature, ...]:
+        events = Tracepoints.kvmstat(arch, isa)
+        return (Entries(), events) if events.events else (Entries(),)
 
     @property
     def maps(self) -> tuple[MapSize, ...]:

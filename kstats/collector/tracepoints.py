@@ -10,7 +10,9 @@ import attrs
 
 from kstats.arch.base import NUMBER_BITS, NUMBER_MASK, Arch
 from kstats.arch.kvmstat import Event
-from kstats.collector.feature import Draft, Feature, Layout
+from kstats.collector.draft import Draft
+from kstats.collector.feature import Feature
+from kstats.collector.layout import Layout
 from kstats.loader.plan import Attachment, MapSize
 from kstats.loader.program import Loaded
 from kstats.loader.records import ONLY

@@ -11,7 +11,9 @@ import attrs
 from kstats import arch as arches
 from kstats.arch import lookup
 from kstats.arch.base import BtfField, Category
-from kstats.collector.feature import Draft, Feature, Layout
+from kstats.collector.draft import Draft
+from kstats.collector.feature import Feature
+from kstats.collector.layout import Layout
 from kstats.collector.percpu import ON_ENTRY
 from kstats.host import Host
 from kstats.loader.plan import Attachment, MapSize

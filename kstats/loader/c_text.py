@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from kstats import csource
 from kstats.arch.base import Arch, CFile, ExitSource, SlotRange
 from kstats.errors import BackendError
 
 
-def headers() -> Path:
-    """Return the tree that replaces the kernel headers for bcc."""
-    return csource.directory() / "headers"
+def headers() -> str:
+    """Return the path of the tree that replaces the kernel headers for bcc."""
+    return f"{csource.directory()}/headers"
 
 
 def text(
@@ -35,24 +34,24 @@ def text(
         raise BackendError(f"backend {arch.name} has no C file", "it can only decode")
     return "".join(
         (
-            located(csource.directory() / "kstats.h"),
+            located(csource.File("kstats.h")),
             located(arch.bpf),
             f'#line 1 "slots of {source.isa}"\n{slot_function(source.slots)}',
             *generated,
-            *(located(csource.directory() / name) for name in files),
+            *(located(csource.File(name)) for name in files),
         )
     )
 
 
 def for_bcc(text: str, pids: Iterable[int], tids: Iterable[int]) -> str:
     """Return what bcc compiles: ``text`` for these processes and threads, or all if empty."""
-    header = located(csource.directory() / "bcc.h")
+    header = located(csource.File("bcc.h"))
     return "".join((header, text, is_wanted(pids, tids)))
 
 
 def for_object(text: str) -> str:
     """Return what a prebuilt object is compiled from."""
-    return located(csource.directory() / "prebuilt.h") + text
+    return located(csource.File("prebuilt.h")) + text
 
 
 def is_wanted(pids: Iterable[int], tids: Iterable[int]) -> str:

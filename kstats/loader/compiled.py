@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from kstats.loader import kfunc, map_fd, syscall
+from kstats.loader import kfunc, map_fd, patch, syscall
 from kstats.loader.answers import LoaderUnavailable, Refusal
 from kstats.loader.wire import MapSize, Plan
 
@@ -68,7 +68,7 @@ class Program:
         self._bpf = _translated(bcc.BPF, text=plan.text, cflags=flags)
         self.maps = {one.name: self._map(one) for one in plan.maps}
         self._descriptors = {map_numbers[name]: fd for name, fd in self.maps.items()}
-        self._cast = numbers.get(kfunc.CALL)
+        self._cast = numbers.get(patch.CALL)
         self.programs = {name: self._load(name, attach) for name, attach in functions.items()}
 
     def _map(self, one: MapSize) -> int:

@@ -12,9 +12,7 @@ import os
 
 from kstats.loader import syscall
 from kstats.loader.btf import Btf, NoBtfError
-
-CALL, TYPE = "KSTATS_CAST", "KSTATS_TWO_WORDS"
-"""The numbers in bpf/kstats.h: BTF IDs of the function, and of a struct with two words."""
+from kstats.loader.patch import CALL, TYPE
 
 _TWO_WORDS = "timespec64"
 """A struct in the kernel's own BTF with 64 bits at 0 and at 8."""

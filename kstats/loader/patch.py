@@ -13,7 +13,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from kstats.loader import kfunc
+CALL, TYPE = "KSTATS_CAST", "KSTATS_TWO_WORDS"
+"""BTF IDs for READ() in bpf/kstats.h: of bpf_rdonly_cast(), and of a struct with two words."""
 
 PIDS, TIDS = "KSTATS_PIDS", "KSTATS_TIDS"
 """The lists of is_wanted() in bpf/prebuilt.h. Each comparison takes one number of the list."""
@@ -122,7 +123,7 @@ def apply(
                 patched[i + 1] = _INSTRUCTION.pack(0, 0, 0, _signed(number // _WORD))
             else:
                 number = _checked(name, numbers, 1 << 31) + added
-                kind = _KERNEL_FUNCTION if (code, name) == (_CALL, kfunc.CALL) else registers
+                kind = _KERNEL_FUNCTION if (code, name) == (_CALL, CALL) else registers
                 patched[i] = _INSTRUCTION.pack(code, kind, offset, number)
     for name, places in comparisons.items():
         _fill_list(patched, name, places, lists.get(name, ()))

@@ -7,43 +7,9 @@ from collections.abc import Mapping
 import attrs
 
 from kstats.arch.base import BtfField, ObjectFolder, Probe
+from kstats.loader.wire import Attachment, MapSize
 
-
-@attrs.frozen(order=True)
-class MapSize:
-    """A BPF map of a program.
-
-    Attributes:
-        name: As in the C.
-        entries: The most entries; the bytes of a ring buffer.
-        value_size: The bytes of a value, if the C leaves that to the loader, else 0.
-        by_address: Whether the program uses the address of the map's only value.
-    """
-
-    name: str
-    entries: int = 1
-    value_size: int = 0
-    by_address: bool = False
-
-
-@attrs.frozen(order=True)
-class Attachment:
-    """A C function and the tracepoint that runs it.
-
-    Attributes:
-        tracepoint: A classic one is in the group ``kvm``.
-        function: The function's name.
-        attach: ``raw``, ``classic``, or empty for the way of the chosen probe.
-        at_least: If set, the attachment is optional: it is left out where the kernel has no such
-            tracepoint, or one with fewer arguments.
-        args: The preprocessor name that gets the number of the tracepoint's arguments, if any.
-    """
-
-    tracepoint: str
-    function: str
-    attach: str = ""
-    at_least: int | None = None
-    args: str = ""
+__all__ = ["Attachment", "MapSize", "Plan", "Source"]
 
 
 @attrs.frozen

@@ -12,13 +12,18 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Self
 
 import kstats
+from kstats import csource
 
 ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 """All of a worker's environment: no variable of the user can make it load other code."""
+
+LOADERS = ("prebuilt", "bcc")
+"""The ways to load a program, best first."""
 
 _MOST_FDS = 64  # maps, programs and links
 _ANSWER_SIZE = 1 << 16
@@ -28,12 +33,15 @@ class Worker:
     """A process that carries out one plan.
 
     Attributes:
+        loader: One of :data:`LOADERS`.
         used: Whether it has got its plan.
     """
 
-    def __init__(self, loader: str, python: Sequence[str], env: Mapping[str, str]) -> None:
-        """Start it, with this interpreter, options and environment."""
+    def __init__(self, loader: str) -> None:
+        """Start it."""
+        self.loader = loader
         self.used = False
+        python, env = _COMMANDS[loader]()
         self._channel, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
         self._log = open(os.memfd_create("kstats-log"), "w+b")  # noqa: SIM115, PTH123 - see close()
         # The package's directory goes last on the path: the distribution's Python must find kstats
@@ -52,12 +60,6 @@ class Worker:
                 pass_fds=[theirs.fileno()],
                 env=env,
             )
-
-    @classmethod
-    def prebuilt(cls) -> Self:
-        """Start the worker that loads prebuilt objects."""
-        # -I and -S: the standard library only, and nothing that the user or the site has set up.
-        return cls("prebuilt", [sys.executable, "-I", "-S"], ENVIRONMENT)
 
     def run(self, plan: Mapping[str, Any]) -> tuple[dict[str, Any], list[int], str]:
         """Let it carry out a plan (:func:`kstats.loader.program.wire`), and end.
@@ -90,6 +92,34 @@ class Worker:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def early(loader: str | None) -> AbstractContextManager[Worker | None]:
+    """Start the worker of a loader, or of the best one: it starts while modules are imported.
+
+    A name that is no loader is reported later.
+    """
+    name = LOADERS[0] if loader is None else loader
+    return Worker(name) if name in LOADERS else nullcontext()
+
+
+def _prebuilt() -> tuple[list[str], Mapping[str, str]]:
+    # -I and -S: the standard library only, and nothing that the user or the site has set up.
+    return [sys.executable, "-I", "-S"], ENVIRONMENT
+
+
+def _bcc() -> tuple[list[str], Mapping[str, str]]:
+    from kstats.loader.bcc_python import python_with_bcc  # noqa: PLC0415 - few hosts need bcc
+
+    headers = f"{csource.directory()}/headers"
+    return [python_with_bcc(), "-I"], {**ENVIRONMENT, "BCC_KERNEL_SOURCE": headers}
+
+
+_COMMANDS: Mapping[str, Callable[[], tuple[list[str], Mapping[str, str]]]] = {
+    "prebuilt": _prebuilt,
+    "bcc": _bcc,
+}
+"""The interpreter with its options, and the environment, of each loader's worker."""
 
 
 def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:

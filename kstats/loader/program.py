@@ -7,11 +7,8 @@ A program is loaded from a prebuilt object or compiled with bcc, in a process of
 from __future__ import annotations
 
 import base64
-import importlib.util
 import os
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import attrs
@@ -19,20 +16,14 @@ import attrs
 from kstats import errors
 from kstats.loader import c_text, objects, syscall
 from kstats.loader.plan import Plan
-from kstats.loader.process import ENVIRONMENT, Worker
-
-DISTRIBUTION_PYTHON = "/usr/bin/python3"
-"""The Python that has bcc where kstats is installed for another one."""
-
-LOADERS = ("prebuilt", "bcc")
-"""The ways to load a program, best first."""
+from kstats.loader.process import LOADERS, Worker
 
 _ERRORS: Mapping[str, type[errors.KstatsError]] = {
     kind.__name__: kind
     for kind in (errors.LoadError, errors.PrivilegeError, errors.UnsupportedHostError)
 }
-_HERE = ("text", "objects", "prebuilt")
-"""The fields of a plan that the worker does not get as they are."""
+_APART = ("text", "objects", "prebuilt", "attachments", "maps")
+"""The fields of a plan that the worker does not get as dictionaries."""
 
 
 class Loaded:
@@ -97,31 +88,11 @@ class Loaded:
         self.close()
 
 
-def has_bcc() -> bool:
-    """Return whether this Python has the distribution's bcc; PyPI's bcc is another project."""
-    spec = importlib.util.find_spec("bcc")
-    places = spec.submodule_search_locations if spec else None
-    return any(Path(place, "libbcc.py").exists() for place in places or ())
-
-
-def distribution_has_bcc() -> bool:
-    """Return whether the distribution's Python has bcc, without starting it."""
-    places = Path(DISTRIBUTION_PYTHON).parent.parent.glob("lib/python3*/*-packages/bcc/__init__.py")
-    return any(places)
-
-
-def python_with_bcc() -> str:
-    """Return the worker's interpreter: this one, unless only the distribution's has bcc."""
-    if has_bcc() or not distribution_has_bcc():
-        return sys.executable
-    return DISTRIBUTION_PYTHON
-
-
 def load(plan: Plan, loader: str | None = None, started: Worker | None = None) -> Loaded:
     """Load and attach ``plan`` in a worker process.
 
-    ``loader`` forces one of :data:`LOADERS`. By default each is tried until one works. ``started``
-    is a worker for prebuilt objects, if there is one already.
+    ``loader`` forces one of :data:`kstats.loader.process.LOADERS`. By default each is tried until
+    one works. ``started`` is a worker that has been started early.
 
     Raises:
         PrivilegeError: Loading BPF programs is not permitted.
@@ -177,17 +148,18 @@ def run(
 ) -> tuple[dict[str, Any], list[int], str]:
     """Let a worker carry out a plan (:func:`wire`); return its answer, descriptors and messages.
 
-    ``started`` is a worker for prebuilt objects that has not been used yet.
+    ``started`` is a worker that has been started early.
     """
-    if loader == "prebuilt" and started and not started.used:
+    if started and started.loader == loader and not started.used:
         return started.run(plan)
-    with _START[loader]() as worker:
+    with Worker(loader) as worker:
         return worker.run(plan)
 
 
 def wire(plan: Plan, loader: str) -> dict[str, Any]:
     """Return what :class:`kstats.loader.wire.Plan` reads."""
-    values = attrs.asdict(plan, filter=lambda field, _: field.name not in _HERE)
+    values = attrs.asdict(plan, filter=lambda field, _: field.name not in _APART)
+    values |= {"attachments": plan.attachments, "maps": plan.maps}
     if loader == "bcc":
         return {**values, "text": c_text.for_bcc(plan.text, plan.pids, plan.tids), "objects": {}}
     found = {
@@ -200,14 +172,6 @@ def wire(plan: Plan, loader: str) -> dict[str, Any]:
         if (data := objects.read(plan, probe)) is not None
     }
     return {**values, "text": "", "objects": found}
-
-
-def _start_bcc() -> Worker:
-    env = {**ENVIRONMENT, "BCC_KERNEL_SOURCE": str(c_text.headers())}
-    return Worker("bcc", [python_with_bcc(), "-I"], env)
-
-
-_START: Mapping[str, Callable[[], Worker]] = {"prebuilt": Worker.prebuilt, "bcc": _start_bcc}
 
 
 def _error(answer: Mapping[str, str], log: str) -> errors.KstatsError:

@@ -1,6 +1,6 @@
 """What the worker reads: a plan, as JSON. Standard library only.
 
-The classes mirror those of :mod:`kstats.loader.program` and :mod:`kstats.arch.base`, which need
+Some classes mirror those of :mod:`kstats.loader.plan` and :mod:`kstats.arch.base`, which need
 attrs. A field that one side lacks is an error when the plan is read.
 """
 
@@ -42,22 +42,38 @@ class Probe(NamedTuple):
 
 
 class Attachment(NamedTuple):
-    """See :class:`kstats.loader.plan.Attachment`."""
+    """A C function and the tracepoint that runs it.
+
+    Attributes:
+        tracepoint: A classic one is in the group ``kvm``.
+        function: The function's name.
+        attach: ``raw``, ``classic``, or empty for the way of the chosen probe.
+        at_least: If set, the attachment is optional: it is left out where the kernel has no such
+            tracepoint, or one with fewer arguments.
+        args: The preprocessor name that gets the number of the tracepoint's arguments, if any.
+    """
 
     tracepoint: str
     function: str
-    attach: str
-    at_least: int | None
-    args: str
+    attach: str = ""
+    at_least: int | None = None
+    args: str = ""
 
 
 class MapSize(NamedTuple):
-    """See :class:`kstats.loader.plan.MapSize`."""
+    """A BPF map of a program.
+
+    Attributes:
+        name: As in the C.
+        entries: The most entries; the bytes of a ring buffer.
+        value_size: The bytes of a value, if the C leaves that to the loader, else 0.
+        by_address: Whether the program uses the address of the map's only value.
+    """
 
     name: str
-    entries: int
-    value_size: int
-    by_address: bool
+    entries: int = 1
+    value_size: int = 0
+    by_address: bool = False
 
 
 class Prebuilt(NamedTuple):
@@ -99,8 +115,8 @@ class Plan(NamedTuple):
         """Return the plan that JSON holds."""
         typed = {
             "probes": [Probe.read(probe) for probe in data["probes"]],
-            "attachments": [Attachment(**attachment) for attachment in data["attachments"]],
-            "maps": [MapSize(**one) for one in data["maps"]],
+            "attachments": [Attachment(*attachment) for attachment in data["attachments"]],
+            "maps": [MapSize(*one) for one in data["maps"]],
             "btf": [Field(**field) for field in data["btf"]],
             "objects": {name: Prebuilt(**one) for name, one in data["objects"].items()},
         }

@@ -1,15 +1,15 @@
-"""Renderers write tables to a stream; :func:`renderer` returns one by its name."""
+"""Renderers write tables to a stream; :func:`renderer` returns one by its name.
+
+Each is imported when it is used: a command uses one of them, and its parser only their names.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, Protocol, TextIO
+from typing import TYPE_CHECKING, ClassVar, Protocol, TextIO
 
-from kstats.render.delimited import CsvRenderer
-from kstats.render.folded import FoldedRenderer
-from kstats.render.jsonlines import JsonRenderer
-from kstats.render.text import TextRenderer
-from kstats.table import Table
+if TYPE_CHECKING:
+    from kstats.table import Table
 
 
 class Renderer(Protocol):
@@ -25,11 +25,35 @@ class Renderer(Protocol):
         """Write a whole report and flush the stream."""
 
 
+def _text(stream: TextIO, *, timestamps: bool = False, interval: float | None = None) -> Renderer:
+    from kstats.render.text import TextRenderer  # noqa: PLC0415 - see above
+
+    return TextRenderer(stream, timestamps=timestamps, interval=interval)
+
+
+def _json(stream: TextIO) -> Renderer:
+    from kstats.render.jsonlines import JsonRenderer  # noqa: PLC0415 - see above
+
+    return JsonRenderer(stream)
+
+
+def _csv(stream: TextIO) -> Renderer:
+    from kstats.render.delimited import CsvRenderer  # noqa: PLC0415 - see above
+
+    return CsvRenderer(stream)
+
+
+def _folded(stream: TextIO) -> Renderer:
+    from kstats.render.folded import FoldedRenderer  # noqa: PLC0415 - see above
+
+    return FoldedRenderer(stream)
+
+
 FORMATS: dict[str, Callable[[TextIO], Renderer]] = {
-    "table": TextRenderer,
-    "json": JsonRenderer,
-    "csv": CsvRenderer,
-    "folded": FoldedRenderer,
+    "table": _text,
+    "json": _json,
+    "csv": _csv,
+    "folded": _folded,
 }
 """Every output format by its name on the command line; the first is the default."""
 
@@ -48,5 +72,5 @@ def renderer(
 ) -> Renderer:
     """Return the renderer of a format; ``timestamps`` and ``interval`` affect only ``table``."""
     if name in FOR_PEOPLE:
-        return TextRenderer(stream, timestamps=timestamps, interval=interval)
+        return _text(stream, timestamps=timestamps, interval=interval)
     return FORMATS[name](stream)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from kstats.model import Sample
-from kstats.table import Table
+if TYPE_CHECKING:
+    from kstats.model import Sample
+    from kstats.table import Table
 
 
 class View(Protocol):

@@ -26,9 +26,7 @@ _GROUPS: Mapping[str, Callable[[int, CpuTopology], _Group]] = {
     # Like perf stat --per-core: a core number is unique only within its die.
     "core": lambda _, at: (at.socket, at.die, at.core),
 }
-
-BY = tuple(_GROUPS)
-"""What a row can stand for."""
+"""The key of the row that a CPU belongs to, by what rows stand for."""
 
 _COUNTS = ("vm_entry", "vm_exit")
 
@@ -39,7 +37,7 @@ class Options:
 
     Attributes:
         cpus: Only these CPUs; None for all.
-        by: One of :data:`BY`; anything but ``cpu`` sums the CPUs that are in it.
+        by: One of :data:`kstats.topology.LEVELS`; anything but ``cpu`` sums the CPUs in it.
         nonzero: Leave out rows without entries and exits.
         sort: The key of a column to sort by, largest first; empty: ascending by the first column.
         top: At most this many rows; one more has the sum of the others, if there is any.

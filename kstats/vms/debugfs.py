@@ -12,9 +12,9 @@ the older VM was closed and its number used again, while those of its vCPUs were
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Mapping
-from pathlib import Path
 
 import attrs
 
@@ -67,7 +67,7 @@ class Folder:
 class KvmDebugfs:
     """The folders of a host's VMs."""
 
-    def __init__(self, root: Path, proc: Proc) -> None:
+    def __init__(self, root: str | os.PathLike[str], proc: Proc) -> None:
         self._path = f"{root}/sys/kernel/debug/kvm".replace("//", "/")
         self._proc = proc
         self._folders: dict[str, Folder] = {}

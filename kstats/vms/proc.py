@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TypeAlias
 
 _SHORT, _LONG = 1 << 12, 1 << 18
@@ -31,7 +30,7 @@ is a link, and the time never changes. On other file systems (test trees) the ti
 class Proc:
     """The /proc below ``root``."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: str | os.PathLike[str]) -> None:
         self._root = f"{root}/proc".replace("//", "/")
 
     def comm(self, pid: int, tid: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kstats.loader.program import LOADERS
+from kstats.loader.process import LOADERS
 
 
 @pytest.fixture(scope="module", params=LOADERS)

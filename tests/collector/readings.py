@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from kstats.collector.feature import Draft, Feature, Layout
+from kstats.collector.draft import Draft
+from kstats.collector.feature import Feature
+from kstats.collector.layout import Layout
 from kstats.collector.live import filled
 from kstats.collector.percpu import Counts, Reading, Words
 from kstats.model import Sample

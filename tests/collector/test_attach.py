@@ -21,7 +21,7 @@ from kstats.collector.percpu import PER_CPU, Entries, ExitsByCpu
 from kstats.collector.target import Target
 from kstats.errors import LoadError, UnsupportedHostError
 from kstats.host import Host
-from kstats.loader import program, syscall, worker
+from kstats.loader import bcc_python, syscall, worker
 from kstats.loader.answers import Refusal
 from kstats.loader.plan import Attachment
 from tests import trees
@@ -283,7 +283,7 @@ def test_offsets_of_structs_are_those_of_the_kernels_interface() -> None:
         "kvm_vcpu.kvm": 0,
         "kvm_vcpu.vcpu_id": 36,
     }
-    command = [program.python_with_bcc(), "-P", "-c", code, str(ROOT), *layouts]
+    command = [bcc_python.python_with_bcc(), "-P", "-c", code, str(ROOT), *layouts]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert dict(zip(layouts, map(int, done.stdout.split()), strict=True)) == layouts
 

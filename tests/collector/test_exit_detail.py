@@ -14,7 +14,7 @@ from kstats.arch.details import UNKNOWN
 from kstats.collector.details import Detail
 from kstats.collector.live import Readings
 from kstats.collector.threads import ExitsByThread
-from kstats.loader import program
+from kstats.loader import bcc_python, program
 from tests.collector import kernel
 from tests.collector.native import MEMORY_SIZE, load_unattached, target_of
 from tests.collector.test_exit_code import PROBES
@@ -307,7 +307,7 @@ def settable_word_of_a_thread() -> int:
         "from kstats.loader.btf import Btf\n"
         "print(Btf(bcc.lib, []).offset('task_struct.clear_child_tid'))"
     )
-    command = [program.python_with_bcc(), "-P", "-c", code, str(PACKAGE.parent)]
+    command = [bcc_python.python_with_bcc(), "-P", "-c", code, str(PACKAGE.parent)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     return int(done.stdout)
 

@@ -64,7 +64,7 @@ def test_arm64_needs_no_module(tmp_path: Path) -> None:
 
 def test_dev_kvm_is_enough_where_sysfs_is_cut_short(tmp_path: Path) -> None:
     host = trees.x64(tmp_path, "kvm_amd", kvm=False)
-    assert find_source(X64, trees.recorded(host.root, {"dev/kvm": ""})).isa == "svm"
+    assert find_source(X64, trees.recorded(Path(host.root), {"dev/kvm": ""})).isa == "svm"
 
 
 @pytest.mark.parametrize(("cpu", "module"), [("vmx", "kvm_intel"), ("svm", "kvm_amd")])
@@ -129,7 +129,7 @@ def test_a_probe_of_another_source_is_no_probe_of_this_one() -> None:
 
 
 def test_the_layout_has_the_possible_cpus_and_the_sources_codes(tmp_path: Path) -> None:
-    host = trees.recorded(trees.x64(tmp_path, "kvm_intel").root, trees.cpus("0-1", "0-1,8"))
+    host = trees.recorded(Path(trees.x64(tmp_path, "kvm_intel").root), trees.cpus("0-1", "0-1,8"))
     layout = Target.find(host).layout()
     assert (layout.arch, layout.isa, layout.cpus) == ("x64", "vmx", (0, 1, 8))
     assert layout.codes == tuple(range(128))

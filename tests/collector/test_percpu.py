@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kstats.collector.feature import Layout
+from kstats.collector.layout import Layout
 from kstats.collector.percpu import Counts, Reading, Words
 from kstats.model import Sample
 from tests.collector.readings import between

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from kstats import csource
-from kstats.loader.program import LOADERS
+from kstats.loader.process import LOADERS
 from tests.collector.native import LOADS
 from tests.collector.sizes import RECORD, Size, programs, recorded, sizes
 
@@ -53,5 +55,5 @@ def test_prebuilt_programs_are_not_larger_than_those_that_bcc_compiles() -> None
 
 def test_every_c_file_is_in_a_program() -> None:
     texts = {one.machine.plan(one.features).text for one in programs()}
-    for file in csource.directory().glob("*.c"):
+    for file in Path(csource.directory()).glob("*.c"):
         assert any(f'"bpf/{file.name}"' in text for text in texts), file

@@ -6,7 +6,7 @@ from array import array
 
 import pytest
 
-from kstats.collector.feature import Layout
+from kstats.collector.layout import Layout
 from kstats.collector.percpu import Words
 from kstats.loader import map_fd, syscall
 

@@ -62,7 +62,7 @@ def test_every_command_has_an_object_for_every_probe() -> None:
 def test_there_is_no_object_that_no_command_uses() -> None:
     plans = (target.plan(features) for target in targets() for features in commands(target))
     used = {objects.name(plan, probe) for plan in plans for probe in plan.probes}
-    assert isinstance(folder := csource.directory() / "objects", Path)
+    folder = Path(csource.directory(), "objects")
     assert {path.name for path in folder.glob("*.o")} == used
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kstats.loader import kfunc, patch
+from kstats.loader import patch
 from kstats.loader.syscall import instruction
 
 ADD, MOVE, LOAD, LOAD_32, CALL, LESS = 0x07, 0xB7, 0x18, 0x61, 0x85, 0xA5
@@ -13,8 +13,8 @@ MAP, VALUE, KERNEL = 1 << 4, 2 << 4, 2 << 4
 NOTHING = instruction(0x05)
 EXIT = instruction(0x95)
 
-WORDS = patch.placeholders({"OFFSET", "FIELD", "LIMIT", kfunc.CALL}, record={"FIELD"})
-NUMBERS = {"OFFSET": 6552, "FIELD": 24, "LIMIT": 512, kfunc.CALL: 81234}
+WORDS = patch.placeholders({"OFFSET", "FIELD", "LIMIT", patch.CALL}, record={"FIELD"})
+NUMBERS = {"OFFSET": 6552, "FIELD": 24, "LIMIT": 512, patch.CALL: 81234}
 
 
 def apply(program: bytes, **lists: tuple[int, ...]) -> bytes:
@@ -54,7 +54,7 @@ def test_the_offset_of_a_load_becomes_the_fields() -> None:
 
 def test_a_call_becomes_one_of_a_kernel_function() -> None:
     helper = instruction(CALL, 0, 0, 14)
-    before = helper + instruction(CALL, 0, 0, WORDS[kfunc.CALL])
+    before = helper + instruction(CALL, 0, 0, WORDS[patch.CALL])
     assert apply(before) == helper + instruction(CALL, KERNEL, 0, 81234)
 
 

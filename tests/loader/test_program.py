@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kstats.errors import LoadError, PrivilegeError, UnsupportedHostError
-from kstats.loader import program
+from kstats.loader import bcc_python, program
 from kstats.loader.plan import Plan
 
 PLAN = Plan("", {}, (), (), (), ())
@@ -41,7 +41,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run with a Python that has no bcc, on a distribution without bcc."""
     monkeypatch.delitem(sys.modules, "bcc", raising=False)
     monkeypatch.setattr(sys, "path", [str(tmp_path / "path")])
-    monkeypatch.setattr(program, "DISTRIBUTION_PYTHON", str(tmp_path / "usr/bin/python3"))
+    monkeypatch.setattr(bcc_python, "DISTRIBUTION_PYTHON", str(tmp_path / "usr/bin/python3"))
     return tmp_path
 
 
@@ -49,7 +49,7 @@ def test_a_child_that_fails_is_reported_with_its_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     child = script(tmp_path / "python", "cat > /dev/null", "echo last words >&2", "exit 3")
-    monkeypatch.setattr(program, "python_with_bcc", lambda: child)
+    monkeypatch.setattr(bcc_python, "python_with_bcc", lambda: child)
     with pytest.raises(LoadError, match="the loading process ended with 3") as caught:
         program.load(PLAN, "bcc")
     assert caught.value.log == "last words"
@@ -59,14 +59,14 @@ def test_a_child_that_fails_is_reported_with_its_output(
 def test_a_killed_child_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As by the kernel when the compiler needs more memory than there is."""
     child = script(tmp_path / "python", "kill -KILL $$")
-    monkeypatch.setattr(program, "python_with_bcc", lambda: child)
+    monkeypatch.setattr(bcc_python, "python_with_bcc", lambda: child)
     with pytest.raises(LoadError, match=r"the loading process was killed by signal 9 \(Killed\)"):
         program.load(PLAN, "bcc")
 
 
 def test_a_child_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     child = script(tmp_path / "python", "exit 1")
-    monkeypatch.setattr(program, "python_with_bcc", lambda: child)
+    monkeypatch.setattr(bcc_python, "python_with_bcc", lambda: child)
     before = open_files()
     with pytest.raises(LoadError):
         program.load(PLAN, "bcc")
@@ -113,13 +113,13 @@ NAMES: Sequence[str] = ("program:on_exit", "link:kvm_exit")
 def test_this_pythons_own_bcc_comes_first(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [str(package(elsewhere / "path", "libbcc.py"))])
     package(elsewhere / "usr/lib/python3/dist-packages")
-    assert program.python_with_bcc() == sys.executable
+    assert bcc_python.python_with_bcc() == sys.executable
 
 
 def test_any_other_python_uses_the_bcc_of_the_distribution(elsewhere: Path) -> None:
     package(elsewhere / "usr/lib/python3/dist-packages")
-    assert not program.has_bcc()
-    assert program.python_with_bcc() == program.DISTRIBUTION_PYTHON
+    assert not bcc_python.has_bcc()
+    assert bcc_python.python_with_bcc() == bcc_python.DISTRIBUTION_PYTHON
 
 
 def test_another_projects_bcc_does_not_hide_the_distributions(
@@ -128,13 +128,13 @@ def test_another_projects_bcc_does_not_hide_the_distributions(
     """The bcc on the package index is unrelated to BPF."""
     monkeypatch.setattr(sys, "path", [str(package(elsewhere / "path"))])
     package(elsewhere / "usr/lib/python3.11/site-packages")
-    assert not program.has_bcc()
-    assert program.python_with_bcc() == program.DISTRIBUTION_PYTHON
+    assert not bcc_python.has_bcc()
+    assert bcc_python.python_with_bcc() == bcc_python.DISTRIBUTION_PYTHON
 
 
 def test_without_any_bcc_this_python_is_used_and_reports_it(elsewhere: Path) -> None:
-    assert not program.distribution_has_bcc()
-    assert program.python_with_bcc() == sys.executable
+    assert not bcc_python.distribution_has_bcc()
+    assert bcc_python.python_with_bcc() == sys.executable
     assert elsewhere
 
 

@@ -130,8 +130,9 @@ def test_archive_needs_only_python(bare: trees.Tree) -> None:
 def test_archive_unpacks_its_c_files_for_a_while(bare: trees.Tree) -> None:
     code = """
 import sys; sys.path.insert(0, "/packages/kstats.pyz")
+from pathlib import Path
 from kstats import csource
-folder = csource.directory()
+folder = Path(csource.directory())
 print(folder, *sorted(str(p.relative_to(folder)) for p in folder.rglob("*.[ch]")))
 """
     folder, *names = bare.run("python3", "-I", "-c", code).stdout.split()

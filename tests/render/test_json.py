@@ -16,8 +16,8 @@ from kstats import arch as arches
 from kstats.arch.kvmstat import COLUMNS
 from kstats.model import Exits, Place, Sample
 from kstats.render.jsonlines import JsonRenderer
-from kstats.topology import CpuTopology
-from kstats.views.percpu import BY, Options, PerCpuView
+from kstats.topology import LEVELS, CpuTopology
+from kstats.views.percpu import Options, PerCpuView
 from kstats.views.vcpu import Options as VcpuOptions
 from kstats.views.vcpu import VcpuView
 from kstats.vms.identity import Kind, Thread, Vcpu, Vm
@@ -99,7 +99,7 @@ def test_reports_are_valid(options: dict[str, bool]) -> None:
         VALIDATOR.validate(report(of, **options))
 
 
-@pytest.mark.parametrize("by", BY)
+@pytest.mark.parametrize("by", LEVELS)
 @pytest.mark.parametrize("topology", [{7: CpuTopology()}, {n: CpuTopology(0, n) for n in (0, 1)}])
 def test_sums_of_cpus_are_valid(by: str, topology: dict[int, CpuTopology]) -> None:
     of = attrs.evolve(BUSY, cpus=(0, 1, 2), topology=topology)

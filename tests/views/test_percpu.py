@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from kstats.errors import UsageError
 from kstats.model import Code, Sample
 from kstats.table import Row, Table
-from kstats.topology import CpuTopology
-from kstats.views.percpu import BY, Options, PerCpuView
+from kstats.topology import LEVELS, CpuTopology
+from kstats.views.percpu import Options, PerCpuView
 from tests.samples import SAMPLES, placed, sample, total
 
 EPT, CPUID, IO, UNKNOWN = ("vmx", 48), ("vmx", 10), ("vmx", 30), ("vmx", 0x99)
@@ -285,7 +285,7 @@ def test_the_rows_after_the_top_are_summed() -> None:
 OPTIONS = st.builds(
     Options,
     cpus=st.none() | st.sets(st.integers(0, 5)),
-    by=st.sampled_from(BY),
+    by=st.sampled_from(LEVELS),
     sort=st.sampled_from(("", "vm_entry", "vm_exit", "other")),
     top=st.none() | st.integers(1, 3),
     nonzero=st.booleans(),

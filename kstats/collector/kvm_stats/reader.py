@@ -182,7 +182,7 @@ class _Vmm:
 def offered(host: Host) -> bool | None:
     """Return whether this kernel's KVM has statistics; None without access to /dev/kvm."""
     try:
-        kvm = os.open(host.root / "dev/kvm", os.O_RDONLY | os.O_CLOEXEC)
+        kvm = os.open(f"{host.root}/dev/kvm", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:

@@ -54,7 +54,7 @@ class World:
 
     def start(self, pid: int, links: Mapping[int, str], *stats: Made) -> Vmm:
         """Start a VMM that has a VM; ``stats`` are the counters of each vCPU."""
-        tree = Tree(self.host.root)
+        tree = Tree(Path(self.host.root))
         tree.process(pid, fds=links)
         tree.vm(pid, 9, {0: 0, 1: 0})
         vmm = Vmm(dict(links), {fd: self.file(blob(*(stats or X64))) for fd in links})
@@ -71,7 +71,7 @@ class World:
     def end(self, pid: int) -> None:
         """End a VMM: it leaves /proc and debugfs."""
         self.vmms.pop(pid).error = errno.ESRCH
-        Tree(self.host.root).end(pid)
+        Tree(Path(self.host.root)).end(pid)
 
     def reader(self) -> VcpuStats:
         """Return a reader of this host."""
@@ -195,7 +195,7 @@ def test_a_descriptor_that_became_another_file_is_not_read(world: World) -> None
         reader.read()
         vmm.links[11], vmm.links[13] = EVENT, EVENT
         assert reader.read().vcpus == {}
-        link = world.host.root / "proc/100/fd/11"
+        link = Path(world.host.root, "proc/100/fd/11")
         link.unlink()
         vmm.links[13] = stats(1)
         assert reader.read().vcpus.keys() == keys(100, (1, 13))
@@ -220,7 +220,7 @@ def test_statistics_that_come_late_are_found(world: World, monkeypatch: pytest.M
     vmm = world.start(100, {9: VM, 10: vcpu(0)})
     with world.reader() as reader:
         assert reader.read().vcpus == {}
-        (world.host.root / "proc/100/fd/11").symlink_to(stats(0))
+        Path(world.host.root, "proc/100/fd/11").symlink_to(stats(0))
         vmm.links[11], vmm.files[11] = stats(0), world.file(blob(*X64))
         assert reader.read().vcpus == {}
         monkeypatch.setattr("time.monotonic", lambda: SEARCH_SECONDS + 1e9)
@@ -275,8 +275,8 @@ def test_a_host_without_vms_has_no_counters(world: World) -> None:
 
 
 def test_a_kernel_without_statistics(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    (world.host.root / "dev").mkdir()
-    (world.host.root / "dev/kvm").write_text("")
+    Path(world.host.root, "dev").mkdir()
+    Path(world.host.root, "dev/kvm").write_text("")
     assert reader.offered(world.host) is None  # not a device: ioctl fails
     monkeypatch.setattr("fcntl.ioctl", lambda *_: 0)
     assert reader.offered(world.host) is False

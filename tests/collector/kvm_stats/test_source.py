@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -31,7 +32,7 @@ def counters(world: World) -> Iterator[KernelCounters]:
 
 def reading(world: World, *pids: int) -> KernelCounters:
     """Read the counters of this world, as an Intel host of two CPUs."""
-    trees.recorded(world.host.root, trees.cpus("0-1") | trees.modules(["kvm_intel"]))
+    trees.recorded(Path(world.host.root), trees.cpus("0-1") | trees.modules(["kvm_intel"]))
     x64 = arches.find("x64")
     return KernelCounters(Target(world.host, x64, x64.sources[0], ()), pids, world.reader())
 
@@ -107,7 +108,7 @@ def test_counters_opened_late_are_counted_from_there(
 ) -> None:
     vmm = world.start(100, {9: VM, 10: vcpu(0)})
     counters.sample()
-    (world.host.root / "proc/100/fd/11").symlink_to(stats(0))
+    Path(world.host.root, "proc/100/fd/11").symlink_to(stats(0))
     vmm.links[11], vmm.files[11] = stats(0), world.file(blob(Made("exits", [900])))
     monkeypatch.setattr("time.monotonic", lambda: 1e9)
     assert grown(counters.sample()) == {ONE: {}}
@@ -118,7 +119,7 @@ def test_counters_opened_late_are_counted_from_there(
 def test_without_the_right_to_look_into_processes_there_is_an_error(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (world.host.root / "proc/100").mkdir()
+    Path(world.host.root, "proc/100").mkdir()
     monkeypatch.setattr("kstats.vms.proc.Proc.descriptors", refused)
     with pytest.raises(PrivilegeError) as caught:
         reading(world)
