@@ -41,7 +41,8 @@ class Place(NamedTuple):
     Attributes:
         cpu: The physical CPU; -1 if CPUs are not distinguished.
         thread: The kernel's pid_tgid, ``pid << 32 | tid``. 0 if threads are not distinguished;
-            the high half is 0 if only the process is unknown.
+            the high half is 0 if only the process is unknown. Numbers from 2**63 on, which no
+            kernel uses, stand for threads without a known thread ID.
         detail: What the exits carry beyond their code, as a number of
             :mod:`kstats.arch.details`; None if it was not counted, does not exist or was
             dropped.

@@ -30,7 +30,7 @@ TASKS: Mapping[str, Mapping[str, str]] = {
         "report": "draw recordings as an HTML page",
         "export": "write a recording in the format of another program",
         "demo": "show kstats top on an example recording",
-        "decode": "show what perf, ftrace, kvmexit or kvm_stat recorded",
+        "decode": "show what other tools recorded or printed",
         "exporter": "serve counters to Prometheus, of this host or of a recording",
     },
     "look up and set up": {

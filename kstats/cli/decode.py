@@ -48,7 +48,7 @@ _DESCRIPTION = """\
 _EPILOG = "\n".join(
     [
         "input formats, recognized by content:",
-        *(f"  {name:<9} {known.about}" for name, known in FORMATS.items()),
+        *(f"  {name:<11} {known.about}" for name, known in FORMATS.items()),
         "",
         f"axes: {' '.join(AXES)}",
         "",

@@ -33,9 +33,10 @@ import attrs
 from kstats.arch import lookup
 from kstats.arch.base import Isa
 from kstats.errors import KstatsError, UnknownNameError
-from kstats.importers import bcc_kvmexit, code_list, kvm_stat_log, traces
+from kstats.importers import headed, kvm_stat, lists, maps, others, shares, traces, triggers
 from kstats.importers.evidence import Choice, Clue, choose
 from kstats.importers.lines import Line, Problems, lines
+from kstats.importers.tables import Parse, Tables
 from kstats.model import Sample
 from kstats.recording.files import BEGIN, MAGIC
 
@@ -80,6 +81,15 @@ class Format:
 
 _TRACE = frozenset({"cpus", "entries", "slow", "threads", "times"})
 
+
+def _tables(
+    about: str, fits: Callable[[str], bool], tool: str, parse: Parse, *, threads: bool = False
+) -> Format:
+    tables = Tables(tool, parse)
+    tells = frozenset({"threads"} if threads else ())
+    return Format(about, tells, fits, tables.clues, tables.read)
+
+
 FORMATS: Mapping[str, Format] = {
     "perf": Format(
         "perf script of kvm:kvm_exit and kvm:kvm_entry",
@@ -95,26 +105,32 @@ FORMATS: Mapping[str, Format] = {
         traces.clues,
         traces.read_ftrace,
     ),
-    "kvmexit": Format(
-        "bcc's kvmexit",
-        frozenset({"threads"}),
-        bcc_kvmexit.fits,
-        bcc_kvmexit.clues,
-        bcc_kvmexit.read,
-    ),
     "kvm_stat": Format(
-        "kvm_stat's log, with or without --csv",
+        "kvm_stat: its screen, -1, or its log with or without --csv",
         frozenset({"entries", "times"}),
-        kvm_stat_log.fits,
-        kvm_stat_log.clues,
-        kvm_stat_log.read,
+        kvm_stat.fits,
+        kvm_stat.clues,
+        kvm_stat.read,
     ),
-    "codes": Format(
-        "a list of codes or names, one per line, each optionally followed by a count",
-        frozenset(),
-        code_list.fits,
-        code_list.clues,
-        code_list.read,
+    "kvmexit": _tables(
+        "bcc's kvmexit and its variants", headed.fits_kvmexit, "kvmexit", headed.parse, threads=True
+    ),
+    "perf-kvm": _tables("perf kvm stat report or live", headed.fits_perf, "perf-kvm", headed.parse),
+    "perf-report": _tables(
+        "perf report or perf top of kvm:kvm_exit", shares.fits, "perf-report", shares.parse
+    ),
+    "bpftrace": _tables(
+        "a map of bpftrace: counts or histograms",
+        maps.fits_bpftrace,
+        "bpftrace",
+        maps.parse_bpftrace,
+    ),
+    "hist": _tables("a histogram of an ftrace trigger", triggers.fits, "hist", triggers.parse),
+    "table": _tables(
+        "any table with headings for the reason and the count", headed.fits, "table", headed.parse
+    ),
+    "codes": _tables(
+        "a list of codes or names, each with or without a count", lists.fits, "codes", lists.parse
     ),
 }
 """Every format by name, in the order in which they are tried."""
@@ -205,6 +221,7 @@ def _find_format(held: list[Line], rest: Iterator[Line]) -> str:
                 listed = listed or known.fits(line.text)
             elif known.fits(line.text):
                 return name
+    _refuse_others(held)
     if listed:
         return _LAST_RESORT
     raise UnrecognizedError(
@@ -228,6 +245,13 @@ def _refuse_ours(text: str) -> None:
         )
 
 
+def _refuse_others(held: list[Line]) -> None:
+    """Raise UnrecognizedError if the lines are of a tool that does not print exits by reason."""
+    other = others.recognize(held)
+    if other:
+        raise UnrecognizedError(other.why, other.hint)
+
+
 def _find_isa(
     known: Format, candidates: tuple[Isa, ...], held: list[Line], rest: Iterator[Line]
 ) -> Choice:
@@ -237,6 +261,7 @@ def _find_isa(
     clues = known.clues(_seen(held, rest), candidates)
     choice = choose(candidates, islice(clues, MOST_CLUES))
     if choice is None:
+        _refuse_others(held)
         raise UnrecognizedError(
             "cannot detect the ISA of the exits",
             f"name it: --isa {'|'.join(isa.name for isa in candidates)}",

@@ -21,7 +21,8 @@ import attrs
 from kstats.arch.base import Isa
 from kstats.arch.spelling import code_of, normalize
 
-_NAMELESS = frozenset({"UNKNOWN", "N/A", "?", "(NULL)"})
+NAMELESS = frozenset({"UNKNOWN", "UNKNOWN_EC", "N/A", "?", "(NULL)"})
+"""What tools print for a code without a name."""
 
 
 class Fit(enum.IntEnum):
@@ -58,13 +59,13 @@ def is_nameless(isa: Isa, name: str) -> bool:
 
     ``UNKNOWN`` is the name of an exit of ARM64, but other tools print it for any nameless code.
     """
-    return name.strip().upper() in _NAMELESS and code_of(isa, name) is None
+    return name.strip().upper() in NAMELESS and code_of(isa, name) is None
 
 
 def fit(isa: Isa, name: str) -> Fit | None:
     """Return how well ``isa`` explains a tool's name of an exit; None if it does not."""
     code = code_of(isa, name)
-    if code is None or name.strip().upper() in _NAMELESS:
+    if code is None or name.strip().upper() in NAMELESS:
         return None
     kernel, _, _ = isa.reasons[code].name.partition(":")
     is_exact = name == kernel or name.upper() != normalize(isa, name)

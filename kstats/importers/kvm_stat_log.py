@@ -22,10 +22,10 @@ from kstats.importers.sample_builder import SampleBuilder
 from kstats.model import Sample
 
 _CSV = "timestamp,"
-_KEY = re.compile(r"\w{1,64}(?:\([^()\s,]{1,64}\))?", re.ASCII)
+_KEY = re.compile(r"[A-Za-z]\w{0,63}(?:\([^()\s,]{1,64}\))?", re.ASCII)
 _EXIT = re.compile(r"kvm_exit\((?P<name>[^()\s,]{1,64})\)")
 _ROW = re.compile(
-    r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)[,\s]\s*(?P<numbers>-?\d[\d,\s-]*)", re.ASCII
+    r"(?:(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)[,\s])?\s*(?P<numbers>-?\d[\d,\s-]*)", re.ASCII
 )
 _NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
 _ALL, _ENTRY = "kvm_exit", "kvm_entry"
@@ -51,14 +51,18 @@ def read(
     """Yield samples of ``interval`` seconds, or one sample.
 
     Times are taken for UTC, because kvm_stat writes local time without a zone, in whole seconds.
-    The interval before the first row is unknown and taken for kvm_stat's default, a second.
+    The interval before the first row is unknown and taken for kvm_stat's default, a second. Logs
+    without times, from kernels before 5.8, make one sample.
     """
     builder = SampleBuilder(isa)
     start = last = 0.0
     for time, row in _rows(lines, problems):
+        _count(row, builder, problems)
+        if time is None:
+            problems.remark("the log has no times")
+            continue
         start = start or time - _DEFAULT_INTERVAL
         last = max(last, time)
-        _count(row, builder, problems)
         if interval is not None and last >= start + interval:
             yield builder.sample(last, last - start)
             start = last
@@ -66,16 +70,19 @@ def read(
         yield builder.sample(last, last - start)
 
 
-def _rows(lines: Iterable[Line], problems: Problems) -> Iterator[tuple[float, dict[str, int]]]:
-    """Yield the time and the numbers by name of each row."""
+def _rows(
+    lines: Iterable[Line], problems: Problems
+) -> Iterator[tuple[float | None, dict[str, int]]]:
+    """Yield the time, if the log has times, and the numbers by name of each row."""
     keys: list[str] = []
     for line in lines:
         row = _ROW.fullmatch(line.text) if line.whole else None
         if row is None:
             keys = _new_keys(line, keys, problems)
             continue
-        time, numbers = _time(row["time"]), [int(n) for n in _NUMBER.findall(row["numbers"])]
-        if time is None or len(numbers) != len(keys):
+        time = _time(row["time"]) if row["time"] else None
+        numbers = [int(n) for n in _NUMBER.findall(row["numbers"])]
+        if (time is None and row["time"]) or len(numbers) != len(keys):
             problems.add(line)
         else:
             yield time, dict(zip(keys, numbers, strict=True))

@@ -62,9 +62,9 @@ class Problems:
     lost: int = 0
     remarks: list[str] = attrs.field(factory=list)
 
-    def add(self, line: Line, exits: int = 0) -> None:
-        """Count a line that was not understood, and the exits that it seems to contain."""
-        self.count += 1
+    def add(self, line: Line, exits: int = 0, lines: int = 1) -> None:
+        """Count ``lines`` that were not understood, and the exits that they seem to contain."""
+        self.count += lines
         self.first = self.first or line
         if exits:
             self.exits += exits

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from kstats.arch import lookup
 from kstats.arch.base import Isa
 from kstats.arch.spelling import code_of, normalize
+from kstats.errors import KstatsError
 from kstats.importers.evidence import is_nameless
 from kstats.importers.lines import Problems
 from kstats.model import Code, Place, Sample, SlowExit, count_only
@@ -17,6 +18,11 @@ NO_CPU = -1
 """The CPU of a place if the file does not contain CPUs."""
 
 NO_THREAD = 0
+
+_COUNT_BITS = 64
+
+_NO_TID = 1 << 63
+"""Numbers from here on are threads without a thread ID, which no kernel uses."""
 
 MOST_PLACES = 1 << 20
 """The limit of distinct places; no file from a real host has more."""
@@ -29,6 +35,8 @@ class SampleBuilder:
         self._isa = isa
         self._arch = lookup.arch_of(isa).name
         self._threads: dict[int, Thread] = {}
+        self._without_tid: dict[tuple[int, str, int | None], int] = {}
+        self._sum = 0
         self._cpus: set[int] = set()
         self._clear()
 
@@ -48,6 +56,7 @@ class SampleBuilder:
             self._places.add(place)
         self._saw(cpu)
         self._exits[self._isa.name, code][place] += n
+        self._count(n)
 
     def slow(self, ended: float, code: int, cpu: int, thread: int, ns: int) -> None:
         """Add one exit that took ``ns`` nanoseconds; it is counted already."""
@@ -79,14 +88,24 @@ class SampleBuilder:
     def nameless(self, n: int) -> None:
         """Add exits with an unknown code."""
         self._code_dropped[NO_CPU] += n
+        self._count(n)
+
+    def _count(self, n: int) -> None:
+        """Keep the sum of all exits below 2**64, the largest number in recordings."""
+        self._sum += n
+        if self._sum >> _COUNT_BITS:
+            raise KstatsError(
+                f"the counts add up to more than 2**{_COUNT_BITS}",
+                "the file is damaged: no host has so many exits",
+            )
 
     def thread(self, pid: int, tid: int, comm: str = "", vcpu: int | None = None) -> int:
-        """Return the number of a thread; ``pid`` is 0 if the file does not contain the process.
+        """Return the number of a thread; a ``pid`` or ``tid`` of 0 is not in the file.
 
         In VMMs that name vCPU threads, the name contains the number of the vCPU; any other name is
         used as the name of the VM.
         """
-        number = pid << 32 | tid
+        number = pid << 32 | tid if tid else self._number(pid, comm, vcpu)
         known = self._threads.get(number)
         if known is None or known.vcpu != vcpu:
             named = vcpu_number(comm)
@@ -95,6 +114,12 @@ class SampleBuilder:
             if len(self._threads) < MOST_PLACES:
                 self._threads[number] = Thread(tid, pid, named if vcpu is None else vcpu, vm)
         return number
+
+    def _number(self, pid: int, comm: str, vcpu: int | None) -> int:
+        """Return a number for a thread of which only the process, the name or the vCPU is known."""
+        if len(self._without_tid) >= MOST_PLACES:
+            return NO_THREAD
+        return self._without_tid.setdefault((pid, comm, vcpu), _NO_TID | len(self._without_tid))
 
     def _saw(self, cpu: int) -> None:
         if cpu != NO_CPU:

@@ -192,13 +192,14 @@ class _ThreadCells:
         return known
 
     def _cells(self, number: int) -> dict[str, Cell]:
+        thread = self._threads.get(number)
+        pid, tid = (thread.pid, thread.tid) if thread else (number >> 32, number & 0xFFFF_FFFF)
         cells: dict[str, Cell] = {
-            "pid": number >> 32 or UNKNOWN,
-            "tid": number & 0xFFFF_FFFF,
+            "pid": pid or UNKNOWN,
+            "tid": tid or UNKNOWN,
             "vm": UNKNOWN,
             "vcpu": UNKNOWN,
         }
-        thread = self._threads.get(number)
         if thread:
             cells["vm"] = self._names[thread.vm]
             cells["vcpu"] = UNKNOWN if thread.vcpu is None else thread.vcpu

@@ -155,7 +155,7 @@ def test_kvmexit_with_fewer_columns() -> None:
     assert counts(sample.exits)["vmx", 48] == {(-1, 0): 6}
     assert sample.code_dropped == {-1: 3}
     assert sample.notes == (
-        "N/A: exits without a name; kvmexit does not print their codes",
+        "N/A: exits without a name; the tool prints no codes",
         "TDCALL: off by one in some versions of kvmexit; the code is unknown",
     )
     (sample,) = samples(b"TID    KVM_EXIT_REASON  COUNT\n9    EPT_VIOLATION  6     \n")

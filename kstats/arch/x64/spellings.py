@@ -100,7 +100,9 @@ SVM = Spellings(
         **{f"EXCP{vector}": f"{mnemonic} excp" for vector, mnemonic in EXCEPTIONS.items()},
         **{f"CR{n}_{way}": f"{way.lower()}_cr{n}" for n in _REGISTERS for way in _WAYS},
         **{f"DR{n}_{way}": f"{way.lower()}_dr{n}" for n in _REGISTERS for way in _WAYS},
+        **{f"EXCP_BASE_{mnemonic}": f"{mnemonic} excp" for mnemonic in EXCEPTIONS.values()},
         "EXCP_BASE": "DE excp",
+        "EXCP_BASE_XM": "XF excp",  # bcc: the SIMD exception
         **{f"{table}TR_READ": f"read_{table.lower()}tr" for table in ("ID", "GD", "LD")},
         **{f"{table}TR_WRITE": f"write_{table.lower()}tr" for table in ("ID", "GD", "LD")},
         "TR_READ": "read_rt",

@@ -1,0 +1,248 @@
+"""Read tables with a heading: a column of reasons, one of counts, and any others.
+
+::
+
+    VM-EXIT    Samples  Samples%     Time%    Min Time    Max Time         Avg time
+        HLT     101128    75.33%    99.66%      0.43us 901000.66us    310.88us ( +-   8.46% )
+
+PID      TID      KVM_EXIT_REASON                     COUNT
+1273551  1273568  MSR_WRITE                           6
+
+reason:        count      sum(us)      min(us)      avg(us)      max(us)
+    12:          182     29145513           58       160140       500054
+"""
+
+from __future__ import annotations
+
+import csv
+import enum
+import re
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from kstats.arch import lookup
+from kstats.importers.figures import Who, count
+
+
+class Role(enum.Enum):
+    """What a column contains."""
+
+    REASON = enum.auto()
+    COUNT = enum.auto()
+    PID = enum.auto()
+    TID = enum.auto()
+    VCPU = enum.auto()
+    CPU = enum.auto()
+    COMM = enum.auto()
+    SHARE = enum.auto()
+    TIME = enum.auto()
+    OTHER = enum.auto()
+
+
+_TEXTS = (Role.REASON, Role.COMM)
+
+_HEADINGS: Mapping[Role, str] = {
+    Role.REASON: "vmexit kvmexit exit_reason kvm_exit_reason vmexit_reason vm_exit_reason reason"
+    " exit_name event_name exit_code exitcode vmexit_code exit_type event name exit code ec esr_ec"
+    " hsr_ec",
+    Role.COUNT: "count counts samples exits hits hitcount exit_count total_exits number"
+    " occurrences calls freq frequency stat num nr n total",
+    Role.PID: "pid tgid process qemu_pid",
+    Role.TID: "tid tids thread",
+    Role.VCPU: "vcpu vcpuid vcpu_id",
+    Role.CPU: "cpu pcpu",
+    Role.COMM: "comm command vm guest thread_name vm_name domain",
+    Role.SHARE: "share percent percentage pct overhead ratio",
+    Role.TIME: "min max avg mean sum average p50 p90 p99 time latency duration total_time"
+    " min_time max_time avg_time mean_time exit_time_avg avg_latency max_latency min_latency"
+    " avg_duration stddev",
+    Role.OTHER: "current curavg/s exits/s rate rank",
+}
+"""Headings in the spelling of :func:`_plain`; the first of a role is the best."""
+
+_ROLES = {word: role for role, words in _HEADINGS.items() for word in words.split()}
+_RANK = {word: rank for rank, word in enumerate(_HEADINGS[Role.COUNT].split())}
+
+_LONGEST = 1000
+"""Characters of the longest heading."""
+
+_UNIT = re.compile(r"\(\s*(?:%|ns|us|µs|ms|s|usec|nsec|msec|sec)\s*\)", re.IGNORECASE)
+_DEVIATION = re.compile(r"\(\s*(?:\+-|\+/-|±)[^()]*\)")
+_NUMBER = re.compile(
+    r"[-+]?(?:\d[\d,._']*|\.\d+|nan|inf)(?:e[-+]?\d+)?(?:%|ns|us|µs|ms|s|[kmgt])?|-|n/a",
+    re.ASCII | re.IGNORECASE,
+)
+_WIDE = re.compile(r"\t+|\s{2,}")
+
+
+@attrs.frozen
+class Cells:
+    """What a row says."""
+
+    reason: str
+    count: str
+    who: Who
+
+
+@attrs.frozen
+class Heading:
+    """The heading of a table.
+
+    Attributes:
+        roles: What each column contains.
+        words: The headings, as the table has them.
+        mark: What separates columns; empty for blanks.
+        isa: The ISA that it names (``SVM code``), or empty.
+    """
+
+    roles: tuple[Role, ...]
+    words: tuple[str, ...]
+    mark: str = ""
+    isa: str = ""
+
+    @classmethod
+    def of(cls, text: str) -> Heading | None:
+        """Return the heading in a line; None if the line is not one."""
+        if len(text) > _LONGEST:
+            return None
+        bare = _UNIT.sub(" ", text).strip().lstrip("#").strip()
+        mark = next((mark for mark in "|,;" if len(bare.strip(mark).split(mark)) > 1), "")
+        isa, words = _without_isa(_cut(bare, mark) if mark else _joined(bare.split()))
+        plain = [_plain(word) for word in words]
+        counts = [word for word in plain if _ROLES.get(word) is Role.COUNT]
+        if not counts or any(not word or word[0].isdigit() for word in plain):
+            return None
+        best = min(counts, key=_RANK.__getitem__)
+        roles = [_role(word, plain, best) for word in plain]
+        unknown = sum(
+            word not in _ROLES and role is Role.OTHER
+            for word, role in zip(plain, roles, strict=True)
+        )
+        if roles.count(Role.REASON) != 1 or 2 * unknown > len(roles):
+            return None
+        return cls(tuple(roles), tuple(words), mark, isa)
+
+    @property
+    def ignored(self) -> list[str]:
+        """The columns with times, which no count contains."""
+        pairs = zip(self.words, self.roles, strict=True)
+        return [word for word, role in pairs if role is Role.TIME]
+
+    def row(self, text: str) -> Cells | None:
+        """Return the cells of a line; None if it does not fit the heading."""
+        text = _DEVIATION.sub("", text).strip()
+        cells = _cut(text, self.mark) if self.mark else self._by_blanks(text)
+        if len(cells) < len(self.roles) and self.mark:
+            return None
+        found = dict(zip(self.roles, cells, strict=False))
+        reason, n = found.get(Role.REASON, ""), found.get(Role.COUNT, "")
+        if not reason or count(n) is None:
+            return None
+        return Cells(reason, n, self._who(found))
+
+    def _who(self, found: Mapping[Role, str]) -> Who:
+        pid, tid = (_below_2_31(found.get(role, "")) for role in (Role.PID, Role.TID))
+        vcpu, cpu = (_below_2_31(found.get(role, "")) for role in (Role.VCPU, Role.CPU))
+        return Who(
+            pid=pid or 0,
+            tid=tid or 0,
+            vcpu=vcpu,
+            comm=found.get(Role.COMM, ""),
+            cpu=-1 if cpu is None else cpu,
+        )
+
+    def _by_blanks(self, text: str) -> Sequence[str]:
+        """Return the cells between blanks; names may contain single ones. Empty if none fit."""
+        wide = _WIDE.split(text)
+        if len(wide) == len(self.roles) and self._fit(wide):
+            return wide
+        texts = [at for at, role in enumerate(self.roles) if role in _TEXTS]
+        words = text.split()
+        first, last = texts[0], texts[-1]
+        after = len(self.roles) - last - 1
+        middle = words[first:]
+        end = 1
+        while after and end < len(middle) and not _NUMBER.fullmatch(middle[end]):
+            end += 1
+        if not after:
+            end = len(middle)
+        rights = middle[end:]
+        names = self._names(middle[:end], last - first + 1)
+        cells = [*words[:first], *names, *rights]
+        return cells if len(rights) <= after and names and self._fit(cells) else ()
+
+    def _names(self, words: list[str], columns: int) -> list[str]:
+        """Return one or two names from the words of both; empty if they do not fit."""
+        if columns == 1 and words:
+            return [" ".join(words)]
+        if columns != 2 or len(words) < 2:
+            return []
+        reason_last = self.roles.index(Role.REASON) > self.roles.index(Role.COMM)
+        at = len(words) - 1 if reason_last else 1
+        return [" ".join(words[:at]), " ".join(words[at:])]
+
+    def _fit(self, cells: Sequence[str]) -> bool:
+        pairs = zip(cells, self.roles, strict=False)
+        return all(role in _TEXTS or _NUMBER.fullmatch(cell.strip(":")) for cell, role in pairs)
+
+
+def _joined(words: list[str]) -> list[str]:
+    """Join the words of headings that have two or three: ``Min Time``, ``Exit reason``."""
+    joined: list[str] = []
+    while words:
+        n = next((n for n in (3, 2) if _plain("_".join(words[:n])) in _ROLES and words[n - 1 :]), 1)
+        joined.append(" ".join(words[:n]))
+        words = words[n:]
+    return joined
+
+
+def _without_isa(words: list[str]) -> tuple[str, list[str]]:
+    """Return the ISA that a heading names, and the headings without it: ``SVM code``."""
+    names = {isa.name for isa in lookup.isas()}
+    found = [word.lower() for word in words if word.lower() in names]
+    return (found[0] if found else ""), [word for word in words if word.lower() not in names]
+
+
+def _plain(word: str) -> str:
+    plain = re.sub(r"[\s-]+", "_", word.strip().strip(":*\"'`").strip().lower())
+    return {"vm_exit": "vmexit", "kvm_exit": "kvmexit"}.get(plain, plain)
+
+
+def _role(word: str, all_words: list[str], count_word: str) -> Role:
+    if word == count_word:
+        return Role.COUNT
+    if word.startswith("%") or word.endswith("%"):
+        return Role.SHARE
+    role = _ROLES.get(word, Role.OTHER)
+    if role is Role.COUNT:  # another sum beside the counts
+        return Role.OTHER
+    if word == "pid" and "tgid" in all_words:  # as the kernel calls a thread
+        return Role.TID
+    reasons = [w for w in all_words if _ROLES.get(w) is Role.REASON]
+    if role is Role.REASON and word != _best_reason(reasons):
+        return Role.OTHER
+    return role
+
+
+def _best_reason(words: list[str]) -> str:
+    ranks = _HEADINGS[Role.REASON].split()
+    return min(words, key=ranks.index)
+
+
+def _cut(text: str, mark: str) -> list[str]:
+    """Return the cells of a line with marks between them, without those of a frame."""
+    cells = _csv(text, mark) if mark in ",;" else text.strip(mark).split(mark)
+    return [cell.strip() for cell in cells]
+
+
+def _csv(text: str, mark: str) -> list[str]:
+    try:
+        return next(csv.reader([text], delimiter=mark, skipinitialspace=True), [])
+    except csv.Error:  # a line feed or NUL within a cell
+        return []
+
+
+def _below_2_31(text: str) -> int | None:
+    found = count(text) if text.isdigit() else None
+    return found if found is not None and found < 1 << 31 else None
