@@ -1,4 +1,4 @@
-"""Write docs/reasons.md, docs/categories.md and the columns of a schema from kstats/arch.
+"""Write docs/reasons.md, docs/categories.md, docs/why.md and the columns of a schema.
 
 The schema is kstats/render/report.schema.json: what depends on an architecture's columns is
 generated, everything else is kept.
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 from kstats.arch import BUILT_IN, categories, column_keys
 from kstats.arch.base import OTHER, Category
+from kstats.why.render import level_text
+from kstats.why.rules import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -52,6 +54,115 @@ the reasons of each category; a code without a name is in `other`.
 Before you compare two architectures, read what each category hides. `kstats compare --explain`
 prints this page.
 """
+
+
+WHY_MARK = "<!-- Written by tools/gen_docs.py from kstats/why/rules.py; not for editing. -->\n"
+
+WHY_HEAD = """\
+
+# What makes a VM slow: `kstats why`
+
+`kstats why [VM…] [seconds]` measures for ten seconds and lists what is unusual, the most important
+first. Each finding has the numbers that prove it, how sure it is and why, what it costs, what to
+change, and the command that shows more. `nothing unusual` is an answer, too.
+
+```
+# kstats why web
+1 finding: 1 VM, 120000 exits, 10.0 s
+
+1. warning: web: The guest arms its timer very often [timer-storm]
+   evidence  write MSR_IA32_TSC_DEADLINE(0x6e0): 6,000 exits per vCPU-second
+             median 1.79us, p99 4.35us, longest 212us
+   cost      1.1 % of the vCPUs' time (measured)
+   certain   the exits name the register
+   change    find the program with short timers in the guest: perf trace, bpftrace of hrtimers
+             reduce timers in the guest: a tickless kernel (nohz=on), HZ=100 or 250
+   more      kstats exits --detail msr --top 10 --vm web 10
+             see SDM vol. 3, Local APIC Timer; TLFS, Synthetic Timers; arch/x86/kvm/lapic.c
+```
+
+| | |
+|---|---|
+| `kstats why` | all VMs of this host, for ten seconds |
+| `kstats why web db 30` | two VMs, by name, pid or glob, for 30 seconds |
+| `kstats why --input FILE` | a recording, in parts of ten seconds; or what another tool wrote |
+| `--against FILE` | also what is new since another recording |
+| `-f json`, `-f markdown` | for programs, by [a schema](../kstats/why/schema.json); for tickets |
+| `--fail-on warning` | exit with status 10 if a finding is at least so severe |
+
+## What it measures
+
+On a live host, first exits, their latency, the time of vCPUs, KVM's events and its own counters,
+and [facts](recording.md) about host and VMs: what `kstats record --latency --time` records, at the
+same cost. If a rule depends on which MSR, port, address or register it is, and there are enough
+such exits to matter, a second program then counts by that; at most two kinds, one after the other.
+So only VMs that need a closer look pay for it.
+
+A recording is judged in parts of ten seconds, or as many as the last operand says. A finding
+describes the worst part, and says in how many it occurs: ten bad seconds of a night are found.
+Record with `--latency --time` to let all rules be checked. Rules for which something was not
+measured are listed at the end; they are not taken for fulfilled.
+
+Traces of other tools are judged in the same way. Counts without times are taken for those of as
+many seconds as the last operand says. A window shorter than 0.1 s has no rates.
+
+## How to read a finding
+
+Rates are **exits per vCPU-second**: exits, divided by the seconds and by the vCPUs of the VM. So a
+threshold means the same for a small VM and a large one. A rule compares the rate of the busiest
+vCPU with its thresholds, because one vCPU in a loop can make a VM slow. Shares are shares of the
+time of the vCPUs.
+
+**Severity** is that of the highest threshold that is reached. A finding with a measured cost of
+5 % of the vCPUs' time is at least a warning, one of 20 % is critical.
+
+**Cost** is the latency of the exits, if it was measured: the time from the exits to the next entry,
+as a share of the vCPUs' time. Otherwise it is estimated: 2 us for an exit that KVM handles, 15 us
+for one that the VMM handles. The exit and the entry alone take 1,200 to 2,500 cycles on processors
+with hardware virtualization; the rest are KVM's work, mitigations, and caches and TLBs that the
+guest has to fill again. A VMM takes several times that: system call, locks, device model. The time
+of idle exits is no cost, and that of interrupts includes whatever the host runs meanwhile: both are
+estimated.
+
+**Certainty** is `certain` if the exits or the kernel name the cause, `likely` if other causes are
+rare, `possible` if several causes look alike.
+
+Findings that another one explains better are left out: the column "not with" of the table says
+which.
+
+## The rules
+
+A finding fires from its lowest threshold on. Exits that are `info` need no action by themselves.
+"""
+
+
+def why_page() -> str:
+    """Return docs/why.md."""
+    rows = [
+        (
+            f"`{rule.id}`",
+            rule.title,
+            " / ".join(level_text(rule, level) for level in rule.levels.values()),
+            rule.signal.unit,
+            rule.basis,
+            ", ".join(rule.isas) or "all",
+            " ".join(f"`{other}`" for other in rule.unless if other != "*")
+            or ("any other" if rule.unless else "-"),
+            rule.source,
+        )
+        for rule in RULES
+    ]
+    headings = (
+        "rule",
+        "finding",
+        "from",
+        "unit",
+        "why from there on",
+        "ISAs",
+        "not with",
+        "source",
+    )
+    return WHY_MARK + WHY_HEAD + "\n" + _table(headings, rows)
 
 
 def reasons_page() -> str:
@@ -168,6 +279,7 @@ def _row(arch: Arch) -> dict[str, object]:
 FILES = {
     "docs/reasons.md": reasons_page,
     "docs/categories.md": categories_page,
+    "docs/why.md": why_page,
     SCHEMA: schema,
 }
 

@@ -17,6 +17,7 @@ from kstats.collector.threads import ExitsByThread
 from kstats.collector.tracepoints import Tracepoints
 from kstats.collector.vcpu_time import VcpuTimes, asleep
 from kstats.errors import KstatsError, UsageError
+from kstats.facts.reader import FactReader
 from kstats.filters import ThreadFilter
 from kstats.host import Host
 from kstats.vms.registry import VmRegistry
@@ -36,9 +37,9 @@ def measured(
 ) -> Evidence:
     """Return the evidence of the next seconds; ^C ends them early.
 
-    Exits, their latency, the time of vCPUs and KVM's events and counters are measured first. If a
-    rule cannot be checked without a kind of detail, another program then counts exits by it: only
-    where it matters do guests pay for it.
+    Exits, their latency, the time of vCPUs, KVM's events and counters, and facts are measured
+    first. If a rule cannot be checked without a kind of detail, another program then counts exits
+    by it: only where it matters do guests pay for it.
 
     Raises:
         KstatsError: This host cannot be measured, or a pattern matches no VM.
@@ -50,7 +51,9 @@ def measured(
     wanted = ThreadFilter(frozenset(pids))
     with ExitStack() as opened, deferred_signals():
         counters = _counters(target, wanted, opened)
-        first = opened.enter_context(Collector(target, _features(target, vms, wanted), vms, pids))
+        features = _features(target, vms, wanted)
+        collector = Collector(target, features, vms, pids, FactReader(host))
+        first = opened.enter_context(collector)
         stopped = _wait(seconds * _FIRST)
         sample = first.sample()
         kinds = [] if stopped else _kinds(Evidence.of(sample), target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import attrs
 
@@ -10,7 +10,7 @@ from kstats import arch as arches
 from kstats.model import Code
 from kstats.vms.identity import Vm
 from kstats.why.evidence import Evidence, Subject
-from kstats.why.rule import ANY, Certainty, Rule, Severity
+from kstats.why.rule import ANY, Certainty, Rule, Severity, Test
 from kstats.why.rules import RULES
 from kstats.why.signals import Measured, Missing
 
@@ -205,10 +205,11 @@ def _judged(rule: Rule, subject: Subject, evidence: Evidence) -> Finding | None:
     proofs = [proof for proof in held if proof]
     if len(proofs) < len(held):
         return None
-    confirmed = list(_confirmed(rule, subject))
+    confirmed = list(_holding(rule.confirmed, subject))
     because = rule.because
     if confirmed:
         because = "; ".join(proof.text for proof in confirmed)
+    proofs += _holding(rule.context, subject)
     texts = [measured.text, *measured.more]
     texts += [text for proof in proofs for text in (proof.text, *proof.more)]
     return Finding(
@@ -225,8 +226,9 @@ def _judged(rule: Rule, subject: Subject, evidence: Evidence) -> Finding | None:
     )
 
 
-def _confirmed(rule: Rule, subject: Subject) -> Iterator[Measured]:
-    for test in rule.confirmed:
+def _holding(tests: Iterable[Test], subject: Subject) -> Iterator[Measured]:
+    """Yield what was measured for the tests that hold; what cannot be checked does not."""
+    for test in tests:
         try:
             proof = test.holds(subject)
         except Missing:

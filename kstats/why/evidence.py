@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
+from kstats.facts.model import HostCounters, HostFacts, Scheduling, VcpuFacts, VmFacts
 from kstats.histogram import Histogram
 from kstats.model import Code, Sample, VcpuTime
 from kstats.views import losses
@@ -52,9 +53,15 @@ class Subject:
         vcpu_exits: Exits by vCPU, as in ``vcpu_time``, then by code; empty for the host.
         cpu_exits: Exits by CPU, then by code.
         cpus: How many CPUs are online.
+        host_vcpus: How many vCPUs all VMs of the host have.
         seconds: The length of the window.
         before: Of the recording to compare with, the highest rate by code, in exits per
             vCPU-second.
+        settings: Facts about the host.
+        facts: Facts about the VM; None for the host.
+        host_counters: What the kernel counted of the host.
+        scheduling: What the scheduler did with each vCPU, as in ``vcpu_time``.
+        affinity: The CPU lists on which its vCPUs may run.
     """
 
     name: str
@@ -70,7 +77,13 @@ class Subject:
     vcpu_exits: Mapping[int, Mapping[Code, int]] = attrs.field(factory=dict)
     cpu_exits: Mapping[int, Mapping[Code, int]] = attrs.field(factory=dict)
     cpus: int = 0
+    host_vcpus: int = 0
     before: Mapping[Code, float] | None = None
+    settings: HostFacts | None = None
+    facts: VmFacts | None = None
+    host_counters: HostCounters | None = None
+    scheduling: Mapping[int, Scheduling] | None = None
+    affinity: frozenset[str] = frozenset()
 
     @property
     def vcpu_seconds(self) -> float:
@@ -135,6 +148,9 @@ class Evidence:
         isa = sample.isa or next((code[0] for code in sample.exits), "")
         host = _host(vms, sample, sums)
         notes = losses.notes(sample)
+        every = host.vcpus
+        vms = tuple(attrs.evolve(vm, host_vcpus=every) for vm in vms)
+        host = attrs.evolve(host, host_vcpus=every)
         return cls(isa, sample.time - sample.elapsed, sample.time, vms, host, notes)
 
     def beside(self, before: Mapping[str, Mapping[Code, float]]) -> Evidence:
@@ -164,6 +180,9 @@ class _Part:
     def subject(self, name: str, vm: Vm | None, sample: Sample) -> Subject:
         """Return the sums as a value."""
         vcpus = len(self.threads) or len(self.cpus) or 1
+        facts = sample.vm_facts.get(vm.pid) if vm else None
+        scheduling = {n: of for n, of in (sample.scheduling or {}).items() if n in self.threads}
+        allowed = (VcpuFacts.of(sample.vcpu_facts.get(n, {})).cpus for n in self.threads)
         return Subject(
             name=name,
             vm=vm,
@@ -181,6 +200,12 @@ class _Part:
             vcpu_exits=self.vcpus,
             cpu_exits=self.cpus,
             cpus=len(sample.cpus),
+            settings=HostFacts.of(sample.host_facts) if sample.host_facts else None,
+            facts=VmFacts.of(facts) if facts else None,
+            host_counters=HostCounters.of(sample.host_counters) if sample.host_counters else None,
+            scheduling={_vcpu(sample, n): Scheduling.of(of) for n, of in scheduling.items()}
+            or None,
+            affinity=frozenset(filter(None, allowed)),
         )
 
 

@@ -12,9 +12,11 @@ from typing import Any
 
 from kstats import arch as arches
 from kstats.arch.base import NUMBER_BITS, NUMBER_MASK
+from kstats.durations import duration
 from kstats.escape import printable, printable_note, well_formed
 from kstats.why.engine import Finding, Report, Unchecked
-from kstats.why.signals import share_text
+from kstats.why.rule import Rule
+from kstats.why.signals import TIME, share_text
 
 HOST = "host"
 
@@ -23,6 +25,7 @@ RECORDED: Mapping[str, str] = {
     "vCPU times": "kstats record --time",
     "KVM's events": "kstats record",
     "KVM's counters": "kstats why, live",
+    "facts about host and VM": "kstats record",
     "the time": "a trace with times, or the seconds of the counts: kstats why --input FILE 10",
 }
 """What measures a part of the evidence that is missing; details have a command of their own."""
@@ -50,6 +53,14 @@ def how_to_measure(unchecked: Unchecked) -> str:
     if details == "details":
         return f"kstats exits --detail {kind} --record FILE"
     return RECORDED.get(unchecked.part, "kstats why, live")
+
+
+def level_text(rule: Rule, level: float) -> str:
+    """Return a threshold of a rule in its unit: ``2,500``, ``5 %``, ``1.00ms``."""
+    unit = rule.signal.unit
+    if unit == TIME:
+        return duration(level)
+    return share_text(level) if unit.startswith("share") else f"{level:,g}"
 
 
 def text(report: Report, width: int = _WIDTH) -> str:

@@ -74,6 +74,7 @@ class Rule:
         given: What must hold besides; a rule of which something cannot be checked does not fire.
         certainty: How sure it is without further evidence, and ``because``, why.
         confirmed: What makes it certain, if it holds.
+        context: What belongs to the evidence, if it holds.
         unless: Rules that explain the same better: if one of them fires, this one does not.
         remedies: What to change, the best first.
         advice: Whether the remedies of ``kstats explain`` for the most frequent reason follow.
@@ -96,6 +97,7 @@ class Rule:
     certainty: Certainty = Certainty.LIKELY
     because: str = attrs.field(validator=valid.line)
     confirmed: tuple[Test, ...] = ()
+    context: tuple[Test, ...] = ()
     unless: tuple[str, ...] = ()
     remedies: tuple[str, ...] = attrs.field(default=(), validator=valid.lines)
     advice: bool = False

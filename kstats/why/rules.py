@@ -9,6 +9,22 @@ with their thresholds and reasons; tools/gen_docs.py writes that list.
 from __future__ import annotations
 
 from kstats.arch.base import Category
+from kstats.why.facts import (
+    Chosen,
+    Grown,
+    Kept,
+    OfHost,
+    OfVm,
+    Overcommit,
+    Parameter,
+    Pinned,
+    Scheduled,
+    Setting,
+    SmallPages,
+    Swapped,
+    Uneven,
+    Waits,
+)
 from kstats.why.rule import ANY, Certainty, Rule, Test
 from kstats.why.signals import VMM_NS, Exits, Fired, Happened, Rate, Spent, Took
 
@@ -31,8 +47,26 @@ _PIT_PORTS = tuple(f"{way} {port}/1" for way in ("in", "out") for port in ("0x40
 _PMU_MSRS = (
     *("* MSR_*PERFCTR*", "* MSR_*EVNTSEL*", "* MSR_CORE_PERF_*", "* MSR_IA32_PMC*"),
     *("* MSR_*PERF_CTL*", "* MSR_*PERF_CTR*", "* MSR_ARCH_LBR*", "* MSR_AMD64_PERF_*"),
+    *("*(0x18[6-9a-d])", "*(0x30[9a-c])"),  # event selects and fixed counters have older names
 )
-_PMU_REGISTERS = ("* PMC*_EL0(*", "* PM[CEIOSUX]*_EL0(*", "* PM*_EL1(*")
+_PMU_REGISTERS = (
+    *("* PM*_EL0(*", "* PM*_EL1(*"),
+    *("* S3_3_C14_C[89]_?", "* S3_3_C14_C1[0-5]_?"),  # PMEVCNTRn, PMEVTYPERn
+)
+
+_CROWDED = (
+    Test(Overcommit(), least=1.01),
+    Test(Pinned(), least=1),
+    Test(Setting("smt", "SMT is on: two CPUs share a core"), least=1),
+)
+_NO_VHOST = (Test(OfVm("vhost", "no vhost thread works for the VM"), below=1),)
+_NO_APICV = (Test(Parameter("enable_apicv"), below=1), Test(Parameter("avic"), below=1))
+_OTHER_CLOCK = (
+    Test(
+        Chosen("clocksource", ("hpet", "acpi_pm", "jiffies"), "the host's clock source is {value}"),
+        least=1,
+    ),
+)
 
 # fmt: off
 RULES: tuple[Rule, ...] = (
@@ -40,10 +74,12 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="vcpu-starved",
         title="vCPUs wait for a physical CPU",
-        signal=Spent(("waiting",), "vCPUs are runnable but wait for a CPU", worst=True),
+        signal=Waits(),
         info=0.02, warning=0.05, critical=0.2,
         basis="5 % is the limit of common alerts on steal time; at 20 % every fifth ms is lost",
         certainty=Certainty.CERTAIN, because="the scheduler reports when a vCPU could run",
+        context=_CROWDED,
+        unless=("cpu-quota",),
         remedies=(
             "run fewer busy vCPUs on these CPUs: move a VM away, or give VMs fewer vCPUs",
             "check pinning and quotas: virsh vcpupin, cpu.max and nr_throttled of the cgroup",
@@ -51,6 +87,40 @@ RULES: tuple[Rule, ...] = (
         ),
         command="kstats exits --time {vm} 1 10",
         source="Documentation/scheduler/sched-stats.rst; docs/runbook.md, KvmVcpuWaiting",
+    ),
+    Rule(
+        id="cpu-quota",
+        title="A quota of the VM's cgroup holds back its vCPUs",
+        signal=Scheduled("throttled", "the cgroup is throttled"),
+        info=0.01, warning=0.05, critical=0.2,
+        basis="as vcpu-starved; a quota stops all vCPUs at once, for up to 100 ms",
+        certainty=Certainty.CERTAIN, because="the scheduler reports for how long",
+        remedies=("raise cpu.max, in libvirt vcpu_quota; vhost and I/O threads count, too",),
+        command="cat /sys/fs/cgroup/…/cpu.stat; virsh schedinfo VM",
+        source="Documentation/scheduler/sched-bwc.rst; Documentation/admin-guide/cgroup-v2.rst",
+    ),
+    Rule(
+        id="host-steal",
+        title="The host is a VM itself, and waits for CPUs of its own host",
+        signal=OfHost("steal", "the hypervisor above runs something else", of_cpus=True),
+        info=0.02, warning=0.05, critical=0.2,
+        basis="as vcpu-starved: all VMs of this host share the loss",
+        certainty=Certainty.CERTAIN, because="the hypervisor above reports it as steal time",
+        remedies=("give this host more CPU time, or move it; tuning its VMs cannot help",),
+        command="vmstat 1 (st)", host=True,
+        source="Documentation/virt/kvm/x86/msr.rst, MSR_KVM_STEAL_TIME; proc(5), /proc/stat",
+    ),
+    Rule(
+        id="memory-pressure",
+        title="The host is short of memory",
+        signal=OfHost("memory_pressure", "some thread waits for memory"),
+        info=0.05, warning=0.1, critical=0.3,
+        basis="on a host with free memory it is 0; from 10 % on VMs stand still now and then",
+        certainty=Certainty.CERTAIN, because="the kernel reports it (PSI)",
+        context=(Test(OfHost("swapped_in", "pages read from swap", per_second=True), least=1),),
+        remedies=("move a VM away, or shrink VMs; reserve memory for the host",),
+        command="cat /proc/pressure/memory; vmstat 1", host=True,
+        source="Documentation/accounting/psi.rst",
     ),
     Rule(
         id="slow-vmm",
@@ -62,6 +132,7 @@ RULES: tuple[Rule, ...] = (
                                            Category.REGISTER)), VMM_NS), least=50),),
         certainty=Certainty.LIKELY,
         because="the time is measured; a VMM that pauses a vCPU looks the same",
+        context=_NO_VHOST,
         remedies=(
             "find what the VMM is asked for, and use virtio, vhost or VFIO for that device",
             "use iothreads (QEMU), so that disks do not wait for the main loop",
@@ -89,8 +160,7 @@ RULES: tuple[Rule, ...] = (
         id="timer-storm",
         title="The guest arms its timer very often",
         signal=Rate(Exits(_MSR_WRITES, detail="msr", like=(
-            "write MSR_IA32_TSC_DEADLINE(*", "write *HV_X64_MSR_STIMER*",
-            "write *APIC*TMICT*", "write *(0x838)"))),
+            "write MSR_IA32_TSC_DEADLINE(*", "write HV_X64_MSR_STIMER*", "write X2APIC_TMICT(*"))),
         info=2500, warning=5000, critical=25_000,
         basis="a kernel with HZ=1000 arms it at most twice a tick; 5,000 exits take 1 % of time",
         certainty=Certainty.CERTAIN, because=_NAMED, isas=X86,
@@ -132,10 +202,11 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="hyperv-clock",
         title="Windows reads its clock with exits",
-        signal=Rate(Exits(_MSR_READS, detail="msr", like=("read *HV_X64_MSR_TIME_REF_COUNT*",))),
+        signal=Rate(Exits(_MSR_READS, detail="msr", like=("read HV_X64_MSR_TIME_REF_COUNT(*",))),
         info=500, warning=2500, critical=25_000,
         basis="with the reference TSC page there are none after boot",
         certainty=Certainty.CERTAIN, because=_NAMED, isas=X86,
+        context=_OTHER_CLOCK,
         remedies=(
             "give the guest hv-time and a stable TSC: -cpu host,migratable=no,+invtsc",
             "check that the host's own clock source is tsc, else KVM disables the TSC page",
@@ -150,6 +221,7 @@ RULES: tuple[Rule, ...] = (
         info=500, warning=2500, critical=20_000,
         basis="kvm-clock and tsc are read without exits; a PM timer read goes to the VMM, 15 us",
         certainty=Certainty.CERTAIN, because="the exits name the clock's port", isas=X86,
+        context=_OTHER_CLOCK,
         remedies=(
             "in the guest use the clock source kvm-clock or tsc; its dmesg says why it does not",
             "on Windows: hv-time, and bcdedit /deletevalue useplatformclock",
@@ -164,6 +236,7 @@ RULES: tuple[Rule, ...] = (
         info=500, warning=2500, critical=20_000,
         basis="kvm-clock and tsc are read without exits; an HPET read goes to the VMM, 15 us",
         certainty=Certainty.CERTAIN, because="the exits name the HPET's address", isas=X86,
+        context=_OTHER_CLOCK,
         remedies=(
             "take it away: -machine hpet=off (QEMU), <timer name='hpet' present='no'/> (libvirt)",
             "in the guest use the clock source kvm-clock or tsc; on Windows hv-time",
@@ -176,7 +249,7 @@ RULES: tuple[Rule, ...] = (
         id="ipi-storm",
         title="The guest's vCPUs interrupt each other very often, with an exit each",
         signal=Rate(Exits((*_MSR_WRITES,), detail="msr",
-                          like=("write *X2APIC*ICR*", "write *(0x830)", "write *HV_X64_MSR_ICR*"))),
+                          like=("write X2APIC_ICR(*", "write HV_X64_MSR_ICR(*"))),
         info=2500, warning=5000, critical=25_000,
         basis="5,000 exits take 1 % of the sender's time, and as much of each vCPU that they wake",
         certainty=Certainty.CERTAIN, because=_NAMED, isas=X86,
@@ -184,6 +257,7 @@ RULES: tuple[Rule, ...] = (
             "use IPI virtualization where there is one: APICv (kvm_intel), x2AVIC (kvm_amd)",
             "reduce wake-ups between vCPUs: pin the guest's threads, use fewer vCPUs",
         ),
+        context=_NO_APICV,
         command="kstats exits --detail msr --top 10 {vm} 10",
         source="SDM vol. 3, Issuing Interprocessor Interrupts; arch/x86/kvm/lapic.c",
     ),
@@ -223,8 +297,40 @@ RULES: tuple[Rule, ...] = (
         basis="with APICv, AVIC, x2APIC or hv-vapic there are next to none",
         because="exits for the local APIC occur only where nothing accelerates it", isas=X86,
         advice=True,
+        context=_NO_APICV,
         command="kstats exits --by vcpu,reason {vm} 10",
         source="SDM vol. 3, APIC Virtualization; arch/x86/kvm/lapic.c",
+    ),
+    Rule(
+        id="apic-memory",
+        title="The guest uses its APIC through memory, with an exit for each access",
+        signal=Rate(Exits(("svm:npf",), detail="mmio", like=("* 0xfee00???/*", "* 0xfee00???"))),
+        info=2500, warning=5000, critical=25_000,
+        basis="5,000 exits take 1 % of the time: KVM must decode each instruction, too",
+        certainty=Certainty.CERTAIN, because="the exits name the APIC's address", isas=("svm",),
+        context=_NO_APICV,
+        remedies=(
+            "let the guest use x2APIC: -cpu …,+x2apic, which Linux then does",
+            "enable AVIC (kvm_amd avic=1), if the kernel supports it; hv-vapic for Windows",
+        ),
+        command="kstats exits --detail mmio --top 10 {vm} 10",
+        source="APM vol. 2 15.29 and 16.3; arch/x86/kvm/lapic.c, apic_mmio_write",
+    ),
+    Rule(
+        id="eoi-exits",
+        title="The guest ends each interrupt with an exit",
+        signal=Rate(Exits(_MSR_WRITES, detail="msr", like=("write X2APIC_EOI(*",
+                                                           "write HV_X64_MSR_EOI(*"))),
+        info=2500, warning=5000, critical=25_000,
+        basis="APICv and AVIC need no such exits, and PV EOI only few",
+        certainty=Certainty.CERTAIN, because=_NAMED, isas=X86,
+        context=_NO_APICV,
+        remedies=(
+            "enable APICv (kvm_intel enable_apicv=1) or AVIC (kvm_amd avic=1)",
+            "else PV EOI: -cpu …,+kvm-pv-eoi for Linux; hv-vapic for Windows",
+        ),
+        command="kstats exits --detail msr --top 10 {vm} 10",
+        source="SDM vol. 3, EOI Virtualization; Documentation/virt/kvm/x86/msr.rst, PV EOI",
     ),
     Rule(
         id="interrupt-windows",
@@ -234,6 +340,7 @@ RULES: tuple[Rule, ...] = (
         basis="posted interrupts need none; each costs an exit before the interrupt itself",
         because="an interrupt window is opened only if the interrupt cannot be posted", isas=X86,
         advice=True,
+        context=_NO_APICV,
         command="kstats vcpu 1 10",
         source="SDM vol. 3, Interrupt-Window Exiting; arch/x86/kvm/x86.c",
     ),
@@ -255,10 +362,26 @@ RULES: tuple[Rule, ...] = (
         info=2500, warning=5000, critical=25_000,
         basis="the ticks of host and guest at HZ=1000 make 2,000; the rest are devices and IPIs",
         because="the exit does not say which interrupt: the guest's own timer is one of them",
+        context=(Test(Pinned(), least=1),),
         unless=("timer-storm",),
         advice=True,
         command="kstats cpu --sort ints --top 10 1 10; watch -d cat /proc/interrupts",
         source="SDM vol. 3, Other Causes of VM Exits; APM vol. 2 15.13.1; Arm ARM, HCR_EL2.IMO",
+    ),
+    Rule(
+        id="interrupts-on-few-cpus",
+        title="Interrupts of the host's devices land on CPUs that run guests",
+        signal=Uneven(Exits(("vmx:EXTERNAL_INTERRUPT", "svm:interrupt", "arm64:IRQ"))),
+        info=2500, warning=10_000, critical=50_000,
+        basis="the ticks of host and guest are alike on all CPUs; a device's queue is on one",
+        because="other CPUs with guests have far fewer",
+        context=(Test(Chosen("isolated", ("",), "no CPU is isolated"), least=1),),
+        remedies=(
+            "move the interrupts away: /proc/irq/*/smp_affinity, irqbalance's banned CPUs",
+            "keep the CPUs of vCPUs apart: isolcpus, cpusets, vcpupin",
+        ),
+        command="kstats cpu --sort ints --top 5 1 10; watch -d cat /proc/interrupts", host=True,
+        source="Documentation/core-api/irq/irq-affinity.rst; SDM vol. 3, External interrupts",
     ),
     Rule(
         id="host-nmis",
@@ -272,12 +395,48 @@ RULES: tuple[Rule, ...] = (
     ),
     # Idle.
     Rule(
+        id="halt-polling-burns",
+        title="KVM polls for wake-ups of idle vCPUs, in vain",
+        signal=Kept(("halt_poll_fail_ns",), "KVM polls in vain"),
+        info=0.05, warning=0.15, critical=0.4,
+        basis="polling lasts at most 200 us by default: an idle guest spends far below 1 % on it",
+        because="the time is KVM's own; whether it hurts depends on who needs the CPU",
+        confirmed=(
+            Test(Waits(), least=0.02),
+            Test(OfHost("cpu_pressure", "some thread of the host waits for a CPU"), least=0.1),
+        ),
+        context=(Test(Parameter("halt_poll_ns")),),
+        remedies=(
+            "lower it: echo 50000 >/sys/module/kvm/parameters/halt_poll_ns (0 turns it off)",
+            "in the guest: fewer wake-ups at a steady rate, such as timers of 100 to 200 us",
+        ),
+        command="kstats exits --histogram --reason idle {vm} 10",
+        source="Documentation/virt/kvm/halt-polling.rst; virt/kvm/kvm_main.c, kvm_vcpu_halt",
+    ),
+    Rule(
+        id="halt-polling-missing",
+        title="vCPUs halt for a short time very often, and KVM does not poll",
+        signal=Rate(Exits(categories=(Category.IDLE,)), timed=False),
+        info=2500, warning=5000, critical=25_000,
+        basis="each wake-up from sleep takes 5 to 50 us more than one by polling",
+        given=(Test(Parameter("halt_poll_ns"), below=1),),
+        certainty=Certainty.CERTAIN, because="polling is turned off",
+        remedies=(
+            "echo 200000 >/sys/module/kvm/parameters/halt_poll_ns",
+            "or poll in the guest: cpuidle-haltpoll",
+        ),
+        command="kstats exits --histogram --reason idle --by vcpu {vm} 10",
+        source="Documentation/virt/kvm/halt-polling.rst; guest-halt-polling.rst",
+    ),
+    Rule(
         id="short-halts",
         title="vCPUs go idle and wake up again very often",
         signal=Rate(Exits(categories=(Category.IDLE,)), timed=False),
         info=5000, warning=15_000, critical=50_000,
         basis="5,000 a second are one each 200 us, the length that halt polling covers",
         because="each halt costs two context switches and the wake-up of a vCPU",
+        context=(Test(Parameter("halt_poll_ns")),),
+        unless=("halt-polling-missing",),
         remedies=(
             "if latency matters: halt_poll_ns of the kvm module, or haltpoll in the guest",
             "in the guest: let threads that wake each other share a vCPU, or poll",
@@ -305,8 +464,9 @@ RULES: tuple[Rule, ...] = (
         signal=Rate(Exits(categories=(Category.SPIN,))),
         info=500, warning=1000, critical=10_000,
         basis="a PAUSE loop exits after some 4,096 cycles: 1,000 exits are ms of spinning",
-        given=(Test(Spent(("waiting",), "vCPUs wait for a CPU"), least=0.02),),
+        given=(Test(Waits(), least=0.02),),
         certainty=Certainty.CERTAIN, because="vCPUs wait for CPUs while others spin",
+        context=_CROWDED,
         remedies=("run fewer busy vCPUs on these CPUs, or pin them",),
         advice=True,
         command="kstats exits --time {vm} 1 10",
@@ -327,6 +487,20 @@ RULES: tuple[Rule, ...] = (
         source="SDM vol. 3, PAUSE-loop exiting; APM vol. 2 15.14.4",
     ),
     Rule(
+        id="pause-exiting-off",
+        title="vCPUs wait for CPUs, and KVM does not notice vCPUs that spin",
+        signal=Waits(),
+        warning=0.05,
+        basis="with vCPUs waiting, a spinning vCPU burns its whole time slice",
+        given=(Test(Parameter("ple_gap"), below=1),),
+        certainty=Certainty.CERTAIN, because="ple_gap=0 turns PAUSE-loop exiting off",
+        isas=("vmx",),
+        context=_CROWDED,
+        remedies=("load kvm_intel without ple_gap=0, unless each vCPU has a CPU of its own",),
+        command="cat /sys/module/kvm_intel/parameters/ple_gap",
+        source="SDM vol. 3, PAUSE-loop exiting; arch/x86/kvm/vmx/vmx.c, ple_gap",
+    ),
+    Rule(
         id="spinning-wfe",
         title="vCPUs spin on locks, with WFE",
         signal=Rate(Exits(("arm64:WFx",), minus=("kvm_wfx_arm64",)), timed=False),
@@ -345,6 +519,7 @@ RULES: tuple[Rule, ...] = (
         info=700, warning=3500, critical=15_000,
         basis="700 exits of 15 us take 1 % of the time; a guest with virtio 1 has few after boot",
         because="port I/O always exits; old virtio kicks are port I/O, too", isas=X86,
+        context=_NO_VHOST,
         unless=("emulated-clock",),
         advice=True,
         command="kstats exits --detail io --top 10 {vm} 10",
@@ -357,6 +532,7 @@ RULES: tuple[Rule, ...] = (
         info=700, warning=3500, critical=15_000,
         basis="700 exits of 15 us take 1 % of the time; virtio kicks by ioeventfd cost less",
         because="the event does not say whether KVM or the VMM emulates the device",
+        context=_NO_VHOST,
         unless=("hpet-clock",),
         remedies=(
             "use virtio or VFIO in place of emulated devices (e1000, AHCI, VGA); GICv3 on ARM64",
@@ -388,9 +564,80 @@ RULES: tuple[Rule, ...] = (
         basis="any shows it; each stands for 512 written pages, so 200 are 400 MB a second",
         certainty=Certainty.CERTAIN, because="the log is on only while writes are logged",
         isas=("vmx",), advice=True,
+        context=(Test(OfVm("migrating", "a thread of the VMM migrates it"), least=1),),
         command="virsh domjobinfo VM, or info migrate in QEMU's monitor",
         source="SDM vol. 3, Page-Modification Logging; Documentation/virt/kvm/api.rst,"
         " KVM_GET_DIRTY_LOG",
+    ),
+    Rule(
+        id="migration",
+        title="The VM is being migrated: its writes fault",
+        signal=Rate(Exits(_FAULTS, minus=_MMIO), 5000),
+        info=200, warning=2000, critical=20_000,
+        basis="each page that is written faults once a round: 2,000 are 8 MB a second",
+        given=(Test(OfVm("migrating", "a thread of the VMM migrates it"), least=1),),
+        certainty=Certainty.CERTAIN, because="the VMM has a migration thread",
+        unless=("dirty-logging",),
+        remedies=(
+            "it stops with the migration: more bandwidth, multifd and compression shorten it",
+            "use huge pages only where manual dirty-log protection keeps them (Linux 5.7)",
+        ),
+        command="virsh domjobinfo VM, or info migrate in QEMU's monitor",
+        source="QEMU docs/devel/migration; Documentation/virt/kvm/api.rst, KVM_GET_DIRTY_LOG",
+    ),
+    Rule(
+        id="numa-balancing",
+        title="NUMA balancing takes guest memory away to see who uses it",
+        signal=Rate(Exits(_FAULTS, minus=_MMIO), 5000),
+        info=500, warning=2500, critical=10_000,
+        basis="it unmaps 256 MB at a time: 2,500 faults of 4 KiB, or 128 of huge pages",
+        given=(
+            Test(Setting("numa_balancing", "numa_balancing is on"), least=1),
+            Test(OfHost("numa_faults", "NUMA hinting faults", per_second=True), least=500),
+        ),
+        because="both happen at the same time",
+        context=(Test(Pinned(), least=1),),
+        remedies=(
+            "if VMs are pinned to nodes: echo 0 >/proc/sys/kernel/numa_balancing",
+            "bind their memory, too: numatune in libvirt, memory-backend policy=bind in QEMU",
+        ),
+        command="grep numa_ /proc/vmstat; numastat -p PID",
+        source="Documentation/admin-guide/sysctl/kernel.rst, numa_balancing",
+    ),
+    Rule(
+        id="swapping",
+        title="The VM waits for its memory to be read from disk",
+        signal=Scheduled("major_faults", "page faults that need I/O", ns=200_000),
+        info=1, warning=20, critical=500,
+        basis="each takes 0.1 ms from an SSD, 10 ms from a disk; a VM in RAM has none",
+        because="the vCPUs' threads read pages: of swap, or of a file that backs the memory",
+        confirmed=(
+            Test(Swapped(), least=0.001),
+            Test(OfHost("swapped_in", "pages read from swap", per_second=True), least=1),
+        ),
+        remedies=(
+            "run fewer VMs, or give the host more memory; lower swappiness, raise memory.low",
+            "keep the VM in RAM: -overcommit mem-lock=on, hugetlbfs",
+        ),
+        command="vmstat 1 (si); cat /sys/fs/cgroup/…/memory.swap.current",
+        source="proc(5), majflt; Documentation/admin-guide/cgroup-v2.rst, memory.swap",
+    ),
+    Rule(
+        id="small-pages",
+        title="The VM's memory is in small pages",
+        signal=SmallPages(),
+        info=0.9,
+        basis="nested page walks of small pages cost 5 to 30 % of memory-bound work",
+        given=(Test(Spent(("guest",), "vCPUs are in the guest"), least=0.3),),
+        certainty=Certainty.POSSIBLE,
+        because="how much it costs depends on how the guest uses its memory",
+        confirmed=(Test(Chosen("thp", ("never",), "transparent huge pages: {value}"), least=1),),
+        remedies=(
+            "echo madvise >/sys/kernel/mm/transparent_hugepage/enabled (QEMU asks for them)",
+            "or hugetlbfs: -mem-path /dev/hugepages, <hugepages/> in libvirt",
+        ),
+        command="grep AnonHugePages /proc/PID/smaps_rollup",
+        source="Documentation/admin-guide/mm/transhuge.rst, hugetlbpage.rst",
     ),
     Rule(
         id="memory-faults",
@@ -401,6 +648,13 @@ RULES: tuple[Rule, ...] = (
         certainty=Certainty.POSSIBLE,
         because="a guest that has just started, swap, KSM, NUMA balancing and dirty logging"
         " look alike",
+        context=(
+            Test(SmallPages(), least=0.5),
+            Test(Swapped(), least=0.01),
+            Test(Setting("ksm", "KSM merges pages"), least=1),
+            Test(Parameter("tdp_mmu"), below=1),
+        ),
+        unless=("migration", "numa-balancing", "dirty-logging"),
         remedies=("use huge pages (hugetlbfs or THP): they reduce 512 faults to one",),
         advice=True,
         command="kstats exits --detail page --top 10 {vm} 10",
@@ -414,7 +668,8 @@ RULES: tuple[Rule, ...] = (
         info=1e6, warning=1e7, critical=1e8,
         basis="a page to be zeroed takes 10 us, a huge page 200 us, a disk 1 ms or more",
         because="the latency is measured; waiting for a CPU is part of it",
-        unless=("vcpu-starved", "slow-device-exits"),
+        confirmed=(Test(Swapped(), least=0.01),),
+        unless=("vcpu-starved", "slow-device-exits", "swapping"),
         remedies=(
             "look at swap: vmstat 1 (si, so), memory.swap.current of the VM's cgroup",
             "keep guest memory in RAM: -overcommit mem-lock=on, hugetlbfs, fewer VMs",
@@ -432,6 +687,7 @@ RULES: tuple[Rule, ...] = (
         because="KVM intercepts these for shadow paging; old processors and nested hypervisors"
         " need it",
         isas=X86,
+        confirmed=(Test(Parameter("ept"), below=1), Test(Parameter("npt"), below=1)),
         remedies=("enable nested paging: kvm_intel ept=1, kvm_amd npt=1",),
         command="cat /sys/module/kvm_intel/parameters/ept /sys/module/kvm_amd/parameters/npt",
         source="Documentation/virt/kvm/x86/mmu.rst",
@@ -507,7 +763,7 @@ RULES: tuple[Rule, ...] = (
         info=5000, warning=10_000, critical=50_000,
         basis="5,000 exits take 1 % of the time; timer and IPIs have rules of their own",
         because="the exits are counted; which register it is needs details", isas=X86,
-        unless=("timer-storm", "ipi-storm", "hyperv-clock", "pmu"),
+        unless=("timer-storm", "ipi-storm", "eoi-exits", "hyperv-clock", "pmu"),
         advice=True,
         command="kstats exits --detail msr --top 10 {vm} 10",
         source="arch/x86/kvm/x86.c; arch/x86/kvm/msrs",
@@ -625,6 +881,18 @@ RULES: tuple[Rule, ...] = (
         advice=True,
         command="dmesg; ras-mc-ctl --summary",
         source="Documentation/arch/x86/x86_64/machinecheck.rst; Arm RAS extension (DDI 0587)",
+    ),
+    # What changed.
+    Rule(
+        id="new-since",
+        title="The guest has many more exits of a kind than in the other recording",
+        signal=Grown(fewest=1000),
+        info=2, warning=4,
+        basis="1,000 exits more, against the highest rate of any part of the other recording",
+        certainty=Certainty.CERTAIN, because="both were counted",
+        advice=True,
+        command="kstats compare --reasons --by vm OTHER live",
+        source="docs/compare.md",
     ),
     # Everything else that costs much.
     Rule(

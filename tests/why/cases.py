@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import attrs
+
 from kstats.model import Sample
-from tests.why.made import guest, read, write
+from kstats.why.evidence import Evidence
+from tests.why.made import SECONDS, VM, guest, read, write
 
 DEADLINE, ICR, TIME_REF_COUNT, PERFCTR0, APERF = 0x6E0, 0x830, 0x40000020, 0xC1, 0xE8
+EOI, FIXED_CTR0, PMEVCNTR0 = 0x80B, 0x309, 0xDF40
 SGI1R, CNTP_CTL, PMCCNTR, MIDR = 0xC65D, 0xDF11, 0xDCE8, 0xC000
 MMIO, FAST_MMIO, WFI = "kvm_mmio:0=1,2", "kvm_fast_mmio", "kvm_wfx_arm64:1=0"
 BUSY = {"guest": 0.97, "kernel": 0.02, "vmm": 0.01, "halted": 0.0, "waiting": 0.0}
@@ -34,10 +38,172 @@ def busy(**states: float) -> dict[str, float]:
     return {**BUSY, **states, "guest": 0.97 - sum(states.values())}
 
 
-CASES: Mapping[str, tuple[tuple[Sample, ...], tuple[Sample, ...]]] = {
+def facts(
+    sample: Sample,
+    host: Mapping[str, str | int] | None = None,
+    vm: Mapping[str, str | int] | None = None,
+    counters: Mapping[str, int] | None = None,
+    scheduling: Mapping[str, int] | None = None,
+) -> Sample:
+    """The sample with facts; counters and scheduling are of ten seconds."""
+    ns = round(SECONDS * 1e9)
+    return attrs.evolve(
+        sample,
+        host_facts=host or {},
+        vm_facts={VM.pid: vm} if vm else {},
+        host_counters={"observed": ns, "cpu": 2 * ns, **counters} if counters else {},
+        scheduling={n: {"observed": ns, **scheduling} for n in sample.threads}
+        if scheduling
+        else None,
+    )
+
+
+def on_a_healthy_host(sample: Sample) -> Sample:
+    """The sample with the facts of a host with defaults and memory to spare."""
+    return facts(
+        sample,
+        {
+            "parameters.kvm.halt_poll_ns": "200000",
+            "parameters.kvm_intel.ple_gap": "128",
+            "parameters.kvm_intel.ept": "Y",
+            "parameters.kvm_amd.npt": "1",
+            "thp": "madvise",
+            "smt": 1,
+            "clocksource": "tsc",
+            "numa_balancing": 1,
+            "ksm": 0,
+        },
+        {"resident": 4 * GIB, "huge": 4 * GIB, "swapped": 0, "vhost": 1, "migrating": 0},
+        {"idle": 900 * MEBI_NS, "steal": 0, "memory_pressure": 0, "numa_faults": 300},
+        {"ran": 900 * MEBI_NS, "delayed": 20 * MEBI_NS, "major_faults": 0, "throttled": 0},
+    )
+
+
+def later(before: Sample, now: Sample) -> Evidence:
+    """The evidence of a sample that is compared with an earlier one."""
+    rates = Evidence.of(before).host.rates
+    return Evidence.of(now).beside({"": rates, VM.name: rates})
+
+
+GIB = 1 << 30
+MEBI_NS = 1_000_000
+NO_DEVICES = {MMIO: 0.0, FAST_MMIO: 0.0}
+FAULTING = guest("svm", {"npf": 3000}, events=NO_DEVICES)
+IN_GUEST = guest("svm", {"hlt": 10}, time=BUSY)
+CALM = guest("svm", {"hlt": 10})
+FOUR_CPUS = (0, 1, 2, 3)
+
+CASES: Mapping[str, tuple[tuple[Sample | Evidence, ...], tuple[Sample | Evidence, ...]]] = {
+    "cpu-quota": (
+        (facts(CALM, scheduling={"throttled": 900 * MEBI_NS}),),
+        (facts(CALM, scheduling={"throttled": 50 * MEBI_NS}),),
+    ),
+    "host-steal": (
+        (facts(CALM, counters={"steal": 2000 * MEBI_NS}),),
+        (facts(CALM, counters={"steal": 200 * MEBI_NS}), facts(CALM, counters={"idle": 1})),
+    ),
+    "memory-pressure": (
+        (facts(CALM, counters={"memory_pressure": 2000 * MEBI_NS}),),
+        (facts(CALM, counters={"memory_pressure": 100 * MEBI_NS}),),
+    ),
+    "interrupts-on-few-cpus": (
+        (
+            guest("svm", {"interrupt": 12_000}, cpus=FOUR_CPUS, on={0: 97, 1: 1, 2: 1, 3: 1}),
+            guest("arm64", {"IRQ": 12_000}, cpus=FOUR_CPUS, on={0: 97, 1: 1, 2: 1, 3: 1}),
+        ),
+        (
+            guest("svm", {"interrupt": 12_000}, cpus=FOUR_CPUS),
+            guest("svm", {"interrupt": 900}, cpus=FOUR_CPUS, on={0: 97, 1: 1, 2: 1, 3: 1}),
+            guest("svm", {"hlt": 12_000}, cpus=FOUR_CPUS, on={0: 97, 1: 1, 2: 1, 3: 1}),
+        ),
+    ),
+    "halt-polling-burns": (
+        (
+            guest("svm", {"hlt": 4000}, counters={"halt_poll_fail_ns": 2500 * MEBI_NS}),
+            guest(
+                "arm64",
+                {"WFx": 4000},
+                counters={"halt_poll_fail_ns": 800 * MEBI_NS, "halt_attempted_poll": 100},
+            ),
+        ),
+        (
+            guest("svm", {"hlt": 4000}, counters={"halt_poll_fail_ns": 50 * MEBI_NS}),
+            guest("svm", {"hlt": 4000}, counters={"halt_poll_success_ns": 2500 * MEBI_NS}),
+        ),
+    ),
+    "halt-polling-missing": (
+        (facts(guest("svm", {"hlt": 6000}), {"parameters.kvm.halt_poll_ns": "0"}),),
+        (
+            facts(guest("svm", {"hlt": 6000}), {"parameters.kvm.halt_poll_ns": "200000"}),
+            facts(guest("svm", {"hlt": 2000}), {"parameters.kvm.halt_poll_ns": "0"}),
+        ),
+    ),
+    "pause-exiting-off": (
+        (
+            facts(
+                guest("vmx", {"HLT": 10}, time=busy(waiting=0.2)),
+                {"parameters.kvm_intel.ple_gap": "0"},
+            ),
+        ),
+        (
+            facts(
+                guest("vmx", {"HLT": 10}, time=busy(waiting=0.2)),
+                {"parameters.kvm_intel.ple_gap": "128"},
+            ),
+            facts(guest("vmx", {"HLT": 10}, time=BUSY), {"parameters.kvm_intel.ple_gap": "0"}),
+        ),
+    ),
+    "migration": (
+        (facts(FAULTING, vm={"migrating": 1}),),
+        (facts(FAULTING, vm={"migrating": 0}), facts(CALM, vm={"migrating": 1})),
+    ),
+    "numa-balancing": (
+        (facts(FAULTING, {"numa_balancing": 1}, counters={"numa_faults": 20_000}),),
+        (
+            facts(FAULTING, {"numa_balancing": 1}, counters={"numa_faults": 200}),
+            facts(FAULTING, {"numa_balancing": 0}, counters={"numa_faults": 20_000}),
+            facts(CALM, {"numa_balancing": 1}, counters={"numa_faults": 20_000}),
+        ),
+    ),
+    "swapping": (
+        (facts(CALM, scheduling={"major_faults": 500}),),
+        (facts(CALM, scheduling={"major_faults": 5, "minor_faults": 5000}),),
+    ),
+    "small-pages": (
+        (
+            facts(IN_GUEST, vm={"guest_pages.4k": 4 * GIB, "guest_pages.2m": 0}),
+            facts(IN_GUEST, vm={"resident": 4 * GIB, "huge": 0}),
+        ),
+        (
+            facts(IN_GUEST, vm={"guest_pages.4k": GIB, "guest_pages.2m": 3 * GIB}),
+            facts(IN_GUEST, vm={"resident": 4 * GIB, "huge": 4 * GIB}),
+            facts(IN_GUEST, vm={"resident": GIB // 8, "huge": 0, "hugetlb": 8 * GIB}),
+            facts(IN_GUEST, vm={"resident": GIB // 2, "huge": 0}),
+            # An idle VM does not care.
+            facts(
+                guest("svm", {"hlt": 10}, time={"guest": 0.01, "halted": 0.99}),
+                vm={"resident": 4 * GIB, "huge": 0},
+            ),
+        ),
+    ),
+    "new-since": (
+        (
+            later(CALM, guest("svm", {"cpuid": 2000})),
+            later(guest("svm", {"cpuid": 500}), guest("svm", {"cpuid": 2000})),
+        ),
+        (
+            later(CALM, guest("svm", {"cpuid": 900})),
+            later(guest("svm", {"cpuid": 1900}), guest("svm", {"cpuid": 3000})),
+            guest("svm", {"cpuid": 2000}),
+        ),
+    ),
     "vcpu-starved": (
-        (guest("vmx", time=busy(waiting=0.06)), guest("arm64", time=busy(waiting=0.3))),
-        (guest("vmx", time=busy(waiting=0.015)),),
+        (
+            guest("vmx", time=busy(waiting=0.06)),
+            guest("arm64", time=busy(waiting=0.3)),
+            facts(CALM, scheduling={"delayed": 900 * MEBI_NS}),
+        ),
+        (guest("vmx", time=busy(waiting=0.015)), facts(CALM, scheduling={"ran": 900 * MEBI_NS})),
     ),
     "slow-vmm": (
         (guest("svm", {"io": 200}, time=busy(vmm=0.12)),),
@@ -86,6 +252,14 @@ CASES: Mapping[str, tuple[tuple[Sample, ...], tuple[Sample, ...]]] = {
         (guest("vmx", {"TPR_BELOW_THRESHOLD": 6000}),),
         (guest("vmx", {"TPR_BELOW_THRESHOLD": 2000}),),
     ),
+    "apic-memory": (
+        (guest("svm", kind="mmio", details={"npf": {write(0xFEE00300, 4): 6000}}),),
+        (
+            guest("svm", kind="mmio", details={"npf": {write(0xFEE00300, 4): 2000}}),
+            guest("svm", kind="mmio", details={"npf": {write(0xFEC00010, 4): 6000}}),
+        ),
+    ),
+    "eoi-exits": ((msr("MSR_WRITE", EOI, 6000),), (msr("MSR_WRITE", EOI, 2000),)),
     "interrupt-windows": (
         (guest("svm", {"vintr": 6000}),),
         (guest("svm", {"vintr": 2000}), guest("vmx", {"NMI_WINDOW": 6000})),
@@ -163,10 +337,17 @@ CASES: Mapping[str, tuple[tuple[Sample, ...], tuple[Sample, ...]]] = {
     ),
     "rdtsc-trapped": ((guest("vmx", {"RDTSC": 6000}),), (guest("vmx", {"RDTSC": 100}),)),
     "pmu": (
-        (msr("MSR_WRITE", PERFCTR0, 6000), msr("msr:rd", 0xC0010004, 6000, "svm")),
+        (
+            msr("MSR_WRITE", PERFCTR0, 6000),
+            msr("MSR_READ", FIXED_CTR0, 6000),
+            msr("msr:rd", 0xC0010004, 6000, "svm"),
+        ),
         (msr("MSR_WRITE", PERFCTR0, 500), msr("MSR_READ", APERF, 4000)),
     ),
-    "pmu-registers": ((sysreg(PMCCNTR, 6000),), (sysreg(PMCCNTR, 500), sysreg(SGI1R, 4000))),
+    "pmu-registers": (
+        (sysreg(PMCCNTR, 6000), sysreg(PMEVCNTR0, 6000)),
+        (sysreg(PMCCNTR, 500), sysreg(SGI1R, 4000)),
+    ),
     "rdpmc": ((guest("vmx", {"RDPMC": 6000}),), (guest("vmx", {"RDPMC": 500}),)),
     "msr-polling": (
         (msr("MSR_READ", APERF, 12_000), guest("svm", {"msr:wr": 12_000})),

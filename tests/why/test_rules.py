@@ -13,16 +13,16 @@ from kstats.why.evidence import Evidence
 from kstats.why.rule import Rule
 from kstats.why.rules import RULES
 from kstats.why.signals import Exits
-from tests.why.cases import BUSY, CASES, FAST_MMIO, MMIO, WFI
+from tests.why.cases import BUSY, CASES, FAST_MMIO, MMIO, WFI, on_a_healthy_host
 from tests.why.made import ISAS, guest
 
 SHOWS = [(rule, sample) for rule, (shows, _) in CASES.items() for sample in shows]
 MISSES = [(rule, sample) for rule, (_, misses) in CASES.items() for sample in misses]
 
 
-def found(sample: Sample) -> dict[str, str]:
+def found(case: Sample | Evidence) -> dict[str, str]:
     """The rules that find something, with the severity."""
-    report = judge(Evidence.of(sample))
+    report = judge(case if isinstance(case, Evidence) else Evidence.of(case))
     return {finding.rule.id: str(finding.severity) for finding in report.findings}
 
 
@@ -32,14 +32,14 @@ def test_every_rule_has_a_sample_that_shows_it_and_a_near_miss() -> None:
     assert len(CASES) == len(RULES) >= 26
 
 
-@pytest.mark.parametrize(("rule", "sample"), SHOWS, ids=[rule for rule, _ in SHOWS])
-def test_it_is_found(rule: str, sample: Sample) -> None:
-    assert rule in found(sample)
+@pytest.mark.parametrize(("rule", "case"), SHOWS, ids=[rule for rule, _ in SHOWS])
+def test_it_is_found(rule: str, case: Sample | Evidence) -> None:
+    assert rule in found(case)
 
 
-@pytest.mark.parametrize(("rule", "sample"), MISSES, ids=[rule for rule, _ in MISSES])
-def test_a_near_miss_is_not_found(rule: str, sample: Sample) -> None:
-    assert rule not in found(sample)
+@pytest.mark.parametrize(("rule", "case"), MISSES, ids=[rule for rule, _ in MISSES])
+def test_a_near_miss_is_not_found(rule: str, case: Sample | Evidence) -> None:
+    assert rule not in found(case)
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -49,8 +49,10 @@ def test_an_idle_guest_has_nothing_unusual(isa: str) -> None:
     ints = {"vmx": "EXTERNAL_INTERRUPT", "svm": "interrupt", "arm64": "IRQ"}[isa]
     time = {"guest": 0.002, "kernel": 0.003, "vmm": 0.0, "halted": 0.994, "waiting": 0.001}
     events = {MMIO: 1, (WFI if isa == "arm64" else FAST_MMIO): 20}
-    sample = guest(isa, {idle: 20, ints: 15}, us=3, time=time, events=events)
-    assert judge(Evidence.of(sample)).findings == ()
+    polled = {"halt_poll_fail_ns": 1_000_000, "halt_attempted_poll": 200}
+    sample = guest(isa, {idle: 20, ints: 15}, us=3, time=time, events=events, counters=polled)
+    report = judge(Evidence.of(on_a_healthy_host(sample)))
+    assert (report.findings, report.unchecked) == ((), ())
 
 
 @pytest.mark.parametrize(
@@ -88,8 +90,10 @@ def test_an_idle_guest_has_nothing_unusual(isa: str) -> None:
 def test_a_busy_healthy_guest_has_nothing_unusual(isa: str, rates: dict[str, float]) -> None:
     """A web server: a few hundred kicks a second, ticks, IPIs, a little idling."""
     wfi = {WFI: 800} if isa == "arm64" else {FAST_MMIO: 600}
-    sample = guest(isa, rates, us=2, time={**BUSY}, events={MMIO: 300, **wfi})
-    report = judge(Evidence.of(sample))
+    polled = {"halt_poll_fail_ns": 40_000_000, "halt_attempted_poll": 8000}
+    events = {MMIO: 300, **wfi}
+    sample = guest(isa, rates, us=2, time=BUSY, events=events, counters=polled)
+    report = judge(Evidence.of(on_a_healthy_host(sample)))
     assert report.findings == ()
     # It has enough MSR accesses and device accesses to look at them closely.
     assert {one.part for one in report.unchecked} <= {"msr details", "mmio details"}

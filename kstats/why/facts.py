@@ -1,0 +1,379 @@
+"""Signals of settings, memory, scheduling and KVM's own counters."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from statistics import median
+
+import attrs
+
+from kstats import arch as arches
+from kstats.why.evidence import Subject
+from kstats.why.signals import (
+    SHARE,
+    VALUE,
+    Exits,
+    Measured,
+    Missing,
+    Spent,
+    rate_text,
+    share_text,
+)
+
+_FACTS, _COUNTERS = "facts about host and VM", "KVM's counters"
+_SWITCHES = {"Y": 1, "N": 0}
+_GIB = 1 << 30
+
+
+@attrs.frozen
+class Parameter:
+    """A parameter of a KVM module by its name; a switch is 1 or 0."""
+
+    name: str
+    unit: str = attrs.field(default=VALUE, init=False)
+
+    def measure(self, of: Subject, least: float = 0) -> Measured | None:
+        """Return its value; None if no module has it."""
+        del least
+        if of.settings is None:
+            raise Missing(_FACTS)
+        for name, text in of.settings.parameters.items():
+            module, _, parameter = name.partition(".")
+            if parameter == self.name:
+                value = _SWITCHES.get(text) if text in _SWITCHES else _number(text)
+                return (
+                    None if value is None else Measured(value, f"{module} has {parameter}={text}")
+                )
+        return None
+
+
+@attrs.frozen
+class Setting:
+    """A fact about the host that is a number or a switch, in words with ``{value}``."""
+
+    name: str
+    words: str
+    unit: str = attrs.field(default=VALUE, init=False)
+
+    def measure(self, of: Subject, least: float = 0) -> Measured | None:
+        """Return its value."""
+        del least
+        if of.settings is None:
+            raise Missing(_FACTS)
+        value = getattr(of.settings, self.name)
+        return None if value is None else Measured(float(value), self.words.format(value=value))
+
+
+@attrs.frozen
+class Chosen:
+    """Whether a fact about the host is one of some texts, 1 or 0."""
+
+    name: str
+    among: tuple[str, ...]
+    words: str
+    unit: str = attrs.field(default=VALUE, init=False)
+
+    def measure(self, of: Subject, least: float = 0) -> Measured | None:
+        """Return whether it is."""
+        del least
+        if of.settings is None:
+            raise Missing(_FACTS)
+        value = getattr(of.settings, self.name)
+        if value is None:
+            return None
+        return Measured(float(value in self.among), self.words.format(value=value))
+
+
+@attrs.frozen
+class OfVm:
+    """A fact about the VM that is a number or a switch, in words with ``{value}``."""
+
+    name: str
+    words: str
+    unit: str = attrs.field(default=VALUE, init=False)
+
+    def measure(self, of: Subject, least: float = 0) -> Measured | None:
+        """Return its value."""
+        del least
+        if of.facts is None:
+            raise Missing(_FACTS)
+        value = getattr(of.facts, self.name)
+        return None if value is None else Measured(float(value), self.words.format(value=value))
+
+
+@attrs.frozen
+class SmallPages:
+    """The share of a VM's memory that is not in huge pages, of VMs of a GiB or more."""
+
+    unit: str = attrs.field(default="share of memory", init=False)
+
+    def measure(self, of: Subject, least: float = 0) -> Measured | None:
+        """Return the share."""
+        del least
+        if of.facts is None:
+            raise Missing(_FACTS)
+        facts = of.facts
+        pages = facts.guest_pages
+        whole = sum(pages.values())
+        if whole < _GIB:
+            huge, hugetlb = facts.huge, facts.hugetlb or 0
+            if huge is None or facts.resident is None:
+                return None
+            whole, small = facts.resident + hugetlb, facts.resident - huge
+        else:
+            small = pages.get("4k", 0)
+        if whole < _GIB:
+            return None
+        share = max(small, 0) / whole
+        return Measured(share, f"{share_text(share)} of {whole / _GIB:.1f} GiB are in small pages")
+
+
+@attrs.frozen
+class Swapped:
+    """The share of a VM's memory that is in swap."""
+
+    unit: str = attrs.field(default="share of memory", init=False)
+
+    def measure(self, of: Subject, least: float = 0) -> Measured | None:
+        """Return the share."""
+        del least
+        if of.facts is None:
+            raise Missing(_FACTS)
+        swapped, resident = of.facts.swapped, of.facts.resident
+        if swapped is None or resident is None or not swapped + resident:
+            return None
+        share = swapped / (swapped + resident)
+        return Measured(share, f"{share_text(share)} of the VM's memory are in swap")
+
+
+@attrs.frozen
+class Scheduled:
+    """A counter of :class:`kstats.facts.model.Scheduling`, per second, of the worst vCPU.
+
+    Of a counter of nanoseconds, that is a share of time; ``ns`` is what one of another counter
+    costs.
+    """
+
+    name: str
+    words: str
+    ns: float = 1
+
+    @property
+    def unit(self) -> str:
+        """The unit of its numbers."""
+        return SHARE if self.ns == 1 else "per second and vCPU"
+
+    def measure(self, of: Subject, least: float = 0) -> Measured | None:
+        """Return the rate."""
+        del least
+        if of.scheduling is None:
+            raise Missing(_FACTS)
+        rates = [
+            getattr(one, self.name) / one.observed
+            for one in of.scheduling.values()
+            if one.observed and getattr(one, self.name) is not None
+        ]
+        if not rates:
+            return None
+        mean = sum(rates) / len(rates)
+        if self.ns == 1:
+            text = f"{self.words} {share_text(max(rates))} of the time"
+            return Measured(max(rates), text, mean, timed=True)
+        text = f"{self.words}: {max(rates) * 1e9:,.1f} per second and vCPU"
+        return Measured(max(rates) * 1e9, text, mean * self.ns)
+
+
+@attrs.frozen
+class Waits:
+    """The share of time in which the worst vCPU could run but waits for a CPU.
+
+    From the time of vCPUs, else from the scheduler's statistics.
+    """
+
+    unit: str = attrs.field(default=SHARE, init=False)
+
+    def measure(self, of: Subject, least: float = 0) -> Measured | None:
+        """Return the share."""
+        spent = Spent(("waiting",), "vCPUs are runnable but wait for a CPU", worst=True)
+        try:
+            return spent.measure(of, least)
+        except Missing:
+            if of.scheduling is None:
+                raise
+        return Scheduled("delayed", "vCPUs are runnable but wait for a CPU").measure(of, least)
+
+
+@attrs.frozen
+class OfHost:
+    """A counter of the host, as a share of the time of all CPUs (``cpu``) or of the clock.
+
+    With ``per_second`` the number is a rate.
+    """
+
+    name: str
+    words: str
+    of_cpus: bool = False
+    per_second: bool = False
+    unit: str = attrs.field(default=SHARE, init=False)
+
+    def measure(self, of: Subject, least: float = 0) -> Measured | None:
+        """Return the share or the rate."""
+        del least
+        counters = of.host_counters
+        if counters is None:
+            raise Missing(_FACTS)
+        n, whole = getattr(counters, self.name), counters.observed
+        if self.of_cpus:
+            whole = counters.cpu
+        if n is None or not whole:
+            return None
+        if self.per_second:
+            rate = n / whole * 1e9
+            return Measured(rate, f"{self.words}: {rate:,.0f} per second")
+        return Measured(n / whole, f"{self.words} {share_text(n / whole)} of the time")
+
+
+@attrs.frozen
+class Kept:
+    """KVM's own counters of nanoseconds, as a share of the vCPUs' time."""
+
+    names: tuple[str, ...]
+    words: str
+    unit: str = attrs.field(default=SHARE, init=False)
+
+    def measure(self, of: Subject, least: float = 0) -> Measured | None:
+        """Return the share."""
+        del least
+        if of.counters is None or not of.vcpu_seconds:
+            raise Missing(_COUNTERS)
+        if not any(name in of.counters for name in self.names):
+            return None
+        ns = sum(of.counters.get(name, 0) for name in self.names)
+        share = ns / 1e9 / of.vcpu_seconds
+        tried, good = (
+            of.counters.get(f"halt_{one}_poll", 0) for one in ("attempted", "successful")
+        )
+        more = (f"{share_text(good / tried)} of {tried} polls succeed",) if tried else ()
+        text = f"{self.words} {share_text(share)} of the time"
+        return Measured(share, text, share, timed=True, more=more)
+
+
+@attrs.frozen
+class Overcommit:
+    """How many vCPUs the VMs have for each CPU of the host."""
+
+    unit: str = attrs.field(default="vCPUs per CPU", init=False)
+
+    def measure(self, of: Subject, least: float = 0) -> Measured | None:
+        """Return the ratio."""
+        del least
+        if not of.cpus or not of.host_vcpus:
+            return None
+        text = f"the host has {of.host_vcpus} vCPUs on {of.cpus} CPUs"
+        return Measured(of.host_vcpus / of.cpus, text)
+
+
+@attrs.frozen
+class Pinned:
+    """Whether the vCPUs may run on fewer CPUs than the host has, 1 or 0."""
+
+    unit: str = attrs.field(default=VALUE, init=False)
+
+    def measure(self, of: Subject, least: float = 0) -> Measured | None:
+        """Return whether they are pinned."""
+        del least
+        if not of.affinity:
+            raise Missing(_FACTS)
+        lists = sorted(of.affinity)
+        text = f"its vCPUs may run on CPUs {' and '.join(lists[:3])}{' …' * (len(lists) > 3)}"
+        return Measured(float(max(map(_count, lists)) < of.cpus), text)
+
+
+@attrs.frozen
+class Uneven:
+    """Exits per second on the CPU that has most of them, if it has far more than the others.
+
+    Attributes:
+        of: Which exits.
+        ratio: How many times the median of the CPUs with guests it must have.
+        fewest: CPUs with guests that there must be.
+    """
+
+    of: Exits
+    ratio: float = 4
+    fewest: int = 4
+    unit: str = attrs.field(default="exits per second on a CPU", init=False)
+
+    def measure(self, of: Subject, least: float = 0) -> Measured | None:
+        """Return the rate of that CPU; 0 if all CPUs are alike."""
+        del least
+        if not of.vcpu_seconds:
+            raise Missing("the time")
+        codes = self.of.codes(of)
+        rates = {
+            cpu: sum(n for code, n in exits.items() if code in codes) / of.seconds
+            for cpu, exits in of.cpu_exits.items()
+        }
+        if not codes or len(rates) < self.fewest:
+            return None
+        cpu = max(rates, key=lambda cpu: rates[cpu])
+        usual = median(rates.values())
+        if rates[cpu] < self.ratio * usual:
+            return Measured(0, "")
+        names = ", ".join(sorted({arches.reason(*code).name for code in codes}))
+        text = f"CPU {cpu}: {rates[cpu]:,.0f} exits by {names} per second"
+        more = (f"half of the CPUs have {usual:,.0f} or less",)
+        code = codes.most_common(1)[0][0]
+        return Measured(rates[cpu], text, code=code, more=more)
+
+
+@attrs.frozen
+class Grown:
+    """The reason that grew most against another recording: its rate, and how many times.
+
+    Attributes:
+        fewest: How many more exits per vCPU-second it must have.
+    """
+
+    fewest: float
+    unit: str = attrs.field(default="times the highest rate of the other recording", init=False)
+
+    def measure(self, of: Subject, least: float = 0) -> Measured | None:
+        """Return how many times; 1000 if the other recording has none."""
+        del least
+        if of.before is None or not of.vcpu_seconds:
+            return None
+        before = of.before
+        more = {c: r for c, r in of.rates.items() if r - before.get(c, 0) >= self.fewest}
+        if not more:
+            return None
+        times = {
+            code: min(rate / (before.get(code, 0) or 1e-9), 1000) for code, rate in more.items()
+        }
+        code = max(times, key=lambda code: (times[code], more[code]))
+        texts = Counter({self._text(one, more[one], before): round(more[one]) for one in more})
+        first = self._text(code, more[code], before)
+        rest = tuple(text for text, _ in texts.most_common(4) if text != first)
+        return Measured(times[code], first, code=code, more=rest)
+
+    def _text(
+        self, code: tuple[str, int], rate: float, before: Mapping[tuple[str, int], float]
+    ) -> str:
+        was = before.get(code, 0)
+        then = f"at most {was:,.0f}" if was else "none"
+        return f"{arches.reason(*code).name}: {rate_text(rate)}, in the other recording {then}"
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text.lstrip("-").isdecimal() else None
+
+
+def _count(cpus: str) -> int:
+    """Return how many CPUs a list such as ``0-3,8`` has."""
+    total = 0
+    for part in cpus.split(","):
+        first, _, last = part.partition("-")
+        if first.isdecimal():
+            total += int(last) - int(first) + 1 if last.isdecimal() else 1
+    return total
