@@ -21,6 +21,12 @@ class Kind(enum.StrEnum):
     CLOUD_HYPERVISOR = "cloud-hypervisor"
     CROSVM = "crosvm"
     KVMTOOL = "kvmtool"
+    STRATOVIRT = "stratovirt"
+    ANDROID_EMULATOR = "android-emulator"
+    DRAGONBALL = "dragonball"
+    GVISOR = "gvisor"
+    VIRTUALBOX = "virtualbox"
+    KONTAIN = "kontain"
     OTHER = "other"
 
 
@@ -37,6 +43,10 @@ class Vm:
         fd: The descriptor that KVM_CREATE_VM returned, which tells apart the VMs of a process;
             None where the kernel does not report it.
         uuid: Its UUID, which libvirt and many users of QEMU give it; empty if unknown.
+        vmid: Its number in libvirt (``virsh list``) or Proxmox VE (``qm list``); None without one.
+        pod: The UID of its Kubernetes pod; empty outside of Kubernetes.
+        namespace: The Kubernetes namespace of a VM of KubeVirt, or containerd's namespace of a
+            sandbox of Kata Containers or gVisor; empty if unknown.
     """
 
     pid: int
@@ -45,6 +55,9 @@ class Vm:
     name: str
     fd: int | None = None
     uuid: str = ""
+    vmid: int | None = None
+    pod: str = ""
+    namespace: str = ""
 
 
 @attrs.frozen

@@ -3,32 +3,55 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import PurePosixPath
 
 import attrs
 
+from kstats.vms import kubernetes
 from kstats.vms.identity import Kind
-from kstats.vms.libvirt import machine_name
+from kstats.vms.libvirt import find_domain
 from kstats.vms.proc import Proc
 
 _VCPU_THREADS = re.compile(
     r"""
-      CPU\ (\d+)/KVM     # QEMU, with debug-threads=on
+      CPU\ (\d+)/KVM     # QEMU, with debug-threads=on; StratoVirt
     | fc_vcpu\ (\d+)     # Firecracker
     | vcpu(\d+)          # Cloud Hypervisor
     | crosvm_vcpu(\d+)   # crosvm
     | kvm-vcpu-(\d+)     # kvmtool
+    | db_vcpu(\d+)       # Dragonball
+    | vcpu-(\d+)         # Kontain
     """,
     re.VERBOSE | re.ASCII,
 )
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-# Folders and sockets of this name do not identify a VM.
-_COMMON = re.compile(
-    r"(?:api|ch|clh|cloud-hypervisor|control|crosvm|fc|firecracker|root|run|socket|tmp|vm|[-_.])*"
+_PROXMOX = re.compile(r"/qemu\.slice/([0-9]{1,9})\.scope", re.ASCII)
+
+# The folder of a sandbox of Kata Containers, whatever its VMM.
+_KATA = re.compile(r"/run/(?:vc/(?:firecracker|sbs|vm)|kata)/([^/,]+)")
+
+# A file whose name consists of these words does not identify a VM ...
+_COMMON_FILE = frozenset(
+    """
+    api ch clh cloud config control crosvm ctl fc fcconfig firecracker hypervisor monitor qmp run
+    sock socket vm vmconfig vmm
+    """.split()  # noqa: SIM905 - a list would fill a page
+)
+# ... nor does such a folder, nor one of those that paths begin with.
+_COMMON_FOLDER = _COMMON_FILE | frozenset(
+    """
+    chroot containers data instance instances internal jail jailer jails kata lib root runtime
+    sandbox sandboxes sbs sockets state tmp vc vmms vms
+    """.split()  # noqa: SIM905
+)
+_BEGINNING = re.compile(
+    r"/(?:(?:var/)?run/user/\d+|proc/\w+|home/[^/]+|dev/shm|usr/local"
+    r"|var/(?:cache|lib|run|tmp)|etc|opt|run|srv|tmp)(?=/)",
+    re.ASCII,
 )
 
 
@@ -38,26 +61,17 @@ def vcpu_number(comm: str) -> int | None:
     return int(match[match.lastindex or 0]) if match else None
 
 
-def option(words: Sequence[str], *names: str) -> str:
-    """Return the last value of an option, as ``--name value`` or ``--name=value``; else empty."""
-    value = ""
+def options(words: Sequence[str], *names: str) -> Iterator[str]:
+    """Yield the values of an option, given as ``--name value`` or ``--name=value``."""
     for word, following in pairwise([*words, ""]):
         name, equals, rest = word.partition("=")
         if name in names:
-            value = rest if equals else following
-    return value
+            yield rest if equals else following
 
 
-def uuid(proc: Proc, pid: int) -> str:
-    """Return the UUID on the command line of a process; empty without one.
-
-    Of QEMU's options, libvirt uses ``-uuid`` and Proxmox ``-smbios type=1,uuid=…`` (qemu(1)).
-    """
-    words = proc.cmdline(pid)
-    items = option(words, "-smbios", "--smbios").split(",")
-    smbios = [item.removeprefix("uuid=") for item in items if item.startswith("uuid=")]
-    found = (option(words, "-uuid", "--uuid"), *smbios)
-    return next((text.lower() for text in found if _UUID.fullmatch(text.lower())), "")
+def option(words: Sequence[str], *names: str) -> str:
+    """Return the last value of an option; empty without one."""
+    return ["", *options(words, *names)][-1]
 
 
 def qemu_name(words: Sequence[str]) -> str:
@@ -76,76 +90,186 @@ def _guest(value: str) -> str:
     return (first + [item[6:] for item in items if item.startswith("guest=")] or [""])[-1]
 
 
-def _by_socket(value: str) -> str:
-    """Return a VM's name by its control socket: ``/run/vms/web.sock`` is web.
+def by_path(value: str) -> str:
+    """Return a VM's name by the path of a file of its own: ``/run/vms/web.sock`` is web.
 
-    If all VMs have sockets of that name (Kata's ``clh-api.sock``), the folder's name is used.
+    If the files of all VMs have that name (``api.sock``), it is the nearest folder that may have
+    the name of a VM. Empty if none may.
     """
     if value.startswith("fd="):
         return ""
-    path = PurePosixPath(value.removeprefix("path=").partition(",")[0])
-    parts = (path.name.removesuffix(".sock").removesuffix(".socket"), path.parent.name)
-    return next((part for part in parts if not _COMMON.fullmatch(part)), "")
+    text = value.removeprefix("path=").partition(",")[0]
+    beginning = _BEGINNING.match(text)
+    path = PurePosixPath(text[beginning.end() :] if beginning else text)
+    file = re.sub(r"[._-](json|sock|socket)$", "", path.name)
+    if not _is_common(file, _COMMON_FILE):
+        return file
+    folders = (folder.name for folder in path.parents)
+    return next((name for name in folders if not _is_common(name, _COMMON_FOLDER)), "")
+
+
+def _is_common(name: str, common: frozenset[str]) -> bool:
+    hidden = name.startswith(".")
+    return hidden or common.issuperset(filter(None, re.split("[-_.]", name.lower())))
+
+
+def _avd(words: Sequence[str]) -> str:
+    """Return the virtual device of the Android emulator, ``-avd NAME`` or ``@NAME``."""
+    short = (word[1:] for word in words[1:] if re.fullmatch(r"@[\w.-]+", word))
+    return option(words, "-avd") or next(short, "")
 
 
 def _firecracker_name(words: Sequence[str]) -> str:
-    return option(words, "--id") or _by_socket(option(words, "--api-sock"))
+    paths = (option(words, "--api-sock"), option(words, "--config-file"))
+    return option(words, "--id") or next(filter(None, map(by_path, paths)), "")
 
 
 def _cloud_hypervisor_name(words: Sequence[str]) -> str:
     # It has no option for a name; ch-remote takes the socket, too.
-    return _by_socket(option(words, "--api-socket"))
+    return by_path(option(words, "--api-socket"))
 
 
 def _crosvm_name(words: Sequence[str]) -> str:
-    return option(words, "--name") or _by_socket(option(words, "--socket", "-s"))
+    return option(words, "--name") or by_path(option(words, "--socket", "-s"))
 
 
 def _kvmtool_name(words: Sequence[str]) -> str:
     return option(words, "--name")
 
 
+def _kata_shim_name(words: Sequence[str]) -> str:
+    return option(words, "-id", "--id")
+
+
+def _gvisor_name(words: Sequence[str]) -> str:
+    # "runsc … boot … CONTAINER"; the bundle is a folder of that name.
+    last = words[-1] if "boot" in words[:-1] else "-"
+    return PurePosixPath(option(words, "--bundle")).name if last.startswith("-") else last
+
+
+def _virtualbox_name(words: Sequence[str]) -> str:
+    return option(words, "--comment", "-comment") or _virtualbox_machine(words)
+
+
+def _virtualbox_machine(words: Sequence[str]) -> str:
+    """Return the name or the UUID of a machine."""
+    return option(words, "--startvm", "-startvm", "-s")
+
+
+def _kontain_name(words: Sequence[str]) -> str:
+    """Return the program in the VM: what ``km`` is called as, else ``*.km``, else its argument."""
+    called, *others = [PurePosixPath(word).name.removesuffix(".km") for word in words] or [""]
+    programs = [name for name, word in zip(others, words[1:], strict=True) if word.endswith(".km")]
+    first = [name for name in others[:1] if not name.startswith("-")]
+    return called if called != "km" else "".join((programs or first)[:1])
+
+
 @attrs.frozen
 class Vmm:
-    """A VMM: the names of its program, and how to get the VM's name from its command line."""
+    """A VMM: the names of its program, and how to get the VM's name from its command line.
+
+    ``when`` is what the command line must have beside the program.
+    """
 
     kind: Kind
     program: re.Pattern[str]
     name: Callable[[Sequence[str]], str]
+    when: Callable[[Sequence[str]], object] = lambda _: True
 
+
+_QEMU = re.compile(r"kvm(-spice)?|\.?qemu-(kvm|system-.*)")
 
 # Packages name them kvm, qemu-kvm, .qemu-system-x86_64-wrapped or cloud-hypervisor-static; the
 # jailer keeps the name that its copy of firecracker has.
-_VMMS = (
-    Vmm(Kind.QEMU, re.compile(r"kvm|\.?qemu-(kvm|system-.*)"), qemu_name),
+VMMS = (
+    Vmm(Kind.ANDROID_EMULATOR, _QEMU, _avd, when=_avd),
+    Vmm(Kind.QEMU, _QEMU, qemu_name),
     Vmm(Kind.FIRECRACKER, re.compile(r".*firecracker.*"), _firecracker_name),
     Vmm(Kind.CLOUD_HYPERVISOR, re.compile(r"\.?cloud-hyperviso.*"), _cloud_hypervisor_name),
     Vmm(Kind.CROSVM, re.compile(r"\.?crosvm.*"), _crosvm_name),
     Vmm(Kind.KVMTOOL, re.compile(r"lkvm(-static)?|kvmtool"), _kvmtool_name),
+    Vmm(Kind.STRATOVIRT, re.compile(r"stratovirt.*"), qemu_name),
+    Vmm(Kind.DRAGONBALL, re.compile(r"containerd-shim-kata-v2"), _kata_shim_name),
+    Vmm(Kind.GVISOR, re.compile(r"runsc(-sandbox)?"), _gvisor_name),
+    Vmm(Kind.VIRTUALBOX, re.compile(r"VBoxHeadless|VirtualBox(VM)?"), _virtualbox_name),
+    Vmm(Kind.KONTAIN, re.compile(r"km"), _kontain_name),
 )
 
 
 def find_vmm(proc: Proc, pid: int) -> Vmm | None:
     """Return the VMM that a process runs, by its program, its first argument or its name."""
-    first = proc.cmdline(pid)[:1]
-    called = [proc.program(pid), *(word.rpartition("/")[2] for word in first), proc.comm(pid, pid)]
-    found = (vmm for name in called for vmm in _VMMS if vmm.program.fullmatch(name))
-    return next(found, None)
+    words = proc.cmdline(pid)
+    first = (word.rpartition("/")[2] for word in words[:1])
+    called = (proc.program(pid), *first, proc.comm(pid, pid))
+    found = (vmm for name in called for vmm in VMMS if vmm.program.fullmatch(name))
+    return next((vmm for vmm in found if vmm.when(words)), None)
 
 
-def identify(proc: Proc, pid: int) -> tuple[Kind, str]:
-    """Return the kind and the name of the VM that a process runs.
+@attrs.frozen
+class Identity:
+    """What the command line and the cgroups of a process say about its VMs; see :class:`Vm`."""
+
+    kind: Kind
+    name: str
+    uuid: str
+    vmid: int | None
+    pod: str
+    namespace: str
+
+
+def identify(proc: Proc, pid: int) -> Identity:
+    """Identify the VM that a process runs.
 
     The name is that on the command line, else that of libvirt's cgroup
-    (:mod:`kstats.vms.libvirt`), else the VMM's default, else the command's.
+    (:mod:`kstats.vms.libvirt`), else Proxmox VE's number or the VMM's default, else the command's.
     """
     vmm = find_vmm(proc, pid)
-    machine = machine_name(proc.cgroups(pid))
-    kind = Kind.LIBVIRT if machine is not None else vmm.kind if vmm else Kind.OTHER
-    given = vmm.name(proc.cmdline(pid)) if vmm else ""
-    return kind, given or machine or _default(proc, pid, kind) or proc.comm(pid, pid)
+    words, cgroups = proc.cmdline(pid), proc.cgroups(pid)
+    domain = find_domain(words, cgroups)
+    kind = Kind.LIBVIRT if domain else vmm.kind if vmm else Kind.OTHER
+    given = (vmm.name(words) or _kata_sandbox(words)) if vmm else ""
+    proxmox = _proxmox_number(words, cgroups) if kind is Kind.QEMU else ""
+    name = given or (domain.name if domain else proxmox) or _default(proc, pid, kind)
+    return Identity(
+        kind=kind,
+        name=name or proc.comm(pid, pid),
+        uuid=_uuid(words, name, cgroups),
+        vmid=domain.vmid if domain else int(proxmox) if proxmox else None,
+        pod=kubernetes.pod(cgroups),
+        namespace=kubernetes.namespace(kind, name, words, cgroups),
+    )
 
 
 def _default(proc: Proc, pid: int, kind: Kind) -> str:
     # kvmtool's own default, as `lkvm list` prints it: with the pid in its own namespace.
     return f"guest-{proc.own_pid(pid) or pid}" if kind is Kind.KVMTOOL else ""
+
+
+def _kata_sandbox(words: Iterable[str]) -> str:
+    return next((found[1] for found in map(_KATA.search, words) if found), "")
+
+
+def _proxmox_number(words: Sequence[str], cgroups: Iterable[str]) -> str:
+    """Return the number on the command line (``-id 102``), else that in the cgroup; else empty."""
+    given = option(words, "-id")
+    if re.fullmatch(r"[0-9]{1,9}", given, re.ASCII):
+        return given
+    return next((found[1] for found in map(_PROXMOX.search, cgroups) if found), "")
+
+
+def _uuid(words: Sequence[str], name: str, cgroups: Iterable[str]) -> str:
+    """Return the UUID of a VM on its command line or as the name of its cgroup; else empty.
+
+    libvirt uses QEMU's ``-uuid``, Proxmox VE ``-smbios type=1,uuid=…`` (qemu(1)), and Cloud
+    Hypervisor has ``--platform uuid=…``. Others take a UUID for a name.
+    """
+    lists = options(words, "-smbios", "--smbios", "--platform")
+    items = [item for text in lists for item in text.split(",")]
+    found = (
+        option(words, "-uuid", "--uuid"),
+        *(item.removeprefix("uuid=") for item in items if item.startswith("uuid=")),
+        _virtualbox_machine(words),
+        name,
+        *(PurePosixPath(path).name.removesuffix(".scope") for path in cgroups),
+    )
+    return next((text.lower() for text in found if _UUID.fullmatch(text.lower())), "")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+import attrs
+
 from kstats.vms.debugfs import Folder
 from kstats.vms.identity import Thread, Vm
-from kstats.vms.naming import identify, uuid, vcpu_number
+from kstats.vms.naming import identify, vcpu_number
 from kstats.vms.proc import Proc, Stamp
 
 _VcpuByThread: TypeAlias = dict[int, tuple[int | None, int | None]]
@@ -28,8 +30,7 @@ class Process:
         self.threads: Mapping[int, Thread] = {}
         self._proc = proc
         self._start = proc.start(pid)
-        self._kind, self._name = identify(proc, pid)
-        self._uuid = uuid(proc, pid)
+        self._identity = identify(proc, pid)
         self._vms: dict[int | None, Vm] = {}
         self._folders: list[Folder] = []
         self._stamp: Stamp | None = None
@@ -126,7 +127,8 @@ class Process:
 
     def _vm(self, fd: int | None) -> Vm:
         if fd not in self._vms:
-            self._vms[fd] = Vm(self.pid, self._start, self._kind, self._name, fd, self._uuid)
+            known = attrs.asdict(self._identity)
+            self._vms[fd] = Vm(self.pid, self._start, fd=fd, **known)
         return self._vms[fd]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kstats.vms.libvirt import machine_name
+from kstats.vms.libvirt import Domain, find_domain
 
 _PLAIN = string.digits + string.ascii_letters + ":_."
 
@@ -21,6 +21,11 @@ def scope(machine: str) -> str:
         plain = char in _PLAIN and not (char == "." and position == 0)
         escaped += "-" if char == "/" else char if plain else f"\\x{byte:02x}"
     return f"machine-{escaped}.scope"
+
+
+def machine_name(cgroups: list[str]) -> str | None:
+    domain = find_domain([], cgroups)
+    return domain.name if domain else None
 
 
 @pytest.mark.parametrize(
@@ -56,6 +61,25 @@ def test_the_name_in_a_cgroup(path: str, name: str | None) -> None:
 def test_any_hierarchy_may_have_the_name() -> None:
     assert machine_name(["/", "/cpu", rf"/x/{scope('qemu-1-web')}/emulator"]) == "web"
     assert machine_name([]) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "path", "domain"),
+    [
+        ("", r"/machine.slice/machine-qemu\x2d12\x2dweb.scope", Domain(12, "web")),
+        ("", r"/machine.slice/machine-qemu\x2d12.scope", Domain(12, "")),
+        ("", "/machine/web.libvirt-qemu", Domain(None, "web")),
+        ("", "/machine/qemu-2-web.libvirt-qemu/vcpu0", Domain(2, "web")),
+        ("path=/var/lib/libvirt/qemu/domain-7-web/monitor.sock", "/", Domain(7, "")),
+        ("/home/u/.config/libvirt/qemu/lib/domain-8-web/key", "/", Domain(8, "")),
+        ("/libvirt/qemu/domain-7-web/x", "/machine/web.libvirt-qemu", Domain(7, "web")),
+        ("/libvirt/qemu/domain-7-web/x", "/machine/qemu-2-web.libvirt-qemu", Domain(2, "web")),
+        ("/var/lib/libvirt/images/web.qcow2", "/", None),
+        ("/libvirt/qemu/domain-x-web", "/", None),
+    ],
+)
+def test_the_number_of_a_domain(word: str, path: str, domain: Domain | None) -> None:
+    assert find_domain([word], [path]) == domain
 
 
 @given(st.text(min_size=1) | st.text("a/-.\\", min_size=1), st.integers(1, 9999))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kstats.vms.identity import Kind
-from kstats.vms.naming import identify, option, qemu_name, uuid, vcpu_number
+from kstats.vms.naming import VMMS, Identity, by_path, identify, option, qemu_name, vcpu_number
 from kstats.vms.proc import Proc
 from tests.vms.trees import Tree
+
+COMMAND_LINES = [
+    line
+    for line in (Path(__file__).parent.parent / "data/vms.txt").read_text().splitlines()
+    if line and not line.startswith("#")
+]
 
 WORDS = st.lists(
     st.text(max_size=9) | st.sampled_from(["-name", "--name", "guest=", ",,", "=", "--id"]),
@@ -28,6 +35,9 @@ WORDS = st.lists(
         ("vcpu7", 7),
         ("crosvm_vcpu31", 31),
         ("kvm-vcpu-3", 3),
+        ("db_vcpu15", 15),
+        ("vcpu-0", 0),
+        ("EMT-0", None),
         ("CPU 0/TCG", None),
         ("CPU 10/KVM ", None),
         ("xCPU 1/KVM", None),
@@ -96,6 +106,46 @@ def test_the_value_of_an_option(words: list[str], value: str) -> None:
     assert option(words, "--id") == value
 
 
+@pytest.mark.parametrize("line", COMMAND_LINES)
+def test_a_vm_as_it_is_started_in_the_field(tmp_path: Path, line: str) -> None:
+    name, kind, command, exe, comm, cgroup, *facts = (part.strip() for part in line.split("|"))
+    given = dict(fact.split("=") for fact in "".join(facts).split())
+    words = shlex.split(command, posix=True) if "'" in command else command.split()
+    Tree(tmp_path).process(7, *words, exe=exe, cgroup=[cgroup], threads={"7": comm})
+    assert identify(Proc(tmp_path), 7) == Identity(
+        kind=Kind(kind),
+        name=name,
+        uuid=given.get("uuid", ""),
+        vmid=int(given["vmid"]) if "vmid" in given else None,
+        pod=given.get("pod", ""),
+        namespace=given.get("namespace", ""),
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/run/vms/web.sock", "web"),
+        ("path=/run/vms/web.socket", "web"),
+        ("/run/vms/web-socket", "web"),
+        ("web.sock", "web"),
+        ("/vms/a/data/run/api.sock", "a"),
+        ("/vms/Root/API.sock", ""),
+        ("/home/alice/api.sock", ""),
+        ("/home/alice.sock", "alice"),
+        ("/run/user/1000/fc.sock", ""),
+        ("/run/user/1000.sock", "1000"),
+        ("/proc/self/fd/fc.sock", "fd"),
+        ("/srv/fc.sock", ""),
+        ("fd=9", ""),
+        ("", ""),
+        ("/", ""),
+    ],
+)
+def test_the_name_of_a_vm_by_a_path(path: str, name: str) -> None:
+    assert by_path(path) == name
+
+
 @pytest.mark.parametrize(
     ("words", "kind", "name"),
     [
@@ -118,20 +168,25 @@ def test_the_value_of_an_option(words: list[str], value: str) -> None:
 def test_a_vm_by_its_command_line(tmp_path: Path, words: list[str], kind: Kind, name: str) -> None:
     tree = Tree(tmp_path)
     tree.process(7, *words)
-    assert identify(Proc(tmp_path), 7) == (kind, name)
+    assert kind_and_name(Proc(tmp_path), 7) == (kind, name)
+
+
+def kind_and_name(proc: Proc, pid: int) -> tuple[Kind, str]:
+    found = identify(proc, pid)
+    return found.kind, found.name
 
 
 def test_the_program_file_takes_precedence_over_the_command_line(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
     tree.process(7, "kvm", "--id", "x", exe="/opt/firecracker")
     tree.process(8, "kvm", "--name", "x", exe="/usr/bin/lkvm (deleted)")
-    assert identify(Proc(tmp_path), 7) == (Kind.FIRECRACKER, "x")
-    assert identify(Proc(tmp_path), 8) == (Kind.KVMTOOL, "x")
+    assert kind_and_name(Proc(tmp_path), 7) == (Kind.FIRECRACKER, "x")
+    assert kind_and_name(Proc(tmp_path), 8) == (Kind.KVMTOOL, "x")
 
 
 def test_without_a_command_line_the_process_name_identifies_the_vmm(tmp_path: Path) -> None:
     Tree(tmp_path).process(7, threads={"7": "cloud-hyperviso"})
-    assert identify(Proc(tmp_path), 7) == (Kind.CLOUD_HYPERVISOR, "cloud-hyperviso")
+    assert kind_and_name(Proc(tmp_path), 7) == (Kind.CLOUD_HYPERVISOR, "cloud-hyperviso")
 
 
 def test_libvirts_name_on_the_command_line_takes_precedence_over_the_cgroups(
@@ -144,9 +199,9 @@ def test_libvirts_name_on_the_command_line_takes_precedence_over_the_cgroups(
     tree.process(8, "qemu-kvm", cgroup=[scope])
     tree.process(9, "qemu-kvm", cgroup=[r"0::/machine.slice/machine-qemu\x2d3.scope"])
     proc = Proc(tmp_path)
-    assert identify(proc, 7) == (Kind.LIBVIRT, "web_shop")
-    assert identify(proc, 8) == (Kind.LIBVIRT, "webshop")
-    assert identify(proc, 9) == (Kind.LIBVIRT, "vmm")
+    assert kind_and_name(proc, 7) == (Kind.LIBVIRT, "web_shop")
+    assert kind_and_name(proc, 8) == (Kind.LIBVIRT, "webshop")
+    assert kind_and_name(proc, 9) == (Kind.LIBVIRT, "vmm")
 
 
 @pytest.mark.parametrize(
@@ -163,10 +218,12 @@ def test_libvirts_name_on_the_command_line_takes_precedence_over_the_cgroups(
 def test_the_uuid_of_a_vm(tmp_path: Path, words: list[str], found: bool) -> None:  # noqa: FBT001
     Tree(tmp_path).process(7, *words)
     expected = "3e8f1c2a-0b4d-4c6e-9f10-2a3b4c5d6e7f" if found else ""
-    assert uuid(Proc(tmp_path), 7) == expected
+    assert identify(Proc(tmp_path), 7).uuid == expected
 
 
 @given(WORDS)
 def test_any_command_line_is_parsed(words: list[str]) -> None:
     assert isinstance(qemu_name(words), str)
     assert isinstance(option(words, "--name", "-s"), str)
+    for vmm in VMMS:
+        assert isinstance(vmm.name(words), str)

@@ -144,7 +144,7 @@ def test_files_of_any_bytes_are_read_and_shown(tmp_path: Path, raw: list[bytes])
     tree.write("proc/7/cmdline", b"qemu-kvm\0-name\0" + raw[2])
     tree.write("proc/7/cgroup", b"0::/machine.slice/" + raw[3])
     tree.write("proc/7/status", b"Tgid:\t" + raw[4] + b"\nNSpid:\t" + raw[4])
-    _, name = identify(proc, 7)
+    name = identify(proc, 7).name
     assert printable(name).isprintable()
     numbers = (vcpu_number(proc.comm(7, 7)), proc.start(7), proc.owner(7), proc.own_pid(7))
     assert all(number is None or number >= 0 for number in numbers)
@@ -153,7 +153,7 @@ def test_files_of_any_bytes_are_read_and_shown(tmp_path: Path, raw: list[bytes])
 def test_a_name_of_four_kibibytes_is_read_whole(tmp_path: Path) -> None:
     name = "x" * 4096 + "\x1b]0;title\a"
     Tree(tmp_path).process(7, "qemu-kvm", "-name", f"guest={name}")
-    assert identify(Proc(tmp_path), 7)[1] == name
+    assert identify(Proc(tmp_path), 7).name == name
 
 
 def test_what_may_not_be_read_is_unknown() -> None:
