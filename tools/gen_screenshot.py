@@ -12,11 +12,12 @@ from html import escape
 from pathlib import Path
 
 from kstats import recording
+from kstats.columns import width
 from kstats.render.palette import COLOURS, PAGE_DARK
 from kstats.top.keys import BINDINGS, pressed
 from kstats.top.screen import screen
 from kstats.top.state import Screen, State, Status, advanced
-from kstats.top.styled import Line, Size, Span, width
+from kstats.top.styled import Line, Size, Span
 
 ROOT = Path(__file__).parent.parent
 RECORDING = ROOT / "examples" / "recordings" / "svm.jsonl"

@@ -6,13 +6,13 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import attrs
-from tabulate import tabulate
 
 from kstats.arch.base import NUMBER_BITS, NUMBER_MASK
+from kstats.columns import padded, width
 from kstats.compare.result import Comparison, Line, Ratio, Subject
 from kstats.escape import LONGEST_NOTE, printable, well_formed
 from kstats.table import Cell
@@ -27,19 +27,23 @@ FIGURES = {
 }
 """The figures of a line, and what stands over each on the screen."""
 
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>|&~#!])")
+_Draw: TypeAlias = Callable[[Sequence[Sequence[str]], int], Iterable[str]]
+"""Return the lines of a table, given its rows with the headings, and its columns of words."""
 
 
 def table(comparison: Comparison) -> str:
     """Return aligned columns: the subjects, then the figures; notes begin with ``#``."""
     notes = "".join(f"# {note}\n" for note in _notes(comparison, printable))
-    return "\n".join([*_tables(comparison, "plain", printable), notes])
+    return "\n".join([*_tables(comparison, _plain_lines, printable), notes])
 
 
 def markdown(comparison: Comparison) -> str:
-    """Return the same as Markdown for GitHub and most trackers; names are escaped."""
-    notes = "".join(f"- {note}\n" for note in _notes(comparison, _inert))
-    return "\n".join([*_tables(comparison, "github", _inert), notes])
+    """Return the same as Markdown for GitHub and most trackers.
+
+    Names are code: in it, nothing is markup, a link, a mention or a reference to an issue.
+    """
+    notes = "".join(f"- {note}\n" for note in _notes(comparison, _code))
+    return "\n".join([*_tables(comparison, _markdown_lines, _code_in_table), notes])
 
 
 def as_csv(comparison: Comparison) -> str:
@@ -86,11 +90,11 @@ WITHOUT_NOTES = frozenset({"csv"})
 """Formats that cannot hold the notes of a comparison."""
 
 
-def _tables(comparison: Comparison, style: str, safe: Callable[..., str]) -> Iterator[str]:
+def _tables(comparison: Comparison, draw: _Draw, safe: Callable[..., str]) -> Iterator[str]:
     """Return the subjects and the lines that are not empty, each ending in a line feed."""
     subjects = [[*_who(s, comparison, safe), *_facts(s, safe)] for s in comparison.subjects]
     named = _named(comparison)
-    yield _drawn([*named, *_FACTS], subjects, style, len(named) + _FACT_WORDS)
+    yield _joined(draw([[*named, *_FACTS], *subjects], len(named) + _FACT_WORDS))
     reasons = any(line.code for line in comparison.lines)
     words = ["category", *(("reason",) if reasons else ()), *named]
     rows = [
@@ -104,7 +108,7 @@ def _tables(comparison: Comparison, style: str, safe: Callable[..., str]) -> Ite
         for line in comparison.lines
         if line.category not in comparison.empty
     ]
-    yield _drawn([*words, *FIGURES.values(), "ratio"], rows, style, len(words))
+    yield _joined(draw([[*words, *FIGURES.values(), "ratio"], *rows], len(words)))
 
 
 def _notes(comparison: Comparison, safe: Callable[..., str]) -> Iterator[str]:
@@ -125,10 +129,21 @@ def _who(subject: Subject, comparison: Comparison, safe: Callable[..., str]) -> 
     return [safe(cells[name]) for name in _named(comparison)]
 
 
-def _drawn(headings: list[str], rows: list[list[str]], style: str, words: int) -> str:
-    align = ["left"] * words + ["right"] * (len(headings) - words)
-    drawn = tabulate(rows, headings, tablefmt=style, colalign=align, disable_numparse=True)
-    return "".join(f"{line.rstrip()}\n" for line in drawn.splitlines())
+def _plain_lines(rows: Sequence[Sequence[str]], words: int) -> Iterator[str]:
+    return ("  ".join(row).rstrip() for row in padded(rows, words))
+
+
+def _markdown_lines(rows: Sequence[Sequence[str]], words: int) -> Iterator[str]:
+    headings, *others = padded(rows, words)
+    dashes = ["-" * (width(heading) + 1) for heading in headings]
+    rules = [f":{dash}" if at < words else f"{dash}:" for at, dash in enumerate(dashes)]
+    yield f"| {' | '.join(headings)} |"
+    yield f"|{'|'.join(rules)}|"
+    yield from (f"| {' | '.join(row)} |" for row in others)
+
+
+def _joined(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
 
 
 _FACTS = ("isa", "from (UTC)", "seconds", "samples", "cpus", "vcpus", "exits")
@@ -162,8 +177,16 @@ def _ratio(ratio: Ratio) -> str:
     return f"{ratio:.2f}" if ratio == 0 or ratio >= 0.1 else f"{ratio:.2g}"
 
 
-def _inert(text: str, limit: int = 64) -> str:
-    return _MARKUP.sub(r"\\\1", printable(text, limit))
+def _code(text: str, limit: int = 64) -> str:
+    """Return a text as a code span, between more backticks than it has in a row."""
+    shown = printable(text, limit)
+    fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
+    return f"{fence} {shown} {fence}" if "`" in shown else f"{fence}{shown}{fence}" if shown else ""
+
+
+def _code_in_table(text: str) -> str:
+    # A table is split into cells before its code is looked for.
+    return _code(text).replace("|", r"\|")
 
 
 def _plain(cell: Cell) -> Cell:

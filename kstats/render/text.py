@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import ClassVar, TextIO
 
+from kstats.columns import pad, width
 from kstats.durations import duration
 from kstats.escape import printable, printable_note
 from kstats.table import Cell, Heading, Table, Unit
@@ -72,7 +73,7 @@ class TextRenderer:
         if names != self._names:
             self._names, self._widths, self._lines_left = names, [len(n) for n in names], 0
         if cells:
-            widest = [max(map(len, column)) for column in zip(*cells, strict=True)]
+            widest = [max(map(width, column)) for column in zip(*cells, strict=True)]
             self._widths = list(map(max, self._widths, widest))
         lines = (" ".join(map(_placed, headings, line, self._widths)) for line in (names, *cells))
         return [line.rstrip() for line in lines]
@@ -103,8 +104,8 @@ class TextRenderer:
         return f"{_DIM}{line}{_RESET}" if self._colour and idle else line
 
 
-def _placed(heading: Heading, cell: str, width: int) -> str:
-    aligned = cell.ljust(width) if heading.left else cell.rjust(width)
+def _placed(heading: Heading, cell: str, columns: int) -> str:
+    aligned = pad(cell, columns, left=heading.left)
     return f"{heading.after} {aligned}" if heading.after else aligned
 
 
@@ -124,8 +125,8 @@ def heading_texts(headings: Iterable[Heading]) -> list[str]:
 def _writer(heading: Heading, name: str, elapsed: float) -> Callable[[Cell], str]:
     """Return the function that formats the cells of the column with the heading text ``name``."""
     if heading.unit is Unit.COUNT:
-        width = max(heading.width, len(name))
-        return lambda cell: figure(cell, width) if isinstance(cell, int | float) else _text(cell)
+        most = max(heading.width, len(name))
+        return lambda cell: figure(cell, most) if isinstance(cell, int | float) else _text(cell)
     if heading.unit is Unit.DURATION:
         return lambda cell: duration(cell) if isinstance(cell, int | float) else _text(cell)
     if heading.unit is Unit.PART:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import attrs
 
 from kstats.arch.base import Category
+from kstats.columns import width
 from kstats.escape import ELLIPSIS, printable
 
-_WIDE = "WF"
 _ASCII = {"…": "~", "▸": ">", "▾": "v", "·": ".", "█": "#", "▓": "=", "▒": "+", "░": "."}
 
 
@@ -78,17 +77,6 @@ class Look:
             return text
         text = "".join(_ASCII.get(char, char) for char in text)
         return text.encode("ascii", "backslashreplace").decode()
-
-
-def width(text: str) -> int:
-    """Return the cells that a printable text takes: wide characters take two, marks none."""
-    return len(text) if text.isascii() else sum(map(_cells, text))
-
-
-def _cells(char: str) -> int:
-    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in _WIDE else 1
 
 
 def line(*parts: str | Span) -> Line:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from wcwidth import wcswidth
 
 from kstats.model import Sample
 from kstats.render.text import TextRenderer, heading_texts
@@ -269,6 +270,18 @@ def test_a_cell_without_a_value_is_a_dash() -> None:
     headings = (Heading("a", "a"), Heading("b", "b"))
     TextRenderer(stream).write(Table("", 1, "x64", "count", headings, (Row((1, None)),)))
     assert stream.getvalue() == "a b\n1 -\n"
+
+
+@pytest.mark.parametrize(
+    "wide", ["東京タワー", "\uff57\uff45\uff42", "😀x", "e\u0301te\u0301", "\u1112\u1161\u11ab"]
+)
+def test_wide_names_keep_columns_aligned(wide: str) -> None:
+    stream = io.StringIO()
+    headings = (Heading("vm", "vm", left=True), Heading("n", "n"))
+    rows = tuple(Row((name, 7)) for name in ("web", wide, wide * 2, "\x1b"))
+    TextRenderer(stream).write(Table("", 1, "x64", "count", headings, rows))
+    (end,) = {wcswidth(line) for line in stream.getvalue().splitlines()}
+    assert end == max(wcswidth(wide * 2), len("\\x1b")) + len(" 7")
 
 
 def test_separators_are_between_columns_in_every_line() -> None:
