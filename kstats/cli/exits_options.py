@@ -29,6 +29,7 @@ _EPILOG = f"""\
 axes: {" ".join(AXES)}
 
 kstats exits --by cpu,vm,reason 5       what happens on each CPU
+kstats exits --by vmm,vmid,uuid,vm 5    numbers and UUIDs of VMs
 kstats exits --by vm --top 5 10         the five VMs with the most exits in 10 seconds
 kstats exits --detail msr --top 10 5    the ten hottest model-specific registers
 kstats exits --tree --top 3 5           each VM with its three hottest vCPUs and reasons

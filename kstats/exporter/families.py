@@ -60,7 +60,12 @@ VCPU_KERNEL_TIME = Family(
     ("vm", "vcpu", "what"),
     _NS,
 )
-VM_INFO = Family("kvm_vm_info", "gauge", "A running VM: always 1", ("vm", "uuid", "vmm", "pid"))
+VM_INFO = Family(
+    "kvm_vm_info",
+    "gauge",
+    "A running VM: always 1",
+    ("vm", "uuid", "vmm", "pid", "vmid", "pod", "namespace"),
+)
 VM_VCPUS = Family("kvm_vm_vcpus", "gauge", "vCPUs of a running VM that have run", ("vm",))
 
 BUILD_INFO = Family(

@@ -18,6 +18,7 @@ from kstats.exporter.groups import OTHERS, UNKNOWN, Group, Groups, Member, rows
 from kstats.exporter.settings import Settings
 from kstats.model import Code, Sample, VcpuTime
 from kstats.views import details
+from kstats.vms.identity import Vm
 
 _CODE_DROPPED, _UNATTRIBUTED = "code_dropped", "unattributed"
 _ALWAYS = (_CODE_DROPPED, "unsupported_isa", "missed")
@@ -223,7 +224,7 @@ class Metrics:
 
     def _infos(self) -> Iterator[Series]:
         infos = {
-            (group.name, vm.uuid, str(vm.kind), str(vm.pid)): None
+            (group.name, *_facts(vm)): None
             for vm, group in self._groups.live.items()
             if group.name not in (OTHERS, UNKNOWN)
         }
@@ -231,6 +232,12 @@ class Metrics:
 
     def _vcpus(self) -> Iterator[tuple[str, int]]:
         return iter(self._groups.vcpus.items())
+
+
+def _facts(vm: Vm) -> tuple[str, ...]:
+    """Return the labels of a VM after its name; a label without a value is empty."""
+    vmid = "" if vm.vmid is None else str(vm.vmid)
+    return vm.uuid, str(vm.kind), str(vm.pid), vmid, vm.pod, vm.namespace
 
 
 def _columns(arch: str) -> list[str]:

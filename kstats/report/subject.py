@@ -14,12 +14,10 @@ from kstats.report.figures import Entry, Rank, Ranking
 from kstats.report.gather import Gathered
 from kstats.report.pictures import Canvas
 from kstats.report.texts import rate
-from kstats.views.exits import UNKNOWN, names_of
+from kstats.views.exits import OTHERS, UNKNOWN, names_of
 
 MOST_ROWS = 25
 """Of a ranking; one more has the sum of the others."""
-
-OTHERS = "(others)"
 
 MOST_PICTURES = 12
 """Of latencies by reason, and of VMs' time."""

@@ -12,10 +12,16 @@ from kstats.errors import UsageError
 from kstats.model import Code, Place, Sample
 from kstats.table import Cell, Heading, Row, Table, Unit
 from kstats.views import details, losses
-from kstats.vms.identity import Thread, Vm
+from kstats.vms.identity import Kind, Thread, Vm
 
 UNKNOWN = "?"
-"""The cell of an axis whose value is unknown."""
+"""The cell of an axis with an unknown value."""
+
+OTHERS = "(others)"
+"""The cell of a row with the sum of the rows that are not shown."""
+
+IDLE = "(idle)"
+"""The cell of a row with the idle exits."""
 
 COUNT = Heading("count", "count", unit=Unit.COUNT, width=9)
 SHARE = Heading("share", "share%")
@@ -26,12 +32,21 @@ _CODE_AXES: Mapping[str, Callable[[Code], Cell]] = {
     "column": lambda code: arches.reason(*code).column,
     "category": lambda code: str(arches.reason(*code).category),
 }
-THREAD_AXES = ("pid", "tid", "vm", "vcpu")
+_VM_AXES: Mapping[str, Callable[[Vm], Cell]] = {
+    "vmm": lambda vm: None if vm.start is None and vm.kind is Kind.OTHER else str(vm.kind),
+    "uuid": lambda vm: vm.uuid or None,
+    "vmid": lambda vm: vm.vmid,
+    "pod": lambda vm: vm.pod or None,
+    "namespace": lambda vm: vm.namespace or None,
+}
+"""Facts about a VM; None for what it does not have."""
+
+THREAD_AXES = ("pid", "tid", "vm", "vcpu", *_VM_AXES)
 
 AXES = ("cpu", *THREAD_AXES, *_CODE_AXES)
 """All axes by which exits can be counted."""
 
-_WORDS = frozenset({"vm", *_CODE_AXES, details.AXIS})
+_WORDS = frozenset({"vm", *_CODE_AXES, *_VM_AXES, details.AXIS} - {"vmid"})
 
 Key = tuple[Cell, ...]
 
@@ -132,7 +147,7 @@ class ExitsView:
             return list(_grouped(rows, top, by_size=self._options.sort == COUNT.key))
         shown, rest = rows[:top], sum(n for _, n in rows[len(rows[:top]) :])
         if rest:
-            shown.append((_sum_key("(others)", rows), rest))
+            shown.append((_sum_key(OTHERS, rows), rest))
         return shown
 
 
@@ -156,7 +171,7 @@ class Keys:
     def __init__(self, sample: Sample, by: Sequence[str]) -> None:
         """``by`` has any of :data:`AXES`."""
         self._by = tuple(by)
-        self._threads = _ThreadCells(sample)
+        self._threads = _ThreadCells(sample, self._by)
         self._codes: dict[Code, dict[str, Cell]] = {}
 
     def of(self, code: Code, place: Place, detail: Cell = None) -> Key:
@@ -177,51 +192,82 @@ class Keys:
 
 
 class _ThreadCells:
-    """The cells of the axes of threads, computed once per thread of a sample."""
+    """The cells of some axes of threads, computed once per thread of a sample."""
 
-    def __init__(self, sample: Sample) -> None:
+    def __init__(self, sample: Sample, by: Sequence[str]) -> None:
         self._threads = sample.threads
         self._names = vm_names(sample.threads.values())
-        self._known: dict[int, dict[str, Cell]] = {0: dict.fromkeys(THREAD_AXES, UNKNOWN)}
+        self._twins = _twins(sample) if "vcpu" in by else frozenset()
+        self._axes = [axis for axis in THREAD_AXES if axis in by]
+        self._known: dict[int, dict[str, Cell]] = {0: dict.fromkeys(self._axes, UNKNOWN)}
 
     def cells(self, thread: int) -> dict[str, Cell]:
         """Return the cells of a thread; all are unknown for 0, which means no thread."""
         known = self._known.get(thread)
         if known is None:
-            known = self._known[thread] = self._cells(thread)
+            known = self._known[thread] = {axis: self._cell(axis, thread) for axis in self._axes}
         return known
 
-    def _cells(self, number: int) -> dict[str, Cell]:
+    def _cell(self, axis: str, number: int) -> Cell:
         thread = self._threads.get(number)
-        pid, tid = (thread.pid, thread.tid) if thread else (number >> 32, number & 0xFFFF_FFFF)
-        cells: dict[str, Cell] = {
-            "pid": pid or UNKNOWN,
-            "tid": tid or UNKNOWN,
-            "vm": UNKNOWN,
-            "vcpu": UNKNOWN,
-        }
-        if thread:
-            cells["vm"] = self._names[thread.vm]
-            cells["vcpu"] = UNKNOWN if thread.vcpu is None else thread.vcpu
-        return cells
+        if axis == "pid":
+            return (thread.pid if thread else number >> 32) or UNKNOWN
+        if axis == "tid":
+            return (thread.tid if thread else number & 0xFFFF_FFFF) or UNKNOWN
+        if thread is None:
+            return UNKNOWN
+        if axis == "vm":
+            return self._names[thread.vm]
+        if axis == "vcpu":
+            return vcpu_cell(thread, distinct=number in self._twins)
+        fact = _VM_AXES[axis](thread.vm)
+        # Without a start, the process had ended before it was read.
+        return UNKNOWN if fact is None and thread.vm.start is None else fact
+
+
+def vcpu_cell(thread: Thread, *, distinct: bool) -> Cell:
+    """Return the number of a thread's vCPU; ``distinct`` adds the thread's own."""
+    number = UNKNOWN if thread.vcpu is None else thread.vcpu
+    return f"{number}({thread.tid})" if distinct else number
+
+
+def _twins(sample: Sample) -> frozenset[int]:
+    """Return the threads of a VM that no number tells apart, although they are several vCPUs.
+
+    They have no number, or the names of threads of several VMs that a process runs. Threads that
+    ran one vCPU in turn are not among them: all but one have ended.
+    """
+    alike: dict[tuple[Vm, int | None], list[int]] = {}
+    for number, thread in sample.threads.items():
+        if thread.tid and (thread.vcpu is None or number not in sample.ended):
+            alike.setdefault((thread.vm, thread.vcpu), []).append(number)
+    several = (numbers for numbers in alike.values() if len(numbers) > 1)
+    return frozenset(number for numbers in several for number in numbers)
 
 
 def vm_names(threads: Iterable[Thread]) -> dict[Vm, str]:
-    """Return a unique name for each VM; pid and descriptor distinguish VMs with the same name."""
+    """Return a unique name for each VM; see :func:`names_of`."""
     return names_of(thread.vm for thread in threads)
 
 
 def names_of(vms: Iterable[Vm]) -> dict[Vm, str]:
-    """Return the same for VMs that may repeat."""
+    """Return a unique name for each VM; VMs may repeat.
+
+    Process and descriptor are added to names that several VMs have, or that stand for other rows.
+    """
     vms = set(vms)
     names = Counter(vm.name for vm in vms)
+    names.update((UNKNOWN, OTHERS, IDLE))
     processes = Counter(vm.pid for vm in vms)
-    return {
+    unique = {
         vm: (vm.name or UNKNOWN)
         + (f"({vm.pid})" if names[vm.name] > 1 and processes[vm.pid] == 1 else "")
         + (f"({vm.pid}:{vm.fd})" if processes[vm.pid] > 1 else "")
         for vm in vms
     }
+    # A VM may also be called like this: web(4821).
+    times = Counter(unique.values())
+    return {vm: name + (f"({vm.pid})" if times[name] > 1 else "") for vm, name in unique.items()}
 
 
 def _ordered(counts: Counter[Key], by: Sequence[str], sort: str) -> list[tuple[Key, int]]:

@@ -13,12 +13,18 @@ from kstats.histogram import SUB_BITS, Histogram, bounds
 from kstats.model import Code, Exits, Sample, count_only
 from kstats.table import Cell, Heading, Row, Table, Unit
 from kstats.views import details, losses
-from kstats.views.exits import COUNT, Key, Keys, comparable, headings, threads_needed
+from kstats.views.exits import (
+    COUNT,
+    IDLE,
+    OTHERS,
+    Key,
+    Keys,
+    comparable,
+    headings,
+    threads_needed,
+)
 
 _NEVER = Histogram()
-
-IDLE = "(idle)"
-OTHERS = "(others)"
 
 _PERCENTILES = (50, 90, 99)
 

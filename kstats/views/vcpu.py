@@ -50,20 +50,26 @@ class Options:
 
 
 class _RowKey(NamedTuple):
-    """A vCPU; ``fd`` distinguishes the VMs of a process."""
+    """A vCPU; ``fd`` distinguishes the VMs of a process, ``tid`` vCPUs without a number."""
 
     pid: int = _NUMBERLESS
     fd: int = _NUMBERLESS
     vcpu: int = _NUMBERLESS
+    tid: int = _NUMBERLESS
 
     @property
-    def names(self) -> list[Cell]:
-        """The cells that identify the row."""
-        return [UNKNOWN if number < 0 else number for number in (self.pid, self.vcpu)]
+    def vm(self) -> tuple[int, int]:
+        """The process and the VM."""
+        return self.pid, self.fd
 
-    def order(self) -> tuple[bool, int, int, bool, int]:
+    def names(self, *, distinct: bool) -> list[Cell]:
+        """Return the cells that identify the row; ``distinct`` adds the thread."""
+        process, vcpu = (UNKNOWN if n < 0 else n for n in (self.pid, self.vcpu))
+        return [process, f"{vcpu}({self.tid})" if distinct else vcpu]
+
+    def order(self) -> tuple[bool, int, int, bool, int, int]:
         """The sort key: process, VM and number; unknown ones come last."""
-        return self.pid < 0, self.pid, self.fd, self.vcpu < 0, self.vcpu
+        return self.pid < 0, self.pid, self.fd, self.vcpu < 0, self.vcpu, self.tid
 
 
 _Rows: TypeAlias = dict[_RowKey, list[int | None]]
@@ -97,13 +103,17 @@ class VcpuView:
         if self._options.nonzero:
             rows = {key: cells for key, cells in rows.items() if any(cells)}
         scale = 1 / sample.elapsed if self._options.rate and sample.elapsed else 1
+        numberless = Counter(key.vm for key in rows if key.tid >= 0)
         return Table(
             timestamp=sample.timestamp,
             elapsed=sample.elapsed,
             arch=sample.arch,
             unit="per_second" if self._options.rate else "count",
             headings=HEADINGS,
-            rows=tuple(_row(w.names, rows[w], scale) for w in sorted(rows, key=_RowKey.order)),
+            rows=tuple(
+                _row(w.names(distinct=w.tid >= 0 and numberless[w.vm] > 1), rows[w], scale)
+                for w in sorted(rows, key=_RowKey.order)
+            ),
             key_columns=len(_NAMES),
             total=_row(["total", None], _sums(rows), scale) if self._options.total else None,
             losses=losses.counts(sample),
@@ -171,7 +181,7 @@ def _key_of(sample: Sample, number: int) -> _RowKey:
 
 def _runs(thread: Thread) -> _RowKey:
     fd, vcpu = (_NUMBERLESS if n is None else n for n in (thread.vm.fd, thread.vcpu))
-    return _RowKey(thread.pid, fd, vcpu)
+    return _RowKey(thread.pid, fd, vcpu, thread.tid if thread.vcpu is None else _NUMBERLESS)
 
 
 def _kept(sample: Sample, rules: Sequence[Rule]) -> _Rows:

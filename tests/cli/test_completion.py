@@ -86,7 +86,7 @@ def test_values(scripts: dict[str, Path]) -> None:
     ("words", "expected"),
     [
         ("exits --by ", {"cpu", "vm", "reason", "detail"}),
-        ("exits --by cpu,vm", {"cpu,vm"}),
+        ("exits --by cpu,vm", {"cpu,vm", "cpu,vmm", "cpu,vmid"}),
         ("exits --by cpu,re", {"cpu,reason"}),
         ("decode --by ti", {"tid"}),
         ("exits --detail m", {"msr", "mmio"}),

@@ -18,7 +18,7 @@ from kstats.histogram import Histogram
 from kstats.model import Exits, Place, VcpuTime
 from kstats.views.exits import count_by
 from kstats.views.percpu import PerCpuView
-from kstats.vms.identity import Vcpu
+from kstats.vms.identity import Kind, Thread, Vcpu, Vm
 from tests.exporter.running import RECORDING
 from tests.exporter.samples import CPUID, HLT, IO, Guest, sample, series, values
 
@@ -102,6 +102,14 @@ def test_a_vm_is_described() -> None:
     metrics.add(sample(Guest("web", 100, uuid=uuid)), 0)
     found = series(values(metrics), "kvm_vm_info", "vm", "uuid", "vmm", "pid")
     assert found == {("web", uuid, "qemu", "100"): 1}
+
+
+def test_a_vm_has_the_labels_of_its_manager() -> None:
+    metrics = Metrics(Settings())
+    vm = Vm(100, 1, Kind.LIBVIRT, "default_web", vmid=7, pod="1b5a", namespace="default")
+    metrics.add(attrs.evolve(sample(), threads={100 << 32 | 101: Thread(101, 100, 0, vm)}), 0)
+    found = series(values(metrics), "kvm_vm_info", "vm", "vmm", "vmid", "pod", "namespace")
+    assert found == {("default_web", "libvirt", "7", "1b5a", "default"): 1}
 
 
 def test_a_vm_that_ended_stays_for_a_while_and_then_goes() -> None:

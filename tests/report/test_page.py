@@ -23,7 +23,8 @@ from kstats.report import style
 from kstats.report.bins import BINS
 from kstats.report.chapter import Chapter
 from kstats.report.page import html
-from kstats.report.subject import MOST_ROWS, OTHERS
+from kstats.report.subject import MOST_ROWS
+from kstats.views.exits import OTHERS
 from kstats.vms.identity import Kind, Thread, Vm
 from tests.report import made
 from tests.samples import MOMENT, SAMPLES, sample, total

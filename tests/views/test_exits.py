@@ -16,6 +16,7 @@ from kstats.model import Code, Sample
 from kstats.table import Cell, Table
 from kstats.views.exits import AXES, ExitsView, Options, parse_axes, vm_names
 from kstats.vms.identity import Kind, Thread, Vm
+from kstats.vms.select import matches
 from tests.samples import SAMPLES, placed, sample, total
 
 HLT, EPT, STRANGE = ("vmx", 12), ("vmx", 48), ("vmx", 0x99)
@@ -215,3 +216,70 @@ def test_fewer_axes_are_sums_over_the_others(of: Sample, by: tuple[str, ...]) ->
 def test_categories_and_columns_are_the_architectures() -> None:
     reason = arches.reason(*HLT)
     assert rows(BUSY, "column,category")[0][:2] == (reason.column, reason.category)
+
+
+POD = Vm(
+    300,
+    3,
+    Kind.LIBVIRT,
+    "default_vm",
+    uuid="3e8f1c2a-0b4d-4c6e-9f10-2a3b4c5d6e7f",
+    vmid=7,
+    pod="1b5a",
+    namespace="default",
+)
+
+
+def of_threads(*threads: Thread, ended: frozenset[int] = frozenset()) -> Sample:
+    """Return a sample with one exit of the first thread, two of the second, and so on."""
+    numbers = {number(thread.tid, thread.pid): thread for thread in threads}
+    places = {(0, tid): n for n, tid in enumerate(numbers, 1)}
+    return attrs.evolve(sample(), exits=placed({HLT: places}), threads=numbers, ended=ended)
+
+
+def test_facts_about_vms_are_axes() -> None:
+    gone = Vm(400, None, Kind.OTHER, "")
+    of = of_threads(
+        Thread(301, 300, 0, POD),
+        Thread(101, 100, 0, WEB),
+        Thread(401, 400, None, gone),
+    )
+    facts = "vm,vmm,uuid,vmid,pod,namespace"
+    assert rows(of, facts) == [
+        ("?", "?", "?", "?", "?", "?", 3),
+        ("web", "qemu", None, None, None, None, 2),
+        ("default_vm", "libvirt", POD.uuid, 7, "1b5a", "default", 1),
+    ]
+    assert rows(of, "namespace", sort="namespace") == [("?", 3), (None, 2), ("default", 1)]
+
+
+@pytest.mark.parametrize("name", ["(others)", "(idle)", "?"])
+def test_a_vm_with_the_name_of_another_row_is_told_apart(name: str) -> None:
+    named = Vm(500, 1, Kind.QEMU, name)
+    of = of_threads(Thread(101, 100, 0, WEB), Thread(201, 200, 0, DB), Thread(501, 500, 0, named))
+    assert rows(of, "vm", top=1) == [(f"{name}(500)", 3), ("(others)", 3)]
+    assert matches(named, f"{name}(500)")
+
+
+def test_a_vm_that_is_called_like_another_one_with_its_pid() -> None:
+    twin, odd = Vm(600, 1, Kind.QEMU, "web"), Vm(700, 1, Kind.QEMU, "web(100)")
+    names = vm_names([Thread(1, 1, 0, vm) for vm in (WEB, twin, odd)])
+    assert sorted(names.values()) == ["web(100)(100)", "web(100)(700)", "web(600)"]
+
+
+def test_several_vcpus_without_a_number_are_several_rows() -> None:
+    threads = [Thread(tid, 100, None, WEB) for tid in (101, 102)]
+    of = of_threads(*threads, Thread(201, 200, None, DB))
+    assert rows(of, "vm,vcpu") == [("db", "?", 3), ("web", "?(102)", 2), ("web", "?(101)", 1)]
+    assert rows(of, "vm") == [("db", 3), ("web", 3)]
+
+
+def test_threads_of_one_name_in_a_process_with_several_vms_are_several_vcpus() -> None:
+    of = of_threads(*(Thread(tid, 100, 0, WEB) for tid in (101, 102)))
+    assert rows(of, "vm,vcpu") == [("web", "0(102)", 2), ("web", "0(101)", 1)]
+
+
+def test_threads_that_run_a_vcpu_in_turn_are_one_vcpu() -> None:
+    threads = [Thread(tid, 100, 0, WEB) for tid in (101, 102)]
+    of = of_threads(*threads, ended=frozenset({number(101, 100)}))
+    assert rows(of, "vm,vcpu") == [("web", 0, 3)]

@@ -173,7 +173,8 @@ def test_unattributed_exits_have_separate_rows() -> None:
     places = {(0, ONE): 1, (0, TWO): 2, (0, 0): 4, (0, OTHER): 8}
     table = VcpuView().table(happened({HLT: places}, threads=threads, code_dropped={1: 16}))
     assert {name: cells[:2] for name, cells in rows(table).items()} == {
-        (100, "?"): [3, 3],
+        (100, "?(101)"): [1, 1],
+        (100, "?(102)"): [2, 2],
         (200, "?"): [8, 8],
         ("?", "?"): [20, 4],
     }
