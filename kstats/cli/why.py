@@ -12,11 +12,9 @@ import attrs
 
 from kstats import recording
 from kstats.cli import options, session, sources, streams
-from kstats.cli.decode import INCOMPLETE
 from kstats.cli.ticker import until_asked
 from kstats.errors import KstatsError, RecordingError, UsageError
 from kstats.escape import printable
-from kstats.importers import decode
 from kstats.model import Code, Sample
 from kstats.recording.files import BEGIN, MAGIC
 from kstats.vms.identity import Vm
@@ -30,9 +28,9 @@ STDIN = "-"
 
 
 class NotUnderstoodError(KstatsError):
-    """Much of another tool's file was not understood."""
+    """Much of another tool's file was not understood; the status is that of kstats decode."""
 
-    status = INCOMPLETE
+    status = 8
     hint = "kstats decode FILE shows what was understood"
 
 
@@ -117,12 +115,11 @@ def run(words: list[str]) -> int:
     """Run ``kstats why``; return the exit status."""
     wanted = parser().parse(words, WhyOptions)
     vms, seconds = wanted.split()
-    window = seconds or SECONDS
-    before = None if wanted.against is None else _highest(wanted, wanted.against, window)
+    before = None if wanted.against is None else _highest(wanted, wanted.against, seconds)
     judge = Judge()
     faults: list[KstatsError] = []
     known: dict[Vm, None] = {}
-    for evidence in _evidence(wanted, vms, window, faults):
+    for evidence in _evidence(wanted, vms, seconds, faults):
         known |= dict.fromkeys(subject.vm for subject in evidence.vms if subject.vm)
         evidence = _narrowed(evidence, vms)  # noqa: PLW2901
         judge.add(evidence if before is None else evidence.beside(before))
@@ -141,24 +138,25 @@ def _fails(level: str | None, report: Report) -> bool:
 
 
 def _evidence(
-    wanted: WhyOptions, vms: Sequence[str], window: float, faults: list[KstatsError]
+    wanted: WhyOptions, vms: Sequence[str], seconds: float | None, faults: list[KstatsError]
 ) -> Iterator[Evidence]:
     """Yield the evidence of each window; what ends a recording too early is put into ``faults``."""
     if wanted.input is not None:
-        samples = _samples(wanted.input, wanted.isa, window, faults)
+        samples = _samples(wanted.input, wanted.isa, seconds, faults)
         yield from map(Evidence.of, until_asked(samples))
         return
     from kstats.cli import why_live  # noqa: PLC0415 - recordings do not need it
 
     if sys.stderr.isatty():
-        session.print_errors([f"measuring for {window:g} seconds"])
-    yield why_live.measured(wanted.probe, wanted.loader, vms, window)
+        session.print_errors([f"measuring for {seconds or SECONDS:g} seconds"])
+    yield why_live.measured(wanted.probe, wanted.loader, vms, seconds or SECONDS)
 
 
 def _samples(
-    path: str, isa: str | None, window: float, faults: list[KstatsError]
+    path: str, isa: str | None, seconds: float | None, faults: list[KstatsError]
 ) -> Iterator[Sample]:
-    """Yield samples of about ``window`` seconds of a recording or of what another tool wrote."""
+    """Yield samples of about ``seconds`` each of a recording or of what another tool wrote."""
+    window = seconds or SECONDS
     with _opened(path) as file:
         if file.peek(len(BEGIN)).startswith((BEGIN, MAGIC)):
             name = "standard input" if path == STDIN else printable(path)
@@ -169,10 +167,12 @@ def _samples(
             if recorded.tail:
                 session.print_errors([f"{name}: {recorded.tail}"])
             return
+        from kstats.importers import decode  # noqa: PLC0415 - recordings do not need it
+
         decoded = decode(file, isa=isa, interval=window)
         for sample in decoded:
             # Counts without times: they are of as many seconds as the command line says.
-            yield sample if sample.elapsed else attrs.evolve(sample, elapsed=window)
+            yield sample if sample.elapsed else attrs.evolve(sample, elapsed=seconds or 0.0)
         if decoded.shortfall:
             faults.append(NotUnderstoodError(decoded.shortfall))
 
@@ -186,11 +186,11 @@ def _opened(path: str) -> BufferedReader:
         raise KstatsError(f"cannot read {printable(path)}: {error.strerror}") from error
 
 
-def _highest(wanted: WhyOptions, path: str, window: float) -> dict[str, dict[Code, float]]:
+def _highest(wanted: WhyOptions, path: str, seconds: float | None) -> dict[str, dict[Code, float]]:
     """Return the highest rate of each code in any window, by the name of the VM; "" is the host."""
     highest: dict[str, dict[Code, float]] = {"": {}}
     faults: list[KstatsError] = []
-    for evidence in map(Evidence.of, _samples(path, wanted.isa, window, faults)):
+    for evidence in map(Evidence.of, _samples(path, wanted.isa, seconds, faults)):
         for subject in (evidence.host, *evidence.vms):
             known = highest.setdefault(subject.name, {})
             for code, rate in subject.rates.items():

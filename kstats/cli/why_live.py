@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 
@@ -59,7 +60,7 @@ def measured(
         kinds = [] if stopped else _kinds(Evidence.of(sample), target)
         if not kinds and not stopped:
             _wait(seconds * (1 - _FIRST))
-            (sample,) = recording.merged((sample, first.sample()), seconds * 2)
+            (sample,) = recording.merged((sample, first.sample()), math.inf)
         kept = counters.sample() if counters else None
         first.close()
         details = []

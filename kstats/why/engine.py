@@ -21,7 +21,7 @@ class Finding:
 
     Attributes:
         rule: The rule that found it.
-        subject: The name of the VM; empty for the host.
+        subject: The name of the VM, or what else it is about; empty for the host.
         vm: The VM, if it is about one.
         severity: How much it matters.
         certainty: How sure it is.
@@ -115,6 +115,7 @@ class Judge:
         self._rules = rules
         self._found: dict[tuple[str, str], Finding] = {}
         self._missing: dict[str, dict[str, None]] = {}
+        self._checked: set[str] = set()
         self._vms: dict[str, None] = {}
         self._notes: dict[str, None] = {}
         self._begin: float | None = None
@@ -148,7 +149,7 @@ class Judge:
         """Return what was found in all windows."""
         return Report(
             findings=tuple(sorted(self._found.values(), key=lambda finding: finding.rank)),
-            unchecked=tuple(Unchecked(part, tuple(ids)) for part, ids in self._missing.items()),
+            unchecked=tuple(self._unchecked()),
             vms=tuple(self._vms),
             exits=self._exits,
             isa=self._isa,
@@ -158,6 +159,13 @@ class Judge:
             windows=self._windows,
             notes=tuple(self._notes),
         )
+
+    def _unchecked(self) -> Iterator[Unchecked]:
+        """Yield what no window had: counters of the host, for example, are read now and then."""
+        for part, ids in self._missing.items():
+            never = tuple(one for one in ids if one not in self._checked)
+            if never:
+                yield Unchecked(part, never)
 
     def missing(self) -> tuple[str, ...]:
         """Return the parts of evidence that rules lacked, those that most rules lacked first."""
@@ -173,6 +181,7 @@ class Judge:
                 except Missing as missing:
                     self._missing.setdefault(missing.part, {})[rule.id] = None
                     continue
+                self._checked.add(rule.id)
                 if finding:
                     found[rule.id] = finding
         yield from (one for one in found.values() if not _explained(one.rule, found))

@@ -142,9 +142,8 @@ class Evidence:
             sums.add_counters(kept)
         keys = sorted(sums.parts, key=lambda vm: (vm is None, -sums.parts[vm].exits.total()))
         names = names_of(vm for vm in keys if vm)
-        vms = tuple(
-            sums.parts[vm].subject(str(names[vm] if vm else "?"), vm, sample) for vm in keys
-        )
+        nobody = "unknown threads" if sample.threads else "all VMs"
+        vms = tuple(sums.parts[vm].subject(names[vm] if vm else nobody, vm, sample) for vm in keys)
         isa = sample.isa or next((code[0] for code in sample.exits), "")
         host = _host(vms, sample, sums)
         notes = losses.notes(sample)

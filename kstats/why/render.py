@@ -15,6 +15,7 @@ from kstats.arch.base import NUMBER_BITS, NUMBER_MASK
 from kstats.durations import duration
 from kstats.escape import printable, printable_note, well_formed
 from kstats.why.engine import Finding, Report, Unchecked
+from kstats.why.evidence import SHORTEST
 from kstats.why.rule import Rule
 from kstats.why.signals import TIME, share_text
 
@@ -26,7 +27,7 @@ RECORDED: Mapping[str, str] = {
     "KVM's events": "kstats record",
     "KVM's counters": "kstats why, live",
     "facts about host and VM": "kstats record",
-    "the time": "a trace with times, or the seconds of the counts: kstats why --input FILE 10",
+    "the time": "the seconds in which they were counted: kstats why --input FILE 10",
 }
 """What measures a part of the evidence that is missing; details have a command of their own."""
 
@@ -72,20 +73,27 @@ def text(report: Report, width: int = _WIDTH) -> str:
     ]
     rest = [*_unchecked(report), *map(printable_note, report.notes)]
     if rest:
-        blocks.append(
-            "\n".join(textwrap.fill(line, width, subsequent_indent="  ") for line in rest)
-        )
+        blocks.append("\n".join(_wrapped(line, width) for line in rest))
     return "\n\n".join(blocks) + "\n"
+
+
+def _wrapped(line: str, width: int) -> str:
+    return textwrap.fill(line, width, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def summary(report: Report) -> str:
     """Return how much was looked at, and how much was found, in a line."""
-    n = len(report.findings)
-    found = f"{n} finding{'s' * (n != 1)}" if n else "nothing unusual"
-    vms = len(report.vms)
-    what = f"{vms} VM{'s' * (vms != 1)}, " if vms else ""
-    seconds = f", {report.seconds:.1f} s" if report.seconds else ""
-    return f"{found}: {what}{report.exits} exits{seconds}"
+    found = _number(len(report.findings), "finding") if report.findings else "nothing unusual"
+    unchecked = sum(len(one.rules) for one in report.unchecked)
+    if unchecked:
+        found += f", {_number(unchecked, 'rule')} not checked"
+    vms = (_number(len(report.vms), "VM"),) if report.vms else ()
+    seconds = (f"{report.seconds:.1f} s",) if report.seconds >= SHORTEST else ()
+    return f"{found}: {', '.join((*vms, _number(report.exits, 'exit'), *seconds))}"
+
+
+def _number(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def _finding(number: int, finding: Finding, report: Report, width: int) -> Iterator[str]:
@@ -179,7 +187,7 @@ def _object(finding: Finding) -> dict[str, Any]:
     return {
         "rule": finding.rule.id,
         "title": finding.rule.title,
-        "vm": well_formed(finding.subject) if finding.subject else None,
+        "vm": well_formed(finding.subject) if finding.vm else None,
         "pid": finding.vm.pid if finding.vm else None,
         "severity": str(finding.severity),
         "certainty": str(finding.certainty),
