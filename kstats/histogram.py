@@ -86,3 +86,33 @@ class Histogram:
             min(self.minimum, other.minimum),
             max(self.maximum, other.maximum),
         )
+
+
+@attrs.frozen
+class Summary(Histogram):
+    """Durations of which only the number, the sum and the extremes are known.
+
+    It has no buckets, so percentiles are unknown, and a recording cannot hold it.
+    """
+
+    values: int = 0
+
+    @property
+    def count(self) -> int:
+        """The number of values."""
+        return self.values
+
+    def percentile(self, percent: float) -> int | None:  # noqa: ARG002 - of every histogram
+        """Return None: there is no distribution."""
+        return None
+
+    def __add__(self, other: Histogram) -> Histogram:
+        if not other.count:
+            return self
+        return Summary(
+            {},
+            self.total + other.total,
+            min(self.minimum, other.minimum),
+            max(self.maximum, other.maximum),
+            self.values + other.count,
+        )

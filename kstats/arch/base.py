@@ -165,7 +165,8 @@ class Spellings:
 
     Any name may have one of the ``prefixes`` (``EXIT_REASON_HLT``). ``aliases`` maps names that
     differ, in upper case, to the kernel's. ``doubtful`` lists, by tool, the names under which the
-    tool also counts other codes, and why; such a count cannot be assigned to a code.
+    tool also counts other codes, and why; such a count cannot be assigned to a code. ``times``
+    says, by tool, why its times are not the latency of exits.
     """
 
     prefixes: tuple[str, ...] = ()
@@ -173,6 +174,7 @@ class Spellings:
         factory=dict, validator=valid.each("is not upper case", lambda name: name == name.upper())
     )
     doubtful: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
+    times: Mapping[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen(eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
@@ -20,12 +20,14 @@ from kstats.cli.ticker import Waiting, waiting
 from kstats.errors import KstatsError, UsageError
 from kstats.importers import FORMATS, Decoded, decode
 from kstats.importers.sample_builder import NO_CPU
-from kstats.model import Sample
+from kstats.model import Sample, count_only
 from kstats.render import FOR_PEOPLE, WITH_REASONS, renderer
 from kstats.render import FORMATS as OUTPUTS
 from kstats.views import View
 from kstats.views.exits import AXES, COUNT, ExitsView, parse_axes
 from kstats.views.exits import Options as ExitsOptions
+from kstats.views.latency import LatencyView
+from kstats.views.latency import Options as LatencyOptions
 from kstats.views.percpu import Options as PerCpuOptions
 from kstats.views.percpu import PerCpuView
 
@@ -69,6 +71,8 @@ def parser() -> options.Parser:
     add("--by", metavar="AXES", help="axes of the view exits, like cpu,tid,reason")
     text = "only the first N rows, and the sum of the others"
     add("--top", metavar="N", type=options.TOP, help=text)
+    text = "show how long exits took, if the input is a table with such times"
+    add("--latency", action="store_true", help=text)
     add("--reasons", action="store_true", help="view cpu: one column per reason that occurred")
     add("--total", action="store_true", help="view cpu: add a row with the sums")
     interval = partial(options.seconds, what="--interval")
@@ -95,6 +99,7 @@ class DecodeOptions:
     view: str | None
     by: str | None
     top: int | None
+    latency: bool
     reasons: bool
     total: bool
     interval: float | None
@@ -147,7 +152,15 @@ def _show(wanted: DecodeOptions, decoded: Decoded) -> None:
         _require(decoded, "cpus", "--view cpu")
     writer = renderer(wanted.format, sys.stdout, timestamps=wanted.timestamps)
     people = wanted.format in FOR_PEOPLE
-    session.report(_samples(wanted, decoded), _view(wanted, decoded), writer, people=people)
+    samples = _samples(wanted, decoded)
+    first = next(samples)
+    view = _view(wanted, first)
+    session.report(_with(first, samples), view, writer, people=people)
+
+
+def _with(first: Sample, rest: Iterator[Sample]) -> Generator[Sample, None, None]:
+    yield first
+    yield from rest
 
 
 def _record(decoded: Decoded, wanted: DecodeOptions) -> None:
@@ -165,12 +178,30 @@ def _record(decoded: Decoded, wanted: DecodeOptions) -> None:
         clock=recording.Clock(start, start),
         isas=(recording.IsaTable.of(isa),),
         interval=wanted.interval,
-        counted=("exits", *sorted(FORMATS[decoded.format].tells & kept)),
+        counted=("exits", *sorted(_contents(decoded, first) & kept)),
     )
     with recording.Writer(path, header) as writer:
         for sample in chain([first], samples):
-            writer.write(sample)
+            writer.write(_recordable(sample))
     _warn(decoded)
+
+
+def _contents(decoded: Decoded, first: Sample) -> frozenset[str]:
+    """Return what a file contains; only the columns of a table show whether it has threads."""
+    threads = frozenset({"threads"} if first.threads else ())
+    return FORMATS[decoded.format].tells | threads
+
+
+def _recordable(sample: Sample) -> Sample:
+    """Return a sample without latencies that have no distribution, which recordings need."""
+    if not sample.timed:
+        return sample
+    exits = {
+        code: {place: count_only(of.count) for place, of in places.items()}
+        for code, places in sample.exits.items()
+    }
+    note = "the times of exits are not recorded: they have no distribution"
+    return attrs.evolve(sample, exits=exits, timed=False, notes=(*sample.notes, note))
 
 
 @contextmanager
@@ -216,7 +247,7 @@ def _cannot_read(name: str, why: str | None) -> KstatsError:
     return KstatsError(f"cannot read {name}: {why}")
 
 
-def _view(wanted: DecodeOptions, decoded: Decoded) -> View:
+def _view(wanted: DecodeOptions, first: Sample) -> View:
     if wanted.view == _CPU:
         return PerCpuView(
             PerCpuOptions(
@@ -226,9 +257,10 @@ def _view(wanted: DecodeOptions, decoded: Decoded) -> View:
                 detail=wanted.format in WITH_REASONS,
             )
         )
-    threads = "threads" in FORMATS[decoded.format].tells
-    default = ("tid", "reason") if threads else ("reason",)
+    default = ("tid", "reason") if first.threads else ("reason",)
     by = default if wanted.by is None else parse_axes(wanted.by)
+    if wanted.latency:
+        return LatencyView(LatencyOptions(by=by, top=wanted.top, rate=wanted.rate))
     return ExitsView(ExitsOptions(by=by, top=wanted.top, sort=COUNT.key, rate=wanted.rate))
 
 
@@ -237,6 +269,11 @@ def _samples(wanted: DecodeOptions, decoded: Decoded) -> Generator[Sample, None,
         if wanted.view == _CPU and _has_no_cpu(sample):
             raise KstatsError("the trace has no CPUs", "perf script -F +cpu adds them")
         _warn(decoded)
+        if wanted.latency and not sample.timed:
+            why = [note for note in sample.notes if "times" in note]
+            raise KstatsError(
+                "no times of exits can be shown", "; ".join(why) or "leave out --latency"
+            )
         yield sample
 
 

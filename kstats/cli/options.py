@@ -111,8 +111,8 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "report": (_ONE_CREDENTIAL,),
     "decode": (
         Rule("--output", ("--view", "--by", "--top", "--reasons", "--total", "--timestamps")),
-        Rule("--output", ("--rate", "--format")),
-        Rule("--view cpu", ("--by", "--top")),
+        Rule("--output", ("--rate", "--format", "--latency")),
+        Rule("--view cpu", ("--by", "--top", "--latency")),
         Rule("--slower-than", requires=("--output",)),
         Rule("--reasons", requires=("--view cpu",)),
         Rule("--total", requires=("--view cpu",)),

@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from kstats.arch import lookup
+from kstats.histogram import Summary
 from kstats.importers.figures import Who, count
 
 
@@ -36,6 +37,10 @@ class Role(enum.Enum):
     CPU = enum.auto()
     COMM = enum.auto()
     SHARE = enum.auto()
+    SUM = enum.auto()
+    MEAN = enum.auto()
+    MIN = enum.auto()
+    MAX = enum.auto()
     TIME = enum.auto()
     OTHER = enum.auto()
 
@@ -54,9 +59,11 @@ _HEADINGS: Mapping[Role, str] = {
     Role.CPU: "cpu pcpu",
     Role.COMM: "comm command vm guest thread_name vm_name domain",
     Role.SHARE: "share percent percentage pct overhead ratio",
-    Role.TIME: "min max avg mean sum average p50 p90 p99 time latency duration total_time"
-    " min_time max_time avg_time mean_time exit_time_avg avg_latency max_latency min_latency"
-    " avg_duration stddev",
+    Role.SUM: "sum time total_time total_latency total_duration",
+    Role.MEAN: "avg mean average avg_time mean_time exit_time_avg avg_latency avg_duration",
+    Role.MIN: "min min_time min_latency min_duration",
+    Role.MAX: "max max_time max_latency max_duration",
+    Role.TIME: "p50 p90 p95 p99 latency duration median stddev",
     Role.OTHER: "current curavg/s exits/s rate rank",
 }
 """Headings in the spelling of :func:`_plain`; the first of a role is the best."""
@@ -67,8 +74,11 @@ _RANK = {word: rank for rank, word in enumerate(_HEADINGS[Role.COUNT].split())}
 _LONGEST = 1000
 """Characters of the longest heading."""
 
-_UNIT = re.compile(r"\(\s*(?:%|ns|us|µs|ms|s|usec|nsec|msec|sec)\s*\)", re.IGNORECASE)
-_DEVIATION = re.compile(r"\(\s*(?:\+-|\+/-|±)[^()]*\)")
+_UNIT = re.compile(r"\s?\(\s?(%|ns|us|µs|ms|s|usec|nsec|msec|sec)\s?\)", re.IGNORECASE)
+_DURATION = re.compile(r"(?P<number>\d{1,15}(?:\.\d{1,9})?)(?P<unit>ns|us|µs|ms|s)?", re.ASCII)
+_NS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9}
+_NS |= {f"{prefix}sec": ns for prefix, ns in (("n", 1), ("u", 10**3), ("m", 10**6), ("", 10**9))}
+_DEVIATION = re.compile(r"\(\s*(?:\+-|\+/-|±)[^()]*(?:\)|$)")
 _NUMBER = re.compile(
     r"[-+]?(?:\d[\d,._']*|\.\d+|nan|inf)(?:e[-+]?\d+)?(?:%|ns|us|µs|ms|s|[kmgt])?|-|n/a",
     re.ASCII | re.IGNORECASE,
@@ -76,13 +86,20 @@ _NUMBER = re.compile(
 _WIDE = re.compile(r"\t+|\s{2,}")
 
 
+def are_numbers(text: str) -> bool:
+    """Return whether a line has only numbers, as the second half of a wrapped row."""
+    words = text.replace("(", " ").replace(")", " ").split()
+    return all(word == "+-" or _NUMBER.fullmatch(word) for word in words)
+
+
 @attrs.frozen
 class Cells:
     """What a row says."""
 
     reason: str
-    count: str
+    count: int
     who: Who
+    times: Summary | None
 
 
 @attrs.frozen
@@ -92,12 +109,14 @@ class Heading:
     Attributes:
         roles: What each column contains.
         words: The headings, as the table has them.
+        units: Nanoseconds of the unit in each heading, 0 without one.
         mark: What separates columns; empty for blanks.
         isa: The ISA that it names (``SVM code``), or empty.
     """
 
     roles: tuple[Role, ...]
     words: tuple[str, ...]
+    units: tuple[int, ...] = ()
     mark: str = ""
     isa: str = ""
 
@@ -106,7 +125,7 @@ class Heading:
         """Return the heading in a line; None if the line is not one."""
         if len(text) > _LONGEST:
             return None
-        bare = _UNIT.sub(" ", text).strip().lstrip("#").strip()
+        bare = _UNIT.sub(r"(\1)", text).strip().lstrip("#").strip()
         mark = next((mark for mark in "|,;" if len(bare.strip(mark).split(mark)) > 1), "")
         isa, words = _without_isa(_cut(bare, mark) if mark else _joined(bare.split()))
         plain = [_plain(word) for word in words]
@@ -121,13 +140,12 @@ class Heading:
         )
         if roles.count(Role.REASON) != 1 or 2 * unknown > len(roles):
             return None
-        return cls(tuple(roles), tuple(words), mark, isa)
+        return cls(tuple(roles), tuple(words), tuple(map(_unit, words)), mark, isa)
 
     @property
-    def ignored(self) -> list[str]:
-        """The columns with times, which no count contains."""
-        pairs = zip(self.words, self.roles, strict=True)
-        return [word for word, role in pairs if role is Role.TIME]
+    def has_times(self) -> bool:
+        """Whether columns have times."""
+        return not {Role.SUM, Role.MEAN, Role.MIN, Role.MAX, Role.TIME}.isdisjoint(self.roles)
 
     def row(self, text: str) -> Cells | None:
         """Return the cells of a line; None if it does not fit the heading."""
@@ -136,10 +154,25 @@ class Heading:
         if len(cells) < len(self.roles) and self.mark:
             return None
         found = dict(zip(self.roles, cells, strict=False))
-        reason, n = found.get(Role.REASON, ""), found.get(Role.COUNT, "")
-        if not reason or count(n) is None:
+        reason, n = found.get(Role.REASON, ""), count(found.get(Role.COUNT, ""))
+        if not reason or n is None:
             return None
-        return Cells(reason, n, self._who(found))
+        return Cells(reason, n, self._who(found), self._times(found, n))
+
+    def _times(self, found: Mapping[Role, str], n: int) -> Summary | None:
+        """Return the times of a row, if it has the extremes, and the sum or the mean."""
+        ns = {
+            role: _nanoseconds(found[role], unit)
+            for role, unit in zip(self.roles, self.units, strict=True)
+            if role in found
+        }
+        least, most, mean = ns.get(Role.MIN), ns.get(Role.MAX), ns.get(Role.MEAN)
+        total = ns.get(Role.SUM)
+        if total is None and mean is not None:
+            total = mean * n
+        if least is None or most is None or total is None or not n:
+            return None
+        return Summary({}, round(total), round(least), round(most), n)
 
     def _who(self, found: Mapping[Role, str]) -> Who:
         pid, tid = (_below_2_31(found.get(role, "")) for role in (Role.PID, Role.TID))
@@ -170,7 +203,9 @@ class Heading:
         rights = middle[end:]
         names = self._names(middle[:end], last - first + 1)
         cells = [*words[:first], *names, *rights]
-        return cells if len(rights) <= after and names and self._fit(cells) else ()
+        # A wrapped heading has fewer columns than its rows, a wrapped row has fewer cells.
+        extra = all(map(_NUMBER.fullmatch, rights[after:]))
+        return cells if names and extra and self._fit(cells) else ()
 
     def _names(self, words: list[str], columns: int) -> list[str]:
         """Return one or two names from the words of both; empty if they do not fit."""
@@ -204,7 +239,20 @@ def _without_isa(words: list[str]) -> tuple[str, list[str]]:
     return (found[0] if found else ""), [word for word in words if word.lower() not in names]
 
 
+def _unit(word: str) -> int:
+    found = _UNIT.search(word)
+    return _NS.get(found[1].lower(), 0) if found else 0
+
+
+def _nanoseconds(text: str, unit: int) -> float | None:
+    """Return a duration; ``unit`` is what a number without a unit has, 0 if that is unknown."""
+    found = _DURATION.fullmatch(text)
+    scale = (_NS[found["unit"]] if found["unit"] else unit) if found else 0
+    return float(found["number"]) * scale if found and scale else None
+
+
 def _plain(word: str) -> str:
+    word = _UNIT.sub("", word)
     plain = re.sub(r"[\s-]+", "_", word.strip().strip(":*\"'`").strip().lower())
     return {"vm_exit": "vmexit", "kvm_exit": "kvmexit"}.get(plain, plain)
 

@@ -12,6 +12,7 @@ import attrs
 from kstats.arch import lookup
 from kstats.arch.base import NUMBER_MASK, Isa
 from kstats.arch.spelling import code_of
+from kstats.histogram import Histogram
 from kstats.importers.evidence import Clue, Fit, fit
 from kstats.importers.lines import Line
 
@@ -62,11 +63,12 @@ class Key:
 
 @attrs.define
 class Row:
-    """The count of one key, and the first line that has it."""
+    """The count and the times of one key, and the first line that has it."""
 
     line: Line
     count: int = 0
     lines: int = 1
+    times: Histogram | None = None
 
 
 @attrs.define
@@ -90,7 +92,14 @@ class Table:
     rows: dict[Key, Row] = attrs.field(factory=dict)
     ignored: list[str] = attrs.field(factory=list)
 
-    def add(self, line: Line, n: int, parts: tuple[str, ...], who: Who = NOBODY) -> bool:
+    def add(
+        self,
+        line: Line,
+        n: int,
+        parts: tuple[str, ...],
+        who: Who = NOBODY,
+        times: Histogram | None = None,
+    ) -> bool:
         """Add a row; return False if there are too many, or the sum is too large."""
         key = Key(parts, who)
         row = self.rows.get(key)
@@ -100,6 +109,8 @@ class Table:
             row = self.rows[key] = Row(line, lines=0)
         row.count += n
         row.lines += 1
+        if times is not None:
+            row.times = times if row.times is None else row.times + times
         return row.count <= HIGHEST
 
     @property

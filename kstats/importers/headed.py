@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
-from kstats.importers.columns import Cells, Heading
+from kstats.importers.columns import Cells, Heading, are_numbers
 from kstats.importers.evidence import NAMELESS
 from kstats.importers.figures import Table, Who, count, is_sum, split
 from kstats.importers.lines import Line, Problems
@@ -30,6 +30,7 @@ _IGNORED = re.compile(
     r"|Tracing |Hit Ctrl|\w:\S|\[ perf |\d+ (?:rows|entries)\b|Processed \d+ events|\^C$)",
     re.ASCII,
 )
+_TIMES = "columns with times are not used: not all of minimum, maximum and mean, with a unit"
 _QUOTED_BYTES = re.compile(r"b'([^']*)'|b\"([^\"]*)\"|'([^']*)'|\"([^\"]*)\"")
 
 
@@ -65,11 +66,12 @@ class _Reader:
         self._heading: Heading | None = None
         self._subject = Who()
         self._codes: deque[str] = deque()
+        self._before = ""
 
     def read(self, line: Line) -> Iterator[Table]:
         """Read a line; yield the table that it ends."""
         text = line.text.removeprefix("^C")  # the terminal's, in front of the first line
-        heading = Heading.of(text) if line.whole else None
+        heading = self._new_heading(text) if line.whole else None
         cells = self._heading.row(text) if self._heading and line.whole else None
         if heading:
             if not self.table.is_empty:
@@ -77,22 +79,30 @@ class _Reader:
                 self.table = Table(elapsed=0.0)
             self._heading = heading
             self.table.isa = self.table.isa or heading.isa
-            if heading.ignored:
-                self._problems.remark("columns with times are not used: they have no distribution")
         elif cells:
             self._add(line, cells)
-        elif not self._title(text) and not _IGNORED.match(text.strip()):
+        elif not (self._title(text) or _IGNORED.match(text.strip()) or are_numbers(text)):
             self._problems.add(line)
+
+    def _new_heading(self, text: str) -> Heading | None:
+        """Return the heading in a line, or in this line and the one before."""
+        before, self._before = self._before, text
+        heading = Heading.of(text)
+        if heading or not Heading.of(before):
+            return heading
+        return Heading.of(f"{before} {text}") if text.strip()[:1].isalpha() else None
 
     def _add(self, line: Line, cells: Cells) -> None:
         parts = split(cells.reason.strip(" :"))
-        n = count(cells.count)
         if is_sum(parts):
             return
+        if self._heading and self._heading.has_times and cells.times is None:
+            self._problems.remark(_TIMES)
         if self._codes and NAMELESS & {part.upper() for part in parts}:
             parts = (self._codes.popleft(),)
-        if n is None or not parts or not self.table.add(line, n, parts, self._who(cells.who)):
-            self._problems.add(line)
+        who = self._who(cells.who)
+        if not parts or not self.table.add(line, cells.count, parts, who, cells.times):
+            self._problems.add(line, cells.count)
 
     def _who(self, who: Who) -> Who:
         quoted = _QUOTED_BYTES.fullmatch(who.comm)

@@ -56,7 +56,7 @@ def parse_bpftrace(lines: Iterable[Line], problems: Problems) -> Iterator[Table]
         if match and match["key"] is not None:
             parts = tuple(part.strip() for part in match["key"].strip("()").split(","))
             table = maps.setdefault(match["name"], Table("@" + match["name"]))
-            n = _value(match["value"] or "")
+            n = _value(match["value"] or "", problems)
             open_key = None if match["value"] else (match["name"], parts, line)
             if n is not None and not table.add(line, n, parts):
                 problems.add(line)
@@ -70,8 +70,10 @@ def parse_bpftrace(lines: Iterable[Line], problems: Problems) -> Iterator[Table]
     yield from _one_of(maps, histograms, problems)
 
 
-def _value(text: str) -> int | None:
+def _value(text: str, problems: Problems) -> int | None:
     stats = _STATS.fullmatch(text)
+    if stats:
+        problems.remark("the times in stats() are not used: they have no extremes")
     return count(stats["count"] if stats else text)
 
 
@@ -87,6 +89,8 @@ def _one_of(maps: dict[str, Table], histograms: set[str], problems: Problems) ->
         if best is None or table is not best[2]:
             problems.remark(f"{table.name} is not counted: it has no exits, or those counted here")
     if best:
+        if best[2].name.removeprefix("@") in histograms:
+            problems.remark("the times in histograms are not used: their buckets have no sum")
         yield _arranged(best[2])
 
 

@@ -8,9 +8,10 @@ from kstats.arch import lookup
 from kstats.arch.base import Isa
 from kstats.arch.spelling import code_of, normalize
 from kstats.errors import KstatsError
+from kstats.histogram import Histogram
 from kstats.importers.evidence import is_nameless
 from kstats.importers.lines import Problems
-from kstats.model import Code, Place, Sample, SlowExit, count_only
+from kstats.model import Code, Exits, Place, Sample, SlowExit, count_only
 from kstats.vms.identity import Kind, Thread, Vm
 from kstats.vms.naming import vcpu_number
 
@@ -46,9 +47,17 @@ class SampleBuilder:
         self._code_dropped: Counter[int] = Counter()
         self._places: set[Place] = set()
         self._slow: list[SlowExit] = []
+        self._latencies: dict[tuple[int, Place], Histogram] = {}
 
-    def exits(self, code: int, n: int = 1, cpu: int = NO_CPU, thread: int = NO_THREAD) -> None:
-        """Add exits, with their CPU and thread if known."""
+    def exits(
+        self,
+        code: int,
+        n: int = 1,
+        cpu: int = NO_CPU,
+        thread: int = NO_THREAD,
+        latency: Histogram | None = None,
+    ) -> None:
+        """Add exits, with their CPU, thread and latency if known."""
         place = Place(cpu, thread)
         if place not in self._places:
             if len(self._places) >= MOST_PLACES:
@@ -56,6 +65,9 @@ class SampleBuilder:
             self._places.add(place)
         self._saw(cpu)
         self._exits[self._isa.name, code][place] += n
+        if latency is not None:
+            known = self._latencies.get((code, place))
+            self._latencies[code, place] = latency if known is None else known + latency
         self._count(n)
 
     def slow(self, ended: float, code: int, cpu: int, thread: int, ns: int) -> None:
@@ -141,12 +153,18 @@ class SampleBuilder:
             cpus=tuple(sorted(self._cpus)),
             entries=dict(self._entries),
             exits={
-                code: {place: count_only(n) for place, n in counts.items()}
+                code: {
+                    place: Exits(n, latency)
+                    if (latency := self._latencies.get((code[1], place)))
+                    else count_only(n)
+                    for place, n in counts.items()
+                }
                 for code, counts in self._exits.items()
             },
             code_dropped=dict(self._code_dropped),
             threads={number: t for number, t in self._threads.items() if number in places},
             isa=self._isa.name,
+            timed=bool(self._latencies),
             slow=tuple(self._slow),
         )
         self._clear()

@@ -12,6 +12,7 @@ import attrs
 
 from kstats.arch.base import Isa
 from kstats.arch.spelling import code_of, normalize
+from kstats.histogram import Histogram
 from kstats.importers import figures
 from kstats.importers.evidence import Clue, is_nameless
 from kstats.importers.figures import Key, Row, Table
@@ -65,6 +66,7 @@ class _Tally:
         self._table = table
         self._isa = isa
         self._doubtful = isa.spellings.doubtful.get(tool, {})
+        self._not_latency = isa.spellings.times.get(tool, "")
         self._builder = builder
         self._problems = problems
         self._base = 16 if _is_hexadecimal(isa, table) else 10
@@ -86,12 +88,18 @@ class _Tally:
             self._builder.nameless(row.count)
             self._problems.remark(f"{doubts[0]}: {why}; the code is unknown")
         elif code is not None:
-            self._builder.exits(code, row.count, key.who.cpu, self._thread(key))
+            self._builder.exits(code, row.count, key.who.cpu, self._thread(key), self._times(row))
         elif nameless := [part for part in key.parts if is_nameless(self._isa, part)]:
             self._builder.nameless(row.count)
             self._problems.remark(f"{nameless[0]}: exits without a name; the tool prints no codes")
         else:
             self._problems.add(row.line, row.count, row.lines)
+
+    def _times(self, row: Row) -> Histogram | None:
+        if row.times is not None and self._not_latency:
+            self._problems.remark(f"columns with times are not used: {self._not_latency}")
+            return None
+        return row.times
 
     def _rest(self, n: int) -> None:
         if n > 0:

@@ -107,6 +107,31 @@ def test_a_large_share_that_was_not_understood_has_its_own_status(
     ]
 
 
+def test_times_of_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are shown, but a recording cannot hold times without a distribution."""
+    tables = DATA.parent.parent / "tables"
+    report = str(tables / "perf-kvm-stat-report-vmx.txt")
+    assert main(["decode", report, "--latency", "--top", "1", "-f", "json"]) == 0
+    first, *_ = json.loads(capsys.readouterr().out)["rows"]
+    assert first == {
+        "reason": "EPT_VIOLATION",
+        "count": 6312,
+        "total_ns": 6312 * 8900,
+        "share": 53.107,
+        "min_ns": 500,
+        "mean_ns": 8900,
+        **dict.fromkeys(("p50_ns", "p90_ns", "p99_ns")),
+        "max_ns": 26426070,
+    }
+    assert main(["decode", report, "-o", str(tmp_path / "r.jsonl")]) == 0
+    assert main(["exits", "--input", str(tmp_path / "r.jsonl"), "--by", "reason"]) == 0
+    out, _ = capsys.readouterr()
+    assert "EPT_VIOLATION" in out
+    assert "the times of exits are not recorded: they have no distribution" in out
+    assert main(["decode", str(tables / "names-and-counts.txt"), "--latency"]) == 1
+    assert "no times of exits can be shown" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "status", "texts"),
     [

@@ -11,6 +11,8 @@ import pytest
 from kstats.errors import KstatsError
 from kstats.importers import Decoded, UnrecognizedError, decode
 from kstats.views.exits import Key, count_by
+from kstats.views.latency import LatencyView
+from kstats.views.latency import Options as LatencyOptions
 
 DATA = Path(__file__).parent.parent / "data" / "tables"
 
@@ -180,6 +182,8 @@ Total Samples:200, Total events handled time:31546450.00us.
 
 SAME: dict[str, str] = {
     "as printed": PERF,
+    "wrapped rows": PERF.replace("us    310", "us\n310").replace("us      8.9", "us\n8.9"),
+    "wrapped headings": PERF.replace("Max Time         Avg", "Max Time\n  Avg"),
     "CRLF": PERF.replace("\n", "\r\n"),
     "no-break spaces": PERF.replace(" ", "\u00a0"),
     "runs of blanks collapsed": "\n".join(" ".join(line.split()) for line in PERF.splitlines()),
@@ -364,9 +368,37 @@ def test_ranges_of_codes_are_not_codes() -> None:
     assert found.problems.notes()[0].startswith("ranges of codes do not identify exits")
 
 
-def test_columns_that_are_not_used_are_reported() -> None:
-    found, _ = decoded(PERF)
-    assert found.problems.notes() == ("columns with times are not used: they have no distribution",)
+def latencies(text: str, isa: str | None = None) -> dict[object, tuple[object, ...]]:
+    """Return count, total, minimum, mean and maximum in nanoseconds by reason."""
+    (sample,) = decode(io.BytesIO(text.encode()), isa=isa)
+    table = LatencyView(LatencyOptions(by=("reason",))).table(sample)
+    return {row.cells[0]: tuple(row.cells[at] for at in (1, 2, 4, 5, 9)) for row in table.rows}
+
+
+def test_times_with_extremes_and_a_mean_are_latencies() -> None:
+    found = latencies(PERF + PERF)
+    assert found["EPT_VIOLATION"] == (144, 2 * 72 * 8900, 500, 8900, 26426070)
+    assert found["(idle)"] == (256, 2 * 128 * 310880, 430, 310880, 901000660)
+    stap = (DATA / "systemtap-service-time.txt").read_text()
+    assert latencies(stap, "vmx")["EXTERNAL_INTERRUPT"] == (16668, 23165000, 0, 1390, 77000)
+
+
+def test_times_that_mean_something_else_are_not_used() -> None:
+    arm64 = (DATA / "perf-kvm-stat-report-arm64.txt").read_text()
+    found, _ = decoded(arm64)
+    (note,) = found.problems.notes()
+    assert note == (
+        "columns with times are not used: on ARM64, perf measures the time in the guest before"
+        " the exit"
+    )
+    assert latencies(arm64)["DABT_LOW"] == (661867, 0, None, None, None)
+
+
+@pytest.mark.parametrize("kind", ["kvmexit with a time", "bpftrace, stats"])
+def test_times_without_extremes_are_not_used(kind: str) -> None:
+    (sample,) = decode(io.BytesIO(SAME[kind].encode()))
+    assert not sample.timed
+    assert any("not used" in note for note in sample.notes)
 
 
 OTHERS = {

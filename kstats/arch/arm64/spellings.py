@@ -39,5 +39,7 @@ ARM64 = Spellings(
         "WATCHPT": "WATCHPT_LOW",
         "WATCHPT_HYP": "WATCHPT_CUR",
     },
+    # tools/perf/arch/arm64/util/kvm-stat.c: it begins at kvm_entry and ends at kvm_exit.
+    times={"perf-kvm": "on ARM64, perf measures the time in the guest before the exit"},
     doubtful={"kvm_stat": {"UNKNOWN": "kvm_stat also counts interrupts (IRQ) under it"}},
 )
