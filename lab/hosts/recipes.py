@@ -153,7 +153,13 @@ RECIPES: tuple[Recipe, ...] = (
         kernel=Kernel("trixie", "linux-image-amd64"),
         userland=BOOKWORM,
     ),
-    attrs.evolve(SVM, name="svm-qemu", userland=bookworm_with("qemu-system-x86")),
+    attrs.evolve(
+        SVM,
+        name="svm-qemu",
+        userland=bookworm_with(
+            "libvirt-clients", "libvirt-daemon", "libvirt-daemon-driver-qemu", "qemu-system-x86"
+        ),
+    ),
     attrs.evolve(ARM64, name="arm64-qemu", userland=bookworm_with("qemu-system-arm")),
     attrs.evolve(SVM, name="svm-deb", userland=WITHOUT_COMPILER),
     attrs.evolve(ARM64, name="arm64-deb", userland=WITHOUT_COMPILER),
