@@ -112,7 +112,10 @@ def first_named(pairs: Iterable[tuple[str, int]]) -> Names:
 
 
 def msrs(headers: Headers) -> Names:
-    """Return the model-specific registers; Intel's name if vendors differ."""
+    """Return the model-specific registers; Intel's name if vendors differ.
+
+    The numbers of performance counters had other names on processors that no VM has any more.
+    """
     text = headers.read("common", "arch/x86/include/asm/msr-index.h")
     kernels = [
         (name, value)
@@ -130,8 +133,9 @@ def msrs(headers: Headers) -> Names:
     paravirtual = defined(text, r"MSR_KVM_\w+", "0x4b564d[0-9a-f]{2}|0x1[12]")
     text = headers.read("common", "include/hyperv/hvgdk_mini.h")
     hyperv = defined(text, r"HV_X64_MSR_\w+", "0x4000[0-9a-fA-F]{4}")
+    counters = [pair for pair in kernels if re.match("MSR_(P6_EVNTSEL|CORE_PERF_)", pair[0])]
     intels = [pair for pair in kernels if pair[0].startswith("MSR_IA32_")]
-    return first_named([*intels, *kernels, *apic, *paravirtual, *hyperv])
+    return first_named([*counters, *intels, *kernels, *apic, *paravirtual, *hyperv])
 
 
 def x64_hypercalls(headers: Headers) -> Names:

@@ -79,17 +79,28 @@ def find(text: str, wanted: tuple[Isa, ...] | None = None) -> list[Found]:
     Raises:
         UnknownReasonError: nothing matches.
     """
+    found = matches(text, wanted)
+    if not found:
+        among = isas() if wanted is None else wanted
+        by_isa, _, rest = text.partition(":")
+        chosen = tuple(isa for isa in among if isa.name == by_isa.lower() and rest)
+        raise UnknownReasonError(
+            text, close(rest if chosen else text, chosen or among), () if chosen else wanted or ()
+        )
+    return found
+
+
+def matches(text: str, wanted: tuple[Isa, ...] | None = None) -> list[Found]:
+    """Return what :func:`find` returns, or an empty list if nothing matches."""
     among = isas() if wanted is None else wanted
     by_isa, colon, rest = text.partition(":")
     chosen = [isa for isa in among if isa.name == by_isa.lower()] if colon else []
     if chosen:
-        return _of_isa(chosen[0], rest, text)
+        return _of_isa(chosen[0], rest)
     found = [(isa, reason) for isa in among for reason in _named_or_numbered(isa, text)]
     code = number(text)
     if not found and code is not None and wanted is not None and len(wanted) == 1:
         found = [(wanted[0], wanted[0].reason(code))]
-    if not found:
-        raise UnknownReasonError(text, _close(text, among), wanted or ())
     return found
 
 
@@ -172,14 +183,12 @@ def shown(column: Column) -> str:
     return f"{column.group}({column.label})" if column.group else column.label
 
 
-def _of_isa(isa: Isa, text: str, whole: str) -> list[Found]:
+def _of_isa(isa: Isa, text: str) -> list[Found]:
     code = number(text)
     if code is not None:
         return [(isa, reason) for reason in _numbered(isa, code)] or [(isa, isa.reason(code))]
     code = code_of(isa, text)
-    if code is None:
-        raise UnknownReasonError(whole, _close(text, (isa,)))
-    return [(isa, reason) for reason in _named(isa, code)]
+    return [] if code is None else [(isa, reason) for reason in _named(isa, code)]
 
 
 def _named_or_numbered(isa: Isa, text: str) -> list[Reason]:
@@ -205,7 +214,7 @@ def _numbered(isa: Isa, code: int) -> list[Reason]:
     return [isa.reason(code)] if code & ~isa.flag_mask in isa.reasons else []
 
 
-def _close(text: str, among: tuple[Isa, ...]) -> list[str]:
+def close(text: str, among: Sequence[Isa]) -> list[str]:
     """Return names that contain the text or resemble it, in the kernel's spelling."""
     from difflib import get_close_matches  # noqa: PLC0415 - only errors need it
 

@@ -13,13 +13,20 @@ import attrs
 from kstats.arch.base import NUMBER_BITS, NUMBER_MASK, Arch, Column, Isa, Reason
 
 
-def reason_object(isa: Isa, reason: Reason) -> dict[str, Any]:
-    """Return a reason with its meaning and advice."""
+def reference_object(isa: Isa, reason: Reason) -> dict[str, Any]:
+    """Return what identifies a reason."""
     return {
         "isa": isa.name,
         "code": reason.code & NUMBER_MASK,
         "qualifier": reason.code >> NUMBER_BITS,
         "reason": reason.name,
+    }
+
+
+def reason_object(isa: Isa, reason: Reason) -> dict[str, Any]:
+    """Return a reason with its meaning and advice."""
+    return {
+        **reference_object(isa, reason),
         "column": reason.column,
         "category": str(reason.category),
         "meaning": reason.meaning,

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+from importlib.resources import files
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from kstats.arch import lookup
 from kstats.arch.base import Category
@@ -121,5 +125,66 @@ def test_search_lists_reasons_that_have_every_word(capsys: pytest.CaptureFixture
     first = explain(capsys, "--search", "timer").splitlines()[0]
     assert first.split()[:3] == ["vmx", "PREEMPTION_TIMER", "interrupt"]
     assert explain(capsys, "--search", "npf page", "--isa", "svm").split()[:2] == ["svm", "npf"]
-    (line,) = explain(capsys, "--search", "npf", "--isa", "svm", "-f", "json").splitlines()
-    assert json.loads(line)["reason"] == "npf"
+    lines = explain(capsys, "--search", "npf", "--isa", "svm", "-f", "json").splitlines()
+    objects = [json.loads(line) for line in lines]
+    assert [o["reason"] for o in objects if "reason" in o] == ["npf"]
+    rows = [line.split() for line in explain(capsys, "--search", "halt").splitlines()]
+    assert ["-", "halt_exits", "-"] in [row[:3] for row in rows]
+
+
+def test_what_is_no_reason_says_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    text = explain(capsys, "KVM_EXIT_IO")
+    assert text.startswith("KVM_EXIT_IO  why KVM_RUN returned to the VMM (2), not an exit reason")
+    assert "exit reasons: vmx IO_INSTRUCTION; svm io" in text
+    text = explain(capsys, "vmx:0x4000030")
+    assert "bit 26: a bus lock was detected" in text
+    assert max(map(len, explain(capsys, "timer", "0x6e0", "#PF").splitlines())) <= 100
+
+
+def test_terms_in_json_match_their_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    schema = json.loads((files("kstats.explain") / "term.schema.json").read_text("utf-8"))
+    Draft202012Validator.check_schema(schema)
+    words = ("halt_exits", "KVM_EXIT_IO", "0x6e0", "AVIC", "KVM internal error. Suberror: 1")
+    objects = [json.loads(line) for line in explain(capsys, *words, "-f", "json").splitlines()]
+    terms = [o for o in objects if "isa" not in o]
+    assert len(terms) >= len(words)
+    for term in terms:
+        Draft202012Validator(schema).validate(term)
+
+
+def test_words_of_one_text_need_no_quotes(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "KVM: entry failed, hardware error 0x80000021"
+    assert explain(capsys, *words.split()) == explain(capsys, words)
+    assert heads(explain(capsys, "ept", "violation")) == ["EPT_VIOLATION"]
+
+
+def piped(text: bytes, *words: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "kstats", "explain", "-", *words]
+    return subprocess.run(command, input=text, capture_output=True, check=False, timeout=300)
+
+
+def test_lines_are_read_from_standard_input() -> None:
+    done = piped(
+        b"[1.9] kvm [97]: vcpu6, guest rIP: 0xff vmx: unexpected exit reason 0x3\r\n"
+        b"\n"
+        b"kvm_exit: reason HLT rip 0x0\nkvm_exit: reason HLT rip 0x0\n"
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert [head for head in heads(done.stdout.decode()) if head.isupper()] == [
+        "INIT_SIGNAL",
+        "HLT",
+    ]
+
+
+def test_what_is_not_recognized_is_reported_after_the_rest() -> None:
+    done = piped(b"HLT\n\xff\x1b[31mlorem\nipsum dolor\n")
+    assert done.returncode == 2
+    assert heads(done.stdout.decode())[:2] == ["HLT", "hlt"]
+    assert b"2 lines or words not recognized, the first: " in done.stderr
+    assert b"\x1b" not in done.stderr
+
+
+def test_an_empty_standard_input_is_an_error() -> None:
+    done = piped(b"")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"standard input is empty" in done.stderr
