@@ -196,7 +196,7 @@ class _Part:
                 for kind, exits in self.details.items()
             },
             counters=self.counters or None,
-            vcpu_exits=self.vcpus,
+            vcpu_exits=self._by_vcpu(sample),
             cpu_exits=self.cpus,
             cpus=len(sample.cpus),
             settings=HostFacts.of(sample.host_facts) if sample.host_facts else None,
@@ -207,33 +207,45 @@ class _Part:
             affinity=frozenset(filter(None, allowed)),
         )
 
+    def _by_vcpu(self, sample: Sample) -> dict[int, Counter[Code]]:
+        found: defaultdict[int, Counter[Code]] = defaultdict(Counter)
+        for number, exits in self.vcpus.items():
+            if number:
+                found[_vcpu(sample, number)] += exits
+        return dict(found)
+
 
 class _Sums:
     """Sums of samples by VM. None stands for exits without a known thread."""
 
     def __init__(self, sample: Sample) -> None:
         self.parts: defaultdict[Vm | None, _Part] = defaultdict(_Part)
+        # By thread, too: the hash of a VM covers all its fields, which is slow.
+        self._of_thread: dict[int, _Part] = {}
         for number, thread in sample.threads.items():
-            self.parts[thread.vm].threads.add(number)
+            part = self._of_thread[number] = self.parts[thread.vm]
+            part.threads.add(number)
         self._add_exits(sample)
         for label, fired in sample.events.items():
             for place, n in fired.items():
-                self._part(sample, place.thread).events[label] += n
+                self._part(place.thread).events[label] += n
             for part in self.parts.values():
                 part.events[label] += 0  # counted, and did not fire
         for number, spent in (sample.vcpu_time or {}).items():
-            times, vcpu = self._part(sample, number).vcpu_time, _vcpu(sample, number)
+            times, vcpu = self._part(number).vcpu_time, _vcpu(sample, number)
             times[vcpu] = times[vcpu] + spent if vcpu in times else spent
 
     def add_details(self, sample: Sample) -> None:
-        """Add exits by detail."""
+        """Add exits by detail, of VMs that the first sample has."""
+        for number, thread in sample.threads.items():
+            if number not in self._of_thread and thread.vm in self.parts:
+                self._of_thread[number] = self.parts[thread.vm]
         for part in self.parts.values():
             part.details.setdefault(sample.detail, Counter())
             part.seconds[sample.detail] = sample.elapsed
         for code, places in sample.exits.items():
             for place, exits in places.items():
-                thread = sample.threads.get(place.thread)
-                part = self.parts.get(thread.vm if thread else None) or _Part()
+                part = self._part(place.thread)
                 if exits.count and sample.detail in part.details:
                     part.details[sample.detail][code, place.detail] += exits.count
 
@@ -247,20 +259,21 @@ class _Sums:
     def _add_exits(self, sample: Sample) -> None:
         for code, places in sample.exits.items():
             for place, exits in places.items():
-                part = self._part(sample, place.thread)
-                part.exits[code] += exits.count
-                if place.thread:
-                    part.vcpus[_vcpu(sample, place.thread)][code] += exits.count
+                part = self._part(place.thread)
+                if exits.count:
+                    part.exits[code] += exits.count
+                    part.vcpus[place.thread][code] += exits.count
+                    if place.cpu >= 0:
+                        part.cpus[place.cpu][code] += exits.count
                 if exits.latency:
-                    part.latency[code] = part.latency.get(code, Histogram()) + exits.latency
-                if place.cpu >= 0 and exits.count:
-                    part.cpus[place.cpu][code] += exits.count
+                    known = part.latency.get(code)
+                    part.latency[code] = known + exits.latency if known else exits.latency
 
-    def _part(self, sample: Sample, number: int) -> _Part:
-        thread = sample.threads.get(number)
-        part = self.parts[thread.vm if thread else None]
-        if number:
-            part.threads.add(number)
+    def _part(self, number: int) -> _Part:
+        part = self._of_thread.get(number)
+        if part is None:
+            part = self._of_thread[number] = self.parts[None]
+            part.threads |= {number} - {0}
         return part
 
 

@@ -28,9 +28,9 @@ _GIB = 1 << 30
 
 @attrs.frozen
 class Parameter:
-    """A parameter of a KVM module by its name; a switch is 1 or 0."""
+    """The first parameter of a KVM module that has one of these names; a switch is 1 or 0."""
 
-    name: str
+    names: tuple[str, ...]
     unit: str = attrs.field(default=VALUE, init=False)
 
     def measure(self, of: Subject, least: float = 0) -> Measured | None:
@@ -40,7 +40,7 @@ class Parameter:
             raise Missing(_FACTS)
         for name, text in of.settings.parameters.items():
             module, _, parameter = name.partition(".")
-            if parameter == self.name:
+            if parameter in self.names:
                 value = _SWITCHES.get(text) if text in _SWITCHES else _number(text)
                 return (
                     None if value is None else Measured(value, f"{module} has {parameter}={text}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import math
 
 import attrs
@@ -60,7 +61,7 @@ class Test:
         return measured if measured and self.least <= measured.value < self.below else None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class Rule:
     """One thing that makes VMs slow.
 
@@ -106,7 +107,7 @@ class Rule:
     isas: tuple[str, ...] = ()
     host: bool = False
 
-    @property
+    @functools.cached_property
     def levels(self) -> dict[Severity, float]:
         """The threshold of each severity that it has, ascending."""
         named = {severity: getattr(self, str(severity)) for severity in Severity}

@@ -32,7 +32,6 @@ X86 = ("vmx", "svm")
 _MSR_WRITES = ("vmx:MSR_WRITE", "vmx:MSR_WRITE_IMM", "svm:msr:wr", "svm:msr")
 _MSR_READS = ("vmx:MSR_READ", "vmx:MSR_READ_IMM", "svm:msr:rd", "svm:msr")
 _FAULTS = ("vmx:EPT_VIOLATION", "svm:npf", "arm64:DABT_LOW", "arm64:IABT_LOW")
-_DEVICES = ("vmx:EPT_MISCONFIG", "svm:npf", "arm64:DABT_LOW")
 _NAMED = "the exits name the register"
 
 _MMIO = ("kvm_mmio", "kvm_fast_mmio")
@@ -60,7 +59,7 @@ _CROWDED = (
     Test(Setting("smt", "SMT is on: two CPUs share a core"), least=1),
 )
 _NO_VHOST = (Test(OfVm("vhost", "no vhost thread works for the VM"), below=1),)
-_NO_APICV = (Test(Parameter("enable_apicv"), below=1), Test(Parameter("avic"), below=1))
+_NO_APICV = (Test(Parameter(("enable_apicv",)), below=1), Test(Parameter(("avic",)), below=1))
 _OTHER_CLOCK = (
     Test(
         Chosen("clocksource", ("hpet", "acpi_pm", "jiffies"), "the host's clock source is {value}"),
@@ -143,9 +142,10 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="slow-device-exits",
         title="Exits for devices take very long",
-        signal=Took(Exits(categories=(Category.IO,), reasons=_DEVICES), 99),
+        signal=Took(Exits(categories=(Category.IO,), reasons=("vmx:EPT_MISCONFIG",)), 99),
         info=1e6, warning=1e7, critical=1e8,
         basis="a device that is emulated well answers within 100 us; guests notice 10 ms",
+        isas=X86,
         certainty=Certainty.LIKELY,
         because="the latency is measured; waiting for a CPU is part of it",
         unless=("vcpu-starved",),
@@ -260,6 +260,17 @@ RULES: tuple[Rule, ...] = (
         context=_NO_APICV,
         command="kstats exits --detail msr --top 10 {vm} 10",
         source="SDM vol. 3, Issuing Interprocessor Interrupts; arch/x86/kvm/lapic.c",
+    ),
+    Rule(
+        id="ipi-storm-hypercalls",
+        title="The guest's vCPUs interrupt each other very often, by hypercalls",
+        signal=Rate(Exits(detail="hypercall", like=("KVM_HC_SEND_IPI(*",))),
+        info=2500, warning=5000, critical=25_000,
+        basis="as ipi-storm, but one hypercall can stand for many IPIs",
+        certainty=Certainty.CERTAIN, because="the exits name the hypercall", isas=X86,
+        remedies=("reduce wake-ups between vCPUs: pin the guest's threads, use fewer vCPUs",),
+        command="kstats exits --detail hypercall --top 10 {vm} 10",
+        source="Documentation/virt/kvm/x86/hypercalls.rst, KVM_HC_SEND_IPI",
     ),
     Rule(
         id="ipi-storm-virtual-apic",
@@ -405,7 +416,7 @@ RULES: tuple[Rule, ...] = (
             Test(Waits(), least=0.02),
             Test(OfHost("cpu_pressure", "some thread of the host waits for a CPU"), least=0.1),
         ),
-        context=(Test(Parameter("halt_poll_ns")),),
+        context=(Test(Parameter(("halt_poll_ns",))),),
         remedies=(
             "lower it: echo 50000 >/sys/module/kvm/parameters/halt_poll_ns (0 turns it off)",
             "in the guest: fewer wake-ups at a steady rate, such as timers of 100 to 200 us",
@@ -419,7 +430,7 @@ RULES: tuple[Rule, ...] = (
         signal=Rate(Exits(categories=(Category.IDLE,)), timed=False),
         info=2500, warning=5000, critical=25_000,
         basis="each wake-up from sleep takes 5 to 50 us more than one by polling",
-        given=(Test(Parameter("halt_poll_ns"), below=1),),
+        given=(Test(Parameter(("halt_poll_ns",)), below=1),),
         certainty=Certainty.CERTAIN, because="polling is turned off",
         remedies=(
             "echo 200000 >/sys/module/kvm/parameters/halt_poll_ns",
@@ -435,7 +446,7 @@ RULES: tuple[Rule, ...] = (
         info=5000, warning=15_000, critical=50_000,
         basis="5,000 a second are one each 200 us, the length that halt polling covers",
         because="each halt costs two context switches and the wake-up of a vCPU",
-        context=(Test(Parameter("halt_poll_ns")),),
+        context=(Test(Parameter(("halt_poll_ns",))),),
         unless=("halt-polling-missing",),
         remedies=(
             "if latency matters: halt_poll_ns of the kvm module, or haltpoll in the guest",
@@ -456,6 +467,18 @@ RULES: tuple[Rule, ...] = (
         isas=X86, advice=True,
         command="kstats exits --by vcpu,reason {vm} 10",
         source="arch/x86/kvm/x86.c, kvm_emulate_mwait; Documentation/virt/kvm/api.rst",
+    ),
+    Rule(
+        id="psci-idle",
+        title="The guest goes idle through PSCI instead of WFI",
+        signal=Rate(Exits(detail="hypercall", like=("PSCI_*_CPU_SUSPEND(*",
+                                                    "PSCI_*_CPU_DEFAULT_SUSPEND(*"))),
+        info=500, warning=5000, critical=25_000,
+        basis="KVM treats it as WFI, at a higher price: 500 are more than a tick's worth",
+        certainty=Certainty.CERTAIN, because="the exits name the function", isas=("arm64",),
+        remedies=("boot the guest with cpuidle.off=1, or without idle states in its firmware",),
+        command="kstats exits --detail hypercall --top 10 {vm} 10",
+        source="Arm PSCI (DEN 0022), CPU_SUSPEND; arch/arm64/kvm/psci.c",
     ),
     # Spinning.
     Rule(
@@ -487,17 +510,35 @@ RULES: tuple[Rule, ...] = (
         source="SDM vol. 3, PAUSE-loop exiting; APM vol. 2 15.14.4",
     ),
     Rule(
+        id="lock-kicks",
+        title="vCPUs sleep and wake each other for contended locks",
+        signal=Rate(Exits(detail="hypercall", like=("KVM_HC_KICK_CPU(*",))),
+        info=500, warning=2500, critical=25_000,
+        basis="a paravirtual lock sleeps only after long spinning: 500 are much contention",
+        certainty=Certainty.CERTAIN, because="the exits name the hypercall", isas=X86,
+        context=(Test(Waits(), least=0.02),),
+        remedies=(
+            "look for a contended lock in the guest: perf lock, perf record -g",
+            "if vCPUs wait for CPUs: run fewer busy vCPUs, or pin them",
+        ),
+        command="kstats exits --detail hypercall --top 10 {vm} 10",
+        source="Documentation/virt/kvm/x86/hypercalls.rst, KVM_HC_KICK_CPU",
+    ),
+    Rule(
         id="pause-exiting-off",
         title="vCPUs wait for CPUs, and KVM does not notice vCPUs that spin",
         signal=Waits(),
         warning=0.05,
         basis="with vCPUs waiting, a spinning vCPU burns its whole time slice",
-        given=(Test(Parameter("ple_gap"), below=1),),
-        certainty=Certainty.CERTAIN, because="ple_gap=0 turns PAUSE-loop exiting off",
-        isas=("vmx",),
+        given=(Test(Parameter(("ple_gap", "pause_filter_count")), below=1),),
+        certainty=Certainty.CERTAIN, because="the parameter 0 turns PAUSE-loop exiting off",
+        isas=X86,
         context=_CROWDED,
-        remedies=("load kvm_intel without ple_gap=0, unless each vCPU has a CPU of its own",),
-        command="cat /sys/module/kvm_intel/parameters/ple_gap",
+        remedies=(
+            "unless each vCPU has a CPU of its own: load kvm_intel without ple_gap=0",
+            "on AMD: load kvm_amd without pause_filter_count=0",
+        ),
+        command="grep . /sys/module/kvm_*/parameters/p*",
         source="SDM vol. 3, PAUSE-loop exiting; arch/x86/kvm/vmx/vmx.c, ple_gap",
     ),
     Rule(
@@ -565,7 +606,7 @@ RULES: tuple[Rule, ...] = (
         certainty=Certainty.CERTAIN, because="the log is on only while writes are logged",
         isas=("vmx",), advice=True,
         context=(Test(OfVm("migrating", "a thread of the VMM migrates it"), least=1),),
-        command="virsh domjobinfo VM, or info migrate in QEMU's monitor",
+        command="virsh domjobinfo VM",
         source="SDM vol. 3, Page-Modification Logging; Documentation/virt/kvm/api.rst,"
         " KVM_GET_DIRTY_LOG",
     ),
@@ -582,7 +623,7 @@ RULES: tuple[Rule, ...] = (
             "it stops with the migration: more bandwidth, multifd and compression shorten it",
             "use huge pages only where manual dirty-log protection keeps them (Linux 5.7)",
         ),
-        command="virsh domjobinfo VM, or info migrate in QEMU's monitor",
+        command="virsh domjobinfo VM",
         source="QEMU docs/devel/migration; Documentation/virt/kvm/api.rst, KVM_GET_DIRTY_LOG",
     ),
     Rule(
@@ -652,7 +693,7 @@ RULES: tuple[Rule, ...] = (
             Test(SmallPages(), least=0.5),
             Test(Swapped(), least=0.01),
             Test(Setting("ksm", "KSM merges pages"), least=1),
-            Test(Parameter("tdp_mmu"), below=1),
+            Test(Parameter(("tdp_mmu",)), below=1),
         ),
         unless=("migration", "numa-balancing", "dirty-logging"),
         remedies=("use huge pages (hugetlbfs or THP): they reduce 512 faults to one",),
@@ -662,12 +703,11 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         id="slow-memory-faults",
-        title="Faults on guest memory take very long: swap, postcopy or a slow file behind it",
-        signal=Took(Exits(("vmx:EPT_VIOLATION", "svm:npf", "arm64:DABT_LOW", "arm64:IABT_LOW")),
-                    99),
+        title="Faults on guest memory take very long: swap, postcopy, a slow file or device",
+        signal=Took(Exits(_FAULTS), 99),
         info=1e6, warning=1e7, critical=1e8,
         basis="a page to be zeroed takes 10 us, a huge page 200 us, a disk 1 ms or more",
-        because="the latency is measured; waiting for a CPU is part of it",
+        because="the latency is measured; on AMD and ARM64 accesses to devices look alike",
         confirmed=(Test(Swapped(), least=0.01),),
         unless=("vcpu-starved", "slow-device-exits", "swapping"),
         remedies=(
@@ -687,7 +727,7 @@ RULES: tuple[Rule, ...] = (
         because="KVM intercepts these for shadow paging; old processors and nested hypervisors"
         " need it",
         isas=X86,
-        confirmed=(Test(Parameter("ept"), below=1), Test(Parameter("npt"), below=1)),
+        confirmed=(Test(Parameter(("ept",)), below=1), Test(Parameter(("npt",)), below=1)),
         remedies=("enable nested paging: kvm_intel ept=1, kvm_amd npt=1",),
         command="cat /sys/module/kvm_intel/parameters/ept /sys/module/kvm_amd/parameters/npt",
         source="Documentation/virt/kvm/x86/mmu.rst",
@@ -787,7 +827,7 @@ RULES: tuple[Rule, ...] = (
         info=5000, warning=15_000, critical=50_000,
         basis="5,000 exits take 1 % of the time",
         because="which calls they are needs details",
-        unless=("nested-hypervisor",),
+        unless=("nested-hypervisor", "ipi-storm-hypercalls", "lock-kicks", "psci-idle"),
         advice=True,
         command="kstats exits --detail hypercall --top 10 {vm} 10",
         source="Documentation/virt/kvm/x86/hypercalls.rst, arm/hypercalls.rst",
@@ -867,7 +907,7 @@ RULES: tuple[Rule, ...] = (
         basis="a reboot is one or two; three in a window are a guest that cannot boot",
         certainty=Certainty.LIKELY, because="some guests reboot by a triple fault on purpose",
         isas=X86, advice=True,
-        command="the guest's console; virsh console VM",
+        command="virsh console VM",
         source="SDM vol. 3, Triple fault; APM vol. 2 15.14.3",
     ),
     Rule(

@@ -8,6 +8,7 @@ the subject's ISA does not have.
 from __future__ import annotations
 
 import fnmatch
+import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Protocol
@@ -95,7 +96,7 @@ def share_text(share: float) -> str:
     return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Exits:
     """A selection of exits.
 
@@ -117,7 +118,7 @@ class Exits:
 
     def codes(self, of: Subject) -> Counter[Code]:
         """Return the exits by code, whatever their details."""
-        return Counter({code: n for code, n in of.exits.items() if n and self._has(code)})
+        return Counter({code: n for code, n in of.exits.items() if n and _selects(self, code)})
 
     def texts(self, of: Subject) -> Counter[str]:
         """Return the exits by the text of their detail, of those that the patterns select.
@@ -130,21 +131,24 @@ class Exits:
         found: Counter[str] = Counter()
         for (code, number), n in of.details[self.detail].exits.items():
             kind = detail_views.carried(code, self.detail)
-            if kind and self._has(code):
+            if kind and _selects(self, code):
                 text = detail_views.text(kind, number)
                 if any(fnmatch.fnmatchcase(text, like) for like in self.like or ("*",)):
                     found[text] += n
         return found
 
-    def _has(self, code: Code) -> bool:
-        reason = arches.reason(*code)
-        if self.reasons or self.categories or self.flags:
-            return (
-                f"{code[0]}:{reason.name}" in self.reasons
-                or reason.category in self.categories
-                or any(f"+{flag}" in reason.name for flag in self.flags)
-            )
-        return detail_views.carried(code, self.detail) is not None
+
+@functools.lru_cache(maxsize=1 << 14)
+def _selects(exits: Exits, code: Code) -> bool:
+    """Return whether a selection has exits of a code. Each rule asks for each code of each VM."""
+    reason = arches.reason(*code)
+    if exits.reasons or exits.categories or exits.flags:
+        return (
+            f"{code[0]}:{reason.name}" in exits.reasons
+            or reason.category in exits.categories
+            or any(f"+{flag}" in reason.name for flag in exits.flags)
+        )
+    return detail_views.carried(code, exits.detail) is not None
 
 
 @attrs.frozen
@@ -267,28 +271,37 @@ class Spent:
 
 @attrs.frozen
 class Took:
-    """A percentile of the latency of exits, in nanoseconds; of at least ``fewest`` exits."""
+    """A percentile of the latency of exits, in nanoseconds, if they take time that matters.
+
+    Attributes:
+        of: Which exits.
+        percent: Which percentile.
+        fewest: How many exits there must be.
+        least_cost: The share of the vCPUs' time that all of them must take.
+    """
 
     of: Exits
     percent: int
     fewest: int = 20
+    least_cost: float = 0.005
     unit: str = attrs.field(default=TIME, init=False)
 
     def measure(self, of: Subject, least: float = 0) -> Measured | None:
-        """Measure the percentile."""
+        """Measure the percentile; 0 if the exits take too little time to matter."""
         del least
         codes = self.of.codes(of)
         if of.latency is None and codes:
             raise Missing("latencies")
         latency = sum_latency(of, codes)
-        value = latency.percentile(self.percent) if latency else None
-        if not latency or value is None or latency.count < self.fewest:
+        if not latency or latency.count < self.fewest or not of.vcpu_seconds:
             return None
+        cost = latency.total / 1e9 / of.vcpu_seconds
+        value = latency.percentile(self.percent) if cost >= self.least_cost else 0
         slowest = max(codes, key=lambda code: _total(of, code))
-        cost = latency.total / 1e9 / of.vcpu_seconds if of.vcpu_seconds else None
         name = arches.reason(*slowest).name
         text = f"{name} and the like" if len(codes) > 1 else name
-        return Measured(value, f"{text}: {latency_text(latency)}", cost, timed=True, code=slowest)
+        text = f"{text}: {latency_text(latency)}"
+        return Measured(value or 0, text, cost, timed=True, code=slowest)
 
 
 @attrs.frozen

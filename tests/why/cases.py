@@ -13,6 +13,7 @@ from tests.why.made import SECONDS, VM, guest, read, write
 DEADLINE, ICR, TIME_REF_COUNT, PERFCTR0, APERF = 0x6E0, 0x830, 0x40000020, 0xC1, 0xE8
 EOI, FIXED_CTR0, PMEVCNTR0 = 0x80B, 0x309, 0xDF40
 SGI1R, CNTP_CTL, PMCCNTR, MIDR = 0xC65D, 0xDF11, 0xDCE8, 0xC000
+SEND_IPI, KICK_CPU, CPU_SUSPEND, TRNG = 0xA, 0x5, 0xC4000001, 0xC4000053
 MMIO, FAST_MMIO, WFI = "kvm_mmio:0=1,2", "kvm_fast_mmio", "kvm_wfx_arm64:1=0"
 BUSY = {"guest": 0.97, "kernel": 0.02, "vmm": 0.01, "halted": 0.0, "waiting": 0.0}
 
@@ -26,6 +27,11 @@ def msr(reason: str, number: int, rate: float, isa: str = "vmx") -> Sample:
 def sysreg(number: int, rate: float) -> Sample:
     """A VM that writes one system register."""
     return guest("arm64", kind="sysreg", details={"SYS64": {write(number): rate}})
+
+
+def calls(isa: str, reason: str, number: int, rate: float) -> Sample:
+    """A VM that makes one hypercall."""
+    return guest(isa, kind="hypercall", details={reason: {number: rate}})
 
 
 def port(detail: int, rate: float) -> Sample:
@@ -151,6 +157,10 @@ CASES: Mapping[str, tuple[tuple[Sample | Evidence, ...], tuple[Sample | Evidence
                 {"parameters.kvm_intel.ple_gap": "128"},
             ),
             facts(guest("vmx", {"HLT": 10}, time=BUSY), {"parameters.kvm_intel.ple_gap": "0"}),
+            facts(
+                guest("svm", {"hlt": 10}, time=busy(waiting=0.2)),
+                {"parameters.kvm_amd.pause_filter_count": "3000"},
+            ),
         ),
     ),
     "migration": (
@@ -212,7 +222,11 @@ CASES: Mapping[str, tuple[tuple[Sample | Evidence, ...], tuple[Sample | Evidence
     ),
     "slow-device-exits": (
         (guest("vmx", {"IO_INSTRUCTION": 5}, us=12_000),),
-        (guest("vmx", {"IO_INSTRUCTION": 5}, us=300), guest("vmx", {"HLT": 5}, us=90_000)),
+        (
+            guest("vmx", {"IO_INSTRUCTION": 5}, us=300),
+            guest("vmx", {"HLT": 5}, us=90_000),
+            guest("vmx", {"IO_INSTRUCTION": 2}, us=2000),  # slow, and too rare to matter
+        ),
     ),
     "timer-storm": (
         (
@@ -242,6 +256,18 @@ CASES: Mapping[str, tuple[tuple[Sample | Evidence, ...], tuple[Sample | Evidence
     "ipi-storm": (
         (msr("MSR_WRITE", ICR, 6000), msr("msr:wr", ICR, 6000, "svm")),
         (msr("MSR_WRITE", ICR, 2000),),
+    ),
+    "ipi-storm-hypercalls": (
+        (calls("vmx", "VMCALL", SEND_IPI, 6000), calls("svm", "hypercall", SEND_IPI, 6000)),
+        (calls("vmx", "VMCALL", SEND_IPI, 2000), calls("vmx", "VMCALL", KICK_CPU, 6000)),
+    ),
+    "lock-kicks": (
+        (calls("vmx", "VMCALL", KICK_CPU, 3000),),
+        (calls("vmx", "VMCALL", KICK_CPU, 400), calls("vmx", "VMCALL", SEND_IPI, 3000)),
+    ),
+    "psci-idle": (
+        (calls("arm64", "HVC64", CPU_SUSPEND, 6000), calls("arm64", "SMC64", CPU_SUSPEND, 6000)),
+        (calls("arm64", "HVC64", CPU_SUSPEND, 400), calls("arm64", "HVC64", TRNG, 3000)),
     ),
     "ipi-storm-virtual-apic": (
         (guest("svm", {"avic_incomplete_ipi": 6000}), guest("vmx", {"APIC_WRITE": 6000})),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import shlex
 from collections.abc import Iterator
 
 import pytest
 
 from kstats import arch as arches
 from kstats.model import Sample
-from kstats.why.engine import judge
+from kstats.why.engine import Unchecked, judge
 from kstats.why.evidence import Evidence
+from kstats.why.render import RECORDED, how_to_measure
 from kstats.why.rule import Rule
 from kstats.why.rules import RULES
 from kstats.why.signals import Exits
@@ -117,6 +120,30 @@ def test_a_rule_names_reasons_that_exist_and_the_isas_that_it_applies_to(rule: R
     if isinstance(of_signal, Exits) and of_signal.reasons and not of_signal.categories:
         isas = {name.partition(":")[0] for name in of_signal.reasons}
         assert isas == {*(rule.isas or ISAS)}
+
+
+def commands(line: str) -> Iterator[list[str]]:
+    """The commands of kstats in a line of commands."""
+    for command in line.split(";"):
+        words = shlex.split(command)
+        if words and words[0] == "kstats":
+            yield words[1:]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=[rule.id for rule in RULES])
+def test_the_commands_that_show_more_are_valid(rule: Rule) -> None:
+    lines = (rule.command.format(vm="--vm 'web 1'"), rule.command.format(vm=""))
+    for words in (words for line in lines for words in commands(line)):
+        module = importlib.import_module(f"kstats.cli.{words[0]}")
+        assert module.parser().parse(words[1:], dict)  # raises for unknown options
+
+
+@pytest.mark.parametrize("part", [*RECORDED, "msr details"])
+def test_what_is_missing_can_be_measured_by_a_valid_command(part: str) -> None:
+    line = how_to_measure(Unchecked(part, ("x",)))
+    words = line[line.index("kstats") :].split(",")[0].split()
+    module = importlib.import_module(f"kstats.cli.{words[1]}")
+    assert module.parser().parse(words[2:], dict)
 
 
 def test_thresholds_ascend() -> None:
