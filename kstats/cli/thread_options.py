@@ -58,7 +58,7 @@ def add_pid(p: options.Parser) -> None:
 
 def add_vm(p: options.Parser) -> None:
     """Add ``--vm``."""
-    p.add_argument("--vm", metavar="VM", help="only this VM, by name or pid")
+    p.add_argument("--vm", metavar="VM", help="only this VM, by name, pid or UUID")
 
 
 def _number(what: str) -> Callable[[str], int]:

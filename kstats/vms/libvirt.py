@@ -21,17 +21,16 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from kstats.vms.patterns import first_match
 from kstats.vms.proc import text
 
-_SCOPE = re.compile(r"^machine-(.+)\.scope$", re.DOTALL)
-_FOLDER = re.compile(r"^(.+)\.libvirt-(?:qemu|ch)$", re.DOTALL)
-_ESCAPED = re.compile(rb"\\x([0-9a-fA-F]{2})")
+_SCOPE = r"machine-(.+)\.scope"
+_FOLDER = r"(.+)\.libvirt-(?:qemu|ch)"
+_ESCAPED = rb"\\x([0-9a-fA-F]{2})"
 
 # An embedded driver (qemu:///embed) adds a hash of its folder.
-_MACHINE = re.compile(
-    r"(?:qemu|ch)(?:-embed-[0-9a-f]{8})?(?:-([0-9]{1,9}))?(?:-(.*))?", re.DOTALL | re.ASCII
-)
-_DOMAIN = re.compile(r"/libvirt/qemu/(?:lib/)?domain-([0-9]{1,9})-", re.ASCII)
+_MACHINE = "(?:qemu|ch)(?:-embed-[0-9a-f]{8})?(?:-([0-9]{1,9}))?(?:-(.*))?"
+_DOMAIN = "/libvirt/qemu/(?:lib/)?domain-([0-9]{1,9})-"
 
 
 class Domain(NamedTuple):
@@ -50,16 +49,15 @@ def find_domain(words: Iterable[str], cgroups: Iterable[str]) -> Domain | None:
     found = next(filter(None, map(_of_cgroup, parts)), None)
     if found and found.vmid is not None:
         return found
-    paths = filter(None, map(_DOMAIN.search, words))
-    number = next((int(path[1]) for path in paths), None)
-    return found if number is None else Domain(number, found.name if found else "")
+    number = first_match(_DOMAIN, words)
+    return Domain(int(number), found.name if found else "") if number else found
 
 
 def _of_cgroup(part: str) -> Domain | None:
-    scope = _SCOPE.match(part)
-    folder = None if scope else _FOLDER.match(part)
+    scope = re.fullmatch(_SCOPE, part, re.DOTALL)
+    folder = re.fullmatch(_FOLDER, part, re.DOTALL)
     name = _unescape(scope[1]) if scope else folder[1] if folder else ""
-    machine = _MACHINE.fullmatch(name)
+    machine = re.fullmatch(_MACHINE, name, re.DOTALL)
     if machine:
         return Domain(int(machine[1]) if machine[1] else None, machine[2] or "")
     return Domain(None, name) if folder else None
@@ -68,4 +66,4 @@ def _of_cgroup(part: str) -> Domain | None:
 def _unescape(name: str) -> str:
     r"""Undo virSystemdEscapeName: ``-`` was ``/``, ``\xNN`` any other byte."""
     raw = name.replace("-", "/").encode("utf-8", "surrogateescape")
-    return text(_ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode()), raw))
+    return text(re.sub(_ESCAPED, lambda match: bytes.fromhex(match[1].decode()), raw))

@@ -12,27 +12,25 @@ import attrs
 from kstats.vms import kubernetes
 from kstats.vms.identity import Kind
 from kstats.vms.libvirt import find_domain
+from kstats.vms.patterns import first_match
 from kstats.vms.proc import Proc
 
-_VCPU_THREADS = re.compile(
-    r"""
-      CPU\ (\d+)/KVM     # QEMU, with debug-threads=on; StratoVirt
-    | fc_vcpu\ (\d+)     # Firecracker
-    | vcpu(\d+)          # Cloud Hypervisor
-    | crosvm_vcpu(\d+)   # crosvm
-    | kvm-vcpu-(\d+)     # kvmtool
-    | db_vcpu(\d+)       # Dragonball
-    | vcpu-(\d+)         # Kontain
-    """,
-    re.VERBOSE | re.ASCII,
-)
+_VCPU_THREADS = r"""
+      CPU\ ([0-9]+)/KVM     # QEMU, with debug-threads=on; StratoVirt
+    | fc_vcpu\ ([0-9]+)     # Firecracker
+    | vcpu([0-9]+)          # Cloud Hypervisor
+    | crosvm_vcpu([0-9]+)   # crosvm
+    | kvm-vcpu-([0-9]+)     # kvmtool
+    | db_vcpu([0-9]+)       # Dragonball
+    | vcpu-([0-9]+)         # Kontain
+"""
 
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
-_PROXMOX = re.compile(r"/qemu\.slice/([0-9]{1,9})\.scope", re.ASCII)
+_PROXMOX = r"/qemu\.slice/([0-9]{1,9})\.scope"
 
 # The folder of a sandbox of Kata Containers, whatever its VMM.
-_KATA = re.compile(r"/run/(?:vc/(?:firecracker|sbs|vm)|kata)/([^/,]+)")
+_KATA = "/run/(?:vc/(?:firecracker|sbs|vm)|kata)/([^/,]+)"
 
 # A file whose name consists of these words does not identify a VM ...
 _COMMON_FILE = frozenset(
@@ -48,16 +46,15 @@ _COMMON_FOLDER = _COMMON_FILE | frozenset(
     sandbox sandboxes sbs sockets state tmp vc vmms vms
     """.split()  # noqa: SIM905
 )
-_BEGINNING = re.compile(
-    r"/(?:(?:var/)?run/user/\d+|proc/\w+|home/[^/]+|dev/shm|usr/local"
-    r"|var/(?:cache|lib|run|tmp)|etc|opt|run|srv|tmp)(?=/)",
-    re.ASCII,
+_BEGINNING = (
+    "/(?:(?:var/)?run/user/[0-9]+|proc/[0-9a-z]+|home/[^/]+|dev/shm|usr/local"
+    "|var/(?:cache|lib|run|tmp)|etc|opt|run|srv|tmp)(?=/)"
 )
 
 
 def vcpu_number(comm: str) -> int | None:
     """Return the vCPU number in a thread's name; None if it has none."""
-    match = _VCPU_THREADS.fullmatch(comm)
+    match = re.fullmatch(_VCPU_THREADS, comm, re.VERBOSE)
     return int(match[match.lastindex or 0]) if match else None
 
 
@@ -99,7 +96,7 @@ def by_path(value: str) -> str:
     if value.startswith("fd="):
         return ""
     text = value.removeprefix("path=").partition(",")[0]
-    beginning = _BEGINNING.match(text)
+    beginning = re.match(_BEGINNING, text)
     path = PurePosixPath(text[beginning.end() :] if beginning else text)
     file = re.sub(r"[._-](json|sock|socket)$", "", path.name)
     if not _is_common(file, _COMMON_FILE):
@@ -172,27 +169,27 @@ class Vmm:
     """
 
     kind: Kind
-    program: re.Pattern[str]
+    program: str
     name: Callable[[Sequence[str]], str]
     when: Callable[[Sequence[str]], object] = lambda _: True
 
 
-_QEMU = re.compile(r"kvm(-spice)?|\.?qemu-(kvm|system-.*)")
+_QEMU = r"kvm(-spice)?|\.?qemu-(kvm|system-.*)"
 
 # Packages name them kvm, qemu-kvm, .qemu-system-x86_64-wrapped or cloud-hypervisor-static; the
 # jailer keeps the name that its copy of firecracker has.
 VMMS = (
     Vmm(Kind.ANDROID_EMULATOR, _QEMU, _avd, when=_avd),
     Vmm(Kind.QEMU, _QEMU, qemu_name),
-    Vmm(Kind.FIRECRACKER, re.compile(r".*firecracker.*"), _firecracker_name),
-    Vmm(Kind.CLOUD_HYPERVISOR, re.compile(r"\.?cloud-hyperviso.*"), _cloud_hypervisor_name),
-    Vmm(Kind.CROSVM, re.compile(r"\.?crosvm.*"), _crosvm_name),
-    Vmm(Kind.KVMTOOL, re.compile(r"lkvm(-static)?|kvmtool"), _kvmtool_name),
-    Vmm(Kind.STRATOVIRT, re.compile(r"stratovirt.*"), qemu_name),
-    Vmm(Kind.DRAGONBALL, re.compile(r"containerd-shim-kata-v2"), _kata_shim_name),
-    Vmm(Kind.GVISOR, re.compile(r"runsc(-sandbox)?"), _gvisor_name),
-    Vmm(Kind.VIRTUALBOX, re.compile(r"VBoxHeadless|VirtualBox(VM)?"), _virtualbox_name),
-    Vmm(Kind.KONTAIN, re.compile(r"km"), _kontain_name),
+    Vmm(Kind.FIRECRACKER, r".*firecracker.*", _firecracker_name),
+    Vmm(Kind.CLOUD_HYPERVISOR, r"\.?cloud-hyperviso.*", _cloud_hypervisor_name),
+    Vmm(Kind.CROSVM, r"\.?crosvm.*", _crosvm_name),
+    Vmm(Kind.KVMTOOL, r"lkvm(-static)?|kvmtool", _kvmtool_name),
+    Vmm(Kind.STRATOVIRT, r"stratovirt.*", qemu_name),
+    Vmm(Kind.DRAGONBALL, r"containerd-shim-kata-v2", _kata_shim_name),
+    Vmm(Kind.GVISOR, r"runsc(-sandbox)?", _gvisor_name),
+    Vmm(Kind.VIRTUALBOX, r"VBoxHeadless|VirtualBox(VM)?", _virtualbox_name),
+    Vmm(Kind.KONTAIN, r"km", _kontain_name),
 )
 
 
@@ -201,7 +198,7 @@ def find_vmm(proc: Proc, pid: int) -> Vmm | None:
     words = proc.cmdline(pid)
     first = (word.rpartition("/")[2] for word in words[:1])
     called = (proc.program(pid), *first, proc.comm(pid, pid))
-    found = (vmm for name in called for vmm in VMMS if vmm.program.fullmatch(name))
+    found = (vmm for name in called for vmm in VMMS if re.fullmatch(vmm.program, name))
     return next((vmm for vmm in found if vmm.when(words)), None)
 
 
@@ -227,7 +224,7 @@ def identify(proc: Proc, pid: int) -> Identity:
     words, cgroups = proc.cmdline(pid), proc.cgroups(pid)
     domain = find_domain(words, cgroups)
     kind = Kind.LIBVIRT if domain else vmm.kind if vmm else Kind.OTHER
-    given = (vmm.name(words) or _kata_sandbox(words)) if vmm else ""
+    given = (vmm.name(words) or first_match(_KATA, words)) if vmm else ""
     proxmox = _proxmox_number(words, cgroups) if kind is Kind.QEMU else ""
     name = given or (domain.name if domain else proxmox) or _default(proc, pid, kind)
     return Identity(
@@ -245,16 +242,12 @@ def _default(proc: Proc, pid: int, kind: Kind) -> str:
     return f"guest-{proc.own_pid(pid) or pid}" if kind is Kind.KVMTOOL else ""
 
 
-def _kata_sandbox(words: Iterable[str]) -> str:
-    return next((found[1] for found in map(_KATA.search, words) if found), "")
-
-
 def _proxmox_number(words: Sequence[str], cgroups: Iterable[str]) -> str:
     """Return the number on the command line (``-id 102``), else that in the cgroup; else empty."""
     given = option(words, "-id")
-    if re.fullmatch(r"[0-9]{1,9}", given, re.ASCII):
+    if re.fullmatch("[0-9]{1,9}", given):
         return given
-    return next((found[1] for found in map(_PROXMOX.search, cgroups) if found), "")
+    return first_match(_PROXMOX, cgroups)
 
 
 def _uuid(words: Sequence[str], name: str, cgroups: Iterable[str]) -> str:
@@ -272,4 +265,4 @@ def _uuid(words: Sequence[str], name: str, cgroups: Iterable[str]) -> str:
         name,
         *(PurePosixPath(path).name.removesuffix(".scope") for path in cgroups),
     )
-    return next((text.lower() for text in found if _UUID.fullmatch(text.lower())), "")
+    return next((text.lower() for text in found if re.fullmatch(_UUID, text.lower())), "")

@@ -1,4 +1,4 @@
-"""Selects VMs by name, pid or glob."""
+"""Selects VMs by name, pid, UUID or glob."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class NoSuchVmError(KstatsError, LookupError):
 
 
 def matches(vm: Vm, pattern: str) -> bool:
-    """Return whether ``pattern`` is the name, the pid, ``name(pid)`` or a glob for ``vm``.
+    """Return whether ``pattern`` is the name, pid, ``name(pid)``, UUID or a glob for ``vm``.
 
     Case matters, as it does to virsh. A name matches itself even if it has ``*``, ``?`` or ``[``
     in it, and a number matches both a name and a pid.
@@ -33,7 +33,9 @@ def matches(vm: Vm, pattern: str) -> bool:
     # the pid, as views print it if several VMs have that name.
     shown = printable(vm.name, _UNLIMITED)
     known = (vm.name, str(vm.pid), shown, f"{shown}({vm.pid})")
-    return pattern in known or fnmatch.fnmatchcase(vm.name, pattern)
+    if pattern in known or fnmatch.fnmatchcase(vm.name, pattern):
+        return True
+    return bool(vm.uuid) and pattern.lower() == vm.uuid
 
 
 def select(vms: Iterable[Vm], pattern: str) -> tuple[Vm, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +53,15 @@ def test_a_vm_matches_its_name_and_its_printed_name(name: str) -> None:
 def test_a_vm_matches_the_name_that_views_print_for_namesakes() -> None:
     assert matches(vm("web", 7), "web(7)")
     assert not matches(vm("web", 7), "web(8)")
+
+
+def test_a_vm_matches_its_uuid() -> None:
+    uuid = "3e8f1c2a-0b4d-4c6e-9f10-2a3b4c5d6e7f"
+    known = attrs.evolve(vm("web"), uuid=uuid)
+    assert matches(known, uuid)
+    assert matches(known, uuid.upper())
+    assert not matches(known, uuid[:-1])
+    assert not matches(known, "")
 
 
 def test_matches_keep_their_order() -> None:
