@@ -1,4 +1,4 @@
-"""What each tool adds to an exit, in instructions, in emulated hosts that count them."""
+"""What each tool adds to an exit, and what a start takes, in hosts that count instructions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 
 from bench.table import Cell, Table
-from lab.hosts import CommandError, CommandTimeoutError, Host, HostLostError, Recipe, boot
+from lab.hosts import CommandError, CommandTimeoutError, HostLostError, Recipe, boot
 from lab.hosts.progress import say
 from lab.hosts.recipes import BENCHES
 from lab.payload import payload
@@ -23,10 +23,13 @@ HERE = Path(__file__).parent
 COMPILERS = {"amd64": "x86_64-linux-gnu-gcc", "arm64": "aarch64-linux-gnu-gcc"}
 _FLAGS = ("-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread")
 _INSIDE = ("python3", "/payload/inside.py")
+_EXITS = "/payload/exits"
 _TIMEOUT = 600.0
 """Seconds for a tool: a minute does, of a machine that has nothing else to do."""
 
 NOTHING, PERCPU, THREADS = "nothing", "kstats -v", "kstats exits"
+THROUGH_BCC = " --loader bcc"
+STARTS, START = "starts", "kstats -v 0.01 1"
 ONE = "one"
 
 Ways = Mapping[str, float]
@@ -35,10 +38,14 @@ Ways = Mapping[str, float]
 
 @attrs.frozen
 class Figures:
-    """What was found in a host: by tool the ways, or why there are none."""
+    """What was found in a host: by tool the ways, or why there are none.
+
+    ``starts`` are the instructions of whole commands.
+    """
 
     found: Mapping[str, Ways]
     failures: Mapping[str, str]
+    starts: Mapping[str, float]
 
     def added(self, tool: str, way: str = ONE) -> float | None:
         """What ``tool`` adds to an exit; None if that is not known."""
@@ -78,15 +85,18 @@ def measure(recipe: Recipe) -> Figures:
         shared = _payload(recipe, Path(scratch, "payload"))
         try:
             with boot(recipe, payload=shared) as host:
-                for tool in host.run(_INSIDE).check().stdout.splitlines():
-                    say(f"{recipe.name}: {tool}")
+                tools = host.run(_INSIDE).check().stdout.splitlines()
+                for what, words in {STARTS: [STARTS], **{t: [_EXITS, t] for t in tools}}.items():
+                    say(f"{recipe.name}: {what}")
                     try:
-                        found[tool] = _measure(host, tool)
+                        said = host.run([*_INSIDE, *words], timeout=_TIMEOUT).check()
+                        found[what] = json.loads(said.stdout)
                     except (CommandError, CommandTimeoutError) as error:
-                        failures[tool] = str(error)
+                        failures[what] = str(error)
         except HostLostError as error:
             failures["the host"] = str(error)
-    return Figures(found, failures)
+    starts = found.pop(STARTS, {})
+    return Figures(found, failures, starts)
 
 
 def _payload(recipe: Recipe, shared: Path) -> Path:
@@ -97,12 +107,6 @@ def _payload(recipe: Recipe, shared: Path) -> Path:
     compiler = COMPILERS[recipe.arch]
     subprocess.run([compiler, *_FLAGS, HERE / "exits.c", "-o", shared / "exits"], check=True)
     return shared
-
-
-def _measure(host: Host, tool: str) -> Ways:
-    said = host.run([*_INSIDE, "/payload/exits", tool], timeout=_TIMEOUT).check()
-    ways: Ways = json.loads(said.stdout)
-    return ways
 
 
 def table(recipe: Recipe, figures: Figures) -> Table:
@@ -119,6 +123,13 @@ def table(recipe: Recipe, figures: Figures) -> Table:
     return Table(title, ("tool", *map(_title, alone)), rows, failures)
 
 
+def starts(recipe: Recipe, figures: Figures) -> Table:
+    """What whole commands took in a host."""
+    rows = [(command, f"{used / 1e6:.0f}") for command, used in figures.starts.items()]
+    title = f"{recipe.name}: commands from start to end, with their children"
+    return Table(title, ("command", "M instructions"), rows)
+
+
 def _title(way: str) -> str:
     vcpus, _, turn = way.partition(", ")
     return f"{vcpus} vCPU" + ("s" if vcpus != ONE else "") + (f", turn {turn}" if turn else "")
@@ -131,6 +142,9 @@ second look into the table."""
 _SPREADS = {"bench-arm64": 150}
 """Where threads that switch without any tool differ by as much from run to run."""
 
+_START_MOST = {"bench-svm": 350}
+"""Millions of instructions from the start of ``kstats -v`` to the end of its only report."""
+
 _PERCPU_MOST = {"bench-svm": 365, "bench-svm-6.12": 240}
 
 
@@ -141,6 +155,13 @@ def budgets(recipe: Recipe, figures: Figures) -> Iterator[Budget]:
     if recipe.name in _PERCPU_MOST:
         yield Budget(recipe.name, f"{PERCPU} an exit", _PERCPU_MOST[recipe.name], alone)
     yield Budget(recipe.name, f"{THREADS} an exit", (alone or 0) + 100, figures.added(THREADS))
+    for tool in figures.found:
+        if tool.endswith(THROUGH_BCC):
+            compiled, ours = figures.added(tool), figures.added(tool.removesuffix(THROUGH_BCC))
+            yield Budget(recipe.name, f"{tool}: prebuilt", (compiled or 0) * 1.01, ours)
+    if recipe.name in _START_MOST:
+        used = figures.starts.get(START, float("inf")) / 1e6
+        yield Budget(recipe.name, f"M instructions of {START}", _START_MOST[recipe.name], used)
     for tool in (PERCPU, THREADS):
         for way in figures.found.get(tool, ()):
             vcpus, _, turn = way.partition(", ")
@@ -156,3 +177,4 @@ def tables() -> Iterator[tuple[Table, list[Budget]]]:
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as workers:
         for recipe, figures in zip(BENCHES, workers.map(measure, BENCHES), strict=True):
             yield table(recipe, figures), list(budgets(recipe, figures))
+            yield starts(recipe, figures), []

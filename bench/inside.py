@@ -2,6 +2,7 @@
 
     python3 inside.py               print the names of the tools, one per line
     python3 inside.py EXITS TOOL
+    python3 inside.py starts        how long commands take: to start, report at once, and end
 
 EXITS is the program of exits.c; kvmexit.py is in the same folder as this file. The host's clocks
 count instructions and jump while nothing runs, so a time limit for a tool would expire too early:
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -71,6 +73,10 @@ TOOLS = (
     Tool("kstats vcpu", ("kstats", "vcpu", "86400", "--debug"), _ATTACHED),
     Tool("kstats exits --latency", ("kstats", "exits", "--latency", "--debug"), _ATTACHED),
     Tool("kstats exits --time", ("kstats", "exits", "--time", "--debug"), _ATTACHED),
+    *(
+        Tool(f"{' '.join(words)} --loader bcc", (*words, "--loader", "bcc", "--debug"), _ATTACHED)
+        for words in (("kstats", "-v"), ("kstats", "exits"), ("kstats", "exits", "--latency"))
+    ),
     # What it can read here is not asked on other machines than AMD's.
     *([Tool("kvmexit of bcc", ("python3", _KVMEXIT), "counting", shares=True)] if X64 else []),
     FTRACE,
@@ -79,6 +85,16 @@ TOOLS = (
     Tool("perf kvm stat live", ("perf", "kvm", "stat", "live"), "Analyze"),
     Tool("bpftrace by reason", ("bpftrace", "-q", "-e", _BY_REASON), after="-c"),
 )
+
+
+STARTS = (
+    "python3 -c pass",
+    "kstats --version",
+    "kstats explain HLT",
+    "kstats -v 0.01 1",
+    "kstats -v 0.01 1 --loader bcc",
+)
+"""Commands that are measured as a whole, with the processes that they start."""
 
 
 class Exits:
@@ -178,10 +194,30 @@ def measure(tool: Tool, exits: Exits) -> dict[str, float]:
         return found
 
 
+def spent() -> float:
+    """Seconds of CPU that processes have used which have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def started_once(command: str) -> float:
+    """Instructions of a command, as a nanosecond of CPU time each; the second run's.
+
+    The first run reads files from the disk.
+    """
+    for _ in range(2):
+        before = spent()
+        subprocess.run(command.split(), stdout=subprocess.DEVNULL, check=True)
+    return (spent() - before) * 1e9
+
+
 def main() -> None:
-    """Measures a tool, or names them all."""
+    """Measures a tool or the starts, or names the tools."""
     if not sys.argv[1:]:
         print(*(tool.name for tool in TOOLS), sep="\n")
+        return
+    if sys.argv[1:] == ["starts"]:
+        print(json.dumps({command: started_once(command) for command in STARTS}))
         return
     program, name = sys.argv[1:]
     (tool,) = (tool for tool in TOOLS if tool.name == name)

@@ -24,11 +24,14 @@ from kstats.loader.process import LOADERS
 
 RUNS = 7
 
-RATIO = 0.45
+RATIO = 0.35
 """The most that a start may take through a prebuilt object, of what it takes through bcc.
 
 Most of it is importing modules, which both do.
 """
+
+PYTHONS = 4
+"""The most that a start may take, of what ``python -c pass`` takes in the same environment."""
 
 MEBIBYTES = 30
 """The most memory that a process may take at any time."""
@@ -41,35 +44,31 @@ begun, args, loader, *paths = float(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:
 sys.path += paths
 from kstats import cli
 
-def collect(wanted):
-    from kstats.loader import process
-    with process.early(wanted.loader) as started:
-        from kstats.cli import live_cpu
-        import attrs
-        from kstats import arch
-        from kstats.collector.live import Collector
-        from kstats.collector.target import Target
-        from kstats.host import Host
-        arm64 = arch.find("arm64")
-        (source,) = arm64.sources
-        probe = attrs.evolve(source.probes[0], args=args)
-        target = Target(Host(), arm64, source, (probe,), wanted.loader, started)
-        collector = Collector(target, live_cpu.PER_CPU)
+def collect(probe, cpus, loader, started):
+    import attrs
+    from kstats import arch
+    from kstats.collector.live import Collector
+    from kstats.collector.percpu import PER_CPU
+    from kstats.collector.target import Target
+    from kstats.host import Host
+    arm64 = arch.find("arm64")
+    (source,) = arm64.sources
+    probe = attrs.evolve(source.probes[0], args=args)
+    target = Target(Host(), arm64, source, (probe,), loader, started)
+    collector = Collector(target, PER_CPU)
     attached = time.monotonic() - begun
     own = int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024
     worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(attached * 1e3, own, worker, file=sys.stderr)
     return collector
 
-def command(*names, of=cli._command):
-    run = of(*names)
-    sys.modules["kstats.cli.cpu"]._collect = collect
-    return run
+class live_cpu:
+    per_cpu = staticmethod(collect)
 
-cli._command = command
+cli.live_cpu = live_cpu
 cli.main(["-v", "0.01", "1", "--loader", loader])
 """
-"""``kstats -v``, which takes the place of a VM's host by this machine."""
+"""``kstats -v`` with another :mod:`kstats.cli.live_cpu`, for this machine's tracepoint."""
 
 
 @attrs.frozen
@@ -81,18 +80,22 @@ class Start:
     worker: float
 
 
-def starts() -> Mapping[str, Start]:
-    """Return the starts by loader."""
+def starts() -> tuple[float, Mapping[str, Start]]:
+    """Return the median of ``python -c pass`` in milliseconds, and the starts by loader."""
     args = str(syscall.raw_tracepoint_args("kvm_exit"))
     figures: dict[str, list[tuple[float, ...]]] = {loader: [] for loader in LOADERS}
+    bare: list[float] = []
     for _ in range(RUNS):
+        begun = time.monotonic()
+        subprocess.run([sys.executable, "-c", "pass"], check=True)
+        bare.append((time.monotonic() - begun) * 1e3)
         for loader, found in figures.items():
             # Without the hooks of this environment's site, as the packages' commands run.
             python = [sys.executable, "-I", "-S", "-c", _START]
             words = [*python, str(time.monotonic()), args, loader, *_PATHS]
             done = subprocess.run(words, capture_output=True, text=True, check=True)
             found.append(tuple(map(float, done.stderr.split())))
-    return {
+    return statistics.median(bare), {
         loader: Start(*map(statistics.median, zip(*found, strict=True)))
         for loader, found in figures.items()
     }
@@ -100,16 +103,20 @@ def starts() -> Mapping[str, Start]:
 
 def measured() -> tuple[Table, list[Budget]]:
     """Return the starts and their budgets."""
-    found = starts()
-    rows = [
+    bare, found = starts()
+    rows: list[tuple[str, int, int | None, int | None]] = [
+        ("python -c pass", round(bare), None, None)
+    ]
+    rows += [
         (loader, round(one.attached), round(one.own), round(one.worker))
         for loader, one in found.items()
     ]
-    headings = ("loader", "exec to attached, ms", "kstats, MiB", "loading process, MiB")
+    headings = ("loader", "exec to attached or end, ms", "kstats, MiB", "loading process, MiB")
     prebuilt, bcc = found["prebuilt"], found["bcc"]
     where = Host().name()
     budgets = [
         Budget(where, "start, of that through bcc", RATIO, prebuilt.attached / bcc.attached),
+        Budget(where, "start, of python -c pass", PYTHONS, prebuilt.attached / bare),
         Budget(where, "memory of kstats, of that through bcc", 1.05, prebuilt.own / bcc.own),
         Budget(where, "memory of kstats, MiB", MEBIBYTES, prebuilt.own),
         Budget(where, "memory of the loading process, MiB", MEBIBYTES, prebuilt.worker),

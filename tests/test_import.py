@@ -11,6 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
+PATH = os.pathsep.join([str(ROOT), *(p for p in sys.path if p.endswith("-packages"))])
+"""For Python without ``site``, which may import modules that are looked for here."""
+
 # An audit hook sees every open, also those of C code in the interpreter.
 WATCHED = """
 import sys
@@ -29,12 +32,13 @@ print(*sorted(set(sys.modules) - before))
 def importing(module: str) -> tuple[list[str], set[str]]:
     """Return what an import opens below /sys, /proc and /dev, and the modules it loads."""
     done = subprocess.run(
-        [sys.executable, "-c", WATCHED.format(module=module)],
+        [sys.executable, "-S", "-c", WATCHED.format(module=module)],
         capture_output=True,
         text=True,
         cwd=ROOT,
         timeout=120,
         check=True,
+        env={**os.environ, "PYTHONPATH": PATH},
     )
     opened, modules = done.stdout.splitlines()
     return opened.split(), set(modules.split())
@@ -118,6 +122,39 @@ def test_a_command_imports_only_what_it_needs(words: str, unused: set[str]) -> N
     assert not {module for module in modules for name in unused if module.startswith(name)}
 
 
+HEAVY_AT_START = {
+    "hashlib",
+    "pathlib",
+    "datetime",
+    "csv",
+    "kstats.filters",
+    "kstats.importers",
+    "kstats.model",
+    "kstats.privileges",
+    "kstats.recording",
+    "kstats.render.",
+    "kstats.table",
+    "kstats.views.",
+    "kstats.vms",
+}
+"""What kstats -v does without until its programs are attached."""
+
+
+def test_counting_begins_before_what_shows_it_is_imported() -> None:
+    _, modules = importing("kstats.cli.watch_cpu, kstats.cli.live_cpu")
+    assert not {m for m in modules for name in HEAVY_AT_START if m.startswith(name)}
+
+
+def test_the_worker_starts_before_most_modules_are_imported() -> None:
+    """Those that the worker is started with are the standard library's, without attrs."""
+    _, modules = importing("kstats.cli.cpu, kstats.loader.process")
+    ours = {module for module in modules if module.startswith(("kstats", "attr"))}
+    assert ours == {
+        *("kstats", "kstats.cli", "kstats.cli.cpu", "kstats.cli.streams", "kstats.csource"),
+        *("kstats.errors", "kstats.loader", "kstats.loader.process"),
+    }
+
+
 def running(*words: str) -> tuple[str, set[str]]:
     """Run kstats without the imports of site-packages; return its output and its modules."""
     code = (
@@ -127,7 +164,6 @@ def running(*words: str) -> tuple[str, set[str]]:
         "except SystemExit: pass\n"
         "print(*sorted(set(sys.modules) - before), file=sys.stderr)"
     )
-    path = os.pathsep.join([str(ROOT), *(p for p in sys.path if p.endswith("-packages"))])
     done = subprocess.run(
         [sys.executable, "-S", "-c", code, *words],
         capture_output=True,
@@ -135,6 +171,6 @@ def running(*words: str) -> tuple[str, set[str]]:
         cwd=ROOT,
         timeout=20,
         check=True,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": PATH},
     )
     return done.stdout, set(done.stderr.splitlines()[-1].split())

@@ -1,23 +1,36 @@
-"""``kstats cpu`` and ``kstats -v``: VM entries and exits per physical CPU."""
+"""``kstats cpu`` and ``kstats -v``: VM entries and exits per physical CPU.
+
+Most of a start is importing modules. This one imports few, so that the worker starts before most
+are imported (:mod:`kstats.cli.watch_cpu`).
+"""
 
 from __future__ import annotations
 
-import attrs
-
 from kstats.cli import COMMANDS, PROGRAMS
-from kstats.cli.cpu_options import CpuOptions, parser
-from kstats.cli.session import Session, Source
-from kstats.cli.view_options import Wanted
 from kstats.errors import UsageError
-from kstats.render import WITH_REASONS
-from kstats.views import View
 
-__all__ = ["parser", "run", "run_fuchsia"]
+TYPE_CHECKING = False  # as in kstats.cli
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from kstats.cli import options
+    from kstats.loader.process import Worker
+
+
+def parser() -> options.Parser:
+    """Return the command line of ``kstats cpu``."""
+    from kstats.cli import cpu_options  # noqa: PLC0415 - see above
+
+    return cpu_options.parser()
 
 
 def run(words: list[str]) -> int:
     """Run ``kstats cpu``; return the exit status."""
-    return _watch(parser().parse(words, CpuOptions))
+    with _worker(words) as started:
+        from kstats.cli import watch_cpu  # noqa: PLC0415 - while the worker starts
+
+        watch_cpu.watch(watch_cpu.parse(words), started)
+    return 0
 
 
 def run_fuchsia(words: list[str]) -> int:
@@ -35,52 +48,29 @@ def run_fuchsia(words: list[str]) -> int:
         )
     if not words[0].startswith("-"):
         raise _no_command(words)
-    wanted = parser().parse(words, CpuOptions)
-    if not wanted.per_cpu:
-        raise _no_command(words)
-    return _watch(wanted)
+    with _worker(words) as started:
+        from kstats.cli import watch_cpu  # noqa: PLC0415 - while the worker starts
 
-
-def _watch(wanted: CpuOptions) -> int:
-    timed = attrs.evolve(
-        wanted,
-        interval=wanted.delay if wanted.interval is None else wanted.interval,
-        count=wanted.times if wanted.count is None else wanted.count,
-    )
-    # A key that cannot be sorted by is reported first. All other views are imported while the
-    # first report is waited for: that is not part of a start.
-    view = _view(wanted) if wanted.sort else None
-    of_recording = Wanted(requires=("entries",), cpus=wanted.cpus or ())
-    with Session.open(timed, lambda: _collect(wanted), of_recording) as session:
-        session.show(view or _view(wanted))
+        wanted = watch_cpu.parse(words)
+        if not wanted.per_cpu:
+            raise _no_command(words)
+        watch_cpu.watch(wanted, started)
     return 0
 
 
-def _view(wanted: CpuOptions) -> View:
-    from kstats.views.percpu import Options, PerCpuView  # noqa: PLC0415 - see _watch
+def _worker(words: list[str]) -> AbstractContextManager[Worker | None]:
+    """Start the worker that will be needed, as far as a glance at the words shows.
 
-    return PerCpuView(
-        Options(
-            cpus=wanted.cpus,
-            by=wanted.by,
-            nonzero=wanted.nonzero,
-            sort=wanted.sort or "",
-            top=wanted.top,
-            total=wanted.total,
-            rate=wanted.rate,
-            reasons=wanted.reasons,
-            detail=wanted.format in WITH_REASONS,
-        )
-    )
+    If that is wrong, a process has been started in vain, or the right one is started later.
+    """
+    from contextlib import nullcontext  # noqa: PLC0415 - see above
 
-
-def _collect(wanted: CpuOptions) -> Source:
+    if {"-h", "--help", "--input"} & {word.partition("=")[0] for word in words}:
+        return nullcontext()
     from kstats.loader import process  # noqa: PLC0415 - recordings do not need it
 
-    with process.early(wanted.loader) as started:
-        from kstats.cli import live_cpu  # noqa: PLC0415 - while the worker starts
-
-        return live_cpu.per_cpu(wanted.probe, wanted.cpus or (), wanted.loader, started)
+    compiled = "bcc" in {word.rpartition("=")[2] for word in words}
+    return process.Worker("bcc" if compiled else "prebuilt")
 
 
 def _no_command(words: list[str]) -> UsageError:

@@ -106,8 +106,6 @@ def load(plan: Plan, loader: str | None = None, started: Worker | None = None) -
         why = objects.missing(plan) if name == "prebuilt" else ""
         if why:
             unavailable.append((name, why))
-            if started:
-                started.close()
             continue
         answer, fds, log = run(name, wire(plan, name), started)
         if "unavailable" not in answer:
@@ -150,8 +148,10 @@ def run(
 
     ``started`` is a worker that has been started early.
     """
-    if started and started.loader == loader and not started.used:
-        return started.run(plan)
+    if started and not started.used:
+        if started.loader == loader:
+            return started.run(plan)
+        started.close()
     with Worker(loader) as worker:
         return worker.run(plan)
 
