@@ -184,7 +184,9 @@ class ExitEvent:
     ``pattern`` is a regular expression that matches the text as the kernel and libtraceevent
     (perf, trace-cmd) print it; its groups ``name`` and ``vcpu`` are the reason and the vCPU, if
     printed. It is not compiled, because few commands need it. ``code`` turns a match into a code,
-    or None if the exit belongs to another ISA. ``bpftrace_code`` is the code as a bpftrace
+    or None if the exit belongs to another ISA. The text has single blanks. ``fields`` does the same
+    for the fields of the event by name, with numbers as text, which tools print that cannot format
+    the event (``exit_reason=48 isa=1``). ``bpftrace_code`` is the code as a bpftrace
     expression; ``bpftrace_filter`` selects this ISA if several share the event.
     """
 
@@ -192,6 +194,7 @@ class ExitEvent:
     code: Callable[[Isa, re.Match[str]], int | None]
     bpftrace_code: str
     bpftrace_filter: str = ""
+    fields: Callable[[Isa, Mapping[str, str]], int | None] | None = None
 
 
 def _are_paragraphs(texts: object) -> bool:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 from kstats.arch.base import Isa
 
 
+@lru_cache(maxsize=1 << 12)
 def code_of(isa: Isa, text: str) -> int | None:
     """Return the code of a name in any case and spelling, or None if ``isa`` has no such name."""
     return codes(isa).get(normalize(isa, text))
+
+
+def integer(text: str) -> int | None:
+    """Return the value of ``48``, ``0x30`` or ``-1``, as tracers print fields, or None."""
+    if not re.fullmatch(r"-?(?:0x[0-9a-f]{1,16}|[0-9]{1,20})", text):
+        return None
+    return int(text, 16 if "x" in text else 10)
 
 
 def normalize(isa: Isa, text: str) -> str:

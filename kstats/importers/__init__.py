@@ -25,6 +25,7 @@ A file in which a large share of the exits is not understood has a :attr:`Decode
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import chain, islice
 from typing import BinaryIO
 
@@ -32,11 +33,23 @@ import attrs
 
 from kstats.arch import lookup
 from kstats.arch.base import Isa
+from kstats.arch.foreign import architecture_of
 from kstats.errors import KstatsError, UnknownNameError
-from kstats.importers import headed, kvm_stat, lists, maps, others, shares, traces, triggers
+from kstats.importers import (
+    headed,
+    kvm_stat,
+    lists,
+    maps,
+    others,
+    shares,
+    trace_lines,
+    traces,
+    triggers,
+)
 from kstats.importers.evidence import Choice, Clue, choose
 from kstats.importers.lines import Line, Problems, lines
 from kstats.importers.tables import Parse, Tables
+from kstats.importers.trace_lines import Style
 from kstats.model import Sample
 from kstats.recording.files import BEGIN, MAGIC
 
@@ -92,18 +105,18 @@ def _tables(
 
 FORMATS: Mapping[str, Format] = {
     "perf": Format(
-        "perf script of kvm:kvm_exit and kvm:kvm_entry",
+        "perf script, or perf trace, of kvm:kvm_exit and kvm:kvm_entry",
         _TRACE,
-        traces.fits_perf,
-        traces.clues,
-        traces.read_perf,
+        trace_lines.is_perf,
+        partial(traces.clues, Style.PERF),
+        partial(traces.read, Style.PERF),
     ),
     "ftrace": Format(
         "ftrace's trace, or trace-cmd report",
         _TRACE,
-        traces.fits_ftrace,
-        traces.clues,
-        traces.read_ftrace,
+        trace_lines.is_ftrace,
+        partial(traces.clues, Style.FTRACE),
+        partial(traces.read, Style.FTRACE),
     ),
     "kvm_stat": Format(
         "kvm_stat: its screen, -1, or its log with or without --csv",
@@ -128,6 +141,13 @@ FORMATS: Mapping[str, Format] = {
     "hist": _tables("a histogram of an ftrace trigger", triggers.fits, "hist", triggers.parse),
     "table": _tables(
         "any table with headings for the reason and the count", headed.fits, "table", headed.parse
+    ),
+    "printf": Format(
+        "lines of a script with exit_reason=NUMBER or reason=NUMBER, each for an exit",
+        _TRACE,
+        trace_lines.is_printed,
+        partial(traces.clues, Style.PRINTED),
+        partial(traces.read, Style.PRINTED),
     ),
     "codes": _tables(
         "a list of codes or names, each with or without a count", lists.fits, "codes", lists.parse
@@ -246,7 +266,13 @@ def _refuse_ours(text: str) -> None:
 
 
 def _refuse_others(held: list[Line]) -> None:
-    """Raise UnrecognizedError if the lines are of a tool that does not print exits by reason."""
+    """Raise UnrecognizedError if the lines cannot be decoded, but it is known what they are."""
+    name = next(filter(None, (architecture_of(line.text) for line in held)), None)
+    if name:
+        raise UnrecognizedError(
+            f"this is a trace of {name}, and no backend for {name} is installed",
+            "docs/backends.md says how to add one; kstats arch lists what is there",
+        )
     other = others.recognize(held)
     if other:
         raise UnrecognizedError(other.why, other.hint)

@@ -38,6 +38,7 @@ class SampleBuilder:
         self._threads: dict[int, Thread] = {}
         self._without_tid: dict[tuple[int, str, int | None], int] = {}
         self._sum = 0
+        self._vms: dict[int, Vm] = {}
         self._cpus: set[int] = set()
         self._clear()
 
@@ -122,7 +123,7 @@ class SampleBuilder:
         if known is None or known.vcpu != vcpu:
             named = vcpu_number(comm)
             name = "" if named is not None else comm
-            vm = known.vm if known else Vm(pid, None, Kind.OTHER, name)
+            vm = known.vm if known else self._vm(pid, name)
             if len(self._threads) < MOST_PLACES:
                 self._threads[number] = Thread(tid, pid, named if vcpu is None else vcpu, vm)
         return number
@@ -132,6 +133,11 @@ class SampleBuilder:
         if len(self._without_tid) >= MOST_PLACES:
             return NO_THREAD
         return self._without_tid.setdefault((pid, comm, vcpu), _NO_TID | len(self._without_tid))
+
+    def _vm(self, pid: int, name: str) -> Vm:
+        """Return the VM of a process, with the name of the thread that was seen first."""
+        made = Vm(pid, None, Kind.OTHER, name)
+        return self._vms.setdefault(pid, made) if pid else made
 
     def _saw(self, cpu: int) -> None:
         if cpu != NO_CPU:

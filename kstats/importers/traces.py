@@ -1,97 +1,87 @@
-r"""Read traces of kvm:kvm_exit and kvm:kvm_entry: perf script, ftrace, trace-cmd report.
+"""Read traces of kvm:kvm_exit and kvm:kvm_entry: perf, ftrace, trace-cmd, printf of bpftrace.
 
-::
-
-        CPU 0/KVM  1234 [003]  5123.250123: kvm:kvm_exit: vcpu 0 reason HLT rip 0x…   perf script
-        CPU 0/KVM  1230/1234 [003]  5123.250123123: kvm:kvm_exit: …       … -F pid,tid --ns
-        CPU 0/KVM-1234    [003] d....  5123.250123: kvm_exit: …                       ftrace
-        CPU 0/KVM-1234    (   1230) [003] d....  5123.250123: kvm_exit: …   … record-tgid
-        CPU 0/KVM-1234  [003]  5123.250123: kvm_exit:   reason EXIT_HLT rip 0x…       trace-cmd
-
-trace-cmd's plugin knows only the events of x86; on others it reports missing fields in each line.
+:mod:`.trace_lines` finds the events; here each exit gets its code.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import attrs
 
 from kstats.arch.base import Isa
 from kstats.importers.evidence import Clue, Fit, fit
 from kstats.importers.lines import Line, Problems
-from kstats.importers.sample_builder import NO_CPU, NO_THREAD, SampleBuilder
+from kstats.importers.sample_builder import MOST_PLACES, NO_THREAD, SampleBuilder
+from kstats.importers.trace_lines import ENTRY, EXIT, TICKS, Event, Lost, Style, Task, events
 from kstats.model import Sample
 
-_PERF = re.compile(
-    r"\s*(?:(?P<comm>\S.{0,63}?)\s+(?:(?P<pid>\d{1,10})/)?(?P<tid>\d{1,10})\s+)?"
-    r"(?:\[(?P<cpu>\d{1,5})\]\s+)?(?:(?P<time>\d{1,11}\.\d{1,9}):\s+)?(?:\d{1,20}\s+)?"
-    r"(?P<event>[\w-]{1,64}:\w{1,64}):\s*(?P<text>.*)",
-    re.ASCII,
-)
-_FTRACE = re.compile(
-    r"\s*(?P<comm>\S.{0,63}?)-(?P<tid>\d{1,10})\s+(?:\(\s*(?P<pid>\d{1,10}|-{1,10})\)\s+)?"
-    r"\[(?P<cpu>\d{1,5})\]\s+(?:[A-Za-z.#][\w.#]{3,6}\s+)?(?P<time>\d{1,11}\.\d{1,9}):\s+"
-    r"(?P<event>\w{1,64}):\s*(?:<CANT FIND FIELD \w{1,64}>)?(?P<text>.*)",
-    re.ASCII,
-)
-_LOST = re.compile(
-    r"\s*CPU:?\s?\d+ \[(?:LOST (\d{1,18}) EVENTS|(\d{1,18}) EVENTS DROPPED)\]", re.ASCII
-)
-_KEPT = re.compile(r"# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18})\b", re.ASCII)
-# Lines without events: call chains, and comments of the tools.
-_IGNORED = re.compile(r"\s*(?:$|#|[0-9a-f]{4,16}\s|cpus=\d+$|version = |CPU \d+ is empty$)")
-
-_EXIT, _ENTRY = "kvm_exit", "kvm_entry"
+_FIELD = re.compile(r"(?<![\w.])([a-z]\w{1,31}) ?[=:] ?(-?\w{1,32})", re.ASCII)
+_VCPU = re.compile(r"vcpu(?:_id)?[ =:]{1,2}(\d{1,10})\b", re.ASCII)
+_HIGHEST_VCPU = 1 << 16
+_MOST_DIGITS = 10
+_YEAR_10000 = 253_402_300_800
 
 
-def fits_perf(text: str) -> bool:
-    """Return whether this is a line of ``perf script`` with a KVM event."""
-    match = _PERF.fullmatch(text)
-    return match is not None and _event(match) in (_EXIT, _ENTRY)
+def clues(style: Style, lines: Iterable[Line], isas: tuple[Isa, ...]) -> Iterator[Clue]:
+    """Yield a clue for each exit."""
+    for event in events(lines, style, Problems()):
+        if isinstance(event, Event) and event.name == EXIT:
+            found = {isa: exit_ for isa in isas if (exit_ := _read_exit(isa, event))}
+            if len(found) == 1:  # what no other ISA prints is certain, also without a known name
+                yield Clue({isa.name: Fit.CERTAIN for isa in found})
+            else:
+                fits = ((isa.name, _fit(isa, exit_)) for isa, exit_ in found.items())
+                yield Clue({name: how for name, how in fits if how is not None})
 
 
-def fits_ftrace(text: str) -> bool:
-    """Return whether this is a line of ftrace or trace-cmd with a KVM event."""
-    match = _FTRACE.fullmatch(text)
-    return match is not None and _event(match) in (_EXIT, _ENTRY)
-
-
-def clues(lines: Iterable[Line], isas: tuple[Isa, ...]) -> Iterator[Clue]:
-    """Yield a clue for each exit; the spelling decides, because kernels do not vary it."""
-    for line in lines:
-        match = _PERF.fullmatch(line.text) or _FTRACE.fullmatch(line.text)
-        if match is not None and _event(match) == _EXIT:
-            found = ((isa.name, _fit(isa, match["text"])) for isa in isas)
-            yield Clue({isa: how for isa, how in found if how is not None})
-
-
-def _fit(isa: Isa, text: str) -> Fit | None:
-    event = re.match(isa.event.pattern, text) if isa.event else None
-    code = isa.event.code(isa, event) if isa.event and event else None
-    if event is None or code is None or code not in isa.reasons:
-        return None
-    printed = event.groupdict().get("name")
-    if printed is None:  # no other ISA prints such a text
+def _fit(isa: Isa, exit_: _Exit) -> Fit | None:
+    """Return how well an ISA explains an exit that others can explain, too; numbers say nothing."""
+    if exit_.code & isa.flag_mask and exit_.code & ~isa.flag_mask in isa.reasons:
         return Fit.CERTAIN
-    how = fit(isa, printed)
+    how = fit(isa, exit_.name)
     # Before they printed info, kernels had names in lower case on VMX as on SVM.
-    is_old = printed.islower() and " info" not in text
+    is_old = exit_.name.islower() and " info" not in exit_.text
     return Fit.CERTAIN if how is Fit.EXACT and not is_old else how
 
 
-def _code_and_vcpu(isa: Isa, text: str) -> tuple[int | None, int | None]:
-    """Return what the text of a kvm_exit event contains; None for what it does not."""
-    match = re.match(isa.event.pattern, text) if isa.event else None
-    if isa.event is None or match is None:
-        return None, None
-    vcpu = match.groupdict().get("vcpu")
-    return isa.event.code(isa, match), None if vcpu is None else int(vcpu)
+class _Exit(NamedTuple):
+    """The code and the vCPU of an exit, its name as printed, and the whole text."""
+
+    code: int
+    vcpu: int | None
+    name: str
+    text: str
 
 
-def _event(match: re.Match[str]) -> str:
-    return match["event"].rpartition(":")[2]
+def _read_exit(isa: Isa, event: Event) -> _Exit | None:
+    """Return the exit of an event; None if its text is of another ISA, or damaged."""
+    if not event.pieces:
+        return _parse(isa, event.text)
+    return next((found for text in event.texts() if (found := _parse(isa, text))), None)
+
+
+def _parse(isa: Isa, text: str) -> _Exit | None:
+    if isa.event is None:
+        return None
+    match = re.match(isa.event.pattern, text)
+    code = isa.event.code(isa, match) if match else None
+    if match and code is not None:
+        groups = match.groupdict()
+        return _Exit(code, _vcpu(groups.get("vcpu")), groups.get("name") or "", text)
+    fields: dict[str, str] = dict(_FIELD.findall(text)) if isa.event.fields else {}
+    code = isa.event.fields(isa, fields) if isa.event.fields and fields else None
+    if code is None:
+        return None
+    name = fields.get("exit_reason", fields.get("reason", ""))
+    return _Exit(code, _vcpu(fields.get("vcpu_id", fields.get("vcpu"))), name, text)
+
+
+def _vcpu(text: str | None) -> int | None:
+    number = int(text) if text and text.isdigit() and len(text) <= _MOST_DIGITS else None
+    return number if number is not None and number < _HIGHEST_VCPU else None
 
 
 @attrs.define
@@ -123,105 +113,87 @@ class _Clock:
 class _Reader:
     """Reader of one trace."""
 
-    def __init__(
-        self, pattern: re.Pattern[str], isa: Isa, problems: Problems, slower_than: int | None
-    ) -> None:
-        self._pattern = pattern
+    def __init__(self, isa: Isa, problems: Problems, slower_than: int | None) -> None:
         self._isa = isa
         self._problems = problems
         self._slower_than = slower_than
         self._open: dict[int, tuple[float, int, int, int]] = {}
+        self._vcpus: dict[int, int] = {}
         self.builder = SampleBuilder(isa)
 
-    def match(self, line: Line) -> re.Match[str] | None:
-        """Return the event of a line; account for a line without one, and return None."""
-        match = self._pattern.fullmatch(line.text) if line.whole else None
-        if match is None:
-            self._account(line)
-        return match
-
-    def _account(self, line: Line) -> None:
-        if lost := _LOST.match(line.text):
-            self._problems.lost += int(lost[1] or lost[2])
-            self._open.clear()  # their entries may be among the lost
-        elif kept := _KEPT.match(line.text):
-            self._problems.lost += max(int(kept[2]) - int(kept[1]), 0)
-        elif not line.whole or not _IGNORED.match(line.text):
-            self._problems.add(line)
-
-    def count(self, line: Line, match: re.Match[str]) -> None:
-        """Count an entry or exit; ignore other events."""
-        event = _event(match)
-        cpu = NO_CPU if match["cpu"] is None else int(match["cpu"])
-        if event == _ENTRY:
-            self.builder.entries(cpu)
-            self._close(match)
-        elif event == _EXIT:
-            self._exit(line, match, cpu)
-
-    def _exit(self, line: Line, match: re.Match[str], cpu: int) -> None:
-        code, vcpu = _code_and_vcpu(self._isa, match["text"])
-        if code is None:
-            self._problems.add(line, exits=1)
+    def lose(self, lost: Lost) -> None:
+        """Account for events that the tracer dropped; entries may be among them."""
+        self._open.clear()
+        if lost.count is None:
+            self._problems.remark("the tracer lost events, and does not say how many")
         else:
-            thread = self._thread(match, vcpu)
-            self.builder.exits(code, cpu=cpu, thread=thread)
-            if self._slower_than is not None and match["time"] and match["tid"]:
-                self._open[int(match["tid"])] = float(match["time"]), code, cpu, thread
+            self._problems.lost += lost.count
 
-    def _close(self, match: re.Match[str]) -> None:
-        """Keep the last exit of the thread that enters, if it took long enough."""
-        if self._slower_than is None or match["tid"] is None or match["time"] is None:
+    def count(self, event: Event) -> None:
+        """Count an entry or exit."""
+        if event.time is not None and event.time >= _YEAR_10000:  # a damaged line
+            self._problems.add(event.line, exits=int(event.name == EXIT))
+        elif event.name == ENTRY:
+            self.builder.entries(event.task.cpu)
+            self._enter(event)
+        else:
+            self._exit(event)
+
+    def _exit(self, event: Event) -> None:
+        task, found = event.task, _read_exit(self._isa, event)
+        if found is None:
+            self._problems.add(event.line, exits=1)
             return
-        last = self._open.pop(int(match["tid"]), None)
-        if last:
+        thread = self._thread(task, found.vcpu)
+        self.builder.exits(found.code, cpu=task.cpu, thread=thread)
+        if self._slower_than is not None and event.time is not None and task.tid:
+            self._open[task.tid] = event.time, found.code, task.cpu, thread
+
+    def _enter(self, event: Event) -> None:
+        """Keep the vCPU of the thread, and its last exit, if that took long enough."""
+        tid = event.task.tid
+        if tid is None:
+            return
+        vcpu = _VCPU.match(event.text)
+        if vcpu and (number := _vcpu(vcpu[1])) is not None and len(self._vcpus) < MOST_PLACES:
+            self._vcpus[tid] = number
+        last = self._open.pop(tid, None)
+        if last and event.time is not None and self._slower_than is not None:
             began, code, cpu, thread = last
-            ended = float(match["time"])
-            ns = round((ended - began) * 1e9)
+            ns = round((event.time - began) * 1e9)
             if ns > self._slower_than:
-                self.builder.slow(ended, code, cpu, thread, ns)
+                self.builder.slow(event.time, code, cpu, thread, ns)
 
-    def _thread(self, match: re.Match[str], vcpu: int | None) -> int:
-        if match["tid"] is None:
+    def _thread(self, task: Task, vcpu: int | None) -> int:
+        """Return the thread of an exit; old kernels print the vCPU only for entries."""
+        if task.tid is None:
             return NO_THREAD
-        pid = match["pid"] or ""  # ftrace prints dashes for an unknown process
-        return self.builder.thread(
-            int(pid) if pid.isdigit() else 0, int(match["tid"]), match["comm"], vcpu
-        )
+        known = self._vcpus.get(task.tid) if vcpu is None else vcpu
+        return self.builder.thread(task.pid, task.tid, task.comm, known)
 
 
-def read_perf(
+def read(  # noqa: PLR0913 - the arguments of every format, and its own
+    style: Style,
     lines: Iterable[Line],
     isa: Isa,
     problems: Problems,
     interval: float | None,
+    *,
     slower_than: int | None = None,
 ) -> Iterator[Sample]:
-    """Yield the samples in the output of ``perf script``."""
-    return _read(_Reader(_PERF, isa, problems, slower_than), lines, interval)
-
-
-def read_ftrace(
-    lines: Iterable[Line],
-    isa: Isa,
-    problems: Problems,
-    interval: float | None,
-    slower_than: int | None = None,
-) -> Iterator[Sample]:
-    """Yield the samples in the text of ftrace or trace-cmd."""
-    return _read(_Reader(_FTRACE, isa, problems, slower_than), lines, interval)
-
-
-def _read(reader: _Reader, lines: Iterable[Line], interval: float | None) -> Iterator[Sample]:
-    clock = _Clock(interval)
-    for line in lines:
-        match = reader.match(line)
-        if match is None:
+    """Yield the samples of a trace."""
+    reader, clock = _Reader(isa, problems, slower_than), _Clock(interval)
+    for event in events(lines, style, problems):
+        if isinstance(event, Lost):
+            reader.lose(event)
             continue
-        if match["time"] is not None:
-            over = clock.ends(float(match["time"]))
+        if event.time == TICKS:
+            problems.remark("times are not used: they are ticks of a clock without a unit")
+            event.time = None
+        if event.time is not None and event.time < _YEAR_10000:
+            over = clock.ends(event.time)
             if over and not reader.builder.is_empty:
                 yield reader.builder.sample(*over)
-        reader.count(line, match)
+        reader.count(event)
     if not reader.builder.is_empty:
         yield reader.builder.sample(*clock.rest())
