@@ -254,11 +254,12 @@ def names_of(vms: Iterable[Vm]) -> dict[Vm, str]:
     """Return a unique name for each VM; VMs may repeat.
 
     Process and descriptor are added to names that several VMs have, or that stand for other rows.
+    Process 0 is unknown, and distinguishes none.
     """
     vms = set(vms)
     names = Counter(vm.name for vm in vms)
     names.update((UNKNOWN, OTHERS, IDLE))
-    processes = Counter(vm.pid for vm in vms)
+    processes = Counter(vm.pid for vm in vms if vm.pid)
     unique = {
         vm: (vm.name or UNKNOWN)
         + (f"({vm.pid})" if names[vm.name] > 1 and processes[vm.pid] == 1 else "")

@@ -55,5 +55,7 @@ def unattributed(sample: Sample) -> tuple[str, ...]:
     n = sum(exits.count for at in places for place, exits in at if not place.thread)
     if not n or not sample.threads:
         return ()
+    if not any(thread.vm.start for thread in sample.threads.values()):  # of a decoded file
+        return (f"{n} unattributed exits: the data do not contain their thread",)
     sentence = "unattributed exits: counted without their thread; raise --map-entries or select"
     return (f"{n} {sentence} threads with --vm or --pid",)
