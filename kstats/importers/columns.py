@@ -71,6 +71,8 @@ _HEADINGS: Mapping[Role, str] = {
 _ROLES = {word: role for role, words in _HEADINGS.items() for word in words.split()}
 _RANK = {word: rank for rank, word in enumerate(_HEADINGS[Role.COUNT].split())}
 
+_DIGIT = re.compile(r"(?:^|[\s|,;\"])\d", re.ASCII)
+
 _LONGEST = 1000
 """Characters of the longest heading."""
 
@@ -84,6 +86,13 @@ _NUMBER = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _WIDE = re.compile(r"\t+|\s{2,}")
+
+
+def is_other_heading(text: str) -> bool:
+    """Return whether a line has a heading for counts, but none for reasons: another table."""
+    words = [_plain(word) for word in text.split()] if len(text) <= _LONGEST else []
+    roles = [_ROLES.get(word) for word in words]
+    return len(words) > 1 and Role.COUNT in roles and not _DIGIT.search(text)
 
 
 def are_numbers(text: str) -> bool:
@@ -123,14 +132,14 @@ class Heading:
     @classmethod
     def of(cls, text: str) -> Heading | None:
         """Return the heading in a line; None if the line is not one."""
-        if len(text) > _LONGEST:
+        if len(text) > _LONGEST or _DIGIT.search(text):  # rows are many, and headings few
             return None
         bare = _UNIT.sub(r"(\1)", text).strip().lstrip("#").strip()
-        mark = next((mark for mark in "|,;" if len(bare.strip(mark).split(mark)) > 1), "")
+        mark = next((mark for mark in "|│,;" if len(bare.strip(mark).split(mark)) > 1), "")
         isa, words = _without_isa(_cut(bare, mark) if mark else _joined(bare.split()))
         plain = [_plain(word) for word in words]
         counts = [word for word in plain if _ROLES.get(word) is Role.COUNT]
-        if not counts or any(not word or word[0].isdigit() for word in plain):
+        if not counts or not all(plain):
             return None
         best = min(counts, key=_RANK.__getitem__)
         roles = [_role(word, plain, best) for word in plain]

@@ -126,9 +126,10 @@ def is_sum(parts: tuple[str, ...]) -> bool:
 
 def split(text: str) -> tuple[str, ...]:
     """Return the parts of a printed reason, without empty ones: ``48, EPT_VIOLATION``."""
-    if " rip " in text or "HSR_EC" in text:  # the text of an event
+    if " rip 0x" in text or "HSR_EC" in text:  # the text of an event
         return (text.strip(),)
-    parts = (_LABEL.sub("", part.strip()) for part in _BETWEEN.split(text))
+    bare = text.strip().removesuffix(" rip")
+    parts = (_LABEL.sub("", part.strip()) for part in _BETWEEN.split(bare))
     return tuple(part for part in parts if part)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
-from kstats.importers.columns import Cells, Heading, are_numbers
+from kstats.importers.columns import Cells, Heading, are_numbers, is_other_heading
 from kstats.importers.evidence import NAMELESS
 from kstats.importers.figures import Table, Who, count, is_sum, split
 from kstats.importers.lines import Line, Problems
@@ -26,8 +26,9 @@ _LOST = re.compile(r"\s*Lost events: (\d{1,18})\s*", re.ASCII)
 _SLEPT = re.compile(r"Display kvm exit .* after sleeping (\d{1,9}(?:\.\d{1,9})?) secs\.", re.ASCII)
 # Titles, rulers, clocks, and what a terminal shows around a table.
 _IGNORED = re.compile(
-    r"(?:$|[#$]|(?i:total|sum)\b|[-=+|:─━┼│\s]+$|\[?\d\d:\d\d:\d\d(?:\.\d+)?\]?$|Display kvm exit"
-    r"|Tracing |Hit Ctrl|\w:\S|\[ perf |\d+ (?:rows|entries)\b|Processed \d+ events|\^C$)",
+    r"(?:$|[#$`]|(?i:total|sum)\b|[-=+|:\u2500-\u257f\s]+$|\[?\d\d:\d\d:\d\d(?:\.\d+)?\]?$"
+    r"|Display kvm exit|Tracing |Hit Ctrl|\w:\S|\[ perf |\d+ (?:rows|entries)\b"
+    r"|Processed \d+ events|\^C$)",
     re.ASCII,
 )
 _TIMES = "columns with times are not used: not all of minimum, maximum and mean, with a unit"
@@ -82,15 +83,19 @@ class _Reader:
         elif cells:
             self._add(line, cells)
         elif not (self._title(text) or _IGNORED.match(text.strip()) or are_numbers(text)):
+            if is_other_heading(text):
+                self._heading = None
             self._problems.add(line)
 
     def _new_heading(self, text: str) -> Heading | None:
         """Return the heading in a line, or in this line and the one before."""
-        before, self._before = self._before, text
+        before, self._before = self._before, ""
         heading = Heading.of(text)
-        if heading or not Heading.of(before):
-            return heading
-        return Heading.of(f"{before} {text}") if text.strip()[:1].isalpha() else None
+        if heading:
+            self._before = text
+        elif before and text.strip()[:1].isalpha():
+            heading = Heading.of(f"{before} {text}")
+        return heading
 
     def _add(self, line: Line, cells: Cells) -> None:
         parts = split(cells.reason.strip(" :"))

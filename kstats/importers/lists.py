@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from kstats.arch import lookup
 from kstats.importers.evidence import is_nameless
@@ -27,8 +28,8 @@ _LAST = re.compile(
 )
 _FIRST = re.compile(rf"{_COUNT}[\s,;:=|]{{1,80}}(?P<what>\S.{{0,200}})", re.ASCII)
 _PADDED = re.compile(r"\s{2,}\d", re.ASCII)
-_IGNORED = re.compile(r"(?:$|#|[-=+|\s]+$|\^C$)")
-_BULLET = re.compile(r"[-*\u2022]\s+")
+_IGNORED = re.compile(r"(?:$|[#$`]|[-=+|\s]+$|\^C$)")
+_BULLET = re.compile(r"(?:[-*\u2022]|\d{1,4}[.)])\s+", re.ASCII)
 _SEVERAL = re.compile(r",\s*(?=[A-Za-z])")
 
 _MOST_PARTS = 3
@@ -54,7 +55,7 @@ def parse(lines: Iterable[Line], problems: Problems) -> Iterator[Table]:
     for line in lines:
         if _IGNORED.match(line.text.strip()):
             continue
-        found = _readings(line.text) if line.whole else []
+        found = _readings(line.text) if line.whole else ()
         if not found:
             problems.add(line, _claimed(line))
         elif _are_two_numbers(line.text):
@@ -76,7 +77,9 @@ def parse(lines: Iterable[Line], problems: Problems) -> Iterator[Table]:
 def _claimed(line: Line) -> int:
     """Return the exits that a line seems to count, if it has an unknown name."""
     match = _LAST.fullmatch(line.text.strip()) if line.whole else None
-    return (count(match["count"]) if match else None) or 1
+    if match:
+        return count(match["count"]) or 0
+    return int(len(line.text.split()) == 1)
 
 
 def _are_two_numbers(text: str) -> bool:
@@ -89,20 +92,21 @@ def _are_known(table: Table) -> bool:
     return any(all(code(isa, key.parts) in isa.reasons for key in keys) for isa in lookup.isas())
 
 
-def _readings(text: str) -> list[Counted]:
+@lru_cache(maxsize=1 << 10)
+def _readings(text: str) -> tuple[Counted, ...]:
     """Return the reasons and counts in a line; empty if a part of it is something else."""
-    text = text.strip()
+    text = text.replace("\uff1a", ":").strip()
     bullet = _BULLET.match(text)
     bare = text[bullet.end() if bullet else 0 :].replace('"', "").strip(" \t|,;")
     items = [item for item in _SEVERAL.split(bare) if item]
     several = [_counted(item) for item in items] if len(items) > 1 else []
     if several and all(several):
-        return [found for found in several if found]
+        return tuple(found for found in several if found)
     found = _counted(bare)
     if found:
-        return [found]
+        return (found,)
     parts = split(bare)
-    return [(parts, 1)] if len(parts) <= _MOST_PARTS and _is_reason(parts) else []
+    return ((parts, 1),) if len(parts) <= _MOST_PARTS and _is_reason(parts) else ()
 
 
 def _counted(text: str) -> Counted | None:

@@ -31,7 +31,7 @@ _BUCKET = re.compile(
     r"\s+\|[@ ]*\|\s*",
     re.ASCII,
 )
-_IGNORED = re.compile(r"\s*(?:$|Attach|Tracing |\^C|Hit Ctrl|//|[#$] )")
+_IGNORED = re.compile(r"\s*(?:$|Attach|Tracing |\^C|Hit Ctrl|//|`|[#$] )")
 # The name of a map that has times, or what a thread did last, and no counts.
 _NO_COUNTS = re.compile(
     r"(?:^|_)(?:start|begin|begun|ts|last|prev|time|times|t0|ns|us|ms|nsecs|lat|latency|avg|min|max"

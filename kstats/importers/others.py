@@ -47,6 +47,16 @@ _OTHERS = (
         "press x in kvm_stat, or run kvm_stat -1 -f kvm_exit",
     ),
     _other(
+        r".{0,200}\bkvm_exit\((?:\s|$)",
+        "the headings of this log of kvm_stat are cut off, so its exits have no reasons",
+        "kvm_stat of Linux 4.8 or later, or kvm_stat -1",
+    ),
+    _other(
+        r".{0,200}(?:\bkvm_userspace_exit\b|\bKVM_EXIT_[A-Z]|\"exit_mmio_(?:read|write)\")",
+        "these are exits to the VMM (KVM_EXIT_*), which are not VM exits",
+        f"kstats explain KVM_EXIT_IO; {_TRACE}",
+    ),
+    _other(
         r"\s*kvm statistics|\s*(?:irq_exits|halt_exits|io_exits|host_state_reload)\s+\d",
         "these are KVM's counters (kvm_stat -d), which have no exit reasons",
         f"kvm_stat -t -1 -f kvm_exit; {_COUNTERS}",

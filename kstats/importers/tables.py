@@ -74,7 +74,8 @@ class _Tally:
     def add(self) -> None:
         """Add everything."""
         for key, row in self._table.rows.items():
-            self._row(key, row)
+            if row.count:
+                self._row(key, row)
         self._builder.entries(n=self._table.entries)
         if self._table.whole is not None:
             rest = self._table.whole - sum(row.count for row in self._table.rows.values())

@@ -23,6 +23,7 @@ _COMM = re.compile(r"(?P<comm>.*?)\s*\[\s*(?P<tid>\d{1,10})\]", re.ASCII)
 _DROPPED = re.compile(r"\s*Dropped:\s*(\d{1,18})\s*", re.ASCII)
 _IGNORED = re.compile(r"\s*(?:$|#|Totals:|(?:Hits|Entries):\s*\d)", re.ASCII)
 _REASONS = ("exit_reason", "exit_code", "reason", "esr_ec", "ret")
+_SYMBOL = re.compile(r"\[\s*([0-9a-f]{1,16})\].*")  # .sym
 _RANGE = re.compile(r"~ ?(?:2\^|\d+-)\d+", re.ASCII)
 
 
@@ -69,6 +70,9 @@ def _read(text: str, hexadecimal: set[str], problems: Problems) -> tuple[tuple[s
         return (), Who()
     for name in hexadecimal & keys.keys():
         keys[name] = f"0x{keys[name]}"
+    for name in _REASONS:
+        if symbol := _SYMBOL.fullmatch(keys.get(name, "")):
+            keys[name] = f"0x{symbol[1]}"
     parts = tuple(keys[name] for name in _REASONS if name in keys)[:1]
     return parts, _who(keys)
 

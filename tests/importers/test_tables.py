@@ -7,9 +7,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from kstats.arch import lookup
+from kstats.arch.base import Isa
 from kstats.errors import KstatsError
 from kstats.importers import Decoded, UnrecognizedError, decode
+from kstats.model import Place
 from kstats.views.exits import Key, count_by
 from kstats.views.latency import LatencyView
 from kstats.views.latency import Options as LatencyOptions
@@ -210,6 +215,12 @@ SAME: dict[str, str] = {
         "24877    24901    b'CPU 3/KVM'     HLT              128      503369309.4\n"
         "24877    24900    b'CPU 2/KVM'     EPT_VIOLATION    72       1020.0     \n"
     ),
+    "a ruler of dashes": "reason         count\n------         -----\nHLT 128\nEPT_VIOLATION 72\n",
+    "a frame": "┌───┬───┐\n│ reason │ count │\n├───┼───┤\n│ HLT │ 128 │\n│ EPT_VIOLATION │ 72 │\n",
+    "numbered": "1. HLT 128\n2. EPT_VIOLATION 72\n",
+    "wide colons": "HLT\uff1a128\nEPT_VIOLATION\uff1a72\n",
+    "a code block": "```\nHLT: 128\nEPT_VIOLATION: 72\n```\n",
+    "uniq -c of a cut": "    128 reason HLT rip\n     72 kvm_exit: reason EPT_VIOLATION rip\n",
     "markdown": "| reason | count |\n|---|---:|\n| HLT | 128 |\n| EPT_VIOLATION | 72 |\n",
     "CSV": '"reason","count"\n"HLT","128"\n"EPT_VIOLATION","72"\n',
     "count first": "COUNT  REASON\n128  HLT\n72  EPT_VIOLATION\nTotal 200\n",
@@ -288,6 +299,10 @@ NUMBERS: dict[str, str] = {
         "{ exit_reason:         48 } hitcount:         72\n\n"
         "Totals:\n    Hits: 200\n    Entries: 2\n    Dropped: 0\n"
     ),
+    "ftrace, symbols": (
+        "{ exit_reason: [c] 0xc                                    } hitcount:        128\n"
+        "{ exit_reason: [30] 0x30                                  } hitcount:         72\n"
+    ),
     "ftrace, hexadecimal": (
         "# trigger info: hist:keys=exit_reason.hex,isa:vals=hitcount:sort=hitcount [active]\n"
         "{ exit_reason: c, isa: 1 } hitcount:        128\n"
@@ -311,6 +326,37 @@ def test_numbers_need_the_isa(kind: str) -> None:
     found, by_reason = decoded(NUMBERS[kind], "vmx")
     assert by_reason == {"HLT": 128, "EPT_VIOLATION": 72}
     assert found.problems.count == 0, found.problems.notes()
+
+
+@pytest.mark.parametrize("isa", lookup.isas(), ids=lambda isa: isa.name)
+def test_the_script_of_kstats_arch_is_read_back(isa: Isa) -> None:
+    """``kstats arch ISA -f bpftrace`` counts by code and name."""
+    text = "".join(
+        f"@exits[{code}, {isa.reason(code).name}]: {7 + code % 5}\n" for code in isa.reasons
+    )
+    found = decode(io.BytesIO(f"{text}@exits[57005, ]: 3\n".encode()))
+    (sample,) = found
+    counts = {code: places[Place(-1, 0)].count for (_, code), places in sample.exits.items()}
+    assert counts == {code: 7 + code % 5 for code in isa.reasons} | {57005: 3}
+    assert found.isa == isa.name
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from([*SAME.values(), *NUMBERS.values()]), st.data())
+def test_damaged_tables_are_decoded_or_refused(text: str, data: st.DataObject) -> None:
+    """No damage ends in anything but a report or one line, and it adds no exits."""
+    at = data.draw(st.integers(0, len(text)))
+    length = data.draw(st.integers(0, 30))
+    inserted = data.draw(
+        st.sampled_from(["", "\n", " ", "\0", "(", "[", "|", ",", '"', "-", "\ud800"])
+    )
+    damaged = text[:at] + inserted + text[at + length :]
+    try:
+        samples = list(decode(io.BytesIO(damaged.encode(errors="surrogatepass")), isa="vmx"))
+    except KstatsError as error:
+        assert "\n" not in str(error)  # noqa: PT017 - one of two outcomes
+    else:
+        assert all(e.count > 0 for s in samples for at in s.exits.values() for e in at.values())
 
 
 def test_threads_of_tables() -> None:
@@ -344,6 +390,15 @@ def test_the_rest_of_a_sum_has_no_reason() -> None:
     found, by_reason = decoded(PERF.replace("Samples:200", "Samples:210"))
     assert by_reason == {"HLT": 128, "EPT_VIOLATION": 72, "?": 10}
     assert "?: exits in the tool's sum that have no row of their own" in found.problems.notes()
+
+
+def test_another_table_of_the_same_file_is_not_counted() -> None:
+    found, by_reason = decoded(
+        "  SVM code  Count\n        78   128\n        7b    72\n"
+        "IOIO SVM exits:\n  Port   Op  OpSz  Addr  Count\n  b008   in   32b   64b   2611\n"
+    )
+    assert by_reason == {"hlt": 128, "io": 72}
+    assert found.shortfall == ""
 
 
 def test_shares_of_a_known_number() -> None:
@@ -420,6 +475,12 @@ OTHERS = {
         "/proc/interrupts",
         "kstats exits",
     ),
+    "kvm_stat -l of 2009": (
+        " kvm_entry  kvm_exit kvm_exit( kvm_exit(\n       100       100        36        64\n",
+        "cut off",
+        "kvm_stat -1",
+    ),
+    "exits to the VMM": ("KVM_EXIT_IO 12\nKVM_EXIT_MMIO 5\n", "exits to the VMM", "explain"),
     "vmstat": (
         "procs -----------memory---------- ---swap--\n r  b   swpd   free\n 1  0      0 78\n",
         "vmstat",
