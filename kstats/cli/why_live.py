@@ -9,7 +9,6 @@ from contextlib import ExitStack, suppress
 from kstats import recording
 from kstats.cli.ticker import Ticker, deferred_signals, end_line
 from kstats.collector.details import Detail
-from kstats.collector.kvm_stats.source import KernelCounters
 from kstats.collector.latency import Latency
 from kstats.collector.live import Collector
 from kstats.collector.percpu import Entries
@@ -17,7 +16,7 @@ from kstats.collector.target import Target
 from kstats.collector.threads import ExitsByThread
 from kstats.collector.tracepoints import Tracepoints
 from kstats.collector.vcpu_time import VcpuTimes, asleep
-from kstats.errors import KstatsError, UsageError
+from kstats.errors import UsageError
 from kstats.facts.reader import FactReader
 from kstats.filters import ThreadFilter
 from kstats.host import Host
@@ -51,9 +50,8 @@ def measured(
     pids = {vm.pid for pattern in patterns for vm in select(vms.vms(), pattern)}
     wanted = ThreadFilter(frozenset(pids))
     with ExitStack() as opened, deferred_signals():
-        counters = _counters(target, wanted, opened)
         features = _features(target, vms, wanted)
-        collector = Collector(target, features, vms, pids, FactReader(host))
+        collector = Collector(target, features, vms, pids, FactReader(host, interrupts=True))
         first = opened.enter_context(collector)
         stopped = _wait(seconds * _FIRST)
         sample = first.sample()
@@ -61,7 +59,6 @@ def measured(
         if not kinds and not stopped:
             _wait(seconds * (1 - _FIRST))
             (sample,) = recording.merged((sample, first.sample()), math.inf)
-        kept = counters.sample() if counters else None
         first.close()
         details = []
         for kind in kinds:
@@ -69,7 +66,7 @@ def measured(
                 if stopped := stopped or _wait(seconds * (1 - _FIRST) / len(kinds)):
                     break
                 details.append(one.sample())
-    return Evidence.of(sample, details=details, counters=kept)
+    return Evidence.of(sample, details=details)
 
 
 def _wait(seconds: float) -> bool:
@@ -92,13 +89,6 @@ def _features(
     events = Tracepoints.kvmstat(target.arch, target.source.isa)
     counted = (events,) if events.events else ()
     return (Entries(), ExitsByThread(wanted), *counted, Latency(), VcpuTimes(sleepers))
-
-
-def _counters(target: Target, wanted: ThreadFilter, opened: ExitStack) -> KernelCounters | None:
-    """Return KVM's own counters; None if they cannot be read here."""
-    with suppress(KstatsError):
-        return opened.enter_context(KernelCounters(target, wanted.pids))
-    return None
 
 
 def _kinds(evidence: Evidence, target: Target) -> list[Detail]:

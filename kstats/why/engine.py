@@ -127,11 +127,10 @@ class Judge:
 
     def add(self, evidence: Evidence) -> tuple[Finding, ...]:
         """Judge one window; return its findings, the most important first."""
-        found = [
-            finding
-            for subject in (evidence.host, *evidence.vms)
-            for finding in self._findings(subject, evidence)
-        ]
+        found = list(self._findings(evidence.host, evidence))
+        of_host = {finding.rule.id for finding in found}
+        for vm in evidence.vms:
+            found += self._findings(vm, evidence, of_host)
         for finding in found:
             key = finding.rule.id, finding.subject
             self._found[key] = _worse(self._found.get(key), finding)
@@ -171,8 +170,13 @@ class Judge:
         """Return the parts of evidence that rules lacked, those that most rules lacked first."""
         return tuple(sorted(self._missing, key=lambda part: -len(self._missing[part])))
 
-    def _findings(self, subject: Subject, evidence: Evidence) -> Iterator[Finding]:
-        """Yield the findings of a subject that no other one explains better."""
+    def _findings(
+        self, subject: Subject, evidence: Evidence, known: Collection[str] = ()
+    ) -> Iterator[Finding]:
+        """Yield the findings of a subject that no other one explains better.
+
+        ``known`` are the rules that found something about the host.
+        """
         found = {}
         for rule in self._rules:
             if rule.host == (subject is evidence.host) and _applies(rule, evidence):
@@ -184,7 +188,8 @@ class Judge:
                 self._checked.add(rule.id)
                 if finding:
                     found[rule.id] = finding
-        yield from (one for one in found.values() if not _explained(one.rule, found))
+        fired = {*found, *known}
+        yield from (one for one in found.values() if not _explained(one.rule, fired))
 
 
 def judge(evidence: Evidence) -> Report:

@@ -12,7 +12,7 @@ from kstats.histogram import Histogram
 from kstats.model import Code, Sample, VcpuTime
 from kstats.views import losses
 from kstats.views.exits import names_of
-from kstats.vms.identity import Vcpu, Vm
+from kstats.vms.identity import Vm
 
 SHORTEST = 0.1
 """The shortest window of which there are rates, in seconds. A line of a trace is not a rate."""
@@ -49,7 +49,8 @@ class Subject:
         vcpu_time: Where the time of each vCPU went, by the number of the vCPU or of its thread.
         events: Firings of tracepoints by label.
         details: Exits by detail, by kind.
-        counters: The increase of KVM's own counters.
+        counters: The increase of KVM's own counters; ``observed`` is the nanoseconds in which
+            they were counted.
         vcpu_exits: Exits by vCPU, as in ``vcpu_time``, then by code; empty for the host.
         cpu_exits: Exits by CPU, then by code.
         cpus: How many CPUs are online.
@@ -60,6 +61,7 @@ class Subject:
         settings: Facts about the host.
         facts: Facts about the VM; None for the host.
         host_counters: What the kernel counted of the host.
+        interrupts: Interrupts of the host by source, then by CPU, in the same time.
         scheduling: What the scheduler did with each vCPU, as in ``vcpu_time``.
         affinity: The CPU lists on which its vCPUs may run.
     """
@@ -82,6 +84,7 @@ class Subject:
     settings: HostFacts | None = None
     facts: VmFacts | None = None
     host_counters: HostCounters | None = None
+    interrupts: Mapping[str, Mapping[int, int]] = attrs.field(factory=dict)
     scheduling: Mapping[int, Scheduling] | None = None
     affinity: frozenset[str] = frozenset()
 
@@ -123,7 +126,6 @@ class Evidence:
         sample: Sample,
         *,
         details: Iterable[Sample] = (),
-        counters: Sample | None = None,
     ) -> Evidence:
         """Return the evidence of a sample.
 
@@ -131,15 +133,12 @@ class Evidence:
             sample: The window.
             details: Samples of the same VMs with one kind of detail each; ``sample`` may have one,
                 too.
-            counters: A sample of KVM's own counters of about the same time.
         """
         sums = _Sums(sample)
         for one in (sample, *details):
             if one.detail:
                 sums.add_details(one)
-        kept = sample.counters if counters is None else counters.counters
-        if kept is not None:
-            sums.add_counters(kept)
+        sums.add_counters(sample)
         keys = sorted(sums.parts, key=lambda vm: (vm is None, -sums.parts[vm].exits.total()))
         names = names_of(vm for vm in keys if vm)
         nobody = "unknown threads" if sample.threads else "all VMs"
@@ -202,6 +201,7 @@ class _Part:
             settings=HostFacts.of(sample.host_facts) if sample.host_facts else None,
             facts=VmFacts.of(facts) if facts else None,
             host_counters=HostCounters.of(sample.host_counters) if sample.host_counters else None,
+            interrupts=sample.interrupts,
             scheduling={_vcpu(sample, n): Scheduling.of(of) for n, of in scheduling.items()}
             or None,
             affinity=frozenset(filter(None, allowed)),
@@ -249,12 +249,16 @@ class _Sums:
                 if exits.count and sample.detail in part.details:
                     part.details[sample.detail][code, place.detail] += exits.count
 
-    def add_counters(self, counters: Mapping[Vcpu, Mapping[str, int]]) -> None:
-        """Add KVM's own counters of vCPUs."""
+    def add_counters(self, sample: Sample) -> None:
+        """Add KVM's own counters: those of VMs, else those of vCPUs."""
         of_pid = {vm.pid: part for vm, part in self.parts.items() if vm}
-        for (pid, *_), grown in counters.items():
+        for pid, grown in sample.vm_counters.items():
             if pid in of_pid:
                 of_pid[pid].counters.update(grown)
+        for vcpu, grown in ({} if sample.vm_counters else sample.counters or {}).items():
+            if vcpu.pid in of_pid:
+                of_pid[vcpu.pid].counters.update(grown)
+                of_pid[vcpu.pid].counters["observed"] = round(sample.elapsed * 1e9)
 
     def _add_exits(self, sample: Sample) -> None:
         for code, places in sample.exits.items():
@@ -290,7 +294,6 @@ def _host(vms: Iterable[Subject], sample: Sample, sums: _Sums) -> Subject:
         whole.threads |= part.threads
         whole.exits.update(part.exits)
         whole.events.update(part.events)
-        whole.counters.update(part.counters)
         for code, latency in part.latency.items():
             whole.latency[code] = whole.latency.get(code, Histogram()) + latency
         for kind, exits in part.details.items():

@@ -236,27 +236,99 @@ class OfHost:
 
 @attrs.frozen
 class Kept:
-    """KVM's own counters of nanoseconds, as a share of the vCPUs' time."""
+    """One of KVM's own counters, per vCPU-second; of nanoseconds, that is a share of time.
 
-    names: tuple[str, ...]
+    Attributes:
+        name: Its name.
+        words: What it counts, in words.
+        ns: What one of another counter costs; 1 if it counts nanoseconds.
+    """
+
+    name: str
     words: str
-    unit: str = attrs.field(default=SHARE, init=False)
+    ns: float = 1
+
+    @property
+    def unit(self) -> str:
+        """The unit of its numbers."""
+        return SHARE if self.ns == 1 else "per vCPU-second"
 
     def measure(self, of: Subject, least: float = 0) -> Measured | None:
-        """Return the share."""
+        """Return the share or the rate."""
         del least
-        if of.counters is None or not of.vcpu_seconds:
+        if of.counters is None or not of.counters.get("observed"):
             raise Missing(_COUNTERS)
-        if not any(name in of.counters for name in self.names):
+        if self.name not in of.counters:
             return None
-        ns = sum(of.counters.get(name, 0) for name in self.names)
-        share = ns / 1e9 / of.vcpu_seconds
-        tried, good = (
-            of.counters.get(f"halt_{one}_poll", 0) for one in ("attempted", "successful")
-        )
-        more = (f"{share_text(good / tried)} of {tried} polls succeed",) if tried else ()
-        text = f"{self.words} {share_text(share)} of the time"
-        return Measured(share, text, share, timed=True, more=more)
+        share = of.counters[self.name] / of.counters["observed"] / of.vcpus
+        if self.ns != 1:
+            rate = share * 1e9
+            return Measured(rate, f"{self.words}: {rate:,.1f} per vCPU-second", share * self.ns)
+        return Measured(share, f"{self.words} {share_text(share)} of the time", share, timed=True)
+
+
+@attrs.frozen
+class Succeeded:
+    """The share of attempts that KVM counted as successful."""
+
+    attempts: str
+    successes: str
+    words: str
+    unit: str = attrs.field(default="share of attempts", init=False)
+
+    def measure(self, of: Subject, least: float = 0) -> Measured | None:
+        """Return the share; None without attempts."""
+        del least
+        counters = of.counters or {}
+        tried = counters.get(self.attempts, 0)
+        if not tried:
+            return None
+        share = counters.get(self.successes, 0) / tried
+        return Measured(share, f"{share_text(share)} of {tried} {self.words}")
+
+
+@attrs.frozen
+class DeviceInterrupts:
+    """Interrupts per second of the device that has most on one CPU, of CPUs with exits."""
+
+    unit: str = attrs.field(default="per second", init=False)
+
+    def measure(self, of: Subject, least: float = 0) -> Measured | None:
+        """Return the rate; None if interrupts were not read, or no device had any."""
+        del least
+        observed = of.host_counters.observed if of.host_counters else None
+        counts = [
+            (n, source, cpu)
+            for source, cpus in of.interrupts.items()
+            if source.startswith("IRQ ")
+            for cpu, n in cpus.items()
+            if cpu in of.cpu_exits
+        ]
+        if not counts or not observed:
+            return None
+        n, source, cpu = max(counts)
+        rate = n / observed * 1e9
+        return Measured(rate, f"{source}: {rate:,.0f} interrupts per second on CPU {cpu}")
+
+
+@attrs.frozen
+class Governors:
+    """The share of CPUs that cpufreq does not keep at full speed."""
+
+    unit: str = attrs.field(default="share of CPUs", init=False)
+
+    def measure(self, of: Subject, least: float = 0) -> Measured | None:
+        """Return the share; None without cpufreq."""
+        del least
+        if of.settings is None:
+            raise Missing(_FACTS)
+        found = of.settings.governors
+        whole = sum(found.values())
+        if not whole:
+            return None
+        slower = {name: n for name, n in found.items() if name != "performance"}
+        names = ", ".join(f"{name} on {n}" for name, n in sorted(slower.items()))
+        return Measured(sum(slower.values()) / whole, f"cpufreq's governor is {names} CPUs")
 
 
 @attrs.frozen

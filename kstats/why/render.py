@@ -25,7 +25,7 @@ RECORDED: Mapping[str, str] = {
     "latencies": "kstats record --latency",
     "vCPU times": "kstats record --time",
     "KVM's events": "kstats record",
-    "KVM's counters": "kstats why, live",
+    "KVM's counters": "kstats record",
     "facts about host and VM": "kstats record",
     "the time": "the seconds in which they were counted: kstats why --input FILE 10",
 }

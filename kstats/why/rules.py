@@ -11,6 +11,8 @@ from __future__ import annotations
 from kstats.arch.base import Category
 from kstats.why.facts import (
     Chosen,
+    DeviceInterrupts,
+    Governors,
     Grown,
     Kept,
     OfHost,
@@ -21,6 +23,7 @@ from kstats.why.facts import (
     Scheduled,
     Setting,
     SmallPages,
+    Succeeded,
     Swapped,
     Uneven,
     Waits,
@@ -58,6 +61,8 @@ _CROWDED = (
     Test(Pinned(), least=1),
     Test(Setting("smt", "SMT is on: two CPUs share a core"), least=1),
 )
+_POLLS = Test(Succeeded("halt_attempted_poll", "halt_successful_poll", "polls succeed"))
+_SLOW_CPUS = Test(Governors(), least=0.01)
 _NO_VHOST = (Test(OfVm("vhost", "no vhost thread works for the VM"), below=1),)
 _NO_APICV = (Test(Parameter(("enable_apicv",)), below=1), Test(Parameter(("avic",)), below=1))
 _OTHER_CLOCK = (
@@ -373,8 +378,8 @@ RULES: tuple[Rule, ...] = (
         info=2500, warning=5000, critical=25_000,
         basis="the ticks of host and guest at HZ=1000 make 2,000; the rest are devices and IPIs",
         because="the exit does not say which interrupt: the guest's own timer is one of them",
-        context=(Test(Pinned(), least=1),),
-        unless=("timer-storm",),
+        context=(Test(Pinned(), least=1), Test(DeviceInterrupts(), least=1000)),
+        unless=("timer-storm", "interrupts-on-few-cpus"),
         advice=True,
         command="kstats cpu --sort ints --top 10 1 10; watch -d cat /proc/interrupts",
         source="SDM vol. 3, Other Causes of VM Exits; APM vol. 2 15.13.1; Arm ARM, HCR_EL2.IMO",
@@ -386,6 +391,7 @@ RULES: tuple[Rule, ...] = (
         info=2500, warning=10_000, critical=50_000,
         basis="the ticks of host and guest are alike on all CPUs; a device's queue is on one",
         because="other CPUs with guests have far fewer",
+        confirmed=(Test(DeviceInterrupts(), least=1000),),
         context=(Test(Chosen("isolated", ("",), "no CPU is isolated"), least=1),),
         remedies=(
             "move the interrupts away: /proc/irq/*/smp_affinity, irqbalance's banned CPUs",
@@ -408,7 +414,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="halt-polling-burns",
         title="KVM polls for wake-ups of idle vCPUs, in vain",
-        signal=Kept(("halt_poll_fail_ns",), "KVM polls in vain"),
+        signal=Kept("halt_poll_fail_ns", "KVM polls in vain"),
         info=0.05, warning=0.15, critical=0.4,
         basis="polling lasts at most 200 us by default: an idle guest spends far below 1 % on it",
         because="the time is KVM's own; whether it hurts depends on who needs the CPU",
@@ -416,7 +422,7 @@ RULES: tuple[Rule, ...] = (
             Test(Waits(), least=0.02),
             Test(OfHost("cpu_pressure", "some thread of the host waits for a CPU"), least=0.1),
         ),
-        context=(Test(Parameter(("halt_poll_ns",))),),
+        context=(Test(Parameter(("halt_poll_ns",))), _POLLS),
         remedies=(
             "lower it: echo 50000 >/sys/module/kvm/parameters/halt_poll_ns (0 turns it off)",
             "in the guest: fewer wake-ups at a steady rate, such as timers of 100 to 200 us",
@@ -432,6 +438,7 @@ RULES: tuple[Rule, ...] = (
         basis="each wake-up from sleep takes 5 to 50 us more than one by polling",
         given=(Test(Parameter(("halt_poll_ns",)), below=1),),
         certainty=Certainty.CERTAIN, because="polling is turned off",
+        context=(_SLOW_CPUS,),
         remedies=(
             "echo 200000 >/sys/module/kvm/parameters/halt_poll_ns",
             "or poll in the guest: cpuidle-haltpoll",
@@ -446,7 +453,7 @@ RULES: tuple[Rule, ...] = (
         info=5000, warning=15_000, critical=50_000,
         basis="5,000 a second are one each 200 us, the length that halt polling covers",
         because="each halt costs two context switches and the wake-up of a vCPU",
-        context=(Test(Parameter(("halt_poll_ns",))),),
+        context=(Test(Parameter(("halt_poll_ns",))), _POLLS, _SLOW_CPUS),
         unless=("halt-polling-missing",),
         remedies=(
             "if latency matters: halt_poll_ns of the kvm module, or haltpoll in the guest",
@@ -489,7 +496,11 @@ RULES: tuple[Rule, ...] = (
         basis="a PAUSE loop exits after some 4,096 cycles: 1,000 exits are ms of spinning",
         given=(Test(Waits(), least=0.02),),
         certainty=Certainty.CERTAIN, because="vCPUs wait for CPUs while others spin",
-        context=_CROWDED,
+        context=(
+            *_CROWDED,
+            Test(Succeeded("directed_yield_attempted", "directed_yield_successful",
+                           "directed yields reach a vCPU"), below=0.5),
+        ),
         remedies=("run fewer busy vCPUs on these CPUs, or pin them",),
         advice=True,
         command="kstats exits --time {vm} 1 10",
@@ -883,6 +894,57 @@ RULES: tuple[Rule, ...] = (
         advice=True,
         command="kstats exits --by vcpu,reason --reason exception {vm} 10",
         source="SDM vol. 3, Exceptions; APM vol. 2 15.12; arch/arm64/kvm/handle_exit.c",
+    ),
+    # What mitigations of the processor cost, and what KVM cannot do well.
+    Rule(
+        id="cache-flushes-at-entries",
+        title="KVM flushes the L1 data cache at entries, against L1TF",
+        signal=Kept("l1d_flush", "flushes of the L1 data cache", ns=3_000),
+        info=2500, warning=10_000, critical=50_000,
+        basis="a flush takes some 3 us with the refill: 2,500 take 0.8 % of the time",
+        certainty=Certainty.CERTAIN, because="KVM counts them", isas=("vmx",),
+        remedies=(
+            "if all guests are trusted: kvm-intel.vmentry_l1d_flush=never; else newer processors",
+        ),
+        command="cat /sys/devices/system/cpu/vulnerabilities/l1tf",
+        source="Documentation/admin-guide/hw-vuln/l1tf.rst; arch/x86/kvm/vmx/vmx.c, vmx_l1d_flush",
+    ),
+    Rule(
+        id="huge-page-splits",
+        title="KVM splits huge pages, so that the guest can execute code in them",
+        signal=Kept("nx_lpage_splits", "huge pages that were split", ns=10_000),
+        info=1, warning=50, critical=1000,
+        basis="after the start of a guest there are none; each split makes 512 small pages",
+        certainty=Certainty.CERTAIN, because="KVM counts them", isas=X86,
+        context=(Test(Parameter(("nx_huge_pages",))),),
+        remedies=("if the processor is not affected: kvm.nx_huge_pages=off",),
+        command="cat /sys/devices/system/cpu/vulnerabilities/itlb_multihit",
+        source="Documentation/admin-guide/hw-vuln/multihit.rst; arch/x86/kvm/mmu/mmu.c",
+    ),
+    Rule(
+        id="vmm-kicks",
+        title="The VMM interrupts its vCPUs with signals very often",
+        signal=Kept("signal_exits", "exits to the VMM by signals", ns=15_000),
+        info=700, warning=3500, critical=15_000,
+        basis="as emulated-ports: 700 exits of 15 us take 1 % of the time",
+        certainty=Certainty.CERTAIN, because="KVM counts them",
+        remedies=("look for timers and interrupts in user space: kernel-irqchip=on, iothreads",),
+        command="kstats exits --time {vm} 1 10",
+        source="Documentation/virt/kvm/vcpu-requests.rst; virt/kvm/kvm_main.c",
+    ),
+    Rule(
+        id="emulation-failures",
+        title="KVM cannot emulate instructions of the guest",
+        signal=Kept("insn_emulation_fail", "instructions that KVM cannot emulate", ns=15_000),
+        warning=0.01, critical=100,
+        basis="it never happens to a healthy guest: the VMM ends the VM, or the guest gets #UD",
+        certainty=Certainty.CERTAIN, because="KVM counts them", isas=X86,
+        remedies=(
+            "look for the instruction in the VMM's log: KVM internal error, suberror 1",
+            "use a device driver that accesses memory-mapped devices with plain moves",
+        ),
+        command="dmesg",
+        source="Documentation/virt/kvm/api.rst, KVM_INTERNAL_ERROR_EMULATION",
     ),
     # What never happens to a healthy guest.
     Rule(

@@ -14,7 +14,6 @@ from kstats.collector.details import Detail
 from kstats.collector.feature import Feature
 from kstats.collector.latency import Latency
 from kstats.collector.vcpu_time import VcpuTimes
-from kstats.errors import KstatsError
 from kstats.model import Sample
 from kstats.vms.identity import Thread, Vm
 from tests.cli import scripted
@@ -64,11 +63,6 @@ class Collector:
         pass
 
 
-def no_counters(*_: object) -> None:
-    """As for a user who may not copy the VMM's descriptors."""
-    raise KstatsError("no")
-
-
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Feature, ...]]:
     """What is loaded, in order."""
@@ -77,7 +71,6 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Feature, ...]]:
     monkeypatch.setattr(why_live, "Target", scripted.Target)
     monkeypatch.setattr(why_live, "VmRegistry", Registry)
     monkeypatch.setattr(why_live, "Collector", Collector)
-    monkeypatch.setattr(why_live, "KernelCounters", no_counters)
     return programs
 
 

@@ -125,17 +125,29 @@ CASES: Mapping[str, tuple[tuple[Sample | Evidence, ...], tuple[Sample | Evidence
     ),
     "halt-polling-burns": (
         (
-            guest("svm", {"hlt": 4000}, counters={"halt_poll_fail_ns": 2500 * MEBI_NS}),
-            guest(
-                "arm64",
-                {"WFx": 4000},
-                counters={"halt_poll_fail_ns": 800 * MEBI_NS, "halt_attempted_poll": 100},
-            ),
+            guest("svm", {"hlt": 4000}, counters={"halt_poll_fail_ns": 5000 * MEBI_NS}),
+            guest("arm64", {"WFx": 4000}, counters={"halt_poll_fail_ns": 1600 * MEBI_NS}),
         ),
         (
-            guest("svm", {"hlt": 4000}, counters={"halt_poll_fail_ns": 50 * MEBI_NS}),
-            guest("svm", {"hlt": 4000}, counters={"halt_poll_success_ns": 2500 * MEBI_NS}),
+            guest("svm", {"hlt": 4000}, counters={"halt_poll_fail_ns": 100 * MEBI_NS}),
+            guest("svm", {"hlt": 4000}, counters={"halt_poll_success_ns": 5000 * MEBI_NS}),
         ),
+    ),
+    "cache-flushes-at-entries": (
+        (guest("vmx", {"HLT": 10}, counters={"l1d_flush": 100_000}),),
+        (guest("vmx", {"HLT": 10}, counters={"l1d_flush": 20_000}),),
+    ),
+    "huge-page-splits": (
+        (guest("vmx", {"HLT": 10}, counters={"nx_lpage_splits": 100}),),
+        (guest("vmx", {"HLT": 10}, counters={"nx_lpage_splits": 2}),),
+    ),
+    "vmm-kicks": (
+        (guest("svm", {"hlt": 10}, counters={"signal_exits": 20_000}),),
+        (guest("svm", {"hlt": 10}, counters={"signal_exits": 2000}),),
+    ),
+    "emulation-failures": (
+        (guest("svm", {"hlt": 10}, counters={"insn_emulation_fail": 1}),),
+        (guest("svm", {"hlt": 10}, counters={"insn_emulation_fail": 0, "insn_emulation": 9}),),
     ),
     "halt-polling-missing": (
         (facts(guest("svm", {"hlt": 6000}), {"parameters.kvm.halt_poll_ns": "0"}),),

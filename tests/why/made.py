@@ -12,7 +12,7 @@ from kstats.arch.base import Isa
 from kstats.arch.details import Access, Parts
 from kstats.histogram import Histogram
 from kstats.model import Code, Place, Sample, VcpuTime
-from kstats.vms.identity import Kind, Thread, Vcpu, Vm
+from kstats.vms.identity import Kind, Thread, Vm
 from tests.samples import placed, sample
 
 ISAS = {isa.name: (arch.name, isa) for arch in arches.BUILT_IN for isa in arch.isas}
@@ -69,7 +69,7 @@ def guest(  # noqa: PLR0913 - the parts of a sample, most left alone
         us: How long each exit takes, microseconds; None if latency was not measured.
         time: The shares of the states of vCPUs' time; None if it was not measured.
         events: Firings per vCPU-second by label.
-        counters: The increase of KVM's own counters of each vCPU.
+        counters: The increase of KVM's own counters of the VM.
         vcpus: How many vCPUs it has, each with the same exits.
         seconds: How long it was measured.
         vm: Its name and process.
@@ -118,9 +118,7 @@ def guest(  # noqa: PLR0913 - the parts of a sample, most left alone
             label: {Place(cpus[0], number): round(rate * seconds) for number in threads}
             for label, rate in (events or {}).items()
         },
-        counters=None
-        if counters is None
-        else {Vcpu(vm.pid, vcpu, 1, vcpu): counters for vcpu in range(vcpus)},
+        vm_counters={vm.pid: {"observed": round(seconds * 1e9), **counters}} if counters else {},
         **fields,
     )
 

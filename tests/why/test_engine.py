@@ -79,7 +79,7 @@ def test_one_vcpu_in_a_loop_is_not_averaged_away() -> None:
 
 
 def test_further_evidence_makes_a_finding_certain() -> None:
-    polling = guest("svm", {"hlt": 4000}, counters={"halt_poll_fail_ns": 2_500_000_000})
+    polling = guest("svm", {"hlt": 4000}, counters={"halt_poll_fail_ns": 5_000_000_000})
     (alone,) = judged(polling).findings
     assert alone.certainty is Certainty.LIKELY
     (busy_host,) = judged(facts(polling, counters={"cpu_pressure": 5_000_000_000})).findings
@@ -93,6 +93,17 @@ def test_settings_are_part_of_the_evidence() -> None:
     assert "kvm_amd has avic=N" in finding.evidence
     (finding,) = judged(facts(storm, {"parameters.kvm_amd.avic": "Y"})).findings
     assert not any("avic" in one for one in finding.evidence)
+
+
+def test_interrupts_of_a_device_are_named() -> None:
+    uneven = guest("svm", {"interrupt": 12_000}, cpus=(0, 1, 2, 3), on={0: 97, 1: 1, 2: 1, 3: 1})
+    (alone,) = judged(uneven).findings
+    assert (alone.rule.id, alone.certainty) == ("interrupts-on-few-cpus", Certainty.LIKELY)
+    counted = facts(uneven, counters={"idle": 0})
+    devices = {"IRQ 45 nvme0q3": {0: 200_000, 9: 900_000}, "Local timer interrupts": {0: 999_999}}
+    (named,) = judged(attrs.evolve(counted, interrupts=devices)).findings
+    assert named.certainty is Certainty.CERTAIN
+    assert named.because == "IRQ 45 nvme0q3: 20,000 interrupts per second on CPU 0"
 
 
 def test_windows_are_merged_into_the_worst() -> None:

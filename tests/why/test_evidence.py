@@ -8,7 +8,7 @@ import attrs
 from hypothesis import given
 
 from kstats.model import Exits, Place, Sample
-from kstats.vms.identity import Kind, Vm
+from kstats.vms.identity import Kind, Vcpu, Vm
 from kstats.why.engine import judge
 from kstats.why.evidence import SHORTEST, Evidence
 from kstats.why.render import as_json, markdown, text
@@ -68,9 +68,13 @@ def test_details_have_a_time_of_their_own() -> None:
 
 
 def test_counters_are_of_the_vm_of_their_process() -> None:
-    kept = guest("vmx", {}, counters={"halt_poll_fail_ns": 7})
-    (vm,) = Evidence.of(guest("vmx", {"HLT": 1}), counters=kept).vms
-    assert vm.counters == {"halt_poll_fail_ns": 14}
+    """Those of vCPUs, as ``kstats vcpu --source kernel`` records them, serve as well."""
+    (vm,) = Evidence.of(guest("vmx", {"HLT": 1}, counters={"signal_exits": 7})).vms
+    assert vm.counters == {"signal_exits": 7, "observed": 10_000_000_000}
+    of_vcpus = {Vcpu(VM.pid, vcpu, 1, vcpu): {"signal_exits": 7} for vcpu in range(2)}
+    sample = attrs.evolve(guest("vmx", {"HLT": 1}), counters=of_vcpus)
+    (vm,) = Evidence.of(sample).vms
+    assert vm.counters == {"signal_exits": 14, "observed": 10_000_000_000}
 
 
 def test_a_moment_has_no_rates() -> None:
