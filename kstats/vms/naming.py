@@ -186,7 +186,7 @@ VMMS = (
     Vmm(Kind.CROSVM, r"\.?crosvm.*", _crosvm_name),
     Vmm(Kind.KVMTOOL, r"lkvm(-static)?|kvmtool", _kvmtool_name),
     Vmm(Kind.STRATOVIRT, r"stratovirt.*", qemu_name),
-    Vmm(Kind.DRAGONBALL, r"containerd-shim-kata-v2", _kata_shim_name),
+    Vmm(Kind.DRAGONBALL, r"containerd-shim-kata(-.*)?-v2", _kata_shim_name),
     Vmm(Kind.GVISOR, r"runsc(-sandbox)?", _gvisor_name),
     Vmm(Kind.VIRTUALBOX, r"VBoxHeadless|VirtualBox(VM)?", _virtualbox_name),
     Vmm(Kind.KONTAIN, r"km", _kontain_name),
