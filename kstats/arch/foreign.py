@@ -10,6 +10,8 @@ import re
 # Each from TP_printk() in the kernel: arch/*/kvm/trace*.h.
 _TRACES = (
     ("RISC-V", re.compile(r"\bkvm_exit: SEPC:0x[0-9a-f]+, SCAUSE:")),
+    ("RISC-V", re.compile(r"\b(?:INST|LOAD|STORE)_GUEST_PAGE_FAULT\b|\bVIRTUAL_INST_FAULT\b")),
+    ("POWER", re.compile(r"\bHCALL-EVENT\b|\bHV_DECREMENTER\b")),
     ("s390", re.compile(r"\bkvm_s390_[a-z_]+: ")),
     ("POWER", re.compile(r"\bkvm_exit: exit=\S+ \| pc=|\bkvm_guest_exit: VCPU \d+: trap=")),
     ("MIPS or LoongArch", re.compile(r"\bkvm_exit: (?:vcpu \d+ )?\[[^\]]{1,40}\] ?PC: ")),

@@ -49,7 +49,7 @@ from kstats.importers import (
 from kstats.importers.evidence import Choice, Clue, choose
 from kstats.importers.lines import Line, Problems, lines
 from kstats.importers.tables import Parse, Tables
-from kstats.importers.trace_lines import Style
+from kstats.importers.trace_lines import Style, clean
 from kstats.model import Sample
 from kstats.recording.files import BEGIN, MAGIC
 
@@ -100,7 +100,7 @@ def _tables(
 ) -> Format:
     tables = Tables(tool, parse)
     tells = frozenset({"threads"} if threads else ())
-    return Format(about, tells, fits, tables.clues, tables.read)
+    return Format(about, tells, lambda text: fits(clean(text)), tables.clues, tables.read)
 
 
 FORMATS: Mapping[str, Format] = {

@@ -23,6 +23,7 @@ HIGHEST = (1 << 64) - 1
 """The largest count, and the largest sum of counts."""
 
 _COUNT = re.compile(r"\d{1,3}(?:(?P<mark>[,.'_])\d{3})(?:(?P=mark)\d{3}){0,5}|\d{1,20}", re.ASCII)
+_FIELDS = re.compile(r"\b(exit_reason|isa|ret|esr_ec|info1)\s{0,9}=\s{0,9}(-?\w{1,20})", re.ASCII)
 _LABEL = re.compile(r"(?:exit_)?reason\s+")
 _HEXADECIMAL = re.compile(r"[0-9a-fA-F]{1,16}")
 # What separates the parts of a printed reason: "48, EPT_VIOLATION", "args->exit_reason = 48".
@@ -128,6 +129,9 @@ def split(text: str) -> tuple[str, ...]:
     """Return the parts of a printed reason, without empty ones: ``48, EPT_VIOLATION``."""
     if " rip 0x" in text or "HSR_EC" in text:  # the text of an event
         return (text.strip(),)
+    fields = _FIELDS.findall(text)
+    if len(fields) > 1:
+        return (" ".join(f"{name}={value}" for name, value in fields),)
     bare = text.strip().removesuffix(" rip")
     parts = (_LABEL.sub("", part.strip()) for part in _BETWEEN.split(bare))
     return tuple(part for part in parts if part)
@@ -159,7 +163,10 @@ def number(text: str, base: int = 10) -> int | None:
 
 
 def _event_code(isa: Isa, text: str) -> int | None:
-    """Return the code in the text of an event kvm_exit; None if it is not such a text."""
+    """Return the code in the text or the fields of an event kvm_exit; None without one."""
+    fields = dict(_FIELDS.findall(text))
+    if fields and isa.event and isa.event.fields:
+        return isa.event.fields(isa, fields)
     match = re.match(isa.event.pattern, text) if isa.event and " " in text else None
     return isa.event.code(isa, match) if isa.event and match else None
 

@@ -9,7 +9,8 @@ from kstats.arch.base import Isa
 from kstats.importers import kvm_stat_log, kvm_stat_screen
 from kstats.importers.evidence import Clue
 from kstats.importers.lines import Line, Problems
-from kstats.importers.tables import Tables
+from kstats.importers.tables import Tables, cleaned
+from kstats.importers.trace_lines import clean
 from kstats.model import Sample
 
 _SCREEN = Tables("kvm_stat", kvm_stat_screen.parse)
@@ -17,6 +18,7 @@ _SCREEN = Tables("kvm_stat", kvm_stat_screen.parse)
 
 def fits(text: str) -> bool:
     """Return whether only kvm_stat writes this line, and it has exits."""
+    text = clean(text)
     return kvm_stat_log.fits(text) or kvm_stat_screen.fits(text)
 
 
@@ -37,7 +39,7 @@ def read(
 
 def _is_log(lines: Iterable[Line]) -> tuple[bool, Iterator[Line]]:
     """Return whether the first line that decides is of a log, and all lines."""
-    rest = iter(lines)
+    rest = cleaned(lines)
     seen: list[Line] = []
     for line in rest:
         seen.append(line)

@@ -18,6 +18,7 @@ from kstats.importers.evidence import Clue, is_nameless
 from kstats.importers.figures import Key, Row, Table
 from kstats.importers.lines import Line, Problems
 from kstats.importers.sample_builder import NO_THREAD, SampleBuilder
+from kstats.importers.trace_lines import clean
 from kstats.model import Sample
 
 Parse = Callable[[Iterable[Line], Problems], Iterator[Table]]
@@ -37,7 +38,7 @@ class Tables:
 
     def clues(self, lines: Iterable[Line], isas: tuple[Isa, ...]) -> Iterator[Clue]:
         """Yield a clue for each row."""
-        for table in self.parse(lines, Problems()):
+        for table in self.parse(cleaned(lines), Problems()):
             for key in table.rows:
                 yield figures.clue(isas, table, key)
 
@@ -47,7 +48,7 @@ class Tables:
         """Yield one sample with the exits of all tables."""
         builder = SampleBuilder(isa)
         elapsed, read = 0.0, 0
-        for table in self.parse(lines, problems):
+        for table in self.parse(cleaned(lines), problems):
             if not table.is_empty:
                 _Tally(table, isa, self.tool, builder, problems).add()
                 elapsed += table.elapsed
@@ -55,6 +56,13 @@ class Tables:
         if read > 1:
             problems.remark(f"{read} tables were added up")
         yield builder.sample(0, elapsed)
+
+
+def cleaned(lines: Iterable[Line]) -> Iterator[Line]:
+    """Yield lines without colours, quote marks and no-break spaces."""
+    for line in lines:
+        text = clean(line.text)
+        yield line if text == line.text else attrs.evolve(line, text=text)
 
 
 class _Tally:

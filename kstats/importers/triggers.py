@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from kstats.importers.figures import Table, Who, count
+from kstats.importers.figures import Table, Who, count, split
 from kstats.importers.lines import Line, Problems
 
 _ROW = re.compile(r"\{ (?P<keys>[^{}]*) \}\s*hitcount:\s*(?P<count>\d{1,20})\b.*", re.ASCII)
@@ -23,6 +23,9 @@ _COMM = re.compile(r"(?P<comm>.*?)\s*\[\s*(?P<tid>\d{1,10})\]", re.ASCII)
 _DROPPED = re.compile(r"\s*Dropped:\s*(\d{1,18})\s*", re.ASCII)
 _IGNORED = re.compile(r"\s*(?:$|#|Totals:|(?:Hits|Entries):\s*\d)", re.ASCII)
 _REASONS = ("exit_reason", "exit_code", "reason", "esr_ec", "ret")
+_FIELDS = {"exit_reason", "isa", "ret", "esr_ec", "info1"}
+"""The fields of the event from which a code is made."""
+
 _SYMBOL = re.compile(r"\[\s*([0-9a-f]{1,16})\].*")  # .sym
 _RANGE = re.compile(r"~ ?(?:2\^|\d+-)\d+", re.ASCII)
 
@@ -73,8 +76,9 @@ def _read(text: str, hexadecimal: set[str], problems: Problems) -> tuple[tuple[s
     for name in _REASONS:
         if symbol := _SYMBOL.fullmatch(keys.get(name, "")):
             keys[name] = f"0x{symbol[1]}"
-    parts = tuple(keys[name] for name in _REASONS if name in keys)[:1]
-    return parts, _who(keys)
+    values = [keys[name] for name in _REASONS if name in keys]
+    fields = split(" ".join(f"{name}={value}" for name, value in keys.items() if name in _FIELDS))
+    return (fields if values and len(_FIELDS & keys.keys()) > 1 else tuple(values[:1])), _who(keys)
 
 
 def _who(values: dict[str, str]) -> Who:

@@ -189,6 +189,9 @@ SAME: dict[str, str] = {
     "as printed": PERF,
     "wrapped rows": PERF.replace("us    310", "us\n310").replace("us      8.9", "us\n8.9"),
     "wrapped headings": PERF.replace("Max Time         Avg", "Max Time\n  Avg"),
+    "quoted mail": "".join(f"> {line}\n" for line in PERF.splitlines()),
+    "quoted twice": "".join(f"> > {line}\n" for line in PERF.splitlines()),
+    "colours": PERF.replace("HLT", "\x1b[1mHLT\x1b[0m"),
     "CRLF": PERF.replace("\n", "\r\n"),
     "no-break spaces": PERF.replace(" ", "\u00a0"),
     "runs of blanks collapsed": "\n".join(" ".join(line.split()) for line in PERF.splitlines()),
@@ -220,7 +223,7 @@ SAME: dict[str, str] = {
     "numbered": "1. HLT 128\n2. EPT_VIOLATION 72\n",
     "wide colons": "HLT\uff1a128\nEPT_VIOLATION\uff1a72\n",
     "a code block": "```\nHLT: 128\nEPT_VIOLATION: 72\n```\n",
-    "uniq -c of a cut": "    128 reason HLT rip\n     72 kvm_exit: reason EPT_VIOLATION rip\n",
+    "uniq -c of a cut": "    128 reason HLT rip\n     72 reason EPT_VIOLATION rip\n",
     "markdown": "| reason | count |\n|---|---:|\n| HLT | 128 |\n| EPT_VIOLATION | 72 |\n",
     "CSV": '"reason","count"\n"HLT","128"\n"EPT_VIOLATION","72"\n',
     "count first": "COUNT  REASON\n128  HLT\n72  EPT_VIOLATION\nTotal 200\n",
@@ -265,6 +268,19 @@ SAME: dict[str, str] = {
     "bpftrace, thread and number and name": (
         "@exits[4242, 12, HLT]: 128\n@exits[4243, 48, EPT_VIOLATION]: 72\n"
     ),
+    "quoted uniq -c": ">     128 HLT\n>      72 EPT_VIOLATION\n",
+    "fields": (
+        "{ exit_reason: 12, isa: 1 } hitcount: 128\n{ exit_reason: 48, isa: 1 } hitcount: 72\n"
+    ),
+    "argdist of fields": (
+        "COUNT      EVENT\n128  args->exit_reason = 12, args->isa = 1\n"
+        "72   args->exit_reason = 48, args->isa = 1\n"
+    ),
+    "ftrace, hexadecimal": (
+        "# trigger info: hist:keys=exit_reason.hex,isa:vals=hitcount:sort=hitcount [active]\n"
+        "{ exit_reason: c, isa: 1 } hitcount:        128\n"
+        "{ exit_reason: 30, isa: 1 } hitcount:         72  latency:   7\n"
+    ),
     "uniq -c": "    128 HLT\n     72 EPT_VIOLATION\n",
     "uniq -c of events": "    128 reason HLT\n     72 reason EPT_VIOLATION\n",
     "colons": "HLT: 128\nEPT_VIOLATION: 72\n",
@@ -302,11 +318,6 @@ NUMBERS: dict[str, str] = {
     "ftrace, symbols": (
         "{ exit_reason: [c] 0xc                                    } hitcount:        128\n"
         "{ exit_reason: [30] 0x30                                  } hitcount:         72\n"
-    ),
-    "ftrace, hexadecimal": (
-        "# trigger info: hist:keys=exit_reason.hex,isa:vals=hitcount:sort=hitcount [active]\n"
-        "{ exit_reason: c, isa: 1 } hitcount:        128\n"
-        "{ exit_reason: 30, isa: 1 } hitcount:         72  latency:   7\n"
     ),
     "argdist with a unit": (
         "COUNT      EVENT\n128  args->exit_reason = 12\n72   args->exit_reason = 48\n"
@@ -390,6 +401,21 @@ def test_the_rest_of_a_sum_has_no_reason() -> None:
     found, by_reason = decoded(PERF.replace("Samples:200", "Samples:210"))
     assert by_reason == {"HLT": 128, "EPT_VIOLATION": 72, "?": 10}
     assert "?: exits in the tool's sum that have no row of their own" in found.problems.notes()
+
+
+def test_fields_of_arm64() -> None:
+    text = (
+        "{ ret:          2, esr_ec:         36 } hitcount:        128\n"
+        "{ ret:          0, esr_ec:          0 } hitcount:         72\n"
+    )
+    found, by_reason = decoded(text)
+    assert (found.isa, by_reason) == ("arm64", {"DABT_LOW": 128, "IRQ": 72})
+
+
+def test_tables_of_other_architectures_are_named() -> None:
+    text = "Event name  Samples   Sample%\nSTORE_GUEST_PAGE_FAULT     26968     54.00%\n"
+    with pytest.raises(UnrecognizedError, match="RISC-V"):
+        decoded(text)
 
 
 def test_another_table_of_the_same_file_is_not_counted() -> None:
