@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 
+import attrs
+
 from kstats import recording
 from kstats.cli.ticker import Ticker, deferred_signals, end_line
 from kstats.collector.details import Detail
@@ -16,7 +18,7 @@ from kstats.collector.target import Target
 from kstats.collector.threads import ExitsByThread
 from kstats.collector.tracepoints import Tracepoints
 from kstats.collector.vcpu_time import VcpuTimes, asleep
-from kstats.errors import UsageError
+from kstats.errors import LoadError, UsageError
 from kstats.facts.reader import FactReader
 from kstats.filters import ThreadFilter
 from kstats.host import Host
@@ -60,13 +62,17 @@ def measured(
             _wait(seconds * (1 - _FIRST))
             (sample,) = recording.merged((sample, first.sample()), math.inf)
         first.close()
-        details = []
+        details, notes = [], []
         for kind in kinds:
-            with Collector(target, (ExitsByThread(wanted), kind), vms, pids) as one:
-                if stopped := stopped or _wait(seconds * (1 - _FIRST) / len(kinds)):
-                    break
-                details.append(one.sample())
-    return Evidence.of(sample, details=details)
+            try:
+                with Collector(target, (ExitsByThread(wanted), kind), vms, pids) as one:
+                    if _wait(seconds * (1 - _FIRST) / len(kinds)):
+                        break
+                    details.append(one.sample())
+            except LoadError as error:  # what was measured before is worth showing
+                notes.append(f"{kind.source.name} details were not counted: {error}")
+    evidence = Evidence.of(sample, details=details)
+    return attrs.evolve(evidence, notes=(*evidence.notes, *notes))
 
 
 def _wait(seconds: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from statistics import median
@@ -358,7 +359,8 @@ class Pinned:
         if not of.affinity:
             raise Missing(_FACTS)
         lists = sorted(of.affinity)
-        text = f"its vCPUs may run on CPUs {' and '.join(lists[:3])}{' …' * (len(lists) > 3)}"
+        more = f" and {len(lists) - 3} other lists" if len(lists) > 3 else ""
+        text = f"its vCPUs may run on CPUs {' or '.join(lists[:3])}{more}"
         return Measured(float(max(map(_count, lists)) < of.cpus), text)
 
 
@@ -445,7 +447,7 @@ def _count(cpus: str) -> int:
     """Return how many CPUs a list such as ``0-3,8`` has."""
     total = 0
     for part in cpus.split(","):
-        first, _, last = part.partition("-")
-        if first.isdecimal():
-            total += int(last) - int(first) + 1 if last.isdecimal() else 1
+        found = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", part, re.ASCII)
+        if found:
+            total += int(found[2] or found[1]) - int(found[1]) + 1
     return total

@@ -1,4 +1,4 @@
-"""Reports of findings as text, JSON and Markdown."""
+"""Reports of findings for people, as JSON and as Markdown."""
 
 from __future__ import annotations
 
@@ -83,6 +83,8 @@ def _wrapped(line: str, width: int) -> str:
 
 def summary(report: Report) -> str:
     """Return how much was looked at, and how much was found, in a line."""
+    if not report.exits and not report.vms and not report.findings:
+        return "nothing to judge: no VM ran, or none that was selected"
     found = _number(len(report.findings), "finding") if report.findings else "nothing unusual"
     unchecked = sum(len(one.rules) for one in report.unchecked)
     if unchecked:
@@ -115,9 +117,9 @@ def _finding(number: int, finding: Finding, report: Report, width: int) -> Itera
 
 def _parts(finding: Finding, report: Report) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield the parts of a finding below its title: a label and lines."""
-    yield "evidence", finding.evidence
+    yield "evidence", tuple(map(printable_note, finding.evidence))
     yield "cost", tuple(_cost(finding))
-    yield str(finding.certainty), (finding.because,)
+    yield str(finding.certainty), (printable_note(finding.because),)
     yield "when", tuple(_when(finding, report))
     yield "change", finding.remedies
     yield "more", tuple(_more(finding))
@@ -247,7 +249,7 @@ def _code(line: str) -> str:
 
 
 FORMATS: Mapping[str, Callable[[Report], str]] = {
-    "text": text,
+    "table": text,
     "json": as_json,
     "markdown": markdown,
 }

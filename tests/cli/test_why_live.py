@@ -14,6 +14,7 @@ from kstats.collector.details import Detail
 from kstats.collector.feature import Feature
 from kstats.collector.latency import Latency
 from kstats.collector.vcpu_time import VcpuTimes
+from kstats.errors import LoadError
 from kstats.model import Sample
 from kstats.vms.identity import Thread, Vm
 from tests.cli import scripted
@@ -111,6 +112,24 @@ def test_an_early_end_shows_what_was_measured(
     monkeypatch.setattr(Collector, "stop", True)
     assert main(["why", "3000"]) == 0
     out = capsys.readouterr().out
+    assert "not checked without msr details" in out
+    assert len(loaded) == 1
+
+
+def test_what_was_measured_is_shown_if_details_cannot_be(
+    loaded: list[tuple[Feature, ...]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def collector(target: object, features: Sequence[Feature], *rest: Any) -> Collector:
+        if Detail in kinds(tuple(features)):
+            raise LoadError("the kernel refuses it")
+        return Collector(target, features, *rest)
+
+    monkeypatch.setattr(why_live, "Collector", collector)
+    assert main(["why", "0.05"]) == 0
+    out = capsys.readouterr().out
+    assert "msr details were not counted: the kernel refuses it" in out
     assert "not checked without msr details" in out
     assert len(loaded) == 1
 

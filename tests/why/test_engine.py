@@ -138,7 +138,7 @@ def test_the_parts_that_are_missing_say_what_to_measure() -> None:
 def test_nothing_at_all_is_not_unusual() -> None:
     report = Judge().report()
     assert report.worst() is None
-    assert summary(report) == "nothing unusual: 0 exits"
+    assert summary(report) == "nothing to judge: no VM ran, or none that was selected"
     empty = judged(guest("vmx", {}, time={"halted": 1.0}))
     assert empty.findings == ()
 

@@ -6,13 +6,14 @@ from collections import Counter
 
 import attrs
 from hypothesis import given
+from hypothesis import strategies as st
 
 from kstats.model import Exits, Place, Sample
 from kstats.vms.identity import Kind, Vcpu, Vm
 from kstats.why.engine import judge
 from kstats.why.evidence import SHORTEST, Evidence
 from kstats.why.render import as_json, markdown, text
-from tests.samples import SAMPLES
+from tests.recording.samples import ANY
 from tests.why.made import VM, guest, thread, write
 
 OTHER = Vm(5000, 1, Kind.QEMU, "db")
@@ -23,7 +24,40 @@ def exits(sample: Sample) -> Counter[tuple[str, int]]:
     return Counter({code: sum(e.count for e in at.values()) for code, at in sample.exits.items()})
 
 
-@given(SAMPLES)
+HOST_FACTS = (
+    *("parameters.kvm.halt_poll_ns", "parameters.kvm_intel.ple_gap", "parameters.kvm_amd.avic"),
+    *("governors.powersave", "smt", "clocksource", "isolated", "thp", "ksm", "numa_balancing"),
+)
+VM_FACTS = ("resident", "swapped", "hugetlb", "huge", "guest_pages.4k", "vhost", "migrating")
+COUNTED = (
+    *("observed", "cpu", "steal", "memory_pressure", "swapped_in", "numa_faults"),
+    *("delayed", "throttled", "major_faults", "halt_poll_fail_ns", "halt_attempted_poll"),
+)
+VALUES = st.integers(0, 1 << 64) | st.text(max_size=9) | st.sampled_from(("0", "Y", "0-3,8", ""))
+NUMBERS = st.dictionaries(st.sampled_from(COUNTED), st.integers(0, 1 << 64))
+
+
+@st.composite
+def with_facts(draw: st.DrawFn) -> Sample:
+    """Any sample, with any facts and counters about its host, VMs and threads."""
+    sample = draw(ANY)
+    made: Sample = attrs.evolve(
+        sample,
+        host_facts=draw(st.dictionaries(st.sampled_from(HOST_FACTS), VALUES)),
+        vm_facts={
+            thread.vm.pid: draw(st.dictionaries(st.sampled_from(VM_FACTS), VALUES))
+            for thread in sample.threads.values()
+        },
+        vcpu_facts={number: {"cpus": draw(st.text("0123456789-,"))} for number in sample.threads},
+        host_counters=draw(NUMBERS),
+        vm_counters={thread.vm.pid: draw(NUMBERS) for thread in sample.threads.values()},
+        scheduling={number: draw(NUMBERS) for number in sample.threads},
+        interrupts={"IRQ 4 \x1b[2J": {0: draw(st.integers(0, 1 << 64))}},
+    )
+    return made
+
+
+@given(with_facts())
 def test_no_exit_is_lost_and_any_sample_can_be_judged(sample: Sample) -> None:
     evidence = Evidence.of(sample)
     of_vms: Counter[tuple[str, int]] = Counter()
@@ -32,6 +66,7 @@ def test_no_exit_is_lost_and_any_sample_can_be_judged(sample: Sample) -> None:
     assert of_vms == exits(sample) == evidence.host.exits
     report = judge(evidence)
     assert all(render(report) for render in (text, as_json, markdown))
+    assert "\x1b" not in text(report) + markdown(report)
 
 
 def test_vms_are_told_apart_also_by_the_same_name() -> None:
