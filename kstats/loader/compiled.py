@@ -65,7 +65,7 @@ class Program:
             **{f"KSTATS_ENTRIES_{one.name}": one.entries for one in plan.maps},
         }
         flags = [f"-D{name}={value}" for name, value in defines.items()]
-        self._bpf = _translated(bcc.BPF, text=plan.text, cflags=flags)
+        self._bpf = translated(bcc.BPF, text=plan.text, cflags=flags)
         self.maps = {one.name: self._map(one) for one in plan.maps}
         self._descriptors = {map_numbers[name]: fd for name, fd in self.maps.items()}
         self._cast = numbers.get(patch.CALL)
@@ -83,7 +83,7 @@ class Program:
 
     def _load(self, function: str, attach: str) -> int:
         """Load one function after relocating what bcc cannot compile: the verifier checks it."""
-        compiled = _translated(self._bpf.dump_func, function.encode())
+        compiled = translated(self._bpf.dump_func, function.encode())
         instructions = map_fd.relocate(compiled, self._descriptors)
         if self._cast:
             instructions = kfunc.relocate(instructions, self._cast)
@@ -95,7 +95,7 @@ class Program:
             raise Refusal("LoadError", message, log=log) from error
 
 
-def _translated(call: Any, *args: Any, **kwargs: Any) -> Any:
+def translated(call: Any, *args: Any, **kwargs: Any) -> Any:
     """Call bcc, which raises a bare Exception for each failure."""
     try:
         return call(*args, **kwargs)

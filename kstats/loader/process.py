@@ -41,7 +41,7 @@ class Worker:
         """Start it."""
         self.loader = loader
         self.used = False
-        python, env = _COMMANDS[loader]()
+        python, env = COMMANDS[loader]()
         self._channel, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
         self._log = open(os.memfd_create("kstats-log"), "w+b")  # noqa: SIM115, PTH123 - see close()
         # The package's directory goes last on the path: the distribution's Python must find kstats
@@ -115,7 +115,7 @@ def _bcc() -> tuple[list[str], Mapping[str, str]]:
     return [python_with_bcc(), "-I"], {**ENVIRONMENT, "BCC_KERNEL_SOURCE": headers}
 
 
-_COMMANDS: Mapping[str, Callable[[], tuple[list[str], Mapping[str, str]]]] = {
+COMMANDS: dict[str, Callable[[], tuple[list[str], Mapping[str, str]]]] = {
     "prebuilt": _prebuilt,
     "bcc": _bcc,
 }

@@ -3,7 +3,7 @@
 ``python -m tests.cli.loaded``, then the words of ``kstats``. As soon as it counts, exits happen:
 :data:`ONES` and :data:`ODD` of two codes, and as many entries as both, on CPU 0. KVM need not
 run a guest for that, and need not even be able to. The environment variable OBJECTS is the folder
-of prebuilt objects.
+of prebuilt objects. With CRASHES, the worker that loads them dies of a segmentation fault.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from kstats.collector import live, target
 from kstats.collector.feature import Feature
 from kstats.collector.target import Target
 from kstats.host import Host
+from kstats.loader import process
 from tests import trees
 from tests.collector import kernel
 from tests.collector.native import MACHINE, NATIVE
@@ -51,7 +52,14 @@ def busy_host(root: Path) -> Host:
     return trees.recorded(root, files | {trees.KVM_IN_SYSFS: ""}, MACHINE)
 
 
+def crashing() -> tuple[list[str], dict[str, str]]:
+    """Return the command of a worker that dies, whatever its arguments are."""
+    return ["sh", "-c", "kill -SEGV $$"], {}
+
+
 if __name__ == "__main__":
+    if "CRASHES" in os.environ:
+        process.COMMANDS["prebuilt"] = crashing
     objects = Path(os.environ["OBJECTS"]) if "OBJECTS" in os.environ else None
     arch.register(attrs.evolve(NATIVE, objects=objects))
     with tempfile.TemporaryDirectory() as folder:

@@ -107,6 +107,12 @@ def test_a_damaged_object_is_a_reason_and_not_a_crash(
     assert lines[-1] == "kstats: hint: without --loader, another one is tried"
 
 
+def test_bcc_loads_the_program_if_the_worker_of_objects_dies(intact: Path) -> None:
+    lines = counted(intact, "--debug", after="export CRASHES=1")
+    died = "the loading process was killed by signal 11 (Segmentation fault)"
+    assert lines[:2] == ["kstats: loaded by bcc", f"kstats: not loaded by prebuilt: {died}"]
+
+
 def test_an_object_of_another_version_is_not_loaded(intact: Path, tmp_path: Path) -> None:
     for path in intact.iterdir():
         (tmp_path / f"other-{path.name}").write_bytes(path.read_bytes())

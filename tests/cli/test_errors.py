@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import re
 
 import pytest
 
 from kstats import errors
-from kstats.cli import guarded
+from kstats.cli import EXIT_STATUS, INTERRUPTED, compare, decode, guarded
+from tests import documented
 
 STATUSES = {
     errors.KstatsError("x"): 1,
@@ -36,6 +38,15 @@ def test_every_kind_of_error_has_its_status_in_this_table() -> None:
     # OutputError takes this process's own output away: it is in test_streams.py.
     known = {errors.OutputError, *map(type, STATUSES)}
     assert known == {kind for kind in vars(errors).values() if isinstance(kind, type)}
+
+
+def test_help_and_the_documents_list_every_status() -> None:
+    """Beside those of errors: success, the results of decode, compare and why, and ^C."""
+    help_ = {int(line.split()[0]) for line in EXIT_STATUS.splitlines()[1:]}
+    text = (documented.ROOT / "docs/output.md").read_text(encoding="utf-8")
+    table = text.partition("## Exit status")[2]
+    assert help_ == set(map(int, re.findall(r"^\| (\d+) \|", table, re.MULTILINE)))
+    assert help_ == {0, *STATUSES.values(), decode.INCOMPLETE, compare.CROSSED, INTERRUPTED}
 
 
 @pytest.mark.parametrize("error", STATUSES, ids=lambda error: type(error).__name__)
