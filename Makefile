@@ -23,7 +23,7 @@ SETUP  := $(VENV)/.set-up
 
 RUN_PACKAGES   := python3 python3-venv clang llvm libbpf1 python3-bpfcc python3-zstandard
 LINT_PACKAGES  := clang-format mandoc
-BENCH_PACKAGES := bpfcc-tools gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross valgrind
+BENCH_PACKAGES := bpfcc-tools gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross mmdebstrap valgrind
 UNIT_PACKAGES  := binutils-aarch64-linux-gnu binutils-x86-64-linux-gnu e2fsprogs man-db systemd
 TEST_PACKAGES  := buildah chromium chromium-driver man-db mmdebstrap openssl rpm systemd
 FLEET_PACKAGES := prometheus prometheus-alertmanager prometheus-node-exporter victoria-metrics

@@ -1,6 +1,7 @@
 """``make bench``: what kstats costs, in one table, as text and JSON.
 
-python -m bench [PART…], of: startup loading machine programs maps native exporter top hosts fleet.
+python -m bench [PART…], of: startup loading size machine programs maps native exporter top
+hosts fleet.
 Without a PART, all but fleet, which measures others' programs.
 """
 
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import attrs
 
-from bench import exporter, figures, fleet, hosts, loading, maps, native, startup, top
+from bench import exporter, figures, fleet, hosts, loading, maps, native, size, startup, top
 from bench.hosts import Budget
 from bench.table import Table
 from kstats.host import Host
@@ -54,6 +55,10 @@ def _loading() -> Iterator[Measured]:
     yield loading.measured()
 
 
+def _size() -> Iterator[Measured]:
+    yield size.measured()
+
+
 def _exporter() -> Iterator[Measured]:
     yield exporter.measured()
 
@@ -70,6 +75,7 @@ def _top() -> Iterator[Measured]:
 PARTS: Mapping[str, Callable[[], Iterator[Measured]]] = {
     "startup": _startup,
     "loading": _loading,
+    "size": _size,
     "machine": _machine,
     "programs": _programs,
     "maps": _maps,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -22,5 +21,4 @@ def depends(packages: Path) -> str:
     """Return what the .deb depends on, which apt must have in the systems."""
     if os.geteuid():
         pytest.fail("this test changes its root: run it as root, or exclude it: -m 'not install'")
-    words = ["dpkg-deb", "-f", str(made.one(packages, "deb")), "Depends"]
-    return subprocess.check_output(words, text=True).strip()
+    return made.depends(packages)
