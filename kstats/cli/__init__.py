@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 import sys
 
 import kstats
@@ -114,6 +115,8 @@ def guarded(command: Callable[[], int], *, debug: bool, prog: str = "kstats") ->
     When the reader of a pipe goes away, end quietly; on ^C before the first report return
     :data:`INTERRUPTED`. Any other exception is a bug in kstats and keeps its traceback.
     """
+    if os.geteuid() == 0 and not sys.flags.isolated:
+        sys.path[:] = filter(is_roots, sys.path)
     # Importing creates many objects and no garbage; looking for that takes a 20th of a start.
     gc.set_threshold(10_000)
     try:
@@ -129,6 +132,24 @@ def guarded(command: Callable[[], int], *, debug: bool, prog: str = "kstats") ->
     except BrokenPipeError:
         streams.discard()
         return 0
+
+
+def is_roots(folder: str) -> bool:
+    """Return whether root may import modules from an entry of ``sys.path``.
+
+    It may from the folder of kstats and those of the interpreter, which run already, and from what
+    belongs to root: not from what a user has put on ``PYTHONPATH``, into the user's site-packages,
+    or into the working directory.
+    """
+    path = os.path.abspath(folder)  # noqa: PTH100 - importing pathlib takes as long as all else
+    ours = os.path.dirname(os.path.dirname(kstats.__file__))  # noqa: PTH120
+    if path == ours or path.startswith((f"{sys.prefix}/", f"{sys.base_prefix}/")):
+        return True
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return False
+    return found.st_uid == 0 and not found.st_mode & 0o002
 
 
 def _explain(error: KstatsError, prog: str, *, debug: bool) -> None:

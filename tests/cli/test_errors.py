@@ -40,12 +40,14 @@ def test_every_kind_of_error_has_its_status_in_this_table() -> None:
     assert known == {kind for kind in vars(errors).values() if isinstance(kind, type)}
 
 
-def test_help_and_the_documents_list_every_status() -> None:
+def test_help_the_page_and_the_documents_list_every_status() -> None:
     """Beside those of errors: success, the results of decode, compare and why, and ^C."""
     help_ = {int(line.split()[0]) for line in EXIT_STATUS.splitlines()[1:]}
     text = (documented.ROOT / "docs/output.md").read_text(encoding="utf-8")
     table = text.partition("## Exit status")[2]
     assert help_ == set(map(int, re.findall(r"^\| (\d+) \|", table, re.MULTILINE)))
+    page = (documented.ROOT / "man/kstats.8.in").read_text(encoding="utf-8")
+    assert help_ == set(map(int, re.findall(r"^\.It (\d+)$", page, re.MULTILINE)))
     assert help_ == {0, *STATUSES.values(), decode.INCOMPLETE, compare.CROSSED, INTERRUPTED}
 
 
