@@ -142,7 +142,7 @@ second look into the table."""
 _SPREADS = {"bench-arm64": 150}
 """Where threads that switch without any tool differ by as much from run to run."""
 
-_START_MOST = {"bench-svm": 350}
+_START_MOST = {"bench-svm": 670}
 """Millions of instructions from the start of ``kstats -v`` to the end of its only report."""
 
 _PERCPU_MOST = {"bench-svm": 365, "bench-svm-6.12": 240}
