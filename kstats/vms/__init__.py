@@ -28,8 +28,12 @@ other              the command's name                              any of these
 A VM without such a name is called by its command, and one of Kata Containers by its sandbox. Where
 a name is taken from a path, folders that are the same for all VMs are skipped (``root``, ``run``).
 
-On x86 the kernel reports which thread runs a vCPU since Linux 6.0 (:mod:`kstats.vms.debugfs`);
-elsewhere the thread's name does, which QEMU sets only with ``debug-threads=on`` (libvirt does).
+On x86 the kernel reports which thread runs a vCPU since Linux 6.0 (:mod:`kstats.vms.debugfs`).
+Elsewhere the thread's first exit does (:mod:`kstats.collector.first_exits`), if BTF describes KVM's
+types, or the thread's name, which QEMU sets only with ``debug-threads=on`` (libvirt does).
+
+VMs that end before a sample is taken are known if they are met at their first exit
+(:meth:`kstats.vms.registry.VmRegistry.meet`).
 
 Several VMs of one process have the same name. Where the kernel reports vCPUs, the VM's descriptor
 (``Vm.fd``) tells them apart; elsewhere nothing does: the process's descriptors show how many VMs

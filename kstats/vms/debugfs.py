@@ -85,6 +85,16 @@ class KvmDebugfs:
             folder.find_process(self._proc)
         return self._folders.values()
 
+    def of_process(self, pid: int) -> list[Folder]:
+        """Return the folders of a process; costs a look at each folder that is new."""
+        for name in names(self._path):
+            if name not in self._folders and _FOLDER.fullmatch(name):
+                seen = stamp(f"{self._path}/{name}")
+                if seen:
+                    self._folders[name] = self._folder(name, seen)
+                    self._folders[name].find_process(self._proc)
+        return [folder for folder in self._folders.values() if folder.pid == pid]
+
     def _folder(self, name: str, stamp: Stamp) -> Folder:
         known = self._folders.get(name)
         if known and known.stamp == stamp:

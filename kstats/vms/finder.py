@@ -43,6 +43,10 @@ class Finder:
             self.refused = len(self._search.refused)
         return found
 
+    def folders(self, pid: int) -> list[Folder]:
+        """Return the debugfs folders of a process, as :meth:`find` will."""
+        return self._debugfs.of_process(pid)
+
 
 class _Search:
     """Looks into each process once it was listed twice, and into all every SEARCH_SECONDS.

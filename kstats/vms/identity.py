@@ -75,6 +75,26 @@ class Thread:
     vm: Vm
 
 
+class Arrival(NamedTuple):
+    """A thread that has just run a vCPU for the first time, as the kernel reports it.
+
+    Attributes:
+        pid: Its process.
+        tid: Its number.
+        start: Start time of the process; None if it is unknown.
+        vcpu: KVM's number of the vCPU; None if it is unknown.
+        name: The name of the thread.
+        process: The name of the process; empty if it is unknown.
+    """
+
+    pid: int
+    tid: int
+    start: int | None
+    vcpu: int | None
+    name: str
+    process: str
+
+
 class Vcpu(NamedTuple):
     """One vCPU for as long as it exists.
 

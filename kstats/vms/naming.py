@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 import attrs
 
 from kstats.vms import kubernetes
-from kstats.vms.identity import Kind
+from kstats.vms.identity import Arrival, Kind
 from kstats.vms.libvirt import find_domain
 from kstats.vms.patterns import first_match
 from kstats.vms.proc import Proc
@@ -197,8 +197,11 @@ def find_vmm(proc: Proc, pid: int) -> Vmm | None:
     """Return the VMM that a process runs, by its program, its first argument or its name."""
     words = proc.cmdline(pid)
     first = (word.rpartition("/")[2] for word in words[:1])
-    called = (proc.program(pid), *first, proc.comm(pid, pid))
-    found = (vmm for name in called for vmm in VMMS if re.fullmatch(vmm.program, name))
+    return _vmm_called((proc.program(pid), *first, proc.comm(pid, pid)), words)
+
+
+def _vmm_called(names: Iterable[str], words: Sequence[str]) -> Vmm | None:
+    found = (vmm for name in names for vmm in VMMS if re.fullmatch(vmm.program, name))
     return next((vmm for vmm in found if vmm.when(words)), None)
 
 
@@ -235,6 +238,16 @@ def identify(proc: Proc, pid: int) -> Identity:
         pod=kubernetes.pod(cgroups),
         namespace=kubernetes.namespace(kind, name, words, cgroups),
     )
+
+
+def identify_ended(arrival: Arrival) -> tuple[Kind, str]:
+    """Return the kind and the name of a VM that ended before its process could be read.
+
+    The name is that of the command. A thread has it, too, unless it has set one of its own.
+    """
+    vmm = _vmm_called([arrival.process], [])
+    inherited = "" if vcpu_number(arrival.name) is not None else arrival.name
+    return vmm.kind if vmm else Kind.OTHER, arrival.process or inherited
 
 
 def _default(proc: Proc, pid: int, kind: Kind) -> str:

@@ -37,6 +37,7 @@ class Process:
         self._tasks: Mapping[str, int] = {}
         self._named: dict[int, int] = {}
         self._young: set[int] = set()
+        self._reported: dict[int, int] = {}
         self._discovered: set[int] = set()
         self._vacant = False
 
@@ -57,14 +58,26 @@ class Process:
         self._update(tasks, folders)
         return True
 
-    def discover(self, tid: int) -> Thread:
-        """Return a thread that ran a vCPU; add it to ``threads`` if it is not among them."""
-        if tid in self.threads:
-            return self.threads[tid]
+    def is_of(self, start: int | None) -> bool:
+        """Return whether it is the process with its pid that started at that time, if known."""
+        return start is None or start == self._start
+
+    def discover(self, tid: int, vcpu: int | None = None) -> Thread:
+        """Return a thread that ran a vCPU; add it to ``threads`` if it is not among them.
+
+        ``vcpu`` is the number that the kernel reported with the thread's first exit, if any.
+        """
+        known = self.threads.get(tid)
+        if vcpu is not None:
+            self._reported[tid] = vcpu
+        if known and (known.vcpu is not None or vcpu is None):
+            return known
         self._discovered.add(tid)
-        self._stamp = None  # look again: the kernel may know its vCPU
-        vcpu = vcpu_number(self._proc.comm(self.pid, tid))
-        thread = Thread(tid, self.pid, vcpu, self._only_vm())
+        self._stamp = None  # look again: debugfs may know its vCPU
+        if tid not in self._reported:
+            vcpu = vcpu_number(self._proc.comm(self.pid, tid))
+        vcpu = self._reported.get(tid, vcpu)
+        thread = Thread(tid, self.pid, vcpu, known.vm if known else self._only_vm())
         self.threads = {**self.threads, tid: thread}
         return thread
 
@@ -104,6 +117,7 @@ class Process:
         self._tasks = tasks
         live = set(map(int, tasks))
         self._discovered &= live - changed
+        self._reported = {tid: self._reported[tid] for tid in self._reported.keys() & live}
         self._named = {tid: self._named[tid] for tid in self._named.keys() & live - changed}
         for tid in (changed | self._young & live) - vcpus.keys():
             vcpu = vcpu_number(self._proc.comm(self.pid, tid))
@@ -119,7 +133,8 @@ class Process:
                 fd, vcpu = vcpus[tid]
                 threads[tid] = Thread(tid, self.pid, vcpu, self._vm(fd))
             elif tid in self._named or tid in self._discovered:
-                threads[tid] = Thread(tid, self.pid, self._named.get(tid), self._only_vm())
+                vcpu = self._reported.get(tid, self._named.get(tid))
+                threads[tid] = Thread(tid, self.pid, vcpu, self._only_vm())
         self.threads = threads
 
     def _only_vm(self) -> Vm:
