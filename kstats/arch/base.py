@@ -320,7 +320,8 @@ class BtfField:
     """A struct member, the offset of which the C code needs as ``define``.
 
     ``paths`` are tried in turn, newest kernel first, each ``struct.member.member``. The types
-    are looked up in the BTF of the vendor module (``ExitSource.modules``).
+    are looked up in the BTF of the vendor module (``ExitSource.modules``). A feature's offset
+    may be ``optional``: it is 0 if the kernel lacks it, or does not let programs read memory.
     """
 
     define: str = attrs.field(validator=valid.define)
@@ -330,6 +331,7 @@ class BtfField:
             valid.each("is not struct.member", valid.is_member),
         ]
     )
+    optional: bool = False
 
 
 @attrs.frozen

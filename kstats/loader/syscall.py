@@ -338,6 +338,25 @@ def _load_reader_of(arg: int) -> int:
     )
 
 
+def can_read_memory() -> bool:
+    """Return whether programs may read kernel memory: not with lockdown=confidentiality."""
+    # It reads a byte at address 0 to the stack.
+    program = (
+        instruction(0xBF, 0xA1)
+        + instruction(0x07, 1, immediate=-8)
+        + instruction(0xB7, 2, immediate=1)
+        + instruction(0xB7, 3)
+        + instruction(0x85, immediate=113)
+        + instruction(0xB7)
+        + instruction(0x95)
+    )
+    try:
+        os.close(load_program(program))
+    except OSError:
+        return False
+    return True
+
+
 def _link(tracepoint: str, program: int) -> int | None:
     """Attach a program; return None if it reads an argument that does not exist."""
     try:

@@ -14,6 +14,7 @@ class Field(NamedTuple):
 
     define: str
     paths: list[str]
+    optional: bool
 
 
 class RecordField(NamedTuple):

@@ -186,14 +186,25 @@ def choose(
 
 
 def common_offsets(fields: list[Field], open_btf: Callable[[], Btf]) -> dict[str, int]:
-    """Return offsets that every probe needs."""
+    """Return offsets that do not depend on the probe."""
+    needed = [field for field in fields if not field.optional]
+    found = {field.define: 0 for field in fields if field.optional}
+    if found and syscall.can_read_memory():
+        found = {f.define: _offset_or_0(f, open_btf) for f in fields if f.optional}
     try:
-        return btf_offsets(open_btf(), fields) if fields else {}
+        return found | (btf_offsets(open_btf(), needed) if needed else {})
     except (NoBtfError, Unavailable) as why:
         raise Refusal(
             "UnsupportedHostError",
             f"this kernel lacks the types that this measurement needs: {why}",
         ) from why
+
+
+def _offset_or_0(field: Field, open_btf: Callable[[], Btf]) -> int:
+    try:
+        return _first_offset(open_btf(), field.paths)
+    except (NoBtfError, Unavailable):
+        return 0
 
 
 def lift_memory_limit() -> None:
