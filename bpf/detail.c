@@ -14,16 +14,17 @@ struct detail_key {
 
 HASH(details, struct detail_key, u64);
 
-/* Count an exit by its detail; return whether it fitted. */
-static __always_inline bool keep_detail(u64 thread, u64 code, u64 cpu, u64 detail)
+/* Count an exit by its detail. */
+static __always_inline enum counted keep_detail(u64 thread, u64 code, u64 cpu, u64 detail)
 {
 	struct detail_key key = {.thread = thread, .code = code, .cpu = cpu, .detail = detail};
-	u64 zero = 0, *n = find_or_add(MAP(details), &key, &zero);
+	u64 one = 1, *n = map_lookup(MAP(details), &key);
 
-	if (!n)
-		return false;
-	(*n)++;
-	return true;
+	if (n) {
+		(*n)++;
+		return COUNTED;
+	}
+	return map_update(MAP(details), &key, &one, NO_EXIST) ? NOT_COUNTED : ADDED;
 }
 
 /* Like exit_detail(). A new exit also settles the thread's last one, if it is still pending. */
@@ -34,10 +35,11 @@ static __always_inline enum verdict find_detail(void *ctx, u64 thread, u64 code,
 	return exit_detail(ctx, code, detail);
 }
 
-/* Count an exit that has a detail, or leave it pending; return false if the tables are full. */
-static __always_inline bool count_detail(enum verdict found, u64 thread, u64 code, u64 detail)
+/* Count an exit that has a detail, or leave it pending. */
+static __always_inline enum counted count_detail(enum verdict found, u64 thread, u64 code,
+						 u64 detail)
 {
 	if (KSTATS_PENDING_DETAILS && found == DETAIL_PENDING && await_detail(thread, code))
-		return true;
+		return COUNTED;
 	return keep_detail(thread, code, this_cpu(), detail);
 }

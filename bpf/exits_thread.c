@@ -34,15 +34,16 @@ struct thread_key {
 
 HASH(more_threads, struct thread_key, u64);
 
-/* Return the counter of a thread and code, or take an unused entry; NULL if the ways are full. */
-static __always_inline struct thread_count *find_count(struct thread_table *table, u64 thread,
-						       u64 code)
+static __always_inline enum counted count_in_table(u64 thread, u64 code)
 {
+	struct thread_table *table = only_value(MAP(threads));
 	/* Multiply by 2^64 / phi to spread the threads. The codes of a thread are mostly small
 	 * numbers, which are spread already.
 	 */
 	u64 way, at = (thread * 0x9e3779b97f4a7c15ULL >> 48) + code;
 
+	if (!table)
+		return NOT_COUNTED;
 #pragma unroll
 	for (way = 0; way < WAYS; way++) {
 		struct thread_count *c;
@@ -50,45 +51,40 @@ static __always_inline struct thread_count *find_count(struct thread_table *tabl
 
 		asm("%0 &= %1" : "+r"(i) : "i"(KSTATS_TABLE_SIZE - 1));
 		c = &table->entries[i];
-		if (c->thread == thread && c->code == code)
-			return c;
-		if (!c->thread) {
+		asm("" : "+r"(c)); /* keep the compiler from computing it again */
+		if (c->thread == thread && c->code == code) {
+			c->n++;
+			return COUNTED;
+		}
+		if (RARELY(!c->thread)) {
+			BARRIER(); /* do not merge it with the common path */
 			c->code = code;
+			c->n = 1;
+			BARRIER(); /* the reader skips it until it has a thread */
 			c->thread = thread;
-			return c;
+			return ADDED;
 		}
 	}
-	return NULL;
+	return NOT_COUNTED;
 }
 
-static __always_inline bool count_in_table(u64 thread, u64 code)
-{
-	struct thread_table *table = only_value(MAP(threads));
-	struct thread_count *c;
-
-	if (!table)
-		return false;
-	c = find_count(table, thread, code);
-	if (!c)
-		return false;
-	c->n++;
-	return true;
-}
-
-static __always_inline bool count_in_hash(u64 thread, u64 code)
+static __always_inline enum counted count_in_hash(u64 thread, u64 code)
 {
 	struct thread_key key = {.thread = thread, .code = code, .cpu = this_cpu()};
-	u64 zero = 0, *n = find_or_add(MAP(more_threads), &key, &zero);
+	u64 one = 1, *n = map_lookup(MAP(more_threads), &key);
 
-	if (!n)
-		return false;
-	(*n)++;
-	return true;
+	if (n) {
+		(*n)++;
+		return COUNTED;
+	}
+	return map_update(MAP(more_threads), &key, &one, NO_EXIST) ? NOT_COUNTED : ADDED;
 }
 
-static __always_inline bool count_by_thread(u64 thread, u64 code)
+static __always_inline enum counted count_by_thread(u64 thread, u64 code)
 {
-	return count_in_table(thread, code) || count_in_hash(thread, code);
+	enum counted counted = count_in_table(thread, code);
+
+	return counted ? counted : count_in_hash(thread, code);
 }
 
 PROGRAM(on_exit, void *ctx)
@@ -96,7 +92,8 @@ PROGRAM(on_exit, void *ctx)
 	u64 thread = this_thread();
 	u64 code = 0, detail = DETAIL_UNKNOWN;
 	enum verdict decoded, found = NO_DETAIL;
-	bool counted = false, timed;
+	enum counted counted = NOT_COUNTED;
+	bool timed;
 
 	if (!is_wanted(thread))
 		return SEEN;
@@ -104,12 +101,17 @@ PROGRAM(on_exit, void *ctx)
 	decoded = exit_code(ctx, &code);
 	if (KSTATS_DETAILS && decoded == DECODED) {
 		found = find_detail(ctx, thread, code, &detail);
-		counted = found != NO_DETAIL && count_detail(found, thread, code, detail);
+		if (found != NO_DETAIL)
+			counted = count_detail(found, thread, code, detail);
 	}
+	if (decoded == DECODED && !counted)
+		counted = count_by_thread(thread, code);
 	if (decoded != DECODED)
 		count_undecoded(decoded);
-	else if (!counted && !count_by_thread(thread, code))
+	else if (!counted)
 		count_on_cpu(code);
+	else if (RARELY(counted == ADDED))
+		report_first_exit(thread);
 
 	/* Where details are counted, only exits with a detail are timed. */
 	timed = KSTATS_DETAILS ? found != NO_DETAIL : decoded == DECODED;

@@ -77,8 +77,11 @@ static u64 (*this_task)(void) = (void *)35;
 static void *(*map_lookup)(void *map, const void *key) = (void *)1;
 static long (*map_update)(void *map, const void *key, const void *value, u64 flags) = (void *)2;
 static long (*map_delete)(void *map, const void *key) = (void *)3;
+static long (*this_name)(void *to, u32 size) = (void *)16;
 static long (*read_kernel)(void *to, u32 size, const void *from) = (void *)113;
 static long (*ring_output)(void *map, void *record, u64 size, u64 flags) = (void *)130;
+static void *(*ring_reserve)(void *map, u64 size, u64 flags) = (void *)131;
+static void (*ring_submit)(void *record, u64 flags) = (void *)132;
 
 /* Return the only value of an array. */
 static __always_inline void *only_value(void *map)
@@ -152,13 +155,24 @@ static __always_inline void count_entry(void);
 static __always_inline void count_on_cpu(u64 code);
 static __always_inline void count_undecoded(enum verdict verdict);
 
-/* exits_thread.c: return whether the exit was counted; the tables may be full. */
-static __always_inline bool count_by_thread(u64 thread, u64 code);
+/* What counting does to the tables. */
+enum counted {
+	NOT_COUNTED = 0, /* they are full */
+	COUNTED,
+	ADDED, /* the same, in a new counter */
+};
+
+/* exits_thread.c */
+static __always_inline enum counted count_by_thread(u64 thread, u64 code);
+
+/* first_exits.c: call it when a counter of the current thread is added. */
+static __always_inline void report_first_exit(u64 thread);
 
 /* detail.c */
 static __always_inline enum verdict find_detail(void *ctx, u64 thread, u64 code, u64 *detail);
-static __always_inline bool count_detail(enum verdict found, u64 thread, u64 code, u64 detail);
-static __always_inline bool keep_detail(u64 thread, u64 code, u64 cpu, u64 detail);
+static __always_inline enum counted count_detail(enum verdict found, u64 thread, u64 code,
+						 u64 detail);
+static __always_inline enum counted keep_detail(u64 thread, u64 code, u64 cpu, u64 detail);
 
 /* pending_details.c */
 static __always_inline bool await_detail(u64 thread, u64 code);

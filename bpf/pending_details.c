@@ -16,12 +16,18 @@ HASH(pending_exits, u64, struct pending_exit);
 static __always_inline void settle(u64 thread, struct pending_exit *exit, u64 detail)
 {
 	u64 code = exit->code, cpu = exit->cpu;
+	enum counted counted;
 
 	map_delete(MAP(pending_exits), &thread);
 	if (KSTATS_LATENCY)
 		set_latency_detail(thread, detail);
-	if (!keep_detail(thread, code, cpu, detail) && !count_by_thread(thread, code))
+	counted = keep_detail(thread, code, cpu, detail);
+	if (!counted)
+		counted = count_by_thread(thread, code);
+	if (!counted)
 		count_on_cpu(code);
+	else if (counted == ADDED)
+		report_first_exit(thread);
 }
 
 static __always_inline bool await_detail(u64 thread, u64 code)

@@ -134,7 +134,9 @@ def collect(
     if by == "cpu":
         return Collector(target, PER_CPU)
     wanted = ThreadFilter(frozenset(pids), frozenset(tids))
-    return Collector(target, (Entries(), ExitsByThread(wanted)), VmRegistry(target.host))
+    collector = Collector(target, (Entries(), ExitsByThread(wanted)), VmRegistry(target.host))
+    collector.follow()
+    return collector
 
 
 def samples(

@@ -185,6 +185,8 @@ class Sample:
         missed: Times the kernel skipped the program; each is an entry or exit not counted.
         threads: Process, vCPU and VM of each thread of a :class:`Place`; also of vCPUs without
             an exit.
+        names_dropped: First exits of threads that the kernel did not report, because the table of
+            threads was full: a VM that ended before the sample did may have no name.
         ended: Those of ``threads`` that had ended when the sample did.
         isa: The ISA that the host's KVM counts exits of; empty if it is unknown.
         detail: The kind of detail that distinguishes ``exits``, a name of
@@ -233,6 +235,7 @@ class Sample:
         factory=dict,
         metadata=means(WHO, "exits by thread", "kstats record -o FILE"),
     )
+    names_dropped: int = attrs.field(default=0, metadata=means(TOTAL))
     ended: frozenset[int] = attrs.field(default=frozenset(), metadata=means(SET_OF_THREADS))
     isa: str = attrs.field(default="", metadata=means(FACT))
     detail: str = attrs.field(default="", metadata=means(FACT))

@@ -50,6 +50,9 @@ class Source(Protocol):
     def needs(self) -> Iterable[Need]:
         """Return what :meth:`sample` may need capabilities for."""
 
+    def follow(self) -> None:
+        """Begin with what goes on between samples; privileges have been given up."""
+
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
@@ -221,7 +224,9 @@ def report(
 def attached(
     source: Source, *, writes: str | None = None, needs: Iterable[Need] = (), debug: bool
 ) -> None:
-    """Give up the privileges that only attaching needs; with ``debug`` print what is loaded.
+    """Give up the privileges that only attaching needs, and let the source begin to follow.
+
+    With ``debug`` print what is loaded.
 
     Args:
         source: What is attached.
@@ -235,6 +240,7 @@ def attached(
         print_errors(source.description())
     files = () if writes in (None, "-") else (privileges.creates_beside(writes),)
     lines = privileges.drop((*source.needs(), *needs, *files))
+    source.follow()
     if debug:
         print_errors(lines)
 

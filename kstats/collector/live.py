@@ -15,6 +15,7 @@ from kstats.loader import program
 if TYPE_CHECKING:
     # A start ends with attached programs; what comes then is imported when it is needed.
     from kstats.collector.draft import Draft
+    from kstats.collector.first_exits import FirstExits
     from kstats.facts.reader import FactReader
     from kstats.model import Sample
     from kstats.privileges import Need
@@ -88,6 +89,15 @@ class Collector:
             facts.fields(vcpu_threads(vms, pids))
         self.loaded = target.load(features)
         self._readings = Readings(target, features, self.loaded)
+        self._first_exits = self._watched(vms) if vms else None
+
+    def _watched(self, vms: VmRegistry) -> FirstExits | None:
+        # Only programs that count by thread need it: kstats cpu starts without it.
+        from kstats.collector.first_exits import FirstExits  # noqa: PLC0415
+
+        if FirstExits.MAP not in self.loaded.maps:
+            return None
+        return FirstExits(self.loaded, vms, len(self.target.host.possible_cpus()))
 
     @property
     def counted(self) -> tuple[str, ...]:
@@ -108,11 +118,23 @@ class Collector:
         """Return the fields of a sample that say which threads it is about."""
         if self._vms is None:
             return {}
+        if self._first_exits:
+            self._first_exits.take()
         fields = identified(sample, self._vms, self._pids)
+        if self._first_exits:
+            fields["names_dropped"] = self._first_exits.settle()
         if self._facts:
             live = fields["threads"].keys() - fields["ended"]
             fields |= self._facts.fields({number: fields["threads"][number] for number in live})
         return fields
+
+    def follow(self) -> None:
+        """Look up threads as they appear, so that VMs are known that end before the next sample.
+
+        Without it, threads are looked up when a sample is taken.
+        """
+        if self._first_exits:
+            self._first_exits.follow()
 
     def description(self) -> Iterator[str]:
         """Yield lines on the loader and the probe, with why not others, and on the programs."""
@@ -147,6 +169,8 @@ class Collector:
 
     def close(self) -> None:
         """Detach; calling it again has no effect."""
+        if self._first_exits:
+            self._first_exits.close()
         self.loaded.close()
 
     def __enter__(self) -> Self:

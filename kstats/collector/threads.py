@@ -10,6 +10,7 @@ from typing import TypeAlias
 import attrs
 
 from kstats.arch.base import Arch
+from kstats.collector import first_exits
 from kstats.collector.draft import Draft
 from kstats.collector.feature import Feature, Phase
 from kstats.collector.layout import Layout
@@ -100,7 +101,8 @@ class ExitsByThread(Feature):
     more_threads: int = MORE_THREADS
 
     phase = Phase.COUNTS
-    files = ("exits_thread.c",)
+    files = ("exits_thread.c", "first_exits.c")
+    btf = first_exits.BTF
     attachments = (ON_EXIT,)
     counted = ("exits", "threads")
 
@@ -116,7 +118,8 @@ class ExitsByThread(Feature):
     @property
     def maps(self) -> tuple[MapSize, ...]:
         size = self.table_size * ctypes.sizeof(ThreadCount)
-        return (MapSize("threads", 1, size), MapSize("more_threads", self.more_threads))
+        tables = (MapSize("threads", 1, size), MapSize("more_threads", self.more_threads))
+        return (*tables, *first_exits.MAPS)
 
     @property
     def numbers(self) -> Mapping[str, int]:

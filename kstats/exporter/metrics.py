@@ -204,6 +204,7 @@ class Metrics:
             "missed": sample.missed,
             "latency_dropped": sample.latency_dropped,
             "time_dropped": sample.time_dropped,
+            "names_dropped": sample.names_dropped,
             **details.losses(sample, self._settings.detail or None),
         }
         if self._settings.vms:
@@ -253,6 +254,7 @@ def _loss_kinds(settings: Settings) -> Iterator[str]:
     yield from _ALWAYS
     if settings.vms:
         yield _UNATTRIBUTED
+        yield "names_dropped"
     if settings.detail:
         yield "detail_dropped"
     if settings.durations:

@@ -150,6 +150,7 @@ class Live:
             last = self._written(before.sample())
             fresh.sample()
             before.close()
+        fresh.follow()
         self._meter = self._metered(fresh)
         self._samples = 0
         if self._writer:

@@ -219,5 +219,6 @@ def _losses(sample: Sample) -> dict[str, int]:
         "latency_dropped": sample.latency_dropped,
         "slow_dropped": sample.slow_dropped,
         "time_dropped": sample.time_dropped,
+        "names_dropped": sample.names_dropped,
     }
     return {name: n for name, n in losses.counts(sample, **more) if n}

@@ -24,6 +24,8 @@ _SENTENCES: Mapping[str, str] = {
     "latency_dropped": "exits with a dropped latency: counted, but not timed; select threads",
     "slow_dropped": "slow exits dropped by the rate limit: counted and timed, but not listed;"
     " raise the threshold",
+    "names_dropped": "threads with a dropped name: if their VM has ended, it may be shown as ?;"
+    " report more often, or select threads",
     "time_dropped": "scheduling events dropped: exits are counted, but the time of these threads"
     " is not known; select threads",
 }
@@ -41,7 +43,8 @@ def counts(sample: Sample, **more: int) -> Losses:
 
 def notes(sample: Sample, losses: Losses | None = None) -> tuple[str, ...]:
     """Return the sample's own notes, then a sentence for each loss that is not zero."""
-    return (*sample.notes, *sentences(dict(counts(sample) if losses is None else losses)))
+    found = dict(counts(sample) if losses is None else losses)
+    return (*sample.notes, *sentences({**found, "names_dropped": sample.names_dropped}))
 
 
 def sentences(losses: Mapping[str, int]) -> tuple[str, ...]:

@@ -70,6 +70,9 @@ class Collector:
         """Nothing."""
         return ()
 
+    def follow(self) -> None:
+        """Nothing goes on between samples."""
+
     def __enter__(self) -> Self:
         return self
 

@@ -167,7 +167,7 @@ def load_as_if(
         wire = program.wire(attrs.evolve(plan, probes=(probe,), attach=False), loader)
     wire |= {
         "probes": [attrs.asdict(runnable(probe))],
-        "btf": [],
+        "btf": [f for f in wire["btf"] if f["optional"] and f["define"] not in numbers],
         "btf_modules": [],
         "numbers": {**wire["numbers"], **numbers},
         "attachments": [

@@ -83,6 +83,7 @@ def test_used_entries_are_counted() -> None:
             "odd_codes": MapUsage(0, 1024),
             "threads": MapUsage(0, 16),
             "more_threads": MapUsage(0, 16),
+            "reported_threads": MapUsage(0, 16384),
         }
         # In this thread: the idle thread has number 0, which marks an unused entry.
         allowed = os.sched_getaffinity(0)
@@ -96,6 +97,7 @@ def test_used_entries_are_counted() -> None:
             "odd_codes": MapUsage(40 - 16 - 16, 1024),
             "threads": MapUsage(16, 16),
             "more_threads": MapUsage(16, 16),
+            "reported_threads": MapUsage(1, 16384),
         }
 
 

@@ -54,6 +54,7 @@ EXTRAS = st.fixed_dictionaries(
         "detail": st.sampled_from(("", "msr", "io")),
         "timed": st.booleans(),
         "latency_dropped": _NUMBERS,
+        "names_dropped": _NUMBERS,
         "slow": st.lists(_SLOW, max_size=2).map(tuple),
         "slow_dropped": _NUMBERS,
         "time_dropped": _NUMBERS,

@@ -96,6 +96,9 @@ class KernelCounters:
         listing = (Capability.DAC_READ_SEARCH, Capability.DAC_OVERRIDE)
         yield Need("lists descriptors of VMMs", listing)
 
+    def follow(self) -> None:
+        """Do nothing: counters of VMs that end between samples are not known."""
+
     def close(self) -> None:
         """Release the VMMs; may be called twice."""
         self._stats.close()
