@@ -18,7 +18,7 @@ from kstats.collector.target import Target
 from kstats.collector.threads import ExitsByThread
 from kstats.host import Host
 from kstats.loader import objects
-from kstats.loader.program import LOADERS
+from kstats.loader.process import LOADERS
 from kstats.loader.records import COUNT
 from kstats.vms.identity import Arrival
 from kstats.vms.proc import Proc
