@@ -171,8 +171,7 @@ def load_as_if(
         "btf_modules": [],
         "numbers": {**wire["numbers"], **numbers},
         "attachments": [
-            {**one, "tracepoint": "kvm_exit", "attach": "raw", "args": ""}
-            for one in wire["attachments"]
+            one._replace(tracepoint="kvm_exit", attach="raw", args="") for one in plan.attachments
         ],
     }
     return program.finish(loader, *program.run(loader, wire))
