@@ -22,6 +22,8 @@ NO_THREAD = 0
 
 _COUNT_BITS = 64
 
+_LONGEST_COMM = 15
+
 _NO_TID = 1 << 63
 """Numbers from here on are threads without a thread ID, which no kernel uses."""
 
@@ -121,7 +123,7 @@ class SampleBuilder:
         number = pid << 32 | tid if tid else self._number(pid, comm, vcpu)
         known = self._threads.get(number)
         if known is None or known.vcpu != vcpu:
-            named = vcpu_number(comm)
+            named = vcpu_number(comm[:_LONGEST_COMM])
             name = "" if named is not None else comm
             vm = known.vm if known else self._vm(pid, name)
             if len(self._threads) < MOST_PLACES:

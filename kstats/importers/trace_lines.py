@@ -23,7 +23,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, reduce
 from itertools import takewhile
 
 import attrs
@@ -31,31 +31,33 @@ import attrs
 from kstats.importers.lines import Line, Problems
 from kstats.importers.sample_builder import NO_CPU
 
-EXIT, ENTRY = "kvm_exit", "kvm_entry"
+EXIT, ENTRY = "exit", "entry"
 
 MOST_PIECES = 3
 """The lines after an event that can belong to it."""
 
 _LONGEST_PREFIX = 160
 _LONGEST_TIME = 80
-_LONGEST_NAME = 14
+_LONGEST_NAME = 16
 _LONGEST_COMM = 15
 _MOST_JUNK = 4
 _PADDED = 100
 """perf prints lower thread IDs after more than one blank."""
 
 _DIGITS = frozenset("0123456789.")
-_HIGHEST_TID = 1 << 22  # the limit of kernel.pid_max
-_HIGHEST_CPU = 1 << 16
+HIGHEST_TID = 1 << 22  # the limit of kernel.pid_max
+HIGHEST_CPU = 1 << 16
 
 _BLANKS = dict.fromkeys(map(ord, "\t\u00a0\u2002\u2003\u2007\u2009\u202f\u3000\udca0"), " ")
 _NOTHING = dict.fromkeys(map(ord, "\r\ufeff\u200b\u00ad"), "")
+_ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&nbsp;", " "))
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _MARKS = frozenset(">|-=+*")
 _QUOTE = re.compile(r"[\s>|]*[>|]\s?|\s*[-=]+>\s|\s*[+*-]\s")
 
 _NAME = re.compile(
-    r"(?<![\w@])(?P<perf>kvm:)?(?P<event>kvm_exit|kvm_entry)(?:\s?:|\((?=\w+[:=] ?\w))", re.ASCII
+    r"(?<![\w@])(?P<perf>kvm:)?kvm_(?:x86_)?(?P<event>exit|entry)(?:\s?:|\((?=\w+[:=] ?\w))",
+    re.ASCII,
 )
 _TEXT = re.compile(
     r"(?:^|(?<=\s))(?:(?=(?:vcpu \d+ )?reason [\w ()-]{1,60} rip 0x|\w{1,20}: HSR_EC: 0x)"
@@ -75,7 +77,8 @@ _OTHER_EVENT = re.compile(
     r"(?:^|\s)(?!kvm:(?:kvm_\w*)?$)[a-z][\w-]{2,63}(?::\w{1,64})?:(?:\s|$)|\s<-\w", re.ASCII
 )
 _IGNORED = re.compile(
-    r"\s+[0-9a-f]{4,16}(?:\s|$)|\s*(?:$|#|cpus=\d+$|version = |CPU \d+ is empty$|=> )"
+    r"\s+[0-9a-f]{4,16}(?:\s|$)"
+    r"|\s*(?:$|#|(?:\S{1,60}:\s+)?cpus=\d+$|version = |CPU \d+ is empty$|=> )"
 )
 _LOST = re.compile(
     r"\s*(?:CPU:?\s?\d+:? \[(?:LOST )?(?:(\d{1,18}) )?EVENTS(?: DROPPED)?\]|LOST (\d{1,18}) events"
@@ -104,6 +107,7 @@ _TIME = re.compile(
     r"(?:\s{1,9}\(\+[\w.]{1,20}\))?(?:\s{1,20}\d{1,20})?\s{0,60}(?:kvm:)?$",
     re.ASCII,
 )
+_PRINTK = re.compile(r"(?<!\S)(?:bpf_trace_printk|tracing_mark_write|0x[0-9a-f]{8})\s?:")
 _UNITS = {None: 1.0, "us": 1e-6, "ms": 1e-3}
 _PERF_TRACE = re.compile(
     r"(?:.*\s)?(?:(?P<ms>\d{1,15}\.\d{3})|\?) (?:\([\s\d.ms]*\):? )?"
@@ -118,7 +122,8 @@ _TORN_COMM = re.compile(r".*?(\d{1,5}/KVM)", re.ASCII)
 _UNKNOWN_COMM = re.compile(r"<\.\.\.>|:-?\d+|<unknown>", re.ASCII)
 _JUNK = re.compile(
     r"(?:(?:\d{4}-\d\d-\d\d[T ])?\d\d?:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\s"
-    r"|\[[\d :.T+-]*\]\s|[\w./-]+:(?:\d+:)?\s|[\w./-]+:\d+:|\d+[.:)\]]|\d+\s(?=[^\d/]))\s?",
+    r"|\[[\d :.T+-]*\]\s|[|>*+-]+\s|[\w./-]+:(?:\d+:)?\s|[\w./-]+:\d+:"
+    r"|\d+[.:)\]]|\d+\s(?=[^\d/]))\s?",
     re.ASCII,
 )
 _PART_OF_PREFIX = re.compile(r"\[\d{1,5}\]?|\d:$|-\d{1,10}$|\d\.\d{1,9}$|kvm:$", re.ASCII)
@@ -198,13 +203,16 @@ def is_perf(text: str) -> bool:
 
 def is_ftrace(text: str) -> bool:
     """Return whether a line has an event as ftrace and trace-cmd print it."""
-    found = _search(clean(text), Style.FTRACE)
-    return found is not None and found["perf"] is None
+    plain = clean(text)
+    found = _search(plain, Style.FTRACE)
+    # A number alone in front of an event is a count, by uniq -c.
+    return bool(found and not found["perf"] and not plain[: found.start()].strip().isdigit())
 
 
 def is_printed(text: str) -> bool:
     """Return whether a line has an exit reason as ``reason=48``, and no count of exits."""
-    return _search(clean(text), Style.PRINTED) is not None
+    found = _search(clean(text), Style.PRINTED)
+    return found is not None and found.re is _FIELD
 
 
 def events(lines: Iterable[Line], style: Style, problems: Problems) -> Iterator[Event | Lost]:
@@ -232,7 +240,7 @@ class _Assembler:
         """
         done, text = self._event, clean(line.text)
         found = None if self._loose else _find_name(text)
-        if done is None or found is None or not line.whole or text.find("kvm_e", found.end()) >= 0:
+        if done is None or found is None or not line.whole or "kvm_" in text[found.end() :]:
             return ()
         task, time = _where(text[: found.start()])
         self._event = Event(line, found["event"], task, time, _text(text[found.end() :]))
@@ -272,6 +280,8 @@ class _Assembler:
             following = _find_name(after)
             before = after[: following.start()] if following else after
             name = found.groupdict().get("event") or (ENTRY if _is_entry(found) else EXIT)
+            if found.re is _FIELD:  # the reason may be anywhere among the fields
+                before = text
             self._event = Event(line, name, task, time, _text(before))
             text, found = after, following
 
@@ -297,6 +307,11 @@ def clean(text: str) -> str:
         text = text.translate(_BLANKS | _NOTHING)
     if "\x1b" in text:
         text = _COLOUR.sub("", text)
+    if "&" in text:
+        text = reduce(lambda of, entity: of.replace(*entity), _ENTITIES, text)
+    text = (
+        text.replace("=3D", "=").removesuffix("=").removesuffix("\\")
+    )  # as mails and shells break
     mark = _QUOTE.match(text) if text.lstrip(" ")[:1] in _MARKS else None
     return text[mark.end() :] if mark else text
 
@@ -316,10 +331,10 @@ def _search(text: str, style: Style) -> re.Match[str] | None:
 def _find_name(text: str) -> re.Match[str] | None:
     """Return where the name of the first event is, unless the line is a row of a table."""
     found = None
-    at = text.find("kvm_e")
+    at = text.find("kvm_")
     while at >= 0 and not found:
-        found = _NAME.match(text, at - 4 if text[:at].endswith("kvm:") else at)
-        at = text.find("kvm_e", at + 1)
+        found = _NAME.match(text, at - 4 if at >= 4 and text.startswith("kvm:", at - 4) else at)
+        at = text.find("kvm_", at + 1)
     return None if found is None or text[found.end() :].strip().isdigit() else found
 
 
@@ -367,6 +382,8 @@ def _text(text: str) -> str:
 def _where(prefix: str) -> tuple[Task, float | None]:
     """Return what precedes an event; the part that recurs in the lines of a thread is kept."""
     raw = prefix[-_LONGEST_PREFIX:]
+    if printed := _PRINTK.search(raw):
+        raw = raw[: printed.start()]
     time = _TIME.search(raw[-_LONGEST_TIME:])
     if time is None:
         raw = raw.rstrip().removesuffix("kvm:")
@@ -395,21 +412,24 @@ def _task_of(raw: str) -> Task:
     if _NUMBERED_COMM.fullmatch(comm):
         pass  # the number is not a thread
     elif task := _TASK.fullmatch(comm):
-        comm, pid, tid = _task(task, raw)
+        comm, pid, tid = _task(task, raw, has_cpu=fields["cpu"] is not None)
     elif trace := _PERF_TRACE.fullmatch(comm):
         comm, tid = trace["comm"], int(trace["tid"])
     if fields["tgid"]:
         pid = int(fields["tgid"]) if fields["tgid"].isdigit() else 0
-    if tid is None or not 0 < tid <= _HIGHEST_TID or pid > _HIGHEST_TID:
+    if tid is None or not 0 < tid <= HIGHEST_TID or pid > HIGHEST_TID:
         pid, tid = 0, None
     cpu = int(fields["cpu"] or fields["latency_cpu"] or NO_CPU)
-    return Task(_comm(comm), pid, tid, cpu if cpu < _HIGHEST_CPU else NO_CPU)
+    return Task(_comm(comm), pid, tid, cpu if cpu < HIGHEST_CPU else NO_CPU)
 
 
-def _task(task: re.Match[str], raw: str) -> tuple[str, int, int | None]:
-    """Return name, process and thread."""
+def _task(task: re.Match[str], raw: str, *, has_cpu: bool) -> tuple[str, int, int | None]:
+    """Return name, process and thread; the name may end in a number, without a thread."""
     comm, tid = task["comm"].strip(), int(task["tid"])
-    if task["pid"] or f"{comm}-{tid}" in raw:
+    is_ftrace = f"{comm}-{tid}" in raw
+    if is_ftrace and tid < _PADDED and not has_cpu:
+        return f"{comm}-{tid}", 0, None
+    if task["pid"] or is_ftrace:
         return comm, int(task["pid"] or 0), tid
     before = _TASK.fullmatch(comm)
     if tid == 1 and before:  # the period of perf's event

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import attrs
@@ -15,10 +16,21 @@ from kstats.arch.base import Isa
 from kstats.importers.evidence import Clue, Fit, fit
 from kstats.importers.lines import Line, Problems
 from kstats.importers.sample_builder import MOST_PLACES, NO_THREAD, SampleBuilder
-from kstats.importers.trace_lines import ENTRY, EXIT, TICKS, Event, Lost, Style, Task, events
+from kstats.importers.trace_lines import (
+    ENTRY,
+    EXIT,
+    HIGHEST_CPU,
+    HIGHEST_TID,
+    TICKS,
+    Event,
+    Lost,
+    Style,
+    Task,
+    events,
+)
 from kstats.model import Sample
 
-_FIELD = re.compile(r"(?<![\w.])([a-z]\w{1,31}) ?[=:] ?(-?\w{1,32})", re.ASCII)
+_FIELD = re.compile(r"(?<![\w.])([a-z]\w{1,31}) ?[=:] ?(?=(-?\w{1,32}))", re.ASCII)
 _VCPU = re.compile(r"vcpu(?:_id)?[ =:]{1,2}(\d{1,10})\b", re.ASCII)
 _HIGHEST_VCPU = 1 << 16
 _MOST_DIGITS = 10
@@ -48,12 +60,13 @@ def _fit(isa: Isa, exit_: _Exit) -> Fit | None:
 
 
 class _Exit(NamedTuple):
-    """The code and the vCPU of an exit, its name as printed, and the whole text."""
+    """The code and the vCPU of an exit, its name as printed, the whole text, and its fields."""
 
     code: int
     vcpu: int | None
     name: str
     text: str
+    fields: Mapping[str, str] = MappingProxyType({})
 
 
 def _read_exit(isa: Isa, event: Event) -> _Exit | None:
@@ -76,7 +89,22 @@ def _parse(isa: Isa, text: str) -> _Exit | None:
     if code is None:
         return None
     name = fields.get("exit_reason", fields.get("reason", ""))
-    return _Exit(code, _vcpu(fields.get("vcpu_id", fields.get("vcpu"))), name, text)
+    return _Exit(code, _vcpu(fields.get("vcpu_id", fields.get("vcpu"))), name, text, fields)
+
+
+def _task(fields: Mapping[str, str], found: Task) -> Task:
+    """Return the task of an event that scripts and LTTng print among its fields."""
+
+    def number(highest: int, *names: str) -> int:
+        texts = (fields.get(name, "") for name in names)
+        value = next((int(text) for text in texts if re.fullmatch(r"[0-9]{1,10}", text)), -1)
+        return value if value <= highest else -1
+
+    tid = number(HIGHEST_TID, "tid", "vtid", "perf_tid")
+    pid = number(HIGHEST_TID, "tgid", "vpid", "perf_pid", "pid")
+    cpu = number(HIGHEST_CPU, "cpu", "cpu_id")
+    where = found.cpu if cpu < 0 else cpu
+    return Task(found.comm, max(pid, 0), tid, where) if tid > 0 else attrs.evolve(found, cpu=where)
 
 
 def _vcpu(text: str | None) -> int | None:
@@ -140,10 +168,11 @@ class _Reader:
             self._exit(event)
 
     def _exit(self, event: Event) -> None:
-        task, found = event.task, _read_exit(self._isa, event)
+        found = _read_exit(self._isa, event)
         if found is None:
             self._problems.add(event.line, exits=1)
             return
+        task = event.task if event.task.tid else _task(found.fields, event.task)
         thread = self._thread(task, found.vcpu)
         self.builder.exits(found.code, cpu=task.cpu, thread=thread)
         if self._slower_than is not None and event.time is not None and task.tid:

@@ -220,7 +220,15 @@ def test_endless_lines_are_bounded() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b" 1" * 8000, b"-1 " * 5000, b"1/" * 8000, b"a:" * 8000, b"[1] " * 4000, b" " * 16000]
+    "line",
+    [
+        *(b" 1" * 8000, b"-1 " * 5000, b"1/" * 8000, b"a:" * 8000, b"[1] " * 4000, b" " * 16000),
+        *(b"kvm_exit: " * 1600, b"kvm_e" * 3200, b"> " * 8000, b"\x1b[1" * 4000, b"=" * 16000),
+        b"kvm_exit: reason " + b"A " * 8000,
+        b"kvm_exit: reason " + b"a=" * 8000,
+        b"2026-01-31 12:00:01" + b", " * 8000,
+        b"x" + b" " * 16000 + b"y",
+    ],
 )
 def test_no_line_takes_long(line: bytes) -> None:
     """Patterns must not try everything."""

@@ -70,8 +70,8 @@ ASK = ("svm-unknown-first", "vmx-unknown-75", "vmx-tdx-unknown-77")
 """Files that have only numbers, which may be of any ISA."""
 
 
-def decoded(data: bytes | str, **how: str) -> tuple[Decoded, Sample]:
-    found = decode(io.BytesIO(data if isinstance(data, bytes) else data.encode()), **how)  # type: ignore[arg-type]
+def decoded(data: bytes | str, isa: str | None = None) -> tuple[Decoded, Sample]:
+    found = decode(io.BytesIO(data if isinstance(data, bytes) else data.encode()), isa=isa)
     (sample,) = found
     return found, sample
 
@@ -163,6 +163,8 @@ Q = "?"
         ("kvm:kvm_exit: ", (Q, Q, Q, Q), 0),
         ("  kvm  1234 [002]  11.5: ", (2, Q, 1234, "kvm"), 11.5),  # -F without event
         ("  kvm_e  1234 [002]  11.5: ", (2, Q, 1234, "kvm_e"), 11.5),
+        ("  kvm-vcpu-3 11.5: kvm:kvm_exit: ", (Q, Q, Q, Q), 11.5),
+        ("  kvm-vcpu-3  1234 [002] 11.5: kvm:kvm_exit: ", (2, Q, 1234, Q), 11.5),
         # perf trace
         ("     0.250 CPU 3/KVM/1234 kvm:kvm_exit:", (Q, Q, 1234, Q), 0.00025),
         ("     0.250 (         ): kvm/1234 kvm:kvm_exit:", (Q, Q, 1234, "kvm"), 0.00025),
@@ -172,6 +174,9 @@ Q = "?"
         ("-->  kvm-1234  [002]  11.5: kvm_exit: ", (2, Q, 1234, "kvm"), 11.5),
         ("+    kvm-1234  [002]  11.5: kvm_exit: ", (2, Q, 1234, "kvm"), 11.5),
         ("  17  kvm-1234  [002]  11.5: kvm_exit: ", (2, Q, 1234, "kvm"), 11.5),
+        ("  17 | kvm-1234  [002]  11.5: kvm_exit: ", (2, Q, 1234, "kvm"), 11.5),
+        ("&gt; &lt;...&gt;-1234  [002]  11.5: kvm_exit: ", (2, Q, 1234, Q), 11.5),
+        ("[  9.123456]  kvm-1234    2d..1 11500000us : kvm_exit: ", (2, Q, 1234, "kvm"), 11.5),
         ("  17: kvm-1234  [002]  11.5: kvm_exit: ", (2, Q, 1234, "kvm"), 11.5),
         ("t.txt:17:  kvm-1234  [002]  11.5: kvm_exit: ", (2, Q, 1234, "kvm"), 11.5),
         ("2026-01-31 12:00:01.25  kvm-1234  [002]  11.5: kvm_exit: ", (2, Q, 1234, "kvm"), 11.5),
@@ -204,6 +209,8 @@ def test_what_precedes_an_event(prefix: str, where: tuple[object, ...], time: fl
         ("reason hlt info1 0x0", "svm", "hlt"),
         ("reason halt rip 0x1", "vmx", "HLT"),
         ("reason ext_irq rip 0x1", "vmx", "EXTERNAL_INTERRUPT"),
+        ("reason UNKNOWN (75)", "vmx", "NOTIFY"),
+        ("reason HLT \\", "vmx", "HLT"),
         ("reason 0x199 rip 0x1", "vmx", "vmx:0x199"),
         ("reason UNKNOWN (75) rip 0x1 info 0 0", "vmx", "NOTIFY"),
         ("reason EXIT_MSR rip 0x1 info 1 0", "svm", "msr:wr"),
@@ -236,6 +243,33 @@ def test_the_text_of_an_exit(text: str, isa: str, reason: str) -> None:
 def test_fields_name_their_isa(text: str, isa: str) -> None:
     found, _ = decoded(f"  0.250 kvm/1234 {text}\n")
     assert (found.isa, found.problems.notes()) == (isa, ())
+
+
+@pytest.mark.parametrize(
+    ("line", "where"),
+    [
+        ("isa=1 cpu=2 pid=1200 tid=1234 vcpu=3 exit_reason=12", (2, 1200, 1234, 3)),
+        ("isa=3D1 cpu=3D2 pid=3D1200 tid=3D1234 vcpu=3D3 exit_reason=3D12", (2, 1200, 1234, 3)),
+        (
+            "kvm-1234  [002] d..1  11.5: bpf_trace_printk: reason: 12 isa: 1 vcpu: 3",
+            (2, Q, 1234, 3),
+        ),
+        (
+            "h kvm_x86_exit: { cpu_id=2 }, { vpid = 1200, vtid = 1234 }, { isa=1, exit_reason=12 }",
+            (2, 1200, 1234, Q),
+        ),
+    ],
+)
+def test_fields_that_scripts_print(line: str, where: tuple[object, ...]) -> None:
+    found, sample = decoded(f"{line}\n")
+    assert found.isa == "vmx"
+    assert by(sample, "cpu", "pid", "tid", "vcpu", "reason") == {(*where, "HLT"): 1}
+
+
+def test_a_vcpu_that_no_thread_can_be_called_after() -> None:
+    _, sample = decoded(f"vcpu{'9' * 30} 1234 [003] 11.5: kvm:kvm_exit: reason HLT rip 0x1\n")
+    (thread,) = sample.threads.values()
+    assert thread.vcpu is None or thread.vcpu < 1 << 44
 
 
 def test_text_that_is_almost_an_event() -> None:
