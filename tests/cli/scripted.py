@@ -43,7 +43,7 @@ class Collector:
 
     counted: tuple[str, ...] = ("entries", "exits")
 
-    def __init__(self, target: Any, *_: Any) -> None:
+    def __init__(self, target: Any, *_: Any, **__: Any) -> None:
         self.target = target
         self._last = time.monotonic()
         if os.environ.get(SLOW):

@@ -116,7 +116,7 @@ def test_recorded_is_what_is_asked_for(
     loaded: list[set[str]] = []
 
     class Collector(scripted.Collector):
-        def __init__(self, target: object, features: object, *_: object) -> None:
+        def __init__(self, target: object, features: object, *_: object, **__: object) -> None:
             assert isinstance(features, tuple | list)
             loaded.append({type(feature).__name__ for feature in features})
             super().__init__(target)
