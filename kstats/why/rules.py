@@ -62,6 +62,7 @@ _CROWDED = (
     Test(Setting("smt", "SMT is on: two CPUs share a core"), least=1),
 )
 _POLLS = Test(Succeeded("halt_attempted_poll", "halt_successful_poll", "polls succeed"))
+_IN_VMM = Test(Spent(("vmm",), "vCPUs are in the VMM"), least=0.01)
 _SLOW_CPUS = Test(Governors(), least=0.01)
 _NO_VHOST = (Test(OfVm("vhost", "no vhost thread works for the VM"), below=1),)
 _NO_APICV = (Test(Parameter(("enable_apicv",)), below=1), Test(Parameter(("avic",)), below=1))
@@ -454,9 +455,8 @@ RULES: tuple[Rule, ...] = (
         basis="5,000 a second are one each 200 us, the length that halt polling covers",
         because="each halt costs two context switches and the wake-up of a vCPU",
         context=(Test(Parameter(("halt_poll_ns",))), _POLLS, _SLOW_CPUS),
-        unless=("halt-polling-missing",),
+        unless=("halt-polling-missing", "halt-polling-burns"),
         remedies=(
-            "if latency matters: halt_poll_ns of the kvm module, or haltpoll in the guest",
             "in the guest: let threads that wake each other share a vCPU, or poll",
         ),
         advice=True,
@@ -582,8 +582,9 @@ RULES: tuple[Rule, ...] = (
         title="The guest uses an emulated device in memory",
         signal=Fired(("kvm_mmio",), "accesses to devices that KVM or the VMM emulates", VMM_NS),
         info=700, warning=3500, critical=15_000,
-        basis="700 exits of 15 us take 1 % of the time; virtio kicks by ioeventfd cost less",
-        because="the event does not say whether KVM or the VMM emulates the device",
+        basis="700 exits of 15 us take 1 % of the time, and the VMM does: kicks cost it nothing",
+        given=(_IN_VMM,),
+        because="the VMM is busy at the same time; which device it is needs details",
         context=_NO_VHOST,
         unless=("hpet-clock",),
         remedies=(
@@ -606,6 +607,21 @@ RULES: tuple[Rule, ...] = (
         ),
         command="kstats exits --detail mmio --top 10 {vm} 10",
         source="arch/x86/kvm/vmx/vmx.c, handle_ept_misconfig; virt/kvm/eventfd.c",
+    ),
+    Rule(
+        id="virtio-kicks-or-gic",
+        title="The guest accesses devices that KVM handles very often, such as virtio kicks",
+        signal=Fired(("kvm_mmio",), "accesses to devices"),
+        info=5000, warning=20_000, critical=80_000,
+        basis="as virtio-kicks: these ISAs have no other event for kicks",
+        given=(Test(Spent(("vmm",), "vCPUs are in the VMM"), below=0.01),),
+        because="the VMM has next to nothing to do: an ioeventfd or the GIC takes the accesses",
+        isas=("svm", "arm64"),
+        remedies=(
+            "reduce kicks: larger batches, deeper queues, event_idx=on, busy polling of vhost-net",
+        ),
+        command="kstats exits --detail mmio --top 10 {vm} 10",
+        source="virt/kvm/eventfd.c; arch/x86/kvm/x86.c, write_mmio; arch/arm64/kvm/mmio.c",
     ),
     # Memory.
     Rule(

@@ -257,7 +257,8 @@ class Spent:
             return None
         share = sum(known.values()) / len(known)
         worst = max(known, key=lambda vcpu: known[vcpu])
-        more = (f"vCPU {worst}: {share_text(known[worst])}",) if of.vm and len(known) > 1 else ()
+        uneven = known[worst] > _UNEVEN * share and of.vm
+        more = (f"vCPU {worst}: {share_text(known[worst])}",) if uneven else ()
         text = f"{self.words} {share_text(share)} of the time"
         value = known[worst] if self.worst else share
         return Measured(value, text, share, timed=True, more=more)

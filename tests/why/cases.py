@@ -337,10 +337,18 @@ CASES: Mapping[str, tuple[tuple[Sample | Evidence, ...], tuple[Sample | Evidence
         (guest("svm", {"io": 500}), port(read(0x608, 4), 4000)),
     ),
     "emulated-mmio": (
-        (guest("arm64", {"DABT_LOW": 4000}, events={MMIO: 4000}),),
+        (guest("arm64", {"DABT_LOW": 4000}, events={MMIO: 4000}, time=busy(vmm=0.06)),),
         (
-            guest("arm64", {"DABT_LOW": 4000}, events={MMIO: 500}),
+            guest("arm64", {"DABT_LOW": 4000}, events={MMIO: 500}, time=busy(vmm=0.06)),
+            guest("arm64", {"DABT_LOW": 4000}, events={MMIO: 4000}, time=busy(vmm=0.005)),
             guest("vmx", {"EPT_MISCONFIG": 4000}, events={MMIO: 0, FAST_MMIO: 4000}),
+        ),
+    ),
+    "virtio-kicks-or-gic": (
+        (guest("svm", {"npf": 9000}, events={MMIO: 9000, FAST_MMIO: 0}, time=busy(vmm=0.001)),),
+        (
+            guest("svm", {"npf": 4000}, events={MMIO: 4000, FAST_MMIO: 0}, time=busy(vmm=0.001)),
+            guest("svm", {"npf": 9000}, events={MMIO: 9000, FAST_MMIO: 0}, time=busy(vmm=0.1)),
         ),
     ),
     "virtio-kicks": (
