@@ -257,11 +257,20 @@ def _view(wanted: DecodeOptions, first: Sample) -> View:
                 detail=wanted.format in WITH_REASONS,
             )
         )
-    default = ("tid", "reason") if first.threads else ("reason",)
-    by = default if wanted.by is None else parse_axes(wanted.by)
+    by = _default_axes(first) if wanted.by is None else parse_axes(wanted.by)
     if wanted.latency:
         return LatencyView(LatencyOptions(by=by, top=wanted.top, rate=wanted.rate))
     return ExitsView(ExitsOptions(by=by, top=wanted.top, sort=COUNT.key, rate=wanted.rate))
+
+
+def _default_axes(first: Sample) -> tuple[str, ...]:
+    """Return the reason, and the most precise axis of threads that the input contains."""
+    threads = first.threads.values()
+    if any(thread.tid for thread in threads):
+        return ("tid", "reason")
+    if any(thread.vcpu is not None for thread in threads):
+        return ("vcpu", "reason")
+    return ("vm", "reason") if threads else ("reason",)
 
 
 def _samples(wanted: DecodeOptions, decoded: Decoded) -> Generator[Sample, None, None]:

@@ -18,6 +18,7 @@ import csv
 import enum
 import re
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 import attrs
 
@@ -42,6 +43,7 @@ class Role(enum.Enum):
     MIN = enum.auto()
     MAX = enum.auto()
     TIME = enum.auto()
+    WORD = enum.auto()
     OTHER = enum.auto()
 
 
@@ -64,6 +66,7 @@ _HEADINGS: Mapping[Role, str] = {
     Role.MIN: "min min_time min_latency min_duration",
     Role.MAX: "max max_time max_latency max_duration",
     Role.TIME: "p50 p90 p95 p99 latency duration median stddev",
+    Role.WORD: "isa category",
     Role.OTHER: "current curavg/s exits/s rate rank",
 }
 """Headings in the spelling of :func:`_plain`; the first of a role is the best."""
@@ -82,7 +85,7 @@ _NS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9}
 _NS |= {f"{prefix}sec": ns for prefix, ns in (("n", 1), ("u", 10**3), ("m", 10**6), ("", 10**9))}
 _DEVIATION = re.compile(r"\(\s*(?:\+-|\+/-|±)[^()]*(?:\)|$)")
 _NUMBER = re.compile(
-    r"[-+]?(?:\d[\d,._']*|\.\d+|nan|inf)(?:e[-+]?\d+)?(?:%|ns|us|µs|ms|s|[kmgt])?|-|n/a",
+    r"[-+]?(?:\d[\d,._']*|\.\d+|nan|inf)(?:e[-+]?\d+)?(?:%|ns|us|µs|ms|s|[kmgt])?|-|n/a|\?",
     re.ASCII | re.IGNORECASE,
 )
 _WIDE = re.compile(r"\t+|\s{2,}")
@@ -199,22 +202,21 @@ class Heading:
         wide = _WIDE.split(text)
         if len(wide) == len(self.roles) and self._fit(wide):
             return wide
-        texts = [at for at, role in enumerate(self.roles) if role in _TEXTS]
         words = text.split()
-        first, last = texts[0], texts[-1]
-        after = len(self.roles) - last - 1
-        middle = words[first:]
-        end = 1
-        while after and end < len(middle) and not _NUMBER.fullmatch(middle[end]):
-            end += 1
-        if not after:
-            end = len(middle)
-        rights = middle[end:]
-        names = self._names(middle[:end], last - first + 1)
-        cells = [*words[:first], *names, *rights]
+        cells: list[str] = []
+        for is_text, columns in groupby(self.roles, _TEXTS.__contains__):
+            n = len(list(columns))
+            if is_text and len(cells) + n == len(self.roles):
+                taken, words = words, []
+            elif is_text:
+                numbers = (at for at in range(n, len(words)) if _NUMBER.fullmatch(words[at]))
+                end = next(numbers, len(words))
+                taken, words = words[:end], words[end:]
+            else:
+                taken, words = words[:n], words[n:]
+            cells += self._names(taken, n) if is_text else taken
         # A wrapped heading has fewer columns than its rows, a wrapped row has fewer cells.
-        extra = all(map(_NUMBER.fullmatch, rights[after:]))
-        return cells if names and extra and self._fit(cells) else ()
+        return cells if all(map(_NUMBER.fullmatch, words)) and self._fit(cells) else ()
 
     def _names(self, words: list[str], columns: int) -> list[str]:
         """Return one or two names from the words of both; empty if they do not fit."""
@@ -228,7 +230,10 @@ class Heading:
 
     def _fit(self, cells: Sequence[str]) -> bool:
         pairs = zip(cells, self.roles, strict=False)
-        return all(role in _TEXTS or _NUMBER.fullmatch(cell.strip(":")) for cell, role in pairs)
+        return all(
+            role in _TEXTS or role is Role.WORD or _NUMBER.fullmatch(cell.strip(":"))
+            for cell, role in pairs
+        )
 
 
 def _joined(words: list[str]) -> list[str]:

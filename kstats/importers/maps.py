@@ -12,8 +12,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
+
+import attrs
 
 from kstats.arch import lookup
 from kstats.arch.base import NUMBER_MASK
@@ -25,6 +28,7 @@ from kstats.vms.naming import vcpu_number
 _MAP = re.compile(
     r"@(?P<name>\w{0,64})(?:\[(?P<key>[^\n]*)\])?:(?: (?P<value>\S.*?))?\s*", re.ASCII
 )
+_JSON = ('{"type": "map"', '{"type": "hist"', '{"type": "lhist"', '{"type": "stats"')
 _STATS = re.compile(r"count (?P<count>\d{1,20}), average -?\d+, total -?\d+", re.ASCII)
 _BUCKET = re.compile(
     r"\s*[\[(](?:\.\.\.|-?\d+[KMGTP]?)(?:, ?(?:\.\.\.|-?\d+[KMGTP]?))?[\])]\s+(?P<count>\d{1,20})"
@@ -42,7 +46,7 @@ _NO_COUNTS = re.compile(
 def fits_bpftrace(text: str) -> bool:
     """Return whether this is a line of a map with a key."""
     match = _MAP.fullmatch(text)
-    return match is not None and match["key"] is not None
+    return (match is not None and match["key"] is not None) or text.startswith(_JSON)
 
 
 def parse_bpftrace(lines: Iterable[Line], problems: Problems) -> Iterator[Table]:
@@ -50,7 +54,7 @@ def parse_bpftrace(lines: Iterable[Line], problems: Problems) -> Iterator[Table]
     maps: dict[str, Table] = {}
     histograms: set[str] = set()
     open_key: tuple[str, tuple[str, ...], Line] | None = None
-    for line in lines:
+    for line in _expanded(lines):
         match = _MAP.fullmatch(line.text) if line.whole else None
         bucket = _BUCKET.fullmatch(line.text) if line.whole and not match else None
         if match and match["key"] is not None:
@@ -68,6 +72,33 @@ def parse_bpftrace(lines: Iterable[Line], problems: Problems) -> Iterator[Table]
         elif not match and not _IGNORED.match(line.text):
             problems.add(line)
     yield from _one_of(maps, histograms, problems)
+
+
+def _expanded(lines: Iterable[Line]) -> Iterator[Line]:
+    """Yield the lines of bpftrace, also for those of ``bpftrace -f json``."""
+    for line in lines:
+        if not line.text.startswith('{"type": "'):
+            yield line
+        elif line.text.startswith(_JSON):
+            yield from (attrs.evolve(line, text=text) for text in _of_json(line.text))
+
+
+def _of_json(text: str) -> Iterator[str]:
+    """Yield the lines that bpftrace prints as text for the maps in a line of JSON."""
+    try:
+        data = json.loads(text).get("data")
+    except (ValueError, RecursionError):
+        yield text  # damaged, and reported as such
+        return
+    maps = data.items() if isinstance(data, dict) else ()
+    for name, keys in maps:
+        for key, value in keys.items() if isinstance(keys, dict) else ():
+            buckets = value if isinstance(value, list) else ()
+            n = value.get("count") if isinstance(value, dict) else value
+            yield f"{name}[{key}]: {n}" if isinstance(n, int) else f"{name}[{key}]:"
+            for bucket in buckets:
+                n = bucket.get("count") if isinstance(bucket, dict) else None
+                yield f"[0, 1) {n} |@|" if isinstance(n, int) else str(bucket)
 
 
 def _value(text: str, problems: Problems) -> int | None:

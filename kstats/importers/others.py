@@ -52,7 +52,7 @@ _OTHERS = (
         "kvm_stat of Linux 4.8 or later, or kvm_stat -1",
     ),
     _other(
-        r".{0,200}(?:\bkvm_userspace_exit\b|\bKVM_EXIT_[A-Z]|\"exit_mmio_(?:read|write)\")",
+        r".{0,200}(?:\bkvm_userspace_exit\b|\bKVM_EXIT_(?!REASON)[A-Z]|\"exit_mmio_(?:read|write)\")",
         "these are exits to the VMM (KVM_EXIT_*), which are not VM exits",
         f"kstats explain KVM_EXIT_IO; {_TRACE}",
     ),

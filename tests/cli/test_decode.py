@@ -107,6 +107,23 @@ def test_a_large_share_that_was_not_understood_has_its_own_status(
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "axes"),
+    [
+        ("TID VCPU reason count\n7 0 HLT 3\n", "tid reason"),
+        ("VM VCPU reason count\nweb 0 HLT 3\n", "vcpu reason"),
+        ("VM reason count\nweb HLT 3\n", "vm  reason"),
+        ("reason count\nHLT 3\n", "reason"),
+    ],
+)
+def test_the_default_axes_are_those_of_the_input(
+    text: str, axes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "table").write_text(text)
+    assert main(["decode", str(tmp_path / "table"), "--isa", "vmx"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].strip().startswith(f"{axes} count")
+
+
 def test_times_of_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """They are shown, but a recording cannot hold times without a distribution."""
     tables = DATA.parent.parent / "tables"

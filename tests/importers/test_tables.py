@@ -268,6 +268,20 @@ SAME: dict[str, str] = {
     "bpftrace, thread and number and name": (
         "@exits[4242, 12, HLT]: 128\n@exits[4243, 48, EPT_VIOLATION]: 72\n"
     ),
+    "kstats exits": (
+        "vm   vcpu reason        count share%\nweb     0 HLT             128   64.0\n"
+        "my vm   ? EPT_VIOLATION    72   36.0\n"
+    ),
+    "kstats exits by ISA": "isa reason count\nvmx HLT 128\nvmx EPT_VIOLATION 72\n",
+    "bpftrace -f json": (
+        '{"type": "attached_probes", "data": {"probes": 1}}\n'
+        '{"type": "map", "data": {"@start": {"4242": 99}}}\n'
+        '{"type": "map", "data": {"@exits": {"12,HLT": 128, "48,EPT_VIOLATION": 72}}}\n'
+    ),
+    "bpftrace -f json of a histogram": (
+        '{"type": "hist", "data": {"@ns": {"12,HLT": [{"min": 256, "max": 511, "count": 100}, '
+        '{"min": 512, "max": 1023, "count": 28}], "48,EPT_VIOLATION": [{"count": 72}]}}}\n'
+    ),
     "quoted uniq -c": ">     128 HLT\n>      72 EPT_VIOLATION\n",
     "fields": (
         "{ exit_reason: 12, isa: 1 } hitcount: 128\n{ exit_reason: 48, isa: 1 } hitcount: 72\n"
