@@ -42,7 +42,9 @@ def fits(text: str) -> bool:
 
 def fits_perf(text: str) -> bool:
     """Return whether only perf kvm stat writes this line."""
-    return bool(_PERF.fullmatch(text) or _PERF_CODE.fullmatch(text))
+    heading = Heading.of(text)
+    named = heading and "Samples" in heading.words and {"VM-EXIT", "Event name"} & {*heading.words}
+    return bool(named or _PERF.fullmatch(text) or _PERF_CODE.fullmatch(text))
 
 
 def fits_kvmexit(text: str) -> bool:

@@ -487,6 +487,8 @@ def test_times_that_mean_something_else_are_not_used() -> None:
         " the exit"
     )
     assert latencies(arm64)["DABT_LOW"] == (661867, 0, None, None, None)
+    untitled = arm64.replace("Analyze events for all VMs, all VCPUs:", "")
+    assert latencies(untitled)["DABT_LOW"] == (661867, 0, None, None, None)
 
 
 @pytest.mark.parametrize("kind", ["kvmexit with a time", "bpftrace, stats"])
