@@ -62,12 +62,9 @@ def test_qemus_disks_are_read_only(machine: Qemu) -> None:
 
 @pytest.mark.parametrize("machine", [ARM64_EL2, X64_SVM])
 def test_counting_instructions_changes_only_the_clock_and_the_threads(machine: Qemu) -> None:
-    words, others = (
-        attrs.evolve(machine, counts_instructions=counts)._words(boot(), 7)
-        for counts in (True, False)
-    )
-    assert words[words.index("-icount") + 1] == "shift=0,sleep=off"
-    added = {"-icount", "shift=0,sleep=off", "tcg,thread=single"}
+    words, others = (attrs.evolve(machine, instruction_ns=ns)._words(boot(), 7) for ns in (4, None))
+    assert words[words.index("-icount") + 1] == "shift=2,sleep=off"
+    added = {"-icount", "shift=2,sleep=off", "tcg,thread=single"}
     assert set(words) - set(others) == added - {f"tcg,thread={machine.threads}"}
     assert set(others) - set(words) == {f"tcg,thread={machine.threads}"} - added
 

@@ -26,7 +26,7 @@ def test_hosts_of_the_benchmark_have_one_cpu_and_count_instructions() -> None:
     for recipe in BENCHES:
         assert recipe.cpus == 1
         assert isinstance(recipe.machine, Qemu)
-        assert recipe.machine.counts_instructions
+        assert recipe.machine.instruction_ns
 
 
 def test_an_unknown_host_is_an_error_with_the_known_ones() -> None:

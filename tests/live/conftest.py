@@ -55,11 +55,13 @@ ASIDE = (
     Bed("svm-qemu", "svm", "raw-btf", _X64),
     Bed("arm64-qemu", "arm64", "raw", _ARM64),
     Bed("vmx-up", "vmx", "raw-btf", _VMX),
+    Bed("svm-paced", "svm", "raw-btf", _X64),
     Bed("svm-systemd", "svm", "raw-btf", _X64),
     Bed("svm-deb", "svm", "raw-btf", _X64),
     Bed("arm64-deb", "arm64", "raw", _ARM64),
 )
-"""Hosts with QEMU, systemd, one CPU or no compiler: only tests that name them run there."""
+"""Hosts with QEMU, systemd, one CPU, no compiler or a clock that counts instructions: only tests
+that name them run there."""
 
 SLOWEST = ("vmx", "svm", "vmx-up", "arm64", "vmx-5.10")
 """Hosts to start with, so that no worker is left alone with one of them at the end.

@@ -22,8 +22,9 @@ class Qemu:
         console: Device of the console, in the host.
         threads: How TCG runs the host's CPUs: `multi`, each in a thread of its own, or `single`,
             in turn in one thread.
-        counts_instructions: Let the host's clocks count executed instructions, and jump while it
-            is idle, so that durations are the same on every machine. Needs a host with one CPU.
+        instruction_ns: Let the host's clocks count executed instructions of so many nanoseconds
+            each, a power of two, and jump while it is idle, so that durations are the same on
+            every machine. Needs a host with one CPU. None: the clocks are real.
         beside: Other programs and files that such hosts need, with their packages.
     """
 
@@ -38,7 +39,7 @@ class Qemu:
     )
     channel: str = "virtio:kstats"
     threads: str = "multi"
-    counts_instructions: bool = False
+    instruction_ns: int | None = None
     beside: Mapping[str, str] = attrs.field(factory=dict)
 
     @property
@@ -74,8 +75,9 @@ class Qemu:
         ]
 
     def _time(self) -> tuple[str, ...]:
-        if self.counts_instructions:
-            return "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off"
+        if self.instruction_ns:
+            shift = self.instruction_ns.bit_length() - 1
+            return "-accel", "tcg,thread=single", "-icount", f"shift={shift},sleep=off"
         return "-accel", f"tcg,thread={self.threads}"
 
 
