@@ -14,20 +14,35 @@ def merged(samples: Iterable[Sample], interval: float) -> Iterator[Sample]:
 
     The last one covers what is left. Samples that count different details are not merged.
     """
-    parts: _Sum | None = None
+    merger = Merger(interval)
     for sample in samples:
-        if parts is not None and parts.detail != sample.detail:
-            yield parts.sample()
-            parts = None
-        if parts is None:
-            parts = _Sum(sample)
+        yield from merger.add(sample)
+    yield from merger.rest()
+
+
+class Merger:
+    """Merges samples that come one at a time, as :func:`merged` does."""
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._parts: _Sum | None = None
+
+    def add(self, sample: Sample) -> Iterator[Sample]:
+        """Add the next sample; yield the merged samples that are complete."""
+        if self._parts is not None and self._parts.detail != sample.detail:
+            yield from self.rest()
+        if self._parts is None:
+            self._parts = _Sum(sample)
         else:
-            parts.add(sample)
-        if parts.elapsed >= interval - sample.elapsed / 2:
+            self._parts.add(sample)
+        if self._parts.elapsed >= self._interval - sample.elapsed / 2:
+            yield from self.rest()
+
+    def rest(self) -> Iterator[Sample]:
+        """Yield what was added since the last complete sample, if anything."""
+        parts, self._parts = self._parts, None
+        if parts is not None:
             yield parts.sample()
-            parts = None
-    if parts is not None:
-        yield parts.sample()
 
 
 class _Sum:

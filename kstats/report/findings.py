@@ -11,13 +11,21 @@ import attrs
 
 from kstats.arch.base import Category
 from kstats.durations import duration
+from kstats.escape import printable
 from kstats.model import Code
 from kstats.report.gather import Gathered, Latency
 from kstats.report.texts import moment, rate
 from kstats.views.latency import is_idle
+from kstats.why.engine import Finding as Cause
+from kstats.why.render import who
+from kstats.why.rule import Severity
+from kstats.why.signals import SHARE
 
 _MUCH = 0.05
 """The least share of all exits that is worth a sentence, and of time that a VM waits."""
+
+_CAUSES = 3
+"""The most findings of ``kstats why`` on the page."""
 
 _CLEAR = 2.0
 """The least difference of two means, in standard deviations, that is a change."""
@@ -53,13 +61,28 @@ def findings(of: Gathered, vm_names: Sequence[str]) -> Iterator[Finding]:
     """Yield findings, the most important first; ``vm_names`` are by number of a VM."""
     if not of.exits.total() or not any(of.bins.seconds):
         return
+    causes = _grave(of)
+    yield from (_cause(of, cause) for cause in causes)
     yield from _what(of)
     yield from _who(of, vm_names)
     yield from _when(of)
     yield from _where(of)
     yield from _changed(of)
     yield from _latency(of)
-    yield from _waiting(of, vm_names)
+    if all(cause.rule.id != "vcpu-starved" for cause in causes):
+        yield from _waiting(of, vm_names)
+
+
+def _grave(of: Gathered) -> list[Cause]:
+    """Return what ``kstats why`` finds, as far as it matters; the most important first."""
+    found = of.causes.report().findings
+    return [cause for cause in found if cause.severity >= Severity.WARNING][:_CAUSES]
+
+
+def _cause(of: Gathered, cause: Cause) -> Finding:
+    before = f"{str(cause.severity).capitalize()}, {who(cause)}: "
+    section = "states" if any(of.times) and cause.rule.signal.unit == SHARE else "time"
+    return Finding(cause.rule.title, section, f" ({printable(cause.evidence[0])})", before=before)
 
 
 def _what(of: Gathered) -> Iterator[Finding]:

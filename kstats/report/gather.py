@@ -19,6 +19,7 @@ from kstats.histogram import Histogram
 from kstats.model import Code, Exits, Place, Sample, SlowExit, VcpuTime
 from kstats.report import rows
 from kstats.report.bins import Bins, Layer
+from kstats.report.causes import Causes
 from kstats.report.rows import CpuRows
 from kstats.vms.identity import Thread, Vm
 
@@ -69,6 +70,7 @@ class Gathered:
 
     Attributes:
         bins: The time. Every layer is by bin.
+        causes: What makes VMs slow.
         codes: Layer of exits by code.
         highest: Layer of exits per second of the busiest sample, under the key None.
         peaks: Layer by category, and under None for all exits, of the maximum exits per second of a
@@ -90,6 +92,7 @@ class Gathered:
         self.aggregate = Aggregate(reasons=True)
         self.notes: Counter[str] = Counter()
         self.bins = Bins()
+        self.causes = Causes()
         self.rows = CpuRows()
         self.codes: Layer[Code, int] = self.bins.layer(operator.add)
         self.highest: Layer[None, float] = self.bins.layer(max)
@@ -113,6 +116,7 @@ class Gathered:
         for sample in samples:
             at = self.bins.add(sample)
             self.aggregate.add(sample)
+            self.causes.add(sample)
             self.notes.update(sample.notes)
             self._see_threads(sample)
             self.rows.see(sample)
