@@ -144,7 +144,9 @@ def test_without_debugfs_thread_names_still_number_vcpus(host: Host, seen: Seen)
         assert seen.threads[0][row["tid"]] == f"CPU {row['vcpu']}/KVM"
     others = [row for row in report["rows"] if row["pid"] == seen.vms[1].pid]
     assert {row["vm"] for row in others} == {HOSTILE}
-    assert all(row["vcpu"] == f"?({row['tid']})" for row in others)
+    # One of its vCPUs may have had no exit, and threads without a name are known by their exits.
+    alone = len({row["tid"] for row in others}) == 1
+    assert all(row["vcpu"] == ("?" if alone else f"?({row['tid']})") for row in others)
 
 
 PID = 20000
