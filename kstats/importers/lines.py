@@ -16,6 +16,9 @@ LONGEST = 1 << 14
 """Bytes of a line that are kept. No supported tool writes longer lines."""
 
 
+_LONGEST_SHOWN = 100
+
+
 @attrs.frozen
 class Line:
     """A line without its line end; numbers start at 1; not ``whole`` if it was cut off."""
@@ -98,5 +101,5 @@ class Problems:
 
 
 def _where(line: Line) -> str:
-    shown = printable(line.text, 60) if line.whole else "too long"
+    shown = printable(line.text.strip(), _LONGEST_SHOWN) if line.whole else "too long"
     return f"the first is line {line.number}: {shown}"

@@ -82,7 +82,8 @@ _IGNORED = re.compile(
 )
 _LOST = re.compile(
     r"\s*(?:CPU:?\s?\d+:? \[(?:LOST )?(?:(\d{1,18}) )?EVENTS(?: DROPPED)?\]|LOST (\d{1,18}) events"
-    r"|.{0,160}PERF_RECORD_LOST(?:_SAMPLES)?:? lost (\d{1,18}))",
+    r"|.{0,160}PERF_RECORD_LOST(?:_SAMPLES)?:? lost (\d{1,18})"
+    r"|Processed \d{1,18} events and lost \d{1,18} chunks)",
     re.ASCII,
 )
 _KEPT = re.compile(r"# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18})\b", re.ASCII)
@@ -118,7 +119,8 @@ _TASK = re.compile(
     r"(?P<comm>.*?)(?:(?<=\S)-|(?:^|\s)(?:(?P<pid>\d{1,10})/)?)(?P<tid>\d{1,10})", re.ASCII
 )
 _NUMBERED_COMM = re.compile(r".*(?:^|\s)(?P<comm>CPU \d+/KVM|fc_vcpu \d+)", re.ASCII)
-_TORN_COMM = re.compile(r".*?(\d{1,5}/KVM)", re.ASCII)
+# The latency format prints only eight characters; a line may begin within a name.
+_TORN_COMM = re.compile(r".*?(\d{1,5})/K(?:VM?)?", re.ASCII)
 _UNKNOWN_COMM = re.compile(r"<\.\.\.>|:-?\d+|<unknown>", re.ASCII)
 _JUNK = re.compile(
     r"(?:(?:\d{4}-\d\d-\d\d[T ])?\d\d?:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\s"
@@ -230,6 +232,8 @@ class _Assembler:
         self._style = style
         self._problems = problems
         self._event: Event | None = None
+        self._is_other = False
+        """Whether the last line had an event of no interest, which may go on, too."""
         self._loose: list[Line] = []
         """Lines after the event that may belong to it, or to the next one."""
 
@@ -260,6 +264,7 @@ class _Assembler:
         elif _is_break(text):
             yield from self.finish()
             yield from _lost(text)
+            self._is_other = _OTHER_EVENT.search(text) is not None
         else:
             self._loose.append(attrs.evolve(line, text=text))
             if len(self._loose) > MOST_PIECES + 1:
@@ -289,10 +294,10 @@ class _Assembler:
         """Yield the event that is complete; ``keep`` lines are for the next one."""
         end = len(self._loose) - keep
         loose, self._loose = self._loose[:end], self._loose[end:]
-        mine: list[Line] = []
+        tail = takewhile(lambda line: _HAS_NUMBER.search(line.text), loose[:MOST_PIECES])
+        mine = list(tail) if self._event or self._is_other else []
+        self._is_other = False
         if self._event:
-            tail = takewhile(lambda line: _HAS_NUMBER.search(line.text), loose[:MOST_PIECES])
-            mine = list(tail)
             self._event.pieces = tuple(_text(line.text) for line in mine)
             yield self._event
             self._event = None
@@ -449,7 +454,7 @@ def _comm(text: str) -> str:
     if numbered := _NUMBERED_COMM.fullmatch(text):
         return numbered["comm"]
     if torn := _TORN_COMM.fullmatch(text):
-        return f"CPU {torn[1]}"
+        return f"CPU {torn[1]}/KVM"
     if len(text) > _LONGEST_COMM:
         text = text.rpartition(" ")[2]
-    return "" if _UNKNOWN_COMM.fullmatch(text) else text
+    return "" if text.isdigit() or _UNKNOWN_COMM.fullmatch(text) else text

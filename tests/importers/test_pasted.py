@@ -137,6 +137,7 @@ Q = "?"
         ("  x86-64-1234  [002]  11.5: kvm_exit: ", (2, Q, 1234, "x86-64"), 11.5),
         ("    kvm-1234    2d..1   12us : kvm_exit: ", (2, Q, 1234, "kvm"), 12e-6),
         ("    kvm-1234    2d..1   12us+: kvm_exit: ", (2, Q, 1234, "kvm"), 12e-6),
+        ("CPU 3/KV-1234    2d..1   12us : kvm_exit: ", (2, Q, 1234, Q), 12e-6),
         ("    kvm-1234   12dNh2. 11.500000: kvm_exit: ", (12, Q, 1234, "kvm"), 11.5),
         ("    kvm-1234  [002] 98765432109876: kvm_exit: ", (2, Q, 1234, "kvm"), 0),
         ("    kvm-1234  [002]  kvm_exit: ", (2, Q, 1234, "kvm"), 0),
@@ -211,6 +212,7 @@ def test_what_precedes_an_event(prefix: str, where: tuple[object, ...], time: fl
         ("reason ext_irq rip 0x1", "vmx", "EXTERNAL_INTERRUPT"),
         ("reason UNKNOWN (75)", "vmx", "NOTIFY"),
         ("reason HLT \\", "vmx", "HLT"),
+        ("reason HLT ri", "vmx", "HLT"),  # cut off by a screen
         ("reason 0x199 rip 0x1", "vmx", "vmx:0x199"),
         ("reason UNKNOWN (75) rip 0x1 info 0 0", "vmx", "NOTIFY"),
         ("reason EXIT_MSR rip 0x1 info 1 0", "svm", "msr:wr"),
@@ -303,10 +305,41 @@ def test_events_dropped_by_the_tracer() -> None:
     line = f"  kvm-7  [000] 1.0: kvm_exit: {EXIT}\n"
     found, _ = decoded(f"CPU:1 [LOST 5 EVENTS]\n{line}CPU 0: [3 EVENTS DROPPED]\nLOST 2 events!\n")
     assert found.problems.notes() == ("the tracer lost 10 events; they are not counted",)
-    for text in ("CPU:1 [LOST EVENTS]\n", "CPU:1 [EVENTS DROPPED]\n"):
+    for text in (
+        "CPU:1 [LOST EVENTS]\n",
+        "CPU:1 [EVENTS DROPPED]\n",
+        "Processed 12345 events and lost 3 chunks!\n",
+    ):
         found, _ = decoded(line + text)
         (note,) = found.problems.notes()
         assert note == "the tracer lost events, and does not say how many"
+
+
+def test_a_mail_with_prose_and_wrapped_lines() -> None:
+    mail = f"""\
+Someone wrote:
+
+> >  CPU 3/KVM-7289    [023] d....  2925.640967: kvm_exit: vcpu 3
+> > reason HLT rip 0x1 info1 0x0 info2 0x0 intr_info 0x0
+> > error_code 0x0
+> >  CPU 3/KVM-7289    [023] .....  2925.640978: kvm_page_fault: vcpu 3 rip
+> > 0xffffffff81036706 address 0x00000000fee000b0 error_code 0x181
+> >  CPU 3/KVM-7289    [023] d....  2925.640980: kvm_exit: {EXIT}
+
+What is this?
+"""
+    found, sample = decoded(mail)
+    assert by(sample, "cpu", "tid", "vcpu", "reason") == {(23, 7289, 3, "HLT"): 2}
+    assert found.problems.first is not None
+    assert (found.problems.count, found.problems.first.text) == (1, "What is this?")
+
+
+def test_several_events_on_a_line() -> None:
+    """As when all line breaks got lost."""
+    texts = (f"CPU {n}/KVM-{1200 + n} [00{n}] d... 1.{n}: kvm_exit: {EXIT}" for n in range(4))
+    _, sample = decoded(" ".join(texts) + "\n")
+    assert by(sample, "cpu", "tid") == {(n, 1200 + n): 1 for n in range(4)}
+    assert sample.elapsed == pytest.approx(0.3)
 
 
 def test_ticks_are_not_seconds() -> None:

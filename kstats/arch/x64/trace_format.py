@@ -26,7 +26,7 @@ from kstats.arch.spelling import code_of, integer
 _PATTERN = (
     r"(?a)(?:vcpu (?P<vcpu>\d{1,10}),? )?reason:? "
     r"(?P<name>[\w|-]{1,40}(?: [\w|-]{1,40}){0,4}?)(?: \((?P<number>\d{1,20})\)?)?"
-    r"(?=,? (?:rip|guest_rip|info|intr|error|isa|requests)|$)"
+    r"(?=,? (?:rip|guest_rip|info|intr|error|isa|requests)| (?:ri?|i|in|inf)$|$)"
     r"(?:.*? info1? (?:0x)?(?P<info1>[0-9a-f]{1,16})\b)?"
 )
 
