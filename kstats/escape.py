@@ -52,8 +52,9 @@ def printable(text: str, limit: int = 64) -> str:
 
 
 def printable_note(note: str) -> str:
-    """Return a note on one line; backslashes stay, because parts of notes are escaped already."""
-    return printable(note, LONGEST_NOTE).replace(r"\\", "\\")
+    """Return a note on one line, of which parts may be escaped and truncated already."""
+    text = printable(note, LONGEST_NOTE).replace(r"\\", "\\")
+    return text.replace(_escape(ELLIPSIS), ELLIPSIS)
 
 
 def well_formed(text: str) -> str:
