@@ -17,8 +17,11 @@ from tests.collector.sizes import Program, load, programs
 
 CPUS = (8, 128, 640)
 ARRAYS_OF_CPUS = {"counts"}
-PERCPU_ARRAYS = {"threads", "other_events", "latency_dropped", "time_dropped", "slow_budgets"}
-RINGS = {"slow_exits"}
+PERCPU_ARRAYS = {
+    *("threads", "other_events", "latency_dropped", "time_dropped", "slow_budgets"),
+    "first_exits_dropped",
+}
+RINGS = {"slow_exits", "first_exits"}
 ISA, PROBE = "svm", "raw-btf"
 _ELEMENT, _BUCKET, _HASH, _LOCKS = 48, 16, 448, 8 * 4
 _TOLERANCE = 0.02
