@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.parametrize("bed", beds("svm", "arm64"), indirect=True, scope="session"),
 ]
 
-COUNTS = {"svm": 200, "arm64": 50}
+COUNTS = {"svm": 200, "arm64": 20}
 INSIDE = "/run/short_vms.py"
 WORKLOADS = {"svm": "cpuid=41,io=17,rdmsr=13", "arm64": "hypercall=41,mmio=17,sys64=13"}
 BUSY = "for i in 1 2; do while :; do :; done & done; echo busy; wait"
