@@ -149,7 +149,9 @@ def _evidence(
 
     if sys.stderr.isatty():
         session.print_errors([f"measuring for {seconds or SECONDS:g} seconds"])
-    yield why_live.measured(wanted.probe, wanted.loader, vms, seconds or SECONDS)
+    yield why_live.measured(
+        vms, seconds or SECONDS, wanted.probe, wanted.loader, debug=wanted.debug
+    )
 
 
 def _samples(

@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 import attrs
 
 from kstats import recording
+from kstats.cli.session import print_errors
 from kstats.cli.ticker import Ticker, deferred_signals, end_line
 from kstats.collector.details import Detail
 from kstats.collector.latency import Latency
@@ -35,9 +36,11 @@ _KINDS = 2
 
 
 def measured(
-    probe: str | None, loader: str | None, patterns: Sequence[str], seconds: float
+    patterns: Sequence[str], seconds: float, probe: str | None, loader: str | None, *, debug: bool
 ) -> Evidence:
     """Return the evidence of the next seconds; ^C ends them early.
+
+    With ``debug``, print what is loaded.
 
     Exits, their latency, the time of vCPUs, KVM's events and counters, and facts are measured
     first. If a rule cannot be checked without a kind of detail, another program then counts exits
@@ -55,6 +58,7 @@ def measured(
         features = _features(target, vms, wanted)
         collector = Collector(target, features, vms, pids, FactReader(host, interrupts=True))
         first = opened.enter_context(collector)
+        _begin(first, debug=debug)
         stopped = _wait(seconds * _FIRST)
         sample = first.sample()
         kinds = [] if stopped else _kinds(Evidence.of(sample), target)
@@ -66,6 +70,7 @@ def measured(
         for kind in kinds:
             try:
                 with Collector(target, (ExitsByThread(wanted), kind), vms, pids) as one:
+                    _begin(one, debug=debug)
                     if _wait(seconds * (1 - _FIRST) / len(kinds)):
                         break
                     details.append(one.sample())
@@ -73,6 +78,12 @@ def measured(
                 notes.append(f"{kind.source.name} details were not counted: {error}")
     evidence = Evidence.of(sample, details=details)
     return attrs.evolve(evidence, notes=(*evidence.notes, *notes))
+
+
+def _begin(collector: Collector, *, debug: bool) -> None:
+    if debug:
+        print_errors(collector.description())
+    collector.follow()
 
 
 def _wait(seconds: float) -> bool:

@@ -54,6 +54,13 @@ class Collector:
         details = [one for one in self._features if isinstance(one, Detail)]
         return guest("vmx", kind=details[0].source.name, details=ICR) if details else self.first
 
+    def description(self) -> tuple[str, ...]:
+        """What --debug prints."""
+        return (f"loaded {len(self._features)} features",)
+
+    def follow(self) -> None:
+        """Nothing goes on between samples."""
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -83,8 +90,9 @@ def kinds(features: tuple[Feature, ...]) -> set[type[Feature]]:
 def test_details_are_counted_if_a_rule_needs_them(
     loaded: list[tuple[Feature, ...]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["why", "web", "0.05"]) == 0
-    out = capsys.readouterr().out
+    assert main(["why", "web", "0.05", "--debug"]) == 0
+    out, err = capsys.readouterr()
+    assert "loaded 2 features" in err
     assert "write X2APIC_ICR(0x830): 6,000 exits per vCPU-second" in out
     assert "web: The guest's vCPUs interrupt each other" in out
     first, second = loaded
