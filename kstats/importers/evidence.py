@@ -25,6 +25,10 @@ NAMELESS = frozenset({"UNKNOWN", "UNKNOWN_EC", "N/A", "?", "(NULL)"})
 """What tools print for a code without a name."""
 
 
+_ENOUGH = 8
+"""Certain exits of one ISA alone that decide at once: a live trace is shown as it comes."""
+
+
 class Fit(enum.IntEnum):
     """How well an ISA explains an exit."""
 
@@ -82,12 +86,15 @@ def choose(isas: tuple[Isa, ...], clues: Iterable[Clue]) -> Choice | None:
     """Return the ISA that explains most exits; None if no ISA explains more than every other.
 
     Of ISAs that explain as many, the one with more names in its own spelling is chosen. This is a
-    guess, unless a kernel printed the names.
+    guess, unless a kernel printed the names. The clues are not all read if the first are certain.
     """
     weights: dict[str, Counter[Fit]] = {isa.name: Counter() for isa in isas}
     for clue in clues:
         for isa, how in clue.fits.items():
             weights[isa][how] += clue.count
+        certain = [isa for isa in isas if weights[isa.name][Fit.CERTAIN]]
+        if len(certain) == 1 and weights[certain[0].name][Fit.CERTAIN] >= _ENOUGH:
+            return Choice(certain[0])
     scores = {isa: (w.total(), w.total() - w[Fit.KNOWN]) for isa, w in weights.items()}
     first, *others = sorted(isas, key=lambda isa: scores[isa.name], reverse=True)
     known, exact = scores[first.name]

@@ -72,3 +72,12 @@ def test_a_small_share_is_only_a_note() -> None:
     assert found.problems.notes() == (
         "1 line was not understood and not counted; the first is line 2: EPT_NONSENSE 5",
     )
+
+
+def test_certain_exits_of_one_isa_decide_at_once() -> None:
+    """A live trace is shown as it comes."""
+    clues = iter([Clue({"svm": Fit.CERTAIN, "vmx": Fit.KNOWN})] * 20)
+    choice = choose(ISAS, clues)
+    assert choice is not None
+    assert choice.isa.name == "svm"
+    assert len(list(clues)) == 12
