@@ -41,6 +41,7 @@ _LONGEST_TIME = 80
 _LONGEST_NAME = 16
 _LONGEST_COMM = 15
 _MOST_JUNK = 4
+_MOST_DIGITS = 18
 _PADDED = 100
 """perf prints lower thread IDs after more than one blank."""
 
@@ -64,6 +65,7 @@ _TEXT = re.compile(
     r"|(?P<entry>(?=vcpu \d+, rip 0x[0-9a-f]+\s*$)))",
     re.ASCII,
 )
+_WHOLE_TEXT = re.compile(r" rip 0x| info | info1 |HSR_EC: 0x|vcpu \d+$", re.ASCII)
 # A word or a number of 16 digits that goes on after the line break.
 _TORN = re.compile(
     r" (?:i(?=\nnfo)|in(?=\nfo)|inf(?=\no)|info(?=\n[12] 0x)"
@@ -177,6 +179,7 @@ class Event:
         task: Where it happened.
         time: When it happened, in seconds; or :data:`TICKS`; None if the trace has no times.
         text: What follows its name, with single blanks.
+        count: How many such events there were, by ``uniq -c``.
         pieces: The lines after it that may be the rest of the text.
     """
 
@@ -185,7 +188,14 @@ class Event:
     task: Task
     time: float | None
     text: str
+    count: int = 1
     pieces: tuple[str, ...] = ()
+
+    def take_count(self, before: str) -> None:
+        """Take a number alone before an event for its count, not for its thread."""
+        number = before.strip()
+        if number.isdigit() and number.isascii() and len(number) <= _MOST_DIGITS:
+            self.count, self.task = int(number) or 1, Task()
 
     def texts(self) -> Iterator[str]:
         """Yield the text as it may continue on the next lines: what is most likely first."""
@@ -207,8 +217,11 @@ def is_ftrace(text: str) -> bool:
     """Return whether a line has an event as ftrace and trace-cmd print it."""
     plain = clean(text)
     found = _search(plain, Style.FTRACE)
-    # A number alone in front of an event is a count, by uniq -c.
-    return bool(found and not found["perf"] and not plain[: found.start()].strip().isdigit())
+    if found is None or found["perf"]:
+        return False
+    # After cut, uniq -c leaves a list of reasons.
+    is_counted = plain[: found.start()].strip().isdigit()
+    return not is_counted or _WHOLE_TEXT.search(plain, found.end()) is not None
 
 
 def is_printed(text: str) -> bool:
@@ -246,8 +259,11 @@ class _Assembler:
         found = None if self._loose else _find_name(text)
         if done is None or found is None or not line.whole or "kvm_" in text[found.end() :]:
             return ()
-        task, time = _where(text[: found.start()])
+        before = text[: found.start()]
+        task, time = _where(before)
         self._event = Event(line, found["event"], task, time, _text(text[found.end() :]))
+        if time is None and not found["perf"]:
+            self._event.take_count(before)
         return (done,)
 
     def take(self, line: Line) -> Iterator[Event | Lost]:
@@ -288,6 +304,8 @@ class _Assembler:
             if found.re is _FIELD:  # the reason may be anywhere among the fields
                 before = text
             self._event = Event(line, name, task, time, _text(before))
+            if time is None and found.re is _NAME and not found["perf"]:
+                self._event.take_count(text[: found.start()])
             text, found = after, following
 
     def finish(self, keep: int = 0) -> Iterator[Event]:

@@ -35,6 +35,7 @@ _VCPU = re.compile(r"vcpu(?:_id)?[ =:]{1,2}(\d{1,10})\b", re.ASCII)
 _HIGHEST_VCPU = 1 << 16
 _MOST_DIGITS = 10
 _YEAR_10000 = 253_402_300_800
+_ONLY_A_NUMBER = "a number alone before an event is taken for its thread, and not for a count"
 
 
 def clues(style: Style, lines: Iterable[Line], isas: tuple[Isa, ...]) -> Iterator[Clue]:
@@ -162,7 +163,7 @@ class _Reader:
         if event.time is not None and event.time >= _YEAR_10000:  # a damaged line
             self._problems.add(event.line, exits=int(event.name == EXIT))
         elif event.name == ENTRY:
-            self.builder.entries(event.task.cpu)
+            self.builder.entries(event.task.cpu, event.count)
             self._enter(event)
         else:
             self._exit(event)
@@ -170,11 +171,13 @@ class _Reader:
     def _exit(self, event: Event) -> None:
         found = _read_exit(self._isa, event)
         if found is None:
-            self._problems.add(event.line, exits=1)
+            self._problems.add(event.line, exits=event.count)
             return
         task = event.task if event.task.tid else _task(found.fields, event.task)
         thread = self._thread(task, found.vcpu)
-        self.builder.exits(found.code, cpu=task.cpu, thread=thread)
+        if task == Task(tid=task.tid, pid=task.pid) and task.tid and event.time is None:
+            self._problems.remark(_ONLY_A_NUMBER)
+        self.builder.exits(found.code, event.count, cpu=task.cpu, thread=thread)
         if self._slower_than is not None and event.time is not None and task.tid:
             self._open[task.tid] = event.time, found.code, task.cpu, thread
 

@@ -342,6 +342,32 @@ def test_several_events_on_a_line() -> None:
     assert sample.elapsed == pytest.approx(0.3)
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("72 kvm_exit: vcpu 0 reason HLT rip 0x1", "1 kvm_exit: vcpu 0 reason MSR_WRITE rip 0x1"),
+        (
+            "72 kvm_exit: reason HLT info 0 0",
+            "75 kvm_entry: vcpu 0",
+            "1 kvm_exit: reason MSR_WRITE",
+        ),
+    ],
+)
+def test_events_that_uniq_counted(lines: tuple[str, ...]) -> None:
+    found, sample = decoded("".join(f"{line:>60}\n" for line in lines))
+    assert reasons(sample) == {"HLT": 72, "MSR_WRITE": 1}
+    assert by(sample, "tid") == {(Q,): 73}
+    assert found.problems.notes() == ()
+
+
+def test_the_thread_of_perf_may_be_a_count() -> None:
+    found, sample = decoded(f"  1234 kvm:kvm_exit: {EXIT}\n")
+    assert by(sample, "tid", "reason") == {(1234, "HLT"): 1}
+    assert found.problems.notes() == (
+        "a number alone before an event is taken for its thread, and not for a count",
+    )
+
+
 def test_ticks_are_not_seconds() -> None:
     (note,) = decoded(f"kvm-1 [000] 123456789: kvm_exit: {EXIT}\n")[1].notes
     assert note == "times are not used: they are ticks of a clock without a unit"
