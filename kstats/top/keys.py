@@ -46,7 +46,7 @@ def pressed(state: State, key: str, size: Size) -> State:
     if state.overlay and key in _SCROLLING:
         return _scroll(state, _SCROLLING[key], size)
     binding = _BY_KEY.get(key)
-    if state.overlay and (binding is None or binding.action not in (_help, _explain, _quit)):
+    if state.overlay and (binding is None or binding.action not in (_help, _explain, _why, _quit)):
         return attrs.evolve(state, overlay=None, scroll=0)
     return binding.action(state, size) if binding else state
 
@@ -104,6 +104,19 @@ def _explain(state: State, _: Size) -> State:
     if screens.explained(state) == (None, None):
         return attrs.evolve(state, message="nothing to explain here: select a reason")
     return attrs.evolve(state, overlay=Overlay.EXPLAIN, scroll=0)
+
+
+def _why(state: State, size: Size) -> State:
+    if state.overlay is Overlay.WHY:
+        return attrs.evolve(state, overlay=None)
+    if state.frame is None:
+        return attrs.evolve(state, message="there is no sample yet")
+    from kstats.why import engine, evidence, render  # noqa: PLC0415 - few sessions ask
+
+    judge = engine.Judge()
+    judge.add(evidence.Evidence.of(state.frame.sample))
+    found = render.text(judge.report(), max(size.columns - 2, 40)).splitlines()
+    return attrs.evolve(state, overlay=Overlay.WHY, scroll=0, why=tuple(found))
 
 
 def _show(screen: Screen) -> Action:
@@ -340,6 +353,7 @@ BINDINGS: tuple[Binding, ...] = (
     Binding(("Enter", "F5"), "open: CPU or VM ▸ vCPU ▸ reason ▸ detail", _enter, _LOOK),
     Binding(("Esc", "Backspace"), "go back", _back, _LOOK),
     Binding(("e", "F2"), "explain the selected reason, its causes and remedies", _explain, _LOOK),
+    Binding(("w",), "why: what is unusual in this sample, as kstats why finds it", _why, _LOOK),
     Binding(("Up", "k"), "select the row above", _move(lambda _: -1), _LOOK),
     Binding(("Down",), "select the row below", _move(lambda _: 1), _LOOK),
     Binding(("Left",), "select the CPU to the left", _move(lambda _: 0, -1), _LOOK),

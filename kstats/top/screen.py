@@ -268,6 +268,8 @@ def overlay(state: State, columns: int) -> list[Line]:
     """Return all lines of the text in front."""
     if state.overlay is Overlay.EXPLAIN:
         return _explained(state, columns)
+    if state.overlay is Overlay.WHY:
+        return [line(state.look.glyphs(text)) for text in state.why]
     return _helped(state)
 
 

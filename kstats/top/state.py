@@ -80,6 +80,7 @@ class Overlay(enum.Enum):
 
     HELP = enum.auto()
     EXPLAIN = enum.auto()
+    WHY = enum.auto()
 
 
 @attrs.frozen
@@ -140,6 +141,7 @@ class State:
         speed: How many times faster than recorded a recording plays; 0 while it stands.
         prompt, overlay, message: What is in front.
         scroll: The first line of the overlay.
+        why: What ``kstats why`` finds in the sample that was shown when it was asked for.
         help: The heading, keys and text of each line of the help.
         effect, argument: What the last key asks for.
     """
@@ -167,6 +169,7 @@ class State:
     overlay: Overlay | None = None
     message: str = ""
     scroll: int = 0
+    why: tuple[str, ...] = ()
     help: tuple[tuple[str, str, str], ...] = ()
     effect: Effect | None = None
     argument: str = ""

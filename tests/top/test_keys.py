@@ -10,6 +10,8 @@ from kstats.top.frame import Scope
 from kstats.top.keys import BINDINGS, help_texts, pressed
 from kstats.top.state import Effect, Overlay, Screen, State, Status
 from kstats.top.styled import Size
+from kstats.why.engine import Judge
+from kstats.why.evidence import Evidence
 from tests.top.golden import after, recorded, state_of, texts
 from tests.top.hosts import HLT, MSR_WRITE, measured_host
 
@@ -156,6 +158,21 @@ def test_help_lists_every_key_and_scrolls(state: State) -> None:
             assert any(line.startswith(f"  {names} ") and binding.text in line for line in seen)
         assert pressed(helped, key, small).overlay is None
         assert pressed(helped, "Esc", small).overlay is None
+
+
+def test_why(state: State) -> None:
+    why = after(state, "w", SIZE)
+    judge = Judge()
+    judge.add(Evidence.of(measured_host()))
+    findings = judge.report().findings
+    assert f"{len(findings)} finding" in shown(why)
+    assert findings[0].rule.title in shown(why)
+    assert "not checked without" in shown(after(why, ["End"], SIZE))
+    assert after(why, "w", SIZE).overlay is None
+    assert after(why, "Esc", SIZE).overlay is None
+    nothing = after(state_of([attrs.evolve(measured_host(), exits={}, slow=())]), "w", SIZE)
+    assert "finding" in shown(nothing) or "nothing unusual" in shown(nothing)
+    assert "no sample" in after(State(), "w", SIZE).message
 
 
 def test_explain(state: State) -> None:

@@ -152,7 +152,7 @@ def test_keys_reach_the_program(demo: Terminal) -> None:
         ("^hltx\x7f\r", "/^hlt"),
         ("c", "filters cleared"),
         ("\x1bOP", "show CPUs"),  # F1
-        ("\x1b[6~", "go to a time"),  # PageDown
+        ("\x1b[6~", "one sample back"),  # PageDown
         ("h", "category / reason"),
         (">", "sorted by share%"),
         ("<", "sorted by exits/s"),
