@@ -19,6 +19,7 @@ Found = tuple[Isa, Reason]
 
 _NUMBER = r"0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20}"
 _HIGHEST = (1 << 64) - 1
+_CATEGORIES = frozenset(Category)
 
 
 class UnknownReasonError(KstatsError, LookupError):
@@ -133,12 +134,12 @@ def group(text: str, wanted: Iterable[Isa] | None = None) -> Iterator[Found]:
     chosen = [isa for isa in among if isa.name == by_isa and rest]
     key = rest if chosen else text.lower()
     for isa in chosen or among:
-        columns = {column.key: column for column in arches.columns(arch_of(isa))}
-        for _, reason in sorted(isa.reasons.items()):
-            column = columns.get(reason.column)
-            names = (column.group, shown(column)) if column else ()
-            if key and key in (reason.column, *names, str(reason.category)):
-                yield isa, reason
+        columns = arches.columns(arch_of(isa))
+        called = {c.key for c in columns if key in (c.key, c.group, shown(c))} if key else set()
+        if called or key in _CATEGORIES:
+            for _, reason in sorted(isa.reasons.items()):
+                if reason.column in called or key == reason.category:
+                    yield isa, reason
 
 
 def search(text: str, wanted: Iterable[Isa] | None = None) -> list[Found]:

@@ -23,7 +23,7 @@ def integer(text: str) -> int | None:
 
 def normalize(isa: Isa, text: str) -> str:
     """Return a name in upper case, with ``_`` between words, without the headers' prefixes."""
-    upper = re.sub(r"[\s-]+", "_", text.strip()).upper()
+    upper = "_".join(text.replace("-", " ").split()).upper()
     for prefix in isa.spellings.prefixes:
         if upper.startswith(prefix) and len(upper) > len(prefix):
             return upper.removeprefix(prefix)

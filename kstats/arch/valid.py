@@ -24,7 +24,12 @@ _PUNCTUATION = str.maketrans("", "", "_ .:-")
 
 def field(problem: str, holds: Callable[[Any], object]) -> Validator:
     """Return a validator that raises ValueError with ``problem`` unless ``holds(value)``."""
-    return _validator(problem, holds, lambda value: (value,))
+
+    def validate(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not holds(value):
+            raise _invalid(problem, instance, attribute, value)
+
+    return validate
 
 
 def each(problem: str, holds: Callable[[Any], object]) -> Validator:
@@ -43,9 +48,15 @@ def _validator(
     def validate(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         for part in parts(value):
             if not holds(part):
-                raise ValueError(f"{type(instance).__name__}.{attribute.name} {problem}: {part!r}")
+                raise _invalid(problem, instance, attribute, part)
 
     return validate
+
+
+def _invalid(
+    problem: str, instance: object, attribute: attrs.Attribute[Any], value: object
+) -> ValueError:
+    return ValueError(f"{type(instance).__name__}.{attribute.name} {problem}: {value!r}")
 
 
 def is_identifier(text: str) -> bool:

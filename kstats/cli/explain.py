@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
@@ -184,13 +183,9 @@ def _category(category: Category, found: list[Found]) -> Iterator[str]:
     """Yield a category's meaning, and below it the reasons that have advice, by ISA."""
     from kstats.arch import categories  # noqa: PLC0415 - only the list without a REASON needs it
 
-    yield from textwrap.wrap(f"{category}: {categories.MEANINGS[category].summary}", _WIDTH)
+    yield from _wrapped("", f"{category}: {categories.MEANINGS[category].summary}")
     for isa, group in groupby(found, key=lambda one: one[0]):
-        names = " ".join(reason.name for _, reason in group)
-        indent = f"  {isa.name:<7}"
-        yield from textwrap.wrap(
-            names, _WIDTH, initial_indent=indent, subsequent_indent=" " * len(indent)
-        )
+        yield from _wrapped(f"  {isa.name:<7}", " ".join(reason.name for _, reason in group))
 
 
 def _lines(answer: Answer) -> Iterator[str]:
@@ -208,18 +203,18 @@ def _reason_lines(isa: Isa, reason: Reason) -> Iterator[str]:
     yield f"  column {_heading(isa, reason)}, category {reason.category}"
     yield from _list("causes", reason.advice.causes)
     yield from _list("remedies", reason.advice.remedies)
-    yield from _wrapped("see ", reason.sources)
+    yield from _wrapped("  see ", reason.sources)
 
 
 def _term_lines(term: Term) -> Iterator[str]:
-    yield from textwrap.wrap(f"{term.name}  {term.kind}", _WIDTH, subsequent_indent="  ")
-    yield from _wrapped("", term.meaning)
+    yield f"{term.name}  {term.kind}"
+    yield from _wrapped("  ", term.meaning)
     by_isa = groupby(term.exits, key=lambda one: one[0])
     exits = (f"{isa.name} {', '.join(r.name for _, r in group)}" for isa, group in by_isa)
-    yield from _wrapped("exit reasons: ", "; ".join(exits))
+    yield from _wrapped("  exit reasons: ", "; ".join(exits))
     yield from _list("causes", term.causes)
     yield from _list("remedies", term.remedies)
-    yield from _wrapped("see ", term.source)
+    yield from _wrapped("  see ", term.source)
 
 
 def _heading(isa: Isa, reason: Reason) -> str:
@@ -229,22 +224,24 @@ def _heading(isa: Isa, reason: Reason) -> str:
     return f"{lookup.shown(column)} = {column.key}" if column.group else column.key
 
 
-def _wrapped(head: str, text: str) -> Iterator[str]:
-    if text:
-        indent = " " * len(f"  {head}")
-        yield from textwrap.wrap(
-            text,
-            _WIDTH,
-            initial_indent=f"  {head}",
-            subsequent_indent=indent,
-            break_on_hyphens=False,
-        )
-
-
 def _list(title: str, sentences: Sequence[str]) -> Iterator[str]:
     if sentences:
         yield f"  {title}:"
     for sentence in sentences:
-        yield from textwrap.wrap(
-            sentence, _WIDTH, initial_indent="    - ", subsequent_indent="      "
-        )
+        yield from _wrapped("    - ", sentence)
+
+
+def _wrapped(head: str, text: str) -> Iterator[str]:
+    """Yield a text after ``head``, on as many lines as it needs, none if it is empty.
+
+    Importing textwrap would take longer than all the rest that is printed.
+    """
+    line = head
+    for number, word in enumerate(text.split()):
+        if number and len(line) + len(word) >= _WIDTH:
+            yield line
+            line = " " * len(head) + word
+        else:
+            line += f" {word}" if number else word
+    if text:
+        yield line

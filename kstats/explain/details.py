@@ -11,7 +11,7 @@ from kstats.arch.details import Detail
 from kstats.explain import registers
 from kstats.explain.term import Isas, Term
 
-_TEXT = re.compile(
+_TEXT = (
     r"(?:(?P<word>[a-z]{2,9})[ :=]+)?"
     r"(?:(?P<name>[A-Za-z]\w*)(?:\((?P<inside>\w+)\))?|(?P<number>0[xX][0-9a-fA-F]{1,16}))"
     r"(?:/\d{1,2})?"
@@ -76,7 +76,7 @@ def find(text: str, wanted: Isas, *, alone: bool = True) -> Iterator[Term]:
     is ``alone``, which means that it is no exit code, it is not taken for an address.
     """
     found = _by_name(re.sub(r"\s+", "_", text), wanted)
-    match = _TEXT.fullmatch(text)
+    match = re.fullmatch(_TEXT, text)
     word = (match["word"] or "").lower() if match else ""
     if not found and match and (not word or word in _KINDS):
         found = _matched(match, _KINDS.get(word, ""), wanted, alone=alone)
@@ -99,16 +99,25 @@ def _matched(match: re.Match[str], kind: str, wanted: Isas, *, alone: bool) -> l
 
 def numbered(number: int, wanted: Isas, kind: str = "") -> Iterator[Term]:
     """Yield what a number may be; with ``kind`` also one that no table has."""
+    unnamed = []
+    known = False
     for isa, detail in _details(wanted):
         if kind not in ("", detail.name):
             continue
         name = detail.names().get(number, "")
         if name and (kind or detail.name != "hypercall" or number >= _LOWEST_FUNCTION):
+            known = True
             yield _named(detail, number, name, wanted)
             continue
         about = _place(detail, lookup.arch_of(isa).name, number, asked=bool(kind))
-        if kind or about[0]:
-            yield _term(detail, detail.number(number), "", about, wanted)
+        term = _term(detail, detail.number(number), "", about, wanted)
+        if about[0]:
+            known = True
+            yield term
+        elif kind:
+            unnamed.append(term)
+    if not known:
+        yield from unnamed
 
 
 def _details(wanted: Isas) -> Iterator[tuple[Isa, Detail]]:
@@ -179,13 +188,14 @@ def _named(detail: Detail, number: int, name: str, wanted: Isas) -> Term:
 def _term(detail: Detail, name: str, number: str, about: tuple[str, str], wanted: Isas) -> Term:
     """Return a term; ``about`` is its meaning and remedy, of which either may be empty.
 
-    ISAs with the same kind of detail share the term.
+    The ISAs of an architecture share the term.
     """
     meaning, remedy = about
+    arch = next(lookup.arch_of(isa) for isa in lookup.isas() if detail in isa.details)
     found = [
         (isa, isa.reason(code))
-        for isa in (lookup.isas() if wanted is None else wanted)
-        if (own := isa.detail(detail.name)) and own.meaning == detail.meaning
+        for isa in arch.isas
+        if (wanted is None or isa in wanted) and (own := isa.detail(detail.name))
         for code in sorted(own.codes)
     ]
     return Term(

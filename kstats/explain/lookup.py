@@ -9,7 +9,7 @@ from kstats.arch import lookup
 from kstats.arch.base import NUMBER_BITS, NUMBER_MASK, Isa
 from kstats.arch.lookup import Found, UnknownReasonError
 from kstats.escape import printable
-from kstats.explain import details, vocabulary
+from kstats.explain import vocabulary
 from kstats.explain.term import Answer, Isas, Term, exits, key
 from kstats.explain.words import FLAGS
 
@@ -68,6 +68,8 @@ def _word(text: str, wanted: Isas, _: int) -> list[Answer]:
     reasons = list(_reasons(text, wanted))
     terms = list(vocabulary.find(text, wanted))
     if text[:2].lower() == "0x" or not (reasons or terms):
+        from kstats.explain import details  # noqa: PLC0415 - most words do not need them
+
         terms += details.find(text, wanted, alone=not any(reason.meaning for _, reason in reasons))
     if terms:
         reasons = [(isa, reason) for isa, reason in reasons if reason.code in isa.reasons]
@@ -113,7 +115,7 @@ def _spellings(text: str) -> Iterator[str]:
 
 def _flagged(text: str, wanted: tuple[Isa, ...] | None) -> Iterator[Found]:
     """Yield the reason of ``INVALID_STATE+FAILED_VMENTRY``, also with blanks."""
-    name, *flags = re.split(r"[ +|]+", text)
+    name, *flags = text.replace("+", " ").replace("|", " ").split() or [""]
     for isa in lookup.isas() if flags and wanted is None else wanted or ():
         bits = {flag: bit for bit, flag in isa.flags.items()}
         if flags and all(flag in bits for flag in flags):
@@ -123,7 +125,8 @@ def _flagged(text: str, wanted: tuple[Isa, ...] | None) -> Iterator[Found]:
 
 def _registers(text: str, wanted: tuple[Isa, ...] | None) -> Iterator[Found]:
     """Yield the reasons of accesses to control and debug registers: ``cr3``, ``write dr7``."""
-    match = re.fullmatch(r"(?:(?:mov|read|write)[ _-])?([cd])r(\d{1,2})", text.lower())
+    pattern = r"(?:(?:mov|read|write)[ _-])?([cd])r(\d{1,2})"
+    match = re.fullmatch(pattern, text.lower()) if text[-1:].isdecimal() else None
     if match:
         code = {"c": 28, "d": 29}[match[1]]
         name = f"{match[1]}r{match[2]}"
@@ -147,6 +150,8 @@ def _message(line: str, wanted: Isas, depth: int) -> list[Answer]:
             if value:
                 found += _GROUPS.get(group.rstrip("2"), _code)(group, value, wanted, depth)
         if "op0" in match.groupdict():
+            from kstats.explain import details  # noqa: PLC0415 - see _word
+
             register = "S{op0}_{op1}_C{crn}_C{crm}_{op2}".format(**match.groupdict())
             found += details.find(register, wanted)
         if found:
@@ -208,6 +213,8 @@ def _vector(_: str, value: str, wanted: Isas, __: int) -> list[Answer]:
 
 
 def _detail(group: str, value: str, wanted: Isas, _: int) -> list[Answer]:
+    from kstats.explain import details  # noqa: PLC0415 - see _word
+
     return list(details.numbered(int(value, 16), wanted, group))
 
 

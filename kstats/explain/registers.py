@@ -246,7 +246,7 @@ ADDRESSES: tuple[tuple[str, int, int, str, str], ...] = (
     ("x64", 0xFEC00000, 0xFEC00FFF, "IO-APIC", "use MSI: virtio, VFIO"),
     ("x64", 0xFED00000, 0xFED003FF, "HPET", _CLOCK + "; remove it: -machine hpet=off"),
     ("x64", 0xFED40000, 0xFED44FFF, "TPM", ""),
-    ("x64", 0xFEE00000, 0xFEE00FFF, "local APIC (xAPIC)", _X2APIC),
+    ("x64", 0xFEE00000, 0xFEE00FFF, "local APIC (xAPIC); on Intel APIC_ACCESS", _X2APIC),
     ("x64", 0xFFC00000, 0xFFFFFFFF, "firmware flash (pflash, BIOS)", ""),
     ("x64", 0xB0000000, 0xBFFFFFFF, "PCI Express configuration (QEMU q35, older versions)", ""),
     ("x64", 0xE0000000, 0xEFFFFFFF, "PCI Express configuration (QEMU q35)", ""),

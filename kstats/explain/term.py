@@ -43,7 +43,7 @@ Answer = Term | Found
 def key(answer: Answer) -> tuple[str, str, int]:
     """Return what distinguishes an answer from any other one."""
     if isinstance(answer, Term):
-        return answer.kind, answer.name, 0
+        return answer.kind, f"{answer.name}: {answer.meaning}", 0
     isa, reason = answer
     return "", isa.name, reason.code
 

@@ -58,7 +58,11 @@ EXITS: dict[int, tuple[str, str, str]] = {
     14: ("S390_RESET", "a reset; " + _S390, ""),
     15: ("DCR", "a device control register; only on PowerPC, not used any more", ""),
     16: ("NMI", "not used: KVM handles NMIs itself", ""),
-    17: ("INTERNAL_ERROR", "KVM cannot continue; the suberror in kvm_run has the cause", ""),
+    17: (
+        "INTERNAL_ERROR",
+        "KVM cannot continue: suberror 1 emulation, 2, 3 event delivery, 4 unexpected exit",
+        "",
+    ),
     18: ("OSI", "a paravirtual call of Mac-on-Linux; only on PowerPC", ""),
     19: ("PAPR_HCALL", "a hypercall; only on PowerPC (pSeries)", ""),
     20: ("S390_UCONTROL", "a translation fault of a user-controlled VM; " + _S390, ""),

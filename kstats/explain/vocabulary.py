@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from kstats.explain import counters, userspace, words
@@ -46,7 +45,7 @@ def _only_terms(answers: Iterator[Answer]) -> Iterator[Term]:
 
 def _key(text: str) -> str:
     """Return a text in upper case, with single blanks between its words."""
-    return re.sub(r"[\s_-]+", " ", text.lstrip("#")).strip().upper()
+    return " ".join(text.lstrip("#").replace("_", " ").replace("-", " ").split()).upper()
 
 
 def _exception(text: str, wanted: Isas) -> Iterator[Answer]:
@@ -112,7 +111,7 @@ def internal_error(number: int) -> Iterator[Term]:
 
 
 def _counter(text: str, wanted: Isas) -> Iterator[Answer]:
-    name = re.sub(r"[\s-]+", "_", text.lower()).removeprefix("kvm:")
+    name = "_".join(text.lower().removeprefix("kvm:").replace("-", " ").split())
     kinds = (
         ("statistic of KVM for each vCPU, not an exit reason", counters.VCPU),
         ("statistic of KVM for each VM, not an exit reason", counters.VM),

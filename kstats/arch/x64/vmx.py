@@ -100,7 +100,7 @@ REASONS = by_code(
                    "KVM cannot handle it: the VM stops with KVM internal error, suberror 4",
                ),
                sources=(
-                   "SDM vol. 3, Other Causes of VM Exits; " + _VMX_C + "__vmx_handle_exit()",
+                   _VMX_C + "__vmx_handle_exit()",
                ))),
     Reason(4, "SIPI_SIGNAL", OTHER, Category.INTERRUPT,
            "A start-up IPI arrived while the vCPU was in the wait-for-SIPI state", _EVENT),
@@ -166,7 +166,7 @@ REASONS = by_code(
                    "to see which registers: kstats exits --detail cr",
                ),
                sources=(
-                   _VMX_C + "handle_cr(), vmx_exec_control(); SDM vol. 3, Instructions That Cause",
+                   _VMX_C + "handle_cr(), vmx_exec_control()",
                ))),
     Reason(29, "DR_ACCESS", OTHER, Category.REGISTER,
            "Guest accessed a debug register that KVM intercepts at the moment", _IF_ENABLED),
@@ -400,7 +400,7 @@ REASONS = by_code(
                    "a guest that attacks the host (endless exception delivery), or a KVM bug",
                ),
                remedies=("find the guest; QEMU's notify-vmexit=run|internal-error|disable",),
-               sources=(_VMX_C + "handle_notify(); api.rst KVM_CAP_X86_NOTIFY_VMEXIT",))),
+               sources=(_VMX_C + "handle_notify(); Documentation/virt/kvm/api.rst",))),
     Reason(76, "SEAMCALL", OTHER, Category.OTHER,
            "Guest executed SEAMCALL; always exits", _ALWAYS, printed=False),
     Reason(77, "TDCALL", OTHER, Category.HYPERCALL,
