@@ -64,9 +64,21 @@ MOST_CLUES = 1_000
 _LAST_RESORT = "codes"
 """The format of files that have no line of another format: any word may be a name."""
 
-_RECORDING, _COMPRESSED = (head.decode(errors="surrogateescape") for head in (BEGIN, MAGIC))
-_REPORT = '{"time": "'
-"""How kstats' own files begin: recordings, compressed recordings, JSON reports."""
+_FILES = (
+    (BEGIN, "a kstats recording", "kstats exits --input FILE"),
+    (b'{"time": "', "a JSON report of kstats", "make recordings with kstats record or --record"),
+    (
+        MAGIC,
+        "a compressed file",
+        "for a recording: kstats exits --input FILE; else: zstd -dc FILE | kstats decode -",
+    ),
+    (b"PERFILE2", "perf's own file", "perf script -i FILE | kstats decode -"),
+    (b"\x17\x08Dtracing", "trace-cmd's own file", "trace-cmd report FILE | kstats decode -"),
+    (b"\x1f\x8b", "a compressed file", "zcat FILE | kstats decode -"),
+    (b"\xfd7zXZ", "a compressed file", "xzcat FILE | kstats decode -"),
+    (b"BZh", "a compressed file", "bzcat FILE | kstats decode -"),
+)
+"""How files begin that are not text of another tool, what they are, and what to run."""
 
 
 class UnrecognizedError(KstatsError):
@@ -223,46 +235,52 @@ def decode(
     candidates = lookup.isas(isa)
     held: list[Line] = []
     rest = lines(stream)
-    name = format or _find_format(held, rest)
+    name, guess = (format, "") if format else _find_format(held, rest)
     found = _find_isa(FORMATS[name], candidates, held, rest)
-    problems = Problems(remarks=[found.guess] if found.guess else [])
+    problems = Problems(remarks=[text for text in (guess, found.guess) if text])
     more = {"slower_than": slower_than} if "slow" in FORMATS[name].tells else {}
     samples = FORMATS[name].read(chain(held, rest), found.isa, problems, interval, **more)
     return Decoded(name, found.isa.name, problems, samples)
 
 
-def _find_format(held: list[Line], rest: Iterator[Line]) -> str:
+def _find_format(held: list[Line], rest: Iterator[Line]) -> tuple[str, str]:
+    """Return the format, and what is a guess about it."""
     listed = False
     for line in _seen(held, rest):
         if line.number == 1:
-            _refuse_ours(line.text)
+            _refuse_file(line.text)
         for name, known in FORMATS.items():
             if name == _LAST_RESORT:
                 listed = listed or known.fits(line.text)
             elif known.fits(line.text):
-                return name
+                return _counted(name, held, rest) if known.tells is _TRACE else (name, "")
+    if not held:
+        raise UnrecognizedError("the input is empty", "check the command that wrote it")
     _refuse_others(held)
     if listed:
-        return _LAST_RESORT
+        return _LAST_RESORT, ""
     raise UnrecognizedError(
         f"none of its {len(held)} lines has the format of a known tool",
         f"name the tool: --from {'|'.join(FORMATS)}",
     )
 
 
-def _refuse_ours(text: str) -> None:
-    """Raise UnrecognizedError if the file is for another command."""
-    if text.startswith(_RECORDING):
-        raise UnrecognizedError("this is a kstats recording", "kstats exits --input FILE")
-    if text.startswith(_REPORT):
-        raise UnrecognizedError(
-            "this is a JSON report of kstats", "make recordings with kstats record or --record"
-        )
-    if text.startswith(_COMPRESSED):
-        raise UnrecognizedError(
-            "this is a compressed file",
-            "for a recording: kstats exits --input FILE; else: zstd -dc FILE | kstats decode -",
-        )
+def _counted(name: str, held: list[Line], rest: Iterator[Line]) -> tuple[str, str]:
+    """Return the format of a trace, or of a list if its events are counted."""
+    if name == "ftrace" or not trace_lines.are_counted(_seen(held, rest)):
+        return name, ""
+    return _LAST_RESORT, (
+        "the number in front of each event is taken for its count, as by uniq -c;"
+        f" for a thread: --from {name}"
+    )
+
+
+def _refuse_file(text: str) -> None:
+    """Raise UnrecognizedError if the first line is that of another kind of file."""
+    head = text.encode(errors="surrogateescape")
+    for begin, what, hint in _FILES:
+        if head.startswith(begin):
+            raise UnrecognizedError(f"this is {what}", hint)
 
 
 def _refuse_others(held: list[Line]) -> None:

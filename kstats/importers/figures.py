@@ -24,6 +24,7 @@ HIGHEST = (1 << 64) - 1
 
 _COUNT = re.compile(r"\d{1,3}(?:(?P<mark>[,.'_])\d{3})(?:(?P=mark)\d{3}){0,5}|\d{1,20}", re.ASCII)
 _FIELDS = re.compile(r"\b(exit_reason|isa|ret|esr_ec|info1)\s{0,9}=\s{0,9}(-?\w{1,20})", re.ASCII)
+_EVENT = re.compile(r"(?:kvm:)?kvm_exit:\s+")
 _LABEL = re.compile(r"(?:exit_)?reason\s+")
 _HEXADECIMAL = re.compile(r"[0-9a-fA-F]{1,16}")
 # What separates the parts of a printed reason: "48, EPT_VIOLATION", "args->exit_reason = 48".
@@ -127,8 +128,9 @@ def is_sum(parts: tuple[str, ...]) -> bool:
 
 def split(text: str) -> tuple[str, ...]:
     """Return the parts of a printed reason, without empty ones: ``48, EPT_VIOLATION``."""
+    text = _EVENT.sub("", text.strip(), count=1)
     if " rip 0x" in text or "HSR_EC" in text:  # the text of an event
-        return (text.strip(),)
+        return (text,)
     fields = _FIELDS.findall(text)
     if len(fields) > 1:
         return (" ".join(f"{name}={value}" for name, value in fields),)

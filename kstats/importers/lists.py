@@ -32,6 +32,8 @@ _IGNORED = re.compile(r"(?:$|[#$`]|[-=+|\s]+$|\^C$)")
 _BULLET = re.compile(r"(?:[-*\u2022]|\d{1,4}[.)])\s+", re.ASCII)
 _SEVERAL = re.compile(r",\s*(?=[A-Za-z])")
 
+_ENTRY = re.compile(r"(?P<count>\d{1,19}) (?:kvm:)?kvm_entry: .*", re.ASCII)
+
 _MOST_PARTS = 3
 """A reason has a number, a name, and perhaps a label; a longer line is something else."""
 
@@ -54,6 +56,9 @@ def parse(lines: Iterable[Line], problems: Problems) -> Iterator[Table]:
     padded = True
     for line in lines:
         if _IGNORED.match(line.text.strip()):
+            continue
+        if entry := _ENTRY.fullmatch(line.text.strip()):
+            named.entries += int(entry["count"])
             continue
         found = _readings(line.text) if line.whole else ()
         if not found:

@@ -48,6 +48,8 @@ _PADDED = 100
 _DIGITS = frozenset("0123456789.")
 HIGHEST_TID = 1 << 22  # the limit of kernel.pid_max
 HIGHEST_CPU = 1 << 16
+_LOWEST_TID = 300
+"""Lower thread IDs are of the first threads after a boot; the kernel never assigns them again."""
 
 _BLANKS = dict.fromkeys(map(ord, "\t\u00a0\u2002\u2003\u2007\u2009\u202f\u3000\udca0"), " ")
 _NOTHING = dict.fromkeys(map(ord, "\r\ufeff\u200b\u00ad"), "")
@@ -222,6 +224,24 @@ def is_ftrace(text: str) -> bool:
     # After cut, uniq -c leaves a list of reasons.
     is_counted = plain[: found.start()].strip().isdigit()
     return not is_counted or _WHOLE_TEXT.search(plain, found.end()) is not None
+
+
+def are_counted(lines: Iterable[Line]) -> bool:
+    """Return whether perf's events have their count in front, by uniq -c, and not their thread."""
+    numbers: list[int] = []
+    seen: set[str] = set()
+    for line in lines:
+        text = clean(line.text)
+        found = _search(text, Style.PERF) or _search(text, Style.PRINTED)
+        if found is None:
+            continue
+        before, after = text[: found.start()].strip(), text[found.start() :].strip()
+        if not before.isdecimal() or after in seen:
+            return False
+        seen.add(after)
+        numbers.append(int(before))
+    falls = numbers == sorted(numbers, reverse=True) and len({*numbers}) > 2
+    return falls or min(numbers, default=_LOWEST_TID) < _LOWEST_TID
 
 
 def is_printed(text: str) -> bool:
@@ -399,7 +419,7 @@ def _joined(before: str, after: str) -> str:
 def _text(text: str) -> str:
     """Return the text of an event without what libtraceevent says about fields it misses."""
     plain = _MISSING.sub(" ", text) if "F" in text else text
-    return " ".join(plain.rstrip(" )").split())
+    return " ".join(plain.rstrip(" ).\u2026").split())
 
 
 def _where(prefix: str) -> tuple[Task, float | None]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import time
 import tracemalloc
 from collections import Counter
@@ -172,7 +175,26 @@ def test_kvm_stat_without_a_second_line() -> None:
     assert torn.problems.count == 3
 
 
-@pytest.mark.parametrize("data", [b"", b"\n\n", b"hello\nworld\n", b"\0" * 100, b"\xff\xfe\n"])
+@pytest.mark.parametrize(
+    ("data", "what", "hint"),
+    [
+        (b"", "the input is empty", "command"),
+        (b"PERFILE2\x68\0\0\0kvm:kvm_exit: reason HLT", "perf's own file", "perf script -i"),
+        (b"\x17\x08Dtracing6\0", "trace-cmd's own file", "trace-cmd report"),
+        (gzip.compress(b"HLT 10"), "a compressed file", "zcat"),
+        (bz2.compress(b"HLT 10"), "a compressed file", "bzcat"),
+        (lzma.compress(b"HLT 10"), "a compressed file", "xzcat"),
+    ],
+)
+def test_files_that_are_not_text_name_the_command_that_prints_it(
+    data: bytes, what: str, hint: str
+) -> None:
+    with pytest.raises(UnrecognizedError, match=what) as error:
+        decode(io.BytesIO(data))
+    assert hint in error.value.hint
+
+
+@pytest.mark.parametrize("data", [b"\n\n", b"hello\nworld\n", b"\0" * 100, b"\xff\xfe\n"])
 def test_what_no_known_tool_writes(data: bytes) -> None:
     with pytest.raises(UnrecognizedError, match="has the format of a known tool"):
         samples(data)

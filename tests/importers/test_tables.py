@@ -297,6 +297,19 @@ SAME: dict[str, str] = {
     ),
     "uniq -c": "    128 HLT\n     72 EPT_VIOLATION\n",
     "uniq -c of events": "    128 reason HLT\n     72 reason EPT_VIOLATION\n",
+    "uniq -c of whole events": (
+        "    128 kvm_exit: reason HLT rip 0xfff0 info 0 0\n"
+        "     72 kvm_exit: reason EPT_VIOLATION rip 0xfff0 info 181 0\n"
+    ),
+    "uniq -c of perf's events": (
+        "    128 kvm:kvm_exit: vcpu 0 reason HLT rip 0xfff0\n"
+        "     72 kvm:kvm_exit: vcpu 1 reason EPT_VIOLATION rip 0xfff0 info1 0x181 info2 0x0\n"
+        "    200 kvm:kvm_entry: vcpu 1, rip 0xfff0\n"
+    ),
+    "uniq -c of perf's texts": (
+        "  128 reason HLT rip 0xfff0\n   72 reason EPT_VIOLATION rip 0xfff0\n"
+    ),
+    "uniq -c of fields": "    128 exit_reason=12 isa=1\n     72 exit_reason=48 isa=1\n",
     "colons": "HLT: 128\nEPT_VIOLATION: 72\n",
     "equals": "HLT = 128\nEPT_VIOLATION = 72\n",
     "shares": "HLT 128 64.0%\nEPT_VIOLATION 72 (36.0 %)\n",
@@ -315,6 +328,29 @@ def test_the_same_exits_in_many_tables(kind: str) -> None:
     assert by_reason == {"HLT": 128, "EPT_VIOLATION": 72}
     assert found.isa == "vmx"
     assert found.problems.count == 0, found.problems.notes()
+
+
+_HLT = "kvm:kvm_exit: vcpu 0 reason HLT rip 0xfff0\n"
+_EPT = "kvm:kvm_exit: vcpu 0 reason EPT_VIOLATION rip 0xfff0\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "counts", "guess"),
+    [
+        (f"4242 {_HLT}4242 {_EPT}", {"HLT": 1, "EPT_VIOLATION": 1}, "its thread"),
+        (f"4242 {_HLT}4241 {_EPT}4242 {_HLT}", {"HLT": 2, "EPT_VIOLATION": 1}, "its thread"),
+        (f"42 {_HLT}4241 {_EPT}42 {_HLT}", {"HLT": 2, "EPT_VIOLATION": 1}, "its thread"),
+        (f"9000 {_HLT}800 {_EPT}7 {_HLT[4:]}", {"HLT": 9007, "EPT_VIOLATION": 800}, "uniq -c"),
+        (f"kvm 4242 {_HLT}", {"HLT": 1}, ""),
+    ],
+)
+def test_a_number_in_front_of_an_event_is_a_thread_or_a_count(
+    text: str, counts: dict[str, int], guess: str
+) -> None:
+    found, by_reason = decoded(text)
+    assert by_reason == counts
+    assert guess in "".join(found.problems.remarks)
+    assert bool(guess) == bool(found.problems.remarks)
 
 
 NUMBERS: dict[str, str] = {
