@@ -267,7 +267,7 @@ def _find_format(held: list[Line], rest: Iterator[Line]) -> tuple[str, str]:
 
 def _counted(name: str, held: list[Line], rest: Iterator[Line]) -> tuple[str, str]:
     """Return the format of a trace, or of a list if its events are counted."""
-    if name == "ftrace" or not trace_lines.are_counted(_seen(held, rest)):
+    if not trace_lines.are_counted(_seen(held, rest)):
         return name, ""
     return _LAST_RESORT, (
         "the number in front of each event is taken for its count, as by uniq -c;"

@@ -24,7 +24,7 @@ HIGHEST = (1 << 64) - 1
 
 _COUNT = re.compile(r"\d{1,3}(?:(?P<mark>[,.'_])\d{3})(?:(?P=mark)\d{3}){0,5}|\d{1,20}", re.ASCII)
 _FIELDS = re.compile(r"\b(exit_reason|isa|ret|esr_ec|info1)\s{0,9}=\s{0,9}(-?\w{1,20})", re.ASCII)
-_EVENT = re.compile(r"(?:kvm:)?kvm_exit:\s+")
+_EVENT = re.compile(r"(?:.{0,160}\s)?(?:kvm:)?kvm_exit:\s+")
 _LABEL = re.compile(r"(?:exit_)?reason\s+")
 _HEXADECIMAL = re.compile(r"[0-9a-fA-F]{1,16}")
 # What separates the parts of a printed reason: "48, EPT_VIOLATION", "args->exit_reason = 48".
@@ -173,6 +173,15 @@ def _event_code(isa: Isa, text: str) -> int | None:
     return isa.event.code(isa, match) if isa.event and match else None
 
 
+def _event_fit(isa: Isa, text: str) -> Fit | None:
+    """Return how well an ISA explains the text or the fields of an event kvm_exit."""
+    if _event_code(isa, text) not in isa.reasons:
+        return None
+    match = re.match(isa.event.pattern, text) if isa.event else None
+    name = match.groupdict().get("name") if match else None
+    return fit(isa, name) if name else Fit.CERTAIN
+
+
 def _without_isa(isa: Isa, text: str) -> str:
     prefix, colon, rest = text.partition(":")
     return rest if colon and prefix.strip().lower() == isa.name else text
@@ -186,7 +195,8 @@ def clue(isas: tuple[Isa, ...], table: Table, key: Key) -> Clue:
         found = [fit(isa, part) for part in key.parts]
         known = [how for how in found if how is not None]
         named = table.isa == isa.name or any(_without_isa(isa, part) != part for part in key.parts)
-        if named or any(_event_code(isa, part) in isa.reasons for part in key.parts):
+        known += [how for part in key.parts if (how := _event_fit(isa, part)) is not None]
+        if named:
             known.append(Fit.CERTAIN)
         if known:
             fits[isa.name] = max(known)

@@ -23,10 +23,11 @@ from kstats.importers.lines import Line, Problems
 _COUNT = r"(?P<count>\d[\d,.'_]{0,26})"
 _LAST = re.compile(
     rf"(?P<what>\S.{{0,200}}?)[\s,;:=|]{{1,80}}{_COUNT}"
-    r"(?:[\s,;|]{1,20}\(?\d{1,3}(?:\.\d{1,9})?\s?%\)?)?",
+    r"(?:[\s,;|]{1,20}(?:\(?\d{1,3}(?:\.\d{1,9})?\s?%\)?|\d{1,3}\.\d{1,2}))?",
     re.ASCII,
 )
-_FIRST = re.compile(rf"{_COUNT}[\s,;:=|]{{1,80}}(?P<what>\S.{{0,200}})", re.ASCII)
+_FIRST = re.compile(rf"{_COUNT}[\s,;:=|]{{1,80}}(?P<what>\S.{{0,400}})", re.ASCII)
+_NUMBER = re.compile(r"\d[\d,.'_]{0,26}%?", re.ASCII)
 _PADDED = re.compile(r"\s{2,}\d", re.ASCII)
 _IGNORED = re.compile(r"(?:$|[#$`]|[-=+|\s]+$|\^C$)")
 _BULLET = re.compile(r"(?:[-*\u2022]|\d{1,4}[.)])\s+", re.ASCII)
@@ -111,7 +112,9 @@ def _readings(text: str) -> tuple[Counted, ...]:
     if found:
         return (found,)
     parts = split(bare)
-    return ((parts, 1),) if len(parts) <= _MOST_PARTS and _is_reason(parts) else ()
+    if len(parts) > _MOST_PARTS or not _is_reason(parts) or _has_other_number(parts):
+        return ()
+    return ((parts, 1),)
 
 
 def _counted(text: str) -> Counted | None:
@@ -123,6 +126,13 @@ def _counted(text: str) -> Counted | None:
             if n is not None and len(parts) <= _MOST_PARTS and _is_reason(parts):
                 return parts, n
     return None
+
+
+def _has_other_number(parts: tuple[str, ...]) -> bool:
+    """Return whether a number beside a name is not the code of that name."""
+    codes = {code(isa, parts) for isa in lookup.isas()}
+    numbers = [part for part in parts if _NUMBER.fullmatch(part)]
+    return len(parts) > 1 and any(lookup.number(number) not in codes for number in numbers)
 
 
 def _is_reason(parts: tuple[str, ...]) -> bool:

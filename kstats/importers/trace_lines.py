@@ -125,6 +125,7 @@ _TASK = re.compile(
 _NUMBERED_COMM = re.compile(r".*(?:^|\s)(?P<comm>CPU \d+/KVM|fc_vcpu \d+)", re.ASCII)
 # The latency format prints only eight characters; a line may begin within a name.
 _TORN_COMM = re.compile(r".*?(\d{1,5})/K(?:VM?)?", re.ASCII)
+_FIRST_NUMBER = re.compile(r"\d{1,18}(?=\s+[A-Za-z<]|$)", re.ASCII)
 _UNKNOWN_COMM = re.compile(r"<\.\.\.>|:-?\d+|<unknown>", re.ASCII)
 _JUNK = re.compile(
     r"(?:(?:\d{4}-\d\d-\d\d[T ])?\d\d?:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\s"
@@ -227,21 +228,33 @@ def is_ftrace(text: str) -> bool:
 
 
 def are_counted(lines: Iterable[Line]) -> bool:
-    """Return whether perf's events have their count in front, by uniq -c, and not their thread."""
+    """Return whether events have their count in front, by uniq -c, and not their thread.
+
+    A count alone in front of an event of ftrace is read with the event.
+    """
     numbers: list[int] = []
     seen: set[str] = set()
+    is_alone = True
     for line in lines:
-        text = clean(line.text)
+        text = clean(line.text).strip()
         found = _search(text, Style.PERF) or _search(text, Style.PRINTED)
         if found is None:
             continue
-        before, after = text[: found.start()].strip(), text[found.start() :].strip()
-        if not before.isdecimal() or after in seen:
+        before = text[: found.start()].strip()
+        first = _FIRST_NUMBER.match(before)
+        if first is None or text[first.end() :] in seen or _where(before)[1] is not None:
             return False
-        seen.add(after)
-        numbers.append(int(before))
-    falls = numbers == sorted(numbers, reverse=True) and len({*numbers}) > 2
-    return falls or min(numbers, default=_LOWEST_TID) < _LOWEST_TID
+        is_ftrace = found.re is _NAME and not found["perf"]
+        if is_ftrace and first[0] == before and not numbers:
+            return False
+        is_alone = is_alone and first[0] == before
+        seen.add(text[first.end() :])
+        numbers.append(int(first[0]))
+    different = len({*numbers})
+    falls = numbers == sorted(numbers, reverse=True)
+    if not is_alone:  # rising numbers are those of the lines
+        return falls and different > 1
+    return (falls and different > 2) or min(numbers, default=_LOWEST_TID) < _LOWEST_TID
 
 
 def is_printed(text: str) -> bool:

@@ -309,6 +309,15 @@ SAME: dict[str, str] = {
     "uniq -c of perf's texts": (
         "  128 reason HLT rip 0xfff0\n   72 reason EPT_VIOLATION rip 0xfff0\n"
     ),
+    "uniq -c of events and threads": (
+        "    128 CPU 0/KVM-4242  kvm_exit: reason HLT\n"
+        "     72 CPU 0/KVM-4242  kvm_exit: reason EPT_VIOLATION\n"
+    ),
+    "uniq -c of perf's events and threads": (
+        "    128 CPU 0/KVM 4242 kvm:kvm_exit: vcpu 0 reason HLT rip 0xfff0\n"
+        "     72 CPU 0/KVM 4242 kvm:kvm_exit: vcpu 0 reason EPT_VIOLATION rip 0xfff0\n"
+    ),
+    "bars": " HLT           |  128 | 64.0 |\n EPT_VIOLATION |   72 | 36.0 |\n",
     "uniq -c of fields": "    128 exit_reason=12 isa=1\n     72 exit_reason=48 isa=1\n",
     "colons": "HLT: 128\nEPT_VIOLATION: 72\n",
     "equals": "HLT = 128\nEPT_VIOLATION = 72\n",
@@ -342,6 +351,8 @@ _EPT = "kvm:kvm_exit: vcpu 0 reason EPT_VIOLATION rip 0xfff0\n"
         (f"42 {_HLT}4241 {_EPT}42 {_HLT}", {"HLT": 2, "EPT_VIOLATION": 1}, "its thread"),
         (f"9000 {_HLT}800 {_EPT}7 {_HLT[4:]}", {"HLT": 9007, "EPT_VIOLATION": 800}, "uniq -c"),
         (f"kvm 4242 {_HLT}", {"HLT": 1}, ""),
+        (f"  2 {_HLT}", {"HLT": 2}, "uniq -c"),
+        (f"  7 kvm {_HLT}  9 kvm {_EPT}", {"HLT": 1, "EPT_VIOLATION": 1}, ""),
     ],
 )
 def test_a_number_in_front_of_an_event_is_a_thread_or_a_count(
