@@ -22,6 +22,9 @@ _HEX = r"0x[0-9a-fA-F]{1,16}"
 Row = tuple[str, str, tuple[str, ...], str]
 
 MESSAGES: tuple[Row, ...] = (
+    (rf"^(?i:vmx) (?P<vmx>{_HEX}|\d{{1,7}})$", "", (), ""),
+    (rf"^(?i:svm) (?P<svm>{_HEX}|\d{{1,7}})$", "", (), ""),
+    (r"^(?P<text>#[A-Z]{2})\(\w{1,10}\)$", "", (), ""),
     (
         rf"entry failed, hardware error (?P<error>{_HEX})",
         "QEMU: the processor refused to enter the guest; the VM stops",

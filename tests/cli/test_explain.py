@@ -141,6 +141,20 @@ def test_what_is_no_reason_says_what_it_is(capsys: pytest.CaptureFixture[str]) -
     assert max(map(len, explain(capsys, "timer", "0x6e0", "#PF").splitlines())) <= 100
 
 
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        ("VMX 48", "EPT_VIOLATION  Intel VMX, vmx:48"),
+        ("svm 0x400", "npf  AMD SVM, svm:1024"),
+        ("#GP(0)", "#GP  exception 13"),
+    ],
+)
+def test_a_code_after_its_isa_and_an_exception_with_its_error_code(
+    words: str, first: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert explain(capsys, words).startswith(first)
+
+
 def test_terms_in_json_match_their_schema(capsys: pytest.CaptureFixture[str]) -> None:
     schema = json.loads((files("kstats.explain") / "term.schema.json").read_text("utf-8"))
     Draft202012Validator.check_schema(schema)

@@ -364,6 +364,12 @@ def test_a_number_in_front_of_an_event_is_a_thread_or_a_count(
     assert bool(guess) == bool(found.problems.remarks)
 
 
+def test_a_rounded_count_is_not_dropped_silently() -> None:
+    found, by_reason = decoded("EPT_VIOLATION  1.2K\nHLT  300\n")
+    assert by_reason == {"HLT": 300}
+    assert found.shortfall.startswith("1200 of 1500 exits were not understood")
+
+
 NUMBERS: dict[str, str] = {
     "uniq -c": "    128 12\n     72 48\n",
     "code first": "12 128\n48 72\n",
