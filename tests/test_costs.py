@@ -22,4 +22,4 @@ def test_costs_are_those_of_the_readme() -> None:
 
 
 def test_ranges() -> None:
-    assert costs.range_of("kstats exits --latency") == "920 to 1,115 instructions"
+    assert costs.range_of("kstats exits --latency") == "909 to 1,106 instructions"
