@@ -30,7 +30,8 @@ class UnknownReasonError(KstatsError, LookupError):
     def __init__(self, text: str, close: list[str], among: Sequence[Isa] = ()) -> None:
         self.text = text
         self.close = close
-        hint = f"did you mean {', '.join(close)}?" if close else "kstats arch lists every name"
+        hint = "kstats arch lists every name; kstats explain --search TEXT searches the meanings"
+        hint = f"did you mean {', '.join(close)}?" if close else hint
         isas = f" for {' or '.join(isa.title for isa in among)}" if among else ""
         super().__init__(f"unknown exit reason {text!r}{isas}", hint)
 

@@ -10,6 +10,8 @@ SOURCE = (
     "Linux arch/x86/kvm/x86.c kvm_vcpu_stats_desc, arch/arm64/kvm/guest.c, include/linux/kvm_host.h"
 )
 
+EVENT_SOURCE = "Linux include/trace/events/kvm.h, arch/x86/kvm/trace.h, arch/arm64/kvm/trace_arm.h"
+
 _EVERY = ""
 
 VCPU: dict[str, tuple[str, str]] = {

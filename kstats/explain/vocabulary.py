@@ -113,13 +113,13 @@ def internal_error(number: int) -> Iterator[Term]:
 def _counter(text: str, wanted: Isas) -> Iterator[Answer]:
     name = "_".join(text.lower().removeprefix("kvm:").replace("-", " ").split())
     kinds = (
-        ("statistic of KVM for each vCPU, not an exit reason", counters.VCPU),
-        ("statistic of KVM for each VM, not an exit reason", counters.VM),
-        ("trace event of KVM, not an exit reason", counters.EVENTS),
+        ("statistic of KVM for each vCPU, not an exit reason", counters.VCPU, counters.SOURCE),
+        ("statistic of KVM for each VM, not an exit reason", counters.VM, counters.SOURCE),
+        ("trace event of KVM, not an exit reason", counters.EVENTS, counters.EVENT_SOURCE),
     )
-    for kind, table in kinds:
+    for kind, table, source in kinds:
         if name in table:
             meaning, references = table[name]
             if concerns(references, wanted):
                 found = exits(references, wanted)
-                yield Term(kind, name, meaning, found, source=counters.SOURCE)
+                yield Term(kind, name, meaning, found, source=source)

@@ -136,6 +136,7 @@ def test_what_is_no_reason_says_what_it_is(capsys: pytest.CaptureFixture[str]) -
     text = explain(capsys, "KVM_EXIT_IO")
     assert text.startswith("KVM_EXIT_IO  why KVM_RUN returned to the VMM (2), not an exit reason")
     assert "exit reasons: vmx IO_INSTRUCTION; svm io" in text
+    assert "see Linux include/trace/events/kvm.h" in explain(capsys, "kvm_mmio")
     text = explain(capsys, "vmx:0x4000030")
     assert "bit 26: a bus lock was detected" in text
     assert max(map(len, explain(capsys, "timer", "0x6e0", "#PF").splitlines())) <= 100
