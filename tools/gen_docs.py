@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from kstats.arch import BUILT_IN, categories, column_keys
 from kstats.arch.base import OTHER, Category
 from kstats.why.render import level_text
+from kstats.why.rule import Severity
 from kstats.why.rules import RULES
 
 if TYPE_CHECKING:
@@ -63,12 +64,12 @@ WHY_HEAD = """\
 # What makes a VM slow: `kstats why`
 
 `kstats why [VM…] [seconds]` measures for ten seconds and lists what is unusual, the most important
-first. Each finding has the numbers that prove it, how sure it is and why, what it costs, what to
-change, and the command that shows more. `nothing unusual` is an answer, too.
+first. Each finding states the numbers that prove it, how certain it is and why, what it costs, what
+to change, and the command that shows more. `nothing unusual` is an answer, too.
 
 ```
 # kstats why web
-1 finding: 1 VM, 120000 exits, 10.0 s
+1 finding: 1 VM, 120,000 exits, 10.0 s
 
 1. warning: web: The guest arms its timer very often [timer-storm]
    evidence  write MSR_IA32_TSC_DEADLINE(0x6e0): 6,000 exits per vCPU-second
@@ -85,54 +86,58 @@ change, and the command that shows more. `nothing unusual` is an answer, too.
 |---|---|
 | `kstats why` | all VMs of this host, for ten seconds |
 | `kstats why web db 30` | two VMs, by name, pid or glob, for 30 seconds |
-| `kstats why --input FILE` | a recording, in parts of ten seconds; or what another tool wrote |
+| `kstats why --input FILE` | a recording, in parts of ten seconds, or what another tool wrote |
 | `--against FILE` | also what is new since another recording |
 | `-f json`, `-f markdown` | for programs, by [a schema](../kstats/why/schema.json); for tickets |
-| `--fail-on warning` | exit with status 10 if a finding is at least so severe |
+| `--fail-on warning` | exit with status 10 if a finding is at least this severe |
 
 ## What it measures
 
-On a live host, first exits, their latency, the time of vCPUs, KVM's events and its own counters,
-and [facts](recording.md) about host and VMs: what `kstats record --latency --time` records, at the
-same cost. If a rule depends on which MSR, port, address or register it is, and there are enough
-such exits to matter, a second program then counts by that; at most two kinds, one after the other.
-So only VMs that need a closer look pay for it.
+On a live host, `kstats why` first measures exits, their latency, vCPU times, KVM's events and its
+own counters, and reads [facts](recording.md#facts) about the host and its VMs. These are what
+`kstats record --latency --time` records, at the same cost. If a rule depends on the MSR, port,
+address or register, and there are enough such exits to matter, a second program then counts exits
+by this detail: at most two kinds of detail, one after the other. So only VMs that need a closer
+look pay for it.
 
-A recording is judged in parts of ten seconds, or as many as the last operand says. A finding
-describes the worst part, and says in how many it occurs: ten bad seconds of a night are found.
-Record with `--latency --time` to let all rules be checked. Rules for which something was not
-measured are listed at the end; they are not taken for fulfilled.
+A recording is judged in parts of ten seconds, or of the length that the last operand gives. A
+finding describes the worst part and says in how many parts it occurs, so ten bad seconds of a night
+are found. Record with `--latency --time` so that most rules can be checked; rules about details
+need a second recording, by `kstats exits --detail KIND --record FILE`. Rules that could not be
+checked are listed at the end, with what they need.
 
-Traces of other tools are judged in the same way. Counts without times are taken for those of as
-many seconds as the last operand says. A window shorter than 0.1 s has no rates.
+Traces of other tools are judged in the same way. For counts without times, the last operand gives
+the seconds in which they were counted. Rates need at least 0.1 s.
 
 ## How to read a finding
 
-Rates are **exits per vCPU-second**: exits, divided by the seconds and by the vCPUs of the VM. So a
-threshold means the same for a small VM and a large one. A rule compares the rate of the busiest
-vCPU with its thresholds, because one vCPU in a loop can make a VM slow. Shares are shares of the
-time of the vCPUs.
+Rates are **exits per vCPU-second**: exits divided by the seconds and by the number of vCPUs of the
+VM. So a threshold means the same for a small VM and a large one. A rule compares the rate of the
+busiest vCPU with its thresholds, because one vCPU in a loop can make a VM slow. Shares are shares
+of the vCPUs' time.
 
 **Severity** is that of the highest threshold that is reached. A finding with a measured cost of
 5 % of the vCPUs' time is at least a warning, one of 20 % is critical.
 
-**Cost** is the latency of the exits, if it was measured: the time from the exits to the next entry,
+**Cost** is the latency of the exits, if it was measured: the time from each exit to the next entry,
 as a share of the vCPUs' time. Otherwise it is estimated: 2 us for an exit that KVM handles, 15 us
-for one that the VMM handles. The exit and the entry alone take 1,200 to 2,500 cycles on processors
-with hardware virtualization; the rest are KVM's work, mitigations, and caches and TLBs that the
-guest has to fill again. A VMM takes several times that: system call, locks, device model. The time
-of idle exits is no cost, and that of interrupts includes whatever the host runs meanwhile: both are
-estimated.
+for one that the VMM handles. The exit and the entry alone take 1,200 to 2,500 cycles; the rest is
+KVM's work, mitigations, and refilling the guest's caches and TLBs. A VMM takes several times as
+long: system call, locks, device model. Two costs are always estimated: that of idle exits, because
+their latency is idle time, and that of interrupts, because their latency includes whatever the host
+runs meanwhile.
 
 **Certainty** is `certain` if the exits or the kernel name the cause, `likely` if other causes are
 rare, `possible` if several causes look alike.
 
-Findings that another one explains better are left out: the column "not with" of the table says
-which.
+A finding that another one explains better is left out. The column "not with" of the table lists
+the rules that take precedence.
 
 ## The rules
 
-A finding fires from its lowest threshold on. Exits that are `info` need no action by themselves.
+The thresholds are those of `info`, `warning` and `critical`; `-` means that the rule does not have
+this severity. A rule fires when its lowest threshold is reached. A finding of severity `info` needs
+no action by itself.
 """
 
 
@@ -142,7 +147,10 @@ def why_page() -> str:
         (
             f"`{rule.id}`",
             rule.title,
-            " / ".join(level_text(rule, level) for level in rule.levels.values()),
+            " / ".join(
+                level_text(rule, rule.levels[severity]) if severity in rule.levels else "-"
+                for severity in Severity
+            ),
             rule.signal.unit,
             rule.basis,
             ", ".join(rule.isas) or "all",
@@ -155,9 +163,9 @@ def why_page() -> str:
     headings = (
         "rule",
         "finding",
-        "from",
+        "thresholds",
         "unit",
-        "why from there on",
+        "why these thresholds",
         "ISAs",
         "not with",
         "source",

@@ -383,7 +383,7 @@ class Uneven:
         """Return the rate of that CPU; 0 if all CPUs are alike."""
         del least
         if not of.vcpu_seconds:
-            raise Missing("the time")
+            raise Missing("rates")
         codes = self.of.codes(of)
         rates = {
             cpu: sum(n for code, n in exits.items() if code in codes) / of.seconds

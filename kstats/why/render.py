@@ -27,9 +27,9 @@ RECORDED: Mapping[str, str] = {
     "KVM's events": "kstats record",
     "KVM's counters": "kstats record",
     "facts about host and VM": "kstats record",
-    "the time": "the seconds in which they were counted: kstats why --input FILE 10",
+    "rates": "a trace of 0.1 s or more; for counts without times: kstats why --input FILE SECONDS",
 }
-"""What measures a part of the evidence that is missing; details have a command of their own."""
+"""What provides a missing part of the evidence; details have a command of their own."""
 
 _WIDTH = 96
 _LABEL = 10
@@ -95,7 +95,7 @@ def summary(report: Report) -> str:
 
 
 def _number(n: int, what: str) -> str:
-    return f"{n} {what}{'s' * (n != 1)}"
+    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
 def _finding(number: int, finding: Finding, report: Report, width: int) -> Iterator[str]:

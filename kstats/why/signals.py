@@ -173,7 +173,7 @@ class Rate:
         if not of.vcpu_seconds:
             if not codes:
                 return None
-            raise Missing("the time")
+            raise Missing("rates")
         every = codes.total() / of.vcpu_seconds
         if not codes or max(every, _busiest(of, codes)[1]) < least:
             return Measured(every, rate_text(every))
@@ -298,11 +298,13 @@ class Took:
             return None
         cost = latency.total / 1e9 / of.vcpu_seconds
         value = latency.percentile(self.percent) if cost >= self.least_cost else 0
+        if value is None:  # a table of another tool: its times have no distribution
+            raise Missing("latencies")
         slowest = max(codes, key=lambda code: _total(of, code))
         name = arches.reason(*slowest).name
         text = f"{name} and the like" if len(codes) > 1 else name
         text = f"{text}: {latency_text(latency)}"
-        return Measured(value or 0, text, cost, timed=True, code=slowest)
+        return Measured(value, text, cost, timed=True, code=slowest)
 
 
 @attrs.frozen
@@ -342,9 +344,13 @@ def _busiest(of: Subject, codes: Iterable[Code]) -> tuple[int | None, float]:
 
 
 def latency_text(latency: Histogram) -> str:
-    """Return the median, the 99th percentile and the maximum in words."""
-    median, most = latency.percentile(50) or 0, latency.percentile(99) or 0
-    return f"median {duration(median)}, p99 {duration(most)}, longest {duration(latency.maximum)}"
+    """Return the median and the 99th percentile in words, or the mean, and the maximum."""
+    median, most = latency.percentile(50), latency.percentile(99)
+    if median is None or most is None:  # without a distribution
+        usual = f"mean {duration(latency.total / latency.count)}"
+    else:
+        usual = f"median {duration(median)}, p99 {duration(most)}"
+    return f"{usual}, longest {duration(latency.maximum)}"
 
 
 def _total(of: Subject, code: Code) -> int:

@@ -62,7 +62,7 @@ def test_a_finding_has_proof_cost_certainty_remedies_and_a_command(
     assert (status, err) == (0, [])
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert lines[0].startswith("1 finding, ")
-    assert lines[0].endswith(" rules not checked: 1 VM, 120000 exits, 10.0 s")
+    assert lines[0].endswith(" rules not checked: 1 VM, 120,000 exits, 10.0 s")
     assert "1. warning: web: The guest arms its timer very often [timer-storm]" in lines
     proof = "evidence write MSR_IA32_TSC_DEADLINE(0x6e0): 6,000 exits per vCPU-second"
     assert proof in lines
@@ -171,7 +171,23 @@ def test_tables_of_other_tools_are_of_the_given_seconds(
     # Nobody knows whether 200,000 exits are many.
     _, out, _ = said(capsys, "--input", str(path), "--isa", "vmx")
     assert "[cpuid-loop]" not in out
-    assert "not checked without the time" in out
+    assert "not checked without rates (" in out
+
+
+def test_times_without_a_distribution_have_no_percentiles(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Times of perf kvm stat have a mean and a maximum: the median is unknown, not 0."""
+    path = tmp_path / "perf"
+    path.write_text(
+        "VM-EXIT  Samples  Samples%  Time%  Min Time  Max Time  Avg time\n\n"
+        "VMCALL  14089  66.67%  66.67%  1.32us  84.99us  2.14us ( +- 0.90% )\n"
+        "EPT_VIOLATION  7044  33.33%  33.33%  0.50us  26426.07us  8.90us ( +- 9.00% )\n"
+    )
+    _, out, _ = said(capsys, "--input", str(path), "1")
+    assert "mean 2.14us, longest 85.0us" in out
+    assert "median" not in out
+    assert "not checked without latencies (kstats record --latency): slow-memory-faults" in out
 
 
 def test_three_lines_of_a_trace_are_not_a_rate(
@@ -182,7 +198,7 @@ def test_three_lines_of_a_trace_are_not_a_rate(
     path.write_text("".join(line.format(n) for n in range(1, 4)))
     _, out, _ = said(capsys, "--input", str(path))
     assert "nothing unusual" in out
-    assert "not checked without the time" in out
+    assert "not checked without rates (" in out
 
 
 def test_a_file_that_is_not_understood_is_not_called_usual(

@@ -63,7 +63,7 @@ _TRAPS = (
                    "WFE: a vCPU spins on a lock while another task wants to run on its CPU",
                ),
                remedies=(
-                   "none is needed if the host CPU is idle too; for latency: kvm halt_poll_ns",
+                   "nothing to do if the host CPU is idle too; for latency: kvm halt_poll_ns",
                    "to tell WFI from WFE: the kernel's event kvm_wfx_arm64",
                    "many WFE: the host is overcommitted; check steal time in the guest",
                ),

@@ -33,7 +33,7 @@ HALT = Advice(
         "a guest that sleeps and wakes often: short timers, vCPUs that wake each other",
     ),
     remedies=(
-        "none is needed if the host CPU is idle too",
+        "nothing to do if the host CPU is idle too",
         "to reduce wake-up latency: halt_poll_ns of the kvm module, or haltpoll in the guest",
         "on dedicated CPUs: QEMU's -overcommit cpu-pm=on keeps HLT and MWAIT in the guest",
     ),
