@@ -26,6 +26,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Capability(IntEnum):
     """Capabilities that a command may have to keep; see capabilities(7)."""
 
+    CHOWN = 0
     DAC_OVERRIDE = 1
     DAC_READ_SEARCH = 2
     SYS_PTRACE = 19
@@ -67,6 +68,24 @@ def creates_beside(path: str) -> Need:
         return os.access(folder, os.W_OK | os.X_OK, effective_ids=True)
 
     return Need("creates files in another user's directory", (Capability.DAC_OVERRIDE,), works)
+
+
+def keeps_owner(path: str) -> Need:
+    """Return the need of a command that replaces a file, which may belong to another user."""
+
+    def works() -> bool:
+        try:
+            there = os.stat(path)  # noqa: PTH116 - start-up time
+        except OSError:
+            return True
+        return (there.st_uid, there.st_gid) == (os.geteuid(), os.getegid())
+
+    return Need("keeps the owner of the file that it replaces", (Capability.CHOWN,), works)
+
+
+def writes(path: str) -> tuple[Need, ...]:
+    """Return the needs of a command that writes and replaces a file."""
+    return creates_beside(path), keeps_owner(path)
 
 
 def drop(needs: Iterable[Need] = ()) -> tuple[str, ...]:

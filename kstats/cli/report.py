@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
 
+from kstats import outfile
 from kstats.cli import options, session, sources, streams
 from kstats.cpunames import readable
 from kstats.errors import KstatsError, MissingLibraryError, UsageError
@@ -122,21 +122,7 @@ def write(path: str, text: str) -> None:
             out.write(text)
         return
     try:
-        _replace(Path(path), text.encode())
+        outfile.replace(Path(path), text.encode())
     except OSError as error:
         reason = error.strerror or str(error)
         raise KstatsError(f"cannot write {printable(path)}: {reason}") from error
-
-
-def _replace(path: Path, data: bytes) -> None:
-    if path.exists() and not path.is_file():  # a device or a pipe takes what it is given
-        path.write_bytes(data)
-        return
-    path = path.resolve()  # a link stays one
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        new.write_bytes(data)
-        new.replace(path)
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise

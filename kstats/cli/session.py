@@ -238,7 +238,7 @@ def attached(
 
     if debug:
         print_errors(source.description())
-    files = () if writes in (None, "-") else (privileges.creates_beside(writes),)
+    files = () if writes in (None, "-") else privileges.writes(writes)
     lines = privileges.drop((*source.needs(), *needs, *files))
     source.follow()
     if debug:

@@ -71,7 +71,7 @@ class _Daemon:
         # This thread, which talks to clients, never needs any. The worker has its own, and drops
         # them once it has attached its programs.
         textfile = self._serving.textfile
-        privileges.drop([privileges.creates_beside(str(textfile.path))] if textfile else [])
+        privileges.drop(privileges.writes(str(textfile.path)) if textfile else ())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)

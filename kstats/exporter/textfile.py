@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from kstats import outfile
 from kstats.errors import KstatsError
 from kstats.exporter import log
 
 NAME = "kstats.prom"
+
+_MODE = 0o644  # node_exporter is another user
 
 
 class Textfile:
@@ -23,7 +25,7 @@ class Textfile:
         self._complaint = ""
         self.path = folder / NAME
         try:
-            self._temporary(b"").unlink()
+            outfile.check_folder(folder)
         except OSError as error:
             raise KstatsError(
                 f"cannot write to {folder}: {error.strerror}",
@@ -34,7 +36,7 @@ class Textfile:
         """Replace the file; log once why that is not possible."""
         complaint = ""
         try:
-            self._temporary(page).replace(self.path)
+            outfile.replace(self.path, page, _MODE)
         except OSError as error:
             complaint = error.strerror or str(error)
             if complaint != self._complaint:
@@ -44,18 +46,3 @@ class Textfile:
     def remove(self) -> None:
         """Remove the file: what is in it is no longer true."""
         self.path.unlink(missing_ok=True)
-
-    def _temporary(self, page: bytes) -> Path:
-        """Return a new file, under a name that node_exporter does not read."""
-        import tempfile  # noqa: PLC0415 - what it imports takes memory, and few need it
-
-        number, name = tempfile.mkstemp(prefix=f".{NAME}.", dir=self._folder)
-        path = Path(name)
-        try:
-            with os.fdopen(number, "wb") as file:
-                file.write(page)
-            path.chmod(0o644)  # node_exporter is another user
-        except BaseException:
-            path.unlink()
-            raise
-        return path

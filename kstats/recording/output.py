@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 from typing import NoReturn
 
+from kstats import outfile
 from kstats.errors import RecordingError
 from kstats.recording import files
 from kstats.recording.errors import LineError, shown
@@ -149,10 +150,10 @@ class Output:
 
     def _open(self) -> tuple[int, bool]:
         """Return a descriptor, and whether it is a file, which is then locked."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT
         try:
             is_stdout = str(self.path) == STDOUT
-            descriptor = os.dup(1) if is_stdout else os.open(self.path, flags, 0o644)
+            descriptor = os.dup(1) if is_stdout else outfile.open_descriptor(self.path, flags)
         except OSError as error:
             self._fail(error)
         is_file = not is_stdout and stat.S_ISREG(os.fstat(descriptor).st_mode)

@@ -560,6 +560,8 @@ def test_other_compressors_frames_are_read(tmp_path: Path) -> None:
     assert numbers_in(tmp_path / "x.jsonl.zst") == [1, 2, 3, 4]
 
 
-def test_files_are_readable_by_others(tmp_path: Path) -> None:
-    write(tmp_path / "x.jsonl", 1)
-    assert stat.S_IMODE((tmp_path / "x.jsonl").stat().st_mode) == 0o644
+def test_files_are_private_also_after_rotation(tmp_path: Path) -> None:
+    """They contain the names of VMs."""
+    write(tmp_path / "x.jsonl", 1, 2, rotation=Rotation(size=1))
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()]
+    assert modes == [0o600, 0o600]
