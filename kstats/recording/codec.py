@@ -105,7 +105,7 @@ def _float(value: Any) -> float:
 
 def _differences(value: Any) -> Any:
     if not set(map(type, _list(value))) <= {int}:
-        raise LineError("counts that are not whole numbers")
+        raise LineError("not only whole numbers")
     return value
 
 
@@ -137,7 +137,10 @@ def _attrs(type_: Any) -> _Reader:
         arguments = {}
         for name, reader in readers.items():
             if name in items:
-                arguments[name] = reader(items[name])
+                try:
+                    arguments[name] = reader(items[name])
+                except LineError as error:
+                    raise error.inside(name) from error
             elif name in required:
                 raise LineError(f"{name!r} is missing")
         return type_(**arguments)

@@ -20,6 +20,18 @@ from kstats.recording.header import FORMAT, READABLE, VERSION, Header
 MOST_SERIES = 1 << 21
 """The limit of series in a sample, so that a hostile file does not fill the memory."""
 
+MOST_OBJECTS = 1 << 19
+MOST_LISTS = MOST_SERIES + (1 << 20)
+MOST_ITEMS = 5 * MOST_SERIES
+"""The limits of objects, lists and items in a line, counted before it is parsed.
+
+A line of 64 MiB that compresses to 6 kB can hold eleven million objects, which take 2 GB. A
+series is at most a list of three items, and a count; objects describe threads and slow exits.
+"""
+
+SHORTEST = 1e-9
+"""The shortest elapsed time, in seconds, that is not zero: rates must not overflow."""
+
 _RUNS = list[tuple[list[Any], list[Any]]]
 
 
@@ -75,6 +87,7 @@ class Decoder:
         Raises:
             LineError: The line is not valid here. The text says why.
         """
+        _check_size(text)
         said = _object(text)
         kind = structure(said.get("type"), str)
         if self.header is None and kind != "header":
@@ -118,10 +131,15 @@ class Decoder:
                 'the header, and everything from the next line with "key":true on, can be read',
             )
         self._begun = False  # until all of it is understood
+        if 0 < line.elapsed < SHORTEST:
+            raise LineError(f"elapsed: {line.elapsed:g} seconds are out of range")
         self._learn(line.facts)
         self._empty |= {name: _paths(name, paths) for name, paths in line.empty.items()}
         for name, runs in line.series.items():
-            self._announce(name, structure(runs, _RUNS))
+            try:
+                self._announce(name, structure(runs, _RUNS))
+            except LineError as error:
+                raise error.inside(name) from error
         self._count(line.counts)
         fields_: dict[str, Any] = together(self._facts | self._counters())
         sample = Sample(time=line.time, elapsed=line.elapsed, **fields_)
@@ -133,12 +151,14 @@ class Decoder:
             field = fields().get(name)
             if field is None or field.keys:
                 continue  # an addition of a later version
-            before = self._facts[name]
-            self._facts[name] = (
-                _changed(field, before, value)
-                if field.is_directory
-                else structure(value, field.type)
-            )
+            try:
+                self._facts[name] = (
+                    _changed(field, self._facts[name], value)
+                    if field.is_directory
+                    else structure(value, field.type)
+                )
+            except LineError as error:
+                raise error.inside(name) from error
         missing = [name for name, value in self._facts.items() if value is attrs.NOTHING]
         if missing:
             raise LineError(f"{missing[0]} is missing")
@@ -181,6 +201,18 @@ def _reach(mapping: dict[Any, Any], path: Path) -> dict[Any, Any]:
     for key in path:
         mapping = mapping.setdefault(key, {})
     return mapping
+
+
+def _check_size(text: str) -> None:
+    """Refuse a line that would take many times its size as Python objects."""
+    limits = (
+        ("{", MOST_OBJECTS, "objects"),
+        ("[", MOST_LISTS, "lists"),
+        (",", MOST_ITEMS, "items"),
+    )
+    for mark, most, what in limits:
+        if text.count(mark) > most:
+            raise LineError(f"more than {most} {what}")
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -239,5 +271,5 @@ def _run(field: Field | None, parents: list[Any], keys: list[Any]) -> _Run:
     # A bucket's bounds are powers of two: those of a huge number would fill memory.
     buckets = [key for key in known if isinstance(key, int)] if field.leaf else []
     if buckets and not 0 <= min(buckets) <= max(buckets) < BUCKETS:
-        raise LineError(f"a bucket of {field.name} is not between 0 and {BUCKETS - 1}")
+        raise LineError(f"a bucket is not between 0 and {BUCKETS - 1}")
     return _Run(field, _parents(field, parents), known)

@@ -19,6 +19,10 @@ class LineError(ValueError):
         super().__init__(text)
         self.hint = hint
 
+    def inside(self, field: str) -> LineError:
+        """Return the same error after the name of the field that contains the fault."""
+        return LineError(f"{field}: {self}", self.hint)
+
 
 class HeaderError(LineError):
     """What follows is not a part of this recording."""

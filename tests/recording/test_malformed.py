@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from kstats.errors import RecordingError
 from kstats.recording import Header, IsaTable, Recording, files, read
-from kstats.recording.decode import MOST_SERIES
+from kstats.recording.decode import MOST_ITEMS, MOST_LISTS, MOST_OBJECTS, MOST_SERIES
 from kstats.recording.encode import Encoder, header_line
 from tests.recording.samples import ANY, HEADER
 from tests.samples import sample
@@ -72,39 +72,52 @@ def buckets(number: int) -> dict[str, Any]:
             "line 1: format version 2 needs a newer kstats; this one reads version 1",
         ),
         (changed(1, version="1"), 'line 1: "1" is not a whole number'),
-        (changed(1, arch=None), "line 1: null is not a text"),
-        (changed(1, clock={"time": 1}), "line 1: 'monotonic' is missing"),
-        (changed(1, host=[]), "line 1: a list of 0 is not an object"),
-        (changed(1, isas={}), "line 1: an object of 0 is not a list"),
-        (changed(2, time="now"), 'line 2: "now" is not a number of seconds'),
-        (changed(2, time=-1), "line 2: -1 seconds are out of range"),
-        (changed(2, time=1e15), "line 2: 1e+15 seconds are out of range"),
+        (changed(1, arch=None), "line 1: arch: null is not a text"),
+        (changed(1, clock={"time": 1}), "line 1: clock: 'monotonic' is missing"),
+        (changed(1, host=[]), "line 1: host: a list of 0 is not an object"),
+        (changed(1, isas={}), "line 1: isas: an object of 0 is not a list"),
+        (changed(2, time="now"), 'line 2: time: "now" is not a number of seconds'),
+        (changed(2, time=-1), "line 2: time: -1 seconds are out of range"),
+        (changed(2, time=1e15), "line 2: time: 1e+15 seconds are out of range"),
+        (changed(2, elapsed=5e-324), "line 2: elapsed: 4.94066e-324 seconds are out of range"),
         (changed(2, elapsed=float("nan")), "line 2: NaN is not a number"),
         (
             changed(1, clock={"time": 1e12, "monotonic": 1}),
-            "line 1: 1e+12 seconds are out of range",
+            "line 1: clock: time: 1e+12 seconds are out of range",
         ),
-        (changed(2, facts={"slow": [SLOW | {"time": 1e12}]}), "line 2: 1e+12 seconds are out of"),
-        (changed(2, facts={"slow": [SLOW | {"time": -1e12}]}), "line 2: -1e+12 seconds are out of"),
-        (changed(2, series=buckets(496)), "line 2: a bucket of latency is not between 0 and 495"),
-        (changed(2, series=buckets(1 << 63)), "line 2: a bucket of latency is not between 0 and"),
-        (changed(2, series=buckets(-1)), "line 2: a bucket of latency is not between 0 and 495"),
+        (
+            changed(2, facts={"slow": [SLOW | {"time": 1e12}]}),
+            "line 2: slow: time: 1e+12 seconds are out of",
+        ),
+        (
+            changed(2, facts={"slow": [SLOW | {"time": -1e12}]}),
+            "line 2: slow: time: -1e+12 seconds are out of",
+        ),
+        (changed(2, series=buckets(496)), "line 2: latency: a bucket is not between 0 and 495"),
+        (changed(2, series=buckets(1 << 63)), "line 2: latency: a bucket is not between 0 and"),
+        (changed(2, series=buckets(-1)), "line 2: latency: a bucket is not between 0 and 495"),
         (
             changed(2, key=False),
             "line 2: the lines before are missing, and this one has only changes",
         ),
-        (changed(2, key=1), "line 2: 1 is not true or false"),
+        (changed(2, key=1), "line 2: key: 1 is not true or false"),
         (changed(2, facts={}), "line 2: arch is missing"),
-        (changed(2, facts={"arch": "x64", "cpus": "0-3"}), 'line 2: "0-3" is not a list'),
-        (changed(2, facts={"arch": "x64", "cpus": [0.5]}), "line 2: 0.5 is not a whole number"),
-        (changed(2, facts={"arch": "x64", "cpus": [True]}), "line 2: true is not a whole number"),
+        (changed(2, facts={"arch": "x64", "cpus": "0-3"}), 'line 2: cpus: "0-3" is not a list'),
+        (
+            changed(2, facts={"arch": "x64", "cpus": [0.5]}),
+            "line 2: cpus: 0.5 is not a whole number",
+        ),
+        (
+            changed(2, facts={"arch": "x64", "cpus": [True]}),
+            "line 2: cpus: true is not a whole number",
+        ),
         (changed(2, series={"exits": [[[], [0]]]}), "a series of exits cannot have 1 keys"),
         (
             changed(2, series={"exits": [[[["vmx"]], [[0, 0]]]]}),
             "a list of 1 does not have 2 items",
         ),
-        (changed(2, series={"exits": 5}), "line 2: 5 is not a list"),
-        (changed(2, counts=[8, 1.5]), "line 2: counts that are not whole numbers"),
+        (changed(2, series={"exits": 5}), "line 2: exits: 5 is not a list"),
+        (changed(2, counts=[8, 1.5]), "line 2: counts: not only whole numbers"),
         (changed(2, counts=[0] * 6), "line 2: more counts than series"),
         (changed(2, counts=[-1]), "line 2: a count is not between 0 and 2**64-1"),
         (changed(3, counts=[-4]), "line 3: a count is not between 0 and 2**64-1"),
@@ -205,11 +218,31 @@ def test_a_small_file_that_unpacks_to_a_huge_line_takes_bounded_memory(tmp_path:
     assert peak < 4 * files.LONGEST_LINE
 
 
+BOMBS = {
+    "objects": b'{"":0},' * (MOST_OBJECTS + 1),
+    "lists": b"[]," * (MOST_LISTS + 1),
+    "items": b"0," * (MOST_ITEMS + 1),
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_a_line_of_small_values_is_refused_before_it_is_parsed(kind: str) -> None:
+    """Eleven million objects fit into a line, and take 2 GB; compressed, they take 6 kB."""
+    data = HEADER_TEXT.encode() + b'{"type":"sample","x":[' + BOMBS[kind] + b"0]}\n"
+    assert len(data) < files.LONGEST_LINE
+    tracemalloc.start()
+    with pytest.raises(RecordingError, match=rf"line 2: more than \d+ {kind};"):
+        count(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5 * len(data)
+
+
 def test_series_without_end_are_refused() -> None:
     many = {"entries": [[[], [0] * (MOST_SERIES // 2 + 1)]]}
     text = json.dumps({"type": "sample", "time": 1, "elapsed": 1, "series": many})
     key = json.dumps(json.loads(GOOD[1]) | {"series": many, "counts": []})
-    with pytest.raises(RecordingError, match=r"line 3: more than \d+ series"):
+    with pytest.raises(RecordingError, match=r"line 3: entries: more than \d+ series"):
         count(f"{HEADER_TEXT}{key}\n{text}\n".encode())
 
 
