@@ -210,8 +210,13 @@ class Parser(argparse.ArgumentParser):
         return kind(**values)
 
     def _check_names(self, words: Iterable[str]) -> None:
-        """Refuse unknown long options: argparse first takes what follows one for an operand."""
+        """Refuse unknown long options: argparse first takes what follows one for an operand.
+
+        Also refuse the value ``--``, which argparse removes: the option would get an empty list.
+        """
         for word in itertools.takewhile("--".__ne__, words):
+            if re.fullmatch(r"--[^= ]+=--|-\w+=?--", word, re.ASCII):
+                self.error(f"invalid value '--' in {word}")
             name = word.partition("=")[0]
             if (
                 name.startswith("--")

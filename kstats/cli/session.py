@@ -13,6 +13,7 @@ from kstats.cli import streams
 from kstats.cli.options import FOREVER
 from kstats.cli.ticker import Ticker, deferred_signals, end_line
 from kstats.cli.view_options import ViewOptions, Wanted
+from kstats.errors import RecordingError, UnsupportedHostError
 from kstats.escape import printable_note
 from kstats.render import FOR_PEOPLE, Renderer, renderer
 from kstats.views import RequiringView, View
@@ -100,7 +101,10 @@ class Session:
             with Replay(options.input, wanted) as recorded:
                 samples = recorded.samples(options.interval, options.count)
                 seconds = recorded.interval if options.interval is None else options.interval
-                yield cls(options, samples, seconds, recorded)
+                try:
+                    yield cls(options, samples, seconds, recorded)
+                except UnsupportedHostError as error:  # the recorded host is meant, not this one
+                    raise RecordingError(options.input, str(error), error.hint) from error
                 print_errors(recorded.notes())
             return
         seconds = EVERY_SECOND if options.interval is None else options.interval

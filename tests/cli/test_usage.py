@@ -13,6 +13,7 @@ from kstats import errors
 from kstats.cli import (
     COMMANDS,
     INTERRUPTED,
+    PROGRAMS,
     compare,
     cpu,
     decode,
@@ -23,7 +24,7 @@ from kstats.cli import (
     main,
 )
 from kstats.cli.options import MOST, Parser
-from kstats.errors import KstatsError
+from kstats.errors import KstatsError, UsageError
 from kstats.host import Host
 from tests import trees
 
@@ -214,6 +215,18 @@ def test_an_option_means_the_same_in_every_command(command: str) -> None:
         assert spellings.get(option, {option, same}) == {option, same}
         assert spellings.get(same, {option, same}) == {option, same}
     assert spellings.get("-t", {"-t", "--timestamps"}) == {"-t", "--timestamps"}
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *PROGRAMS])
+def test_two_dashes_are_no_value(command: str) -> None:
+    """The parser would drop them, and give the option an empty list."""
+    parser = importlib.import_module(f"kstats.cli.{command}").parser()
+    slots = [a.option_strings for a in parser._actions if a.option_strings and a.nargs != 0]
+    for option in (option for names in slots for option in names):
+        words = [f"{option}=--"] if option.startswith("--") else [f"{option}--", f"{option}=--"]
+        for word in words:
+            with pytest.raises(UsageError, match=re.escape(f"invalid value '--' in {word}")):
+                parser.parse([word], dict)
 
 
 @pytest.mark.parametrize("parser", [kvmexit.parser(), kvmstat.parser()], ids=lambda p: p.prog)
