@@ -61,7 +61,7 @@ exit status:
   5    the BPF program does not load
   6    an architecture backend is broken
   7    a recording cannot be read or written, or Prometheus cannot be read
-  8    kstats decode: more than 5 % of the exits in the file were not understood
+  8    kstats decode, kstats why: more than 5 % of the exits in the file were not understood
   10   kstats compare: a ratio reached its threshold; kstats why: a finding reached --fail-on
   130  ^C before the first report
 """

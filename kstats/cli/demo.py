@@ -1,4 +1,4 @@
-"""``kstats demo``: ``kstats top`` on a recording that kstats brings along."""
+"""``kstats demo``: ``kstats top`` on a recording that comes with kstats."""
 
 from __future__ import annotations
 

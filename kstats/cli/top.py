@@ -20,7 +20,7 @@ _DESCRIPTION = """\
   kstats top                      this host, a sample every second
   kstats top --delay 5            every five seconds
   kstats top --input FILE         a recording: play it, step, jump, compare
-  kstats demo                     a recording that kstats brings along
+  kstats demo                     a recording that comes with kstats
 
 Press ? for the keys. docs/top.md describes the screens.
 """

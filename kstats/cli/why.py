@@ -43,8 +43,8 @@ LONGEST = 3600.0
 
 _DESCRIPTION = f"""\
 Count for {SECONDS:.0f} seconds, or read a recording or what another tool recorded, and list what is
-unusual, the most important first: the numbers that prove it, how sure it is, what it costs, what to
-change, and the command that shows more. "nothing unusual" is an answer, too.
+unusual, the most important first: the numbers that prove it, how certain it is, what it costs, what
+to change, and the command that shows more. "nothing unusual" is an answer, too.
 
   kstats why                          all VMs of this host
   kstats why web                      one VM, by name, pid or glob
@@ -56,8 +56,8 @@ change, and the command that shows more. "nothing unusual" is an answer, too.
 """
 
 _EPILOG = f"""\
-Rates are exits per vCPU-second. docs/why.md lists the rules with their thresholds and the reasons
-for these. Rules for which something was not measured are listed at the end.
+Rates are exits per vCPU-second. docs/why.md lists the rules, their thresholds and the reasons for
+them. Rules that could not be checked are listed at the end, with what they need.
 
 exit status: {FOUND} if a finding is as severe as --fail-on says; else see kstats --help
 """
@@ -67,13 +67,14 @@ def parser() -> options.Parser:
     """Return the command line of ``kstats why``."""
     p = options.Parser.of("why", "[VM…] [seconds]", _DESCRIPTION, _EPILOG)
     add = p.add_argument
-    add("vms", nargs="*", metavar="VM", help="only these VMs, by name, pid or glob")
+    text = "only these VMs, by name, pid or glob; a number at the end is the seconds"
+    add("vms", nargs="*", metavar="VM", help=text)
     text = "judge a recording, or what another tool recorded; - is standard input"
     add("--input", metavar="FILE", help=text)
     add("--isa", metavar="ISA", help="--input: the ISA of another tool's exits (default: detect)")
     add("--against", metavar="FILE", help="also find what is new since this recording")
     levels = [str(severity) for severity in Severity]
-    text = f"exit with status {FOUND} if a finding is at least so severe"
+    text = f"exit with status {FOUND} if a finding is at least this severe"
     add("--fail-on", choices=levels, help=text)
     p.add_format(FORMATS)
     options.add_probe_arguments(p)

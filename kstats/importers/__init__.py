@@ -155,7 +155,7 @@ FORMATS: Mapping[str, Format] = {
         "any table with headings for the reason and the count", headed.fits, "table", headed.parse
     ),
     "printf": Format(
-        "lines of a script with exit_reason=NUMBER or reason=NUMBER, each for an exit",
+        "output of a script with exit_reason=NUMBER or reason=NUMBER, one line per exit",
         _TRACE,
         trace_lines.is_printed,
         partial(traces.clues, Style.PRINTED),

@@ -126,7 +126,7 @@ class _Reader:
         )
 
     def _title(self, text: str) -> bool:
-        """Read a line around a table; return False if it is none."""
+        """Read a line around a table; return False if it is not one."""
         if perf := _PERF.fullmatch(text):
             pids = perf["pids"] or ""
             vcpu = perf["vcpu"]

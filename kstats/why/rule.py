@@ -36,7 +36,7 @@ class Certainty(enum.IntEnum):
 
 
 COSTS = {Severity.WARNING: 0.05, Severity.CRITICAL: 0.2}
-"""The measured share of the vCPUs' time from which on a finding is at least so severe."""
+"""The measured share of the vCPUs' time from which on a finding is at least this severe."""
 
 
 ANY = ("*",)

@@ -481,7 +481,7 @@ RULES: tuple[Rule, ...] = (
         signal=Rate(Exits(detail="hypercall", like=("PSCI_*_CPU_SUSPEND(*",
                                                     "PSCI_*_CPU_DEFAULT_SUSPEND(*"))),
         info=500, warning=5000, critical=25_000,
-        basis="KVM treats it as WFI, at a higher price: 500 are more than a tick's worth",
+        basis="KVM treats it as WFI, at a higher cost: 500 are more than a tick's worth",
         certainty=Certainty.CERTAIN, because="the exits name the function", isas=("arm64",),
         remedies=("boot the guest with cpuidle.off=1, or without idle states in its firmware",),
         command="kstats exits --detail hypercall --top 10 {vm} 10",
