@@ -9,6 +9,8 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+from kstats import pipes
+
 PRIVATE = 0o600
 """The mode of new files: they contain the names of VMs."""
 
@@ -49,8 +51,10 @@ def replace(path: Path, data: bytes, mode: int | None = None) -> None:
     there = None if of_process else _status(path)
     if of_process or (there and not stat.S_ISREG(there.st_mode)):
         descriptor = open_descriptor(path, os.O_WRONLY | (os.O_TRUNC if of_process else 0))
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+        try:
+            pipes.write_all(descriptor, data)
+        finally:
+            os.close(descriptor)
         return
     if there:
         _check_owner(path, there)

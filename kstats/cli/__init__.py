@@ -63,7 +63,7 @@ exit status:
   7    a recording cannot be read or written, or Prometheus cannot be read
   8    kstats decode, kstats why: more than 5 % of the exits in the file were not understood
   10   kstats compare: a ratio reached its threshold; kstats why: a finding reached --fail-on
-  130  ^C before the first report
+  130  ^C before the first report, or while a pipe that nobody reads is full
 """
 
 
@@ -90,6 +90,7 @@ def _run(words: list[str]) -> int:
 
 
 def _command(name: str, function: str = "run") -> Callable[[list[str]], int]:
+    streams.heed_signals()
     # Imported late: each command loads only what it needs.
     run: Callable[[list[str]], int] = vars(importlib.import_module(f"kstats.cli.{name}"))[function]
     return run

@@ -61,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(words: list[str]) -> int:
     """Run ``kvmexit``; return the exit status."""
+    streams.heed_signals()
     given = parser().parse(words, KvmexitOptions)
     interval = FOREVER if given.duration is None else options.seconds(given.duration)
     wanted = attrs.evolve(given, interval=interval, count=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from kstats.cli import guarded, options, vcpu
+from kstats.cli import guarded, options, streams, vcpu
 
 _DESCRIPTION = """\
 Report the activity of virtual CPUs: their exits, injected interrupts, emulated instructions.
@@ -38,4 +38,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(words: list[str]) -> int:
     """Run ``kvmstat``; return the exit status."""
+    streams.heed_signals()
     return vcpu.watch(parser().parse(words, vcpu.VcpuOptions))

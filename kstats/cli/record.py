@@ -198,7 +198,7 @@ class _Progress:
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
         self._clear()
-        if not self._quiet and kind is not BrokenPipeError:
+        if not self._quiet and kind not in (BrokenPipeError, KeyboardInterrupt):
             session.print_errors([f"recorded {self._so_far()}: {self._writer.name}"])
 
     def _clear(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import attrs
 
+from kstats import pipes
 from kstats.cli import streams
 from kstats.cli.options import FOREVER
 from kstats.cli.ticker import Ticker, deferred_signals, end_line
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from kstats.privileges import Need
 
 EVERY_SECOND = 1.0
+
+_STDERR = 2
 
 _NOTHING = "no exits: no VM ran, or none had the exits that were selected"
 
@@ -252,4 +255,5 @@ def attached(
 def print_errors(lines: Iterable[str]) -> None:
     """Print lines on standard error, after the name of the program."""
     for line in lines:
+        pipes.until_writable(_STDERR)
         print(f"kstats: {line}", file=sys.stderr)

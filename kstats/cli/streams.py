@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import sys
 
 from kstats.errors import OutputError
@@ -38,6 +39,22 @@ def prepare() -> None:
         raise OutputError("it is closed")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def heed_signals() -> None:
+    """Let ^C and SIGTERM end the wait for the reader of a full pipe, also where they are deferred.
+
+    Call it after :func:`prepare`.
+    """
+    out = sys.stdout
+    if out is not sys.__stdout__ or not isinstance(out, io.TextIOWrapper):
+        return  # replaced by a program that imports kstats
+    mode = os.fstat(out.fileno()).st_mode
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+        from kstats import pipes  # noqa: PLC0415 - terminals and files do not need it
+
+        buffer = io.BufferedWriter(pipes.Pipe(out.fileno()))
+        sys.stdout = io.TextIOWrapper(buffer, out.encoding, out.errors)
 
 
 class writing:  # noqa: N801 - used like a function: with writing() as out

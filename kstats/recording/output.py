@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import NoReturn
 
-from kstats import outfile
+from kstats import outfile, pipes
 from kstats.errors import RecordingError
 from kstats.recording import files
 from kstats.recording.errors import LineError, shown
@@ -93,10 +93,11 @@ class Output:
             BrokenPipeError: The reader of the pipe closed it.
         """
         data = files.packed(lines, compressed=self.compressed)
+        write = os.write if self.is_file else pipes.write
         rest = memoryview(data)
         try:
             while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+                rest = rest[write(self._descriptor, rest) :]
         except BrokenPipeError:
             raise
         except OSError as error:
