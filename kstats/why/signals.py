@@ -68,7 +68,7 @@ class Signal(Protocol):
 
     @property
     def unit(self) -> str:
-        """The unit of its numbers, as :data:`UNITS` has them."""
+        """The unit of its numbers, such as :data:`RATE`."""
 
     def measure(self, of: Subject, least: float = 0) -> Measured | None:
         """Measure it; below ``least`` the number may be a bound.
@@ -82,7 +82,6 @@ RATE = "exits per vCPU-second"
 SHARE = "share of time"
 TIME = "ns"
 COUNT = "exits"
-TIMES = "times the other recording's"
 VALUE = "value"
 
 
