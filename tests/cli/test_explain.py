@@ -132,7 +132,7 @@ def test_search_lists_reasons_that_have_every_word(capsys: pytest.CaptureFixture
     assert ["-", "halt_exits", "-"] in [row[:3] for row in rows]
 
 
-def test_what_is_no_reason_says_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_word_that_is_not_a_reason_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     text = explain(capsys, "KVM_EXIT_IO")
     assert text.startswith("KVM_EXIT_IO  why KVM_RUN returned to the VMM (2), not an exit reason")
     assert "exit reasons: vmx IO_INSTRUCTION; svm io" in text

@@ -218,7 +218,7 @@ def test_an_option_means_the_same_in_every_command(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *PROGRAMS])
-def test_two_dashes_are_no_value(command: str) -> None:
+def test_two_dashes_are_not_a_value(command: str) -> None:
     """The parser would drop them, and give the option an empty list."""
     parser = importlib.import_module(f"kstats.cli.{command}").parser()
     slots = [a.option_strings for a in parser._actions if a.option_strings and a.nargs != 0]

@@ -40,14 +40,14 @@ def recorded(path: Path, samples: Iterable[Sample]) -> str:
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, list[str]]:
-    """Exit status, output, and the complaints."""
+    """Return the exit status, standard output, and the lines of standard error."""
     status = main(["why", *words])
     out, err = capsys.readouterr()
     return status, out, [line.removeprefix("kstats: ") for line in err.splitlines()]
 
 
 @pytest.mark.parametrize("name", ["vmx", "svm", "arm64"])
-def test_what_is_usual_is_no_finding(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_usual_exits_are_not_a_finding(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = said(capsys, "--input", str(EXAMPLES / f"{name}.jsonl"))
     assert (status, err) == (0, [])
     assert out.startswith("nothing unusual, 1")
@@ -104,7 +104,7 @@ def test_a_name_cannot_become_markup(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_script_learns_how_severe_it_is(
+def test_the_exit_status_depends_on_the_severity(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = recorded(tmp_path / "a.jsonl", [STORM])
@@ -117,7 +117,7 @@ def test_a_script_learns_how_severe_it_is(
 def test_a_long_recording_is_judged_in_parts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What lasts ten seconds in a night is found, with the time."""
+    """Ten bad seconds of a night are found, with their time."""
     path = recorded(tmp_path / "a.jsonl", [*[CALM] * 5, LOOP, *[CALM] * 6])
     _, out, _ = said(capsys, "--input", path)
     assert "[cpuid-loop]" in out
@@ -201,7 +201,7 @@ def test_three_lines_of_a_trace_are_not_a_rate(
     assert "not checked without rates (" in out
 
 
-def test_a_file_that_is_not_understood_is_not_called_usual(
+def test_a_file_that_is_not_understood_is_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "nonsense"

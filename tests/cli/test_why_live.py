@@ -101,7 +101,7 @@ def test_details_are_counted_if_a_rule_needs_them(
     assert [one.source.name for one in second if isinstance(one, Detail)] == ["msr"]
 
 
-def test_a_healthy_vm_pays_for_no_second_program(
+def test_no_second_program_is_loaded_for_a_healthy_vm(
     loaded: list[tuple[Feature, ...]],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

@@ -126,7 +126,7 @@ def test_registers_with_a_meaning_exist_in_the_kernels_headers() -> None:
         ("vmx:131072", "vmx:0x20000", "not an exit code of Intel VMX"),
     ],
 )
-def test_what_is_no_exit_reason_is_named(text: str, name: str, kind: str) -> None:
+def test_a_word_that_is_not_an_exit_reason_is_explained(text: str, name: str, kind: str) -> None:
     term = terms(text)[0]
     assert term.name == name
     assert kind in term.kind

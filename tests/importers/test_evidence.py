@@ -49,7 +49,7 @@ def test_a_guess_is_reported() -> None:
     assert decoded("HLT 10\nCPUID 3\n", isa="vmx")[0].problems.notes() == ()
 
 
-def test_names_of_no_isa_and_ties_decide_nothing() -> None:
+def test_unknown_names_and_ties_do_not_decide() -> None:
     assert choose(ISAS, []) is None
     assert choose(ISAS, [by_name(ISAS, "UNKNOWN", 5), by_name(ISAS, "nonsense")]) is None
     assert choose(ISAS, [Clue({"vmx": Fit.EXACT}), Clue({"svm": Fit.EXACT})]) is None

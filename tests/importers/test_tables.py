@@ -624,7 +624,7 @@ def test_sums_that_no_recording_holds_are_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("n", ["-5", "18446744073709551616", "1e3", "nan", "0x10", "1,23", "5.5"])
-def test_what_is_no_count_is_not_counted(n: str) -> None:
+def test_a_number_that_is_not_a_count_is_not_counted(n: str) -> None:
     found, by_reason = decoded(f"VM-EXIT Samples\nHLT 128\nEPT_VIOLATION {n}\nVMCALL 200\n")
     assert by_reason == {"HLT": 128, "VMCALL": 200}
     assert "EPT_VIOLATION" in found.problems.notes()[-1]

@@ -397,7 +397,7 @@ def test_a_file_that_cannot_be_renamed_is_told_and_kept(
 
 
 @named
-def test_rotation_lets_no_other_writer_in(
+def test_rotation_does_not_let_another_writer_in(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that opens the file at any moment of the rotation does not stop the first."""

@@ -254,7 +254,7 @@ def test_facts_about_vms_are_axes() -> None:
 
 
 @pytest.mark.parametrize("name", ["(others)", "(idle)", "?"])
-def test_a_vm_with_the_name_of_another_row_is_told_apart(name: str) -> None:
+def test_a_vm_with_the_name_of_another_row_is_distinguished(name: str) -> None:
     named = Vm(500, 1, Kind.QEMU, name)
     of = of_threads(Thread(101, 100, 0, WEB), Thread(201, 200, 0, DB), Thread(501, 500, 0, named))
     assert rows(of, "vm", top=1) == [(f"{name}(500)", 3), ("(others)", 3)]

@@ -85,7 +85,7 @@ def test_a_process_that_has_the_pid_now_is_not_the_one_that_was_reported(tree: T
     assert [vm.name for vm in registry.vms()] == ["other"]
 
 
-def test_vms_that_use_a_pid_one_after_the_other_are_told_apart(tree: Tree) -> None:
+def test_vms_that_use_a_pid_one_after_the_other_are_distinguished(tree: Tree) -> None:
     """Their threads have different numbers here; if they are the same, so are the counters."""
     registry = VmRegistry(tree.host)
     start_web(tree, "first")

@@ -143,7 +143,7 @@ def test_nothing_at_all_is_not_unusual() -> None:
     assert empty.findings == ()
 
 
-def test_the_host_is_told_apart_from_its_vms() -> None:
+def test_the_host_is_distinguished_from_its_vms() -> None:
     report = judged(facts(guest("svm", {"hlt": 1}), counters={"steal": 8_000_000_000}))
     (finding,) = report.findings
     assert (finding.subject, finding.vm) == ("", None)

@@ -69,7 +69,7 @@ def test_no_exit_is_lost_and_any_sample_can_be_judged(sample: Sample) -> None:
     assert "\x1b" not in text(report) + markdown(report)
 
 
-def test_vms_are_told_apart_also_by_the_same_name() -> None:
+def test_vms_with_the_same_name_are_distinguished() -> None:
     one, other = guest("svm", {"hlt": 10}), guest("svm", {"hlt": 20}, vm=attrs.evolve(OTHER))
     merged = {code: {**one.exits[code], **other.exits[code]} for code in one.exits}
     both = attrs.evolve(one, exits=merged, threads={**one.threads, **other.threads})
