@@ -85,7 +85,7 @@ MESSAGES: tuple[Row, ...] = (
         f"{_QEMU} kvm_handle_internal_error()",
     ),
     (
-        r"extra data\[\d+\]: 0x",
+        rf"extra data\[\d+\]: {_HEX}",
         "data of a KVM internal error; its meaning depends on the suberror in the line before",
         ("suberror 3: [0] is the event, [1] the exit reason; suberror 4: [0] is the exit reason",),
         f"{_QEMU} kvm_handle_internal_error(); Linux Documentation/virt/kvm/api.rst",

@@ -137,6 +137,8 @@ def test_a_word_that_is_not_a_reason_is_explained(capsys: pytest.CaptureFixture[
     assert text.startswith("KVM_EXIT_IO  why KVM_RUN returned to the VMM (2), not an exit reason")
     assert "exit reasons: vmx IO_INSTRUCTION; svm io" in text
     assert "see Linux include/trace/events/kvm.h" in explain(capsys, "kvm_mmio")
+    line = "extra data[0]: 0x0000000080000b0e"
+    assert explain(capsys, line).startswith(f"{line}  message\n")
     text = explain(capsys, "vmx:0x4000030")
     assert "bit 26: a bus lock was detected" in text
     assert max(map(len, explain(capsys, "timer", "0x6e0", "#PF").splitlines())) <= 100
