@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias, cast
 
 import attrs
 
-from kstats.escape import well_formed
+from kstats.escape import printable
 from kstats.histogram import BUCKETS, Histogram, bounds
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
@@ -23,6 +23,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 _TOTAL = "_total"
 _PIECE = 1000  # series
+_LONGEST = 300
 _SHARED = 2  # labels: vm and vcpu
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
@@ -123,8 +124,13 @@ Rows: TypeAlias = Sequence[Series | Durations]
 
 def label_set(labels: Iterable[tuple[str, str]]) -> str:
     """Return labels as samples have them: ``{vm="web",reason="HLT"}``; empty for none."""
-    pairs = [f'{name}="{well_formed(value).translate(_ESCAPES)}"' for name, value in labels]
+    pairs = [f'{name}="{_shown(value).translate(_ESCAPES)}"' for name, value in labels]
     return "{" + ",".join(pairs) + "}" if pairs else ""
+
+
+def _shown(value: str) -> str:
+    """Return a label's value: as it is, or escaped if it has characters that are not printable."""
+    return value if value.isprintable() else printable(value, _LONGEST)
 
 
 def page(families: Iterable[tuple[Family, Rows]], *, openmetrics: bool) -> str:

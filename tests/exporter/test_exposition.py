@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kstats.exporter.exposition import BOUNDS, Family, Rows, page
 from kstats.histogram import Histogram
+from tests.test_escape import restored
 
 SERIES = Family("kvm_things_total", "counter", "Things", ("vm", "reason"))
 TIMES = Family("kvm_times_seconds_total", "counter", "Times", ("vm",), 10**9)
@@ -34,7 +35,13 @@ def parsed(families: Iterable[tuple[Family, Rows]], *, om: bool) -> Iterator[Met
 def test_any_label_is_read_back(counts: dict[str, int], om: bool) -> None:  # noqa: FBT001
     rows = [SERIES.valued(n, name, "a") for name, n in counts.items()]
     (metric,) = parsed([(SERIES, rows)], om=om)
-    assert {s.labels["vm"]: s.value for s in metric.samples} == counts
+    labels = [s.labels["vm"] for s in metric.samples]
+    names = [
+        label if name.isprintable() else restored(label)
+        for name, label in zip(counts, labels, strict=True)
+    ]
+    assert dict(zip(names, (s.value for s in metric.samples), strict=True)) == counts
+    assert all(map(str.isprintable, labels))
     assert (metric.name, metric.type) == ("kvm_things", "counter")
 
 
