@@ -20,6 +20,9 @@ ELLIPSIS = "…"
 LONGEST_NOTE = 300
 """Characters of a note: a line for people that may quote other processes."""
 
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""How cells begin that a spreadsheet runs, also in full width."""
+
 _NAMED = {"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 # Patterns are compiled when they are used, which is rarely: re keeps them.
@@ -60,6 +63,22 @@ def printable_note(note: str) -> str:
 def well_formed(text: str) -> str:
     """Return ``text`` with U+FFFD for lone surrogates, which JSON readers reject."""
     return re.sub(_SURROGATE, "\ufffd", text)
+
+
+def json_line(value: object) -> str:
+    """Return ``value`` as JSON on one line in ASCII, with all text well formed."""
+    import json  # noqa: PLC0415 - tables do not need it
+
+    text = json.dumps(value, allow_nan=False)
+    if r"\ud" in text:  # perhaps a lone surrogate
+        text = json.dumps(json.loads(well_formed(json.dumps(value, ensure_ascii=False))))
+    return f"{text}\n"
+
+
+def inert(text: str) -> str:
+    """Return ``text`` printable, after an apostrophe if a spreadsheet would run it as a formula."""
+    shown = printable(text)
+    return f"'{shown}" if shown.startswith(_FORMULA) else shown
 
 
 def _is_plain(text: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kstats.escape import ELLIPSIS, printable, well_formed
+from kstats.escape import ELLIPSIS, inert, json_line, printable, well_formed
 
 ANY = st.text(st.characters()) | st.text(
     st.sampled_from(" \\x1b[31m\r\n\t\x00\x7f\x85\xa0\u202e\u2066\u200b\udcff\ud800…é\u0301🦀")
@@ -110,3 +110,18 @@ def test_json_gets_the_text_without_lone_surrogates(text: str) -> None:
     assert json.loads(json.dumps(formed)) == formed
     if text.isascii():
         assert formed == text
+
+
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff20"])
+def test_a_cell_that_a_spreadsheet_would_run_is_inert(begin: str) -> None:
+    assert inert(f"{begin}cmd()")[0] in "'\\"
+    assert inert(f"web{begin}cmd()")[0] == "w"
+
+
+@given(ANY)
+def test_json_is_ascii_and_has_no_lone_surrogates(text: str) -> None:
+    line = json_line({text: [text, 1.5, None]})
+    assert line.isascii()
+    assert line.count("\n") == 1
+    assert json.loads(line) == {well_formed(text): [well_formed(text), 1.5, None]}
+    json.loads(line)[well_formed(text)][0].encode()

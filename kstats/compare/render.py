@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -14,7 +13,7 @@ import attrs
 from kstats.arch.base import NUMBER_BITS, NUMBER_MASK
 from kstats.columns import padded, width
 from kstats.compare.result import Comparison, Line, Ratio, Subject
-from kstats.escape import LONGEST_NOTE, printable, well_formed
+from kstats.escape import LONGEST_NOTE, inert, json_line, printable
 from kstats.table import Cell
 
 FIGURES = {
@@ -63,7 +62,7 @@ def as_csv(comparison: Comparison) -> str:
 
 def as_json(comparison: Comparison) -> str:
     """Return one object on a line; the schema is kstats/compare/schema.json."""
-    return json.dumps(as_object(comparison), allow_nan=False) + "\n"
+    return json_line(as_object(comparison))
 
 
 def as_object(comparison: Comparison) -> dict[str, Any]:
@@ -74,7 +73,7 @@ def as_object(comparison: Comparison) -> dict[str, Any]:
         "per": comparison.per,
         "subjects": [_subject(subject) for subject in comparison.subjects],
         "lines": [_line(line, numbers[id(line.subject)]) for line in comparison.lines],
-        "notes": [well_formed(note) for note in comparison.notes],
+        "notes": list(comparison.notes),
     }
 
 
@@ -192,18 +191,18 @@ def _code_in_table(text: str) -> str:
 def _plain(cell: Cell) -> Cell:
     if isinstance(cell, float):
         return float(f"{cell:.6g}")
-    return printable(cell) if isinstance(cell, str) else cell
+    return inert(cell) if isinstance(cell, str) else cell
 
 
 def _subject(subject: Subject) -> dict[str, Any]:
-    fields = {key: _well_formed(value) for key, value in attrs.asdict(subject).items()}
+    fields = {key: _rounded(value) for key, value in attrs.asdict(subject).items()}
     return fields | {"isas": list(subject.isas)}
 
 
 def _line(line: Line, subject: int) -> dict[str, Any]:
     identity = {} if line.code is None else _identity(line)
-    figures = {key: _well_formed(value) for key, value in attrs.asdict(line.figures).items()}
-    ratio = {"ratio": _well_formed(line.ratio)}
+    figures = {key: _rounded(value) for key, value in attrs.asdict(line.figures).items()}
+    ratio = {"ratio": _rounded(line.ratio)}
     return {"category": line.category, "subject": subject} | identity | figures | ratio
 
 
@@ -213,7 +212,5 @@ def _identity(line: Line) -> dict[str, Any]:
     return {"reason": line.reason, "isa": isa} | number
 
 
-def _well_formed(value: Any) -> Any:
-    if isinstance(value, float):
-        return float(f"{value:.6g}")
-    return well_formed(value) if isinstance(value, str) else value
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.6g}") if isinstance(value, float) else value

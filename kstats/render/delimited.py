@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from typing import ClassVar, TextIO
 
-from kstats.escape import printable
+from kstats.escape import inert
 from kstats.table import Cell, Table
 
 
@@ -22,7 +22,7 @@ class CsvRenderer:
 
     def write(self, table: Table) -> None:
         """Write the rows of ``table``, the total last."""
-        header = ["time", "elapsed", *(heading.key for heading in table.headings)]
+        header = ["time", "elapsed", *(inert(heading.key) for heading in table.headings)]
         if header != self._header:
             self._writer.writerow(header)
             self._header = header
@@ -35,4 +35,4 @@ class CsvRenderer:
 def _plain(cell: Cell) -> Cell:
     if isinstance(cell, float):
         return round(cell, 3)
-    return printable(cell) if isinstance(cell, str) else cell
+    return inert(cell) if isinstance(cell, str) else cell

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, ClassVar, TextIO
 
 from kstats.arch.base import NUMBER_BITS, NUMBER_MASK
-from kstats.escape import well_formed
+from kstats.escape import json_line
 from kstats.table import ReasonCount, Row, Table
 
 
@@ -21,7 +20,7 @@ class JsonRenderer:
 
     def write(self, table: Table) -> None:
         """Write ``table`` as one line."""
-        self._stream.write(json.dumps(as_object(table), allow_nan=False) + "\n")
+        self._stream.write(json_line(as_object(table)))
         self._stream.flush()
 
 
@@ -60,6 +59,4 @@ def _exit(reason: ReasonCount) -> dict[str, Any]:
 
 
 def _rounded(cell: Any) -> Any:
-    if isinstance(cell, float):
-        return round(cell, 3)
-    return well_formed(cell) if isinstance(cell, str) else cell
+    return round(cell, 3) if isinstance(cell, float) else cell

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import textwrap
@@ -13,7 +12,7 @@ from typing import Any
 from kstats import arch as arches
 from kstats.arch.base import NUMBER_BITS, NUMBER_MASK
 from kstats.durations import duration
-from kstats.escape import printable, printable_note, well_formed
+from kstats.escape import json_line, printable, printable_note
 from kstats.why.engine import Finding, Report, Unchecked
 from kstats.why.evidence import SHORTEST
 from kstats.why.rule import Rule
@@ -162,7 +161,7 @@ def moment(time: float) -> str:
 
 def as_json(report: Report) -> str:
     """Return one object on a line; the schema is kstats/why/schema.json."""
-    return json.dumps(as_object(report), allow_nan=False) + "\n"
+    return json_line(as_object(report))
 
 
 def as_object(report: Report) -> dict[str, Any]:
@@ -174,13 +173,13 @@ def as_object(report: Report) -> dict[str, Any]:
         "windows": report.windows,
         "isa": report.isa,
         "exits": report.exits,
-        "vms": [well_formed(name) for name in report.vms],
+        "vms": list(report.vms),
         "findings": [_object(finding) for finding in report.findings],
         "unchecked": [
             {"part": one.part, "rules": list(one.rules), "command": how_to_measure(one)}
             for one in report.unchecked
         ],
-        "notes": [well_formed(note) for note in report.notes],
+        "notes": list(report.notes),
     }
 
 
@@ -189,19 +188,19 @@ def _object(finding: Finding) -> dict[str, Any]:
     return {
         "rule": finding.rule.id,
         "title": finding.rule.title,
-        "vm": well_formed(finding.subject) if finding.vm else None,
+        "vm": finding.subject if finding.vm else None,
         "pid": finding.vm.pid if finding.vm else None,
         "severity": str(finding.severity),
         "certainty": str(finding.certainty),
-        "because": well_formed(finding.because),
+        "because": finding.because,
         "value": _rounded(measured.value),
         "unit": finding.rule.signal.unit,
         "cost": None if measured.cost is None else _rounded(measured.cost),
         "cost_measured": measured.timed,
         **_reason(finding),
-        "evidence": [well_formed(text) for text in finding.evidence],
+        "evidence": list(finding.evidence),
         "remedies": list(finding.remedies),
-        "command": well_formed(command(finding)),
+        "command": command(finding),
         "source": finding.rule.source,
         "begin": moment(finding.begin),
         "end": moment(finding.end),

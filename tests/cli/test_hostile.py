@@ -2,15 +2,134 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+import re
+import typing
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
 
 from kstats import recording
-from kstats.cli import main
+from kstats.cli import COMMANDS, PROGRAMS, main
+from kstats.cli.kvmexit import main as kvmexit
+from tests.cli.test_replay import COUNTED, made
 from tests.recording.samples import HEADER
 from tests.samples import sample
+
+TEXT = "=\x1b[31m\x1b]8;;\x9b\r\nX\t\u2028\u202e\ud800<b>@a|`[x](y)"
+"""Control sequences, lines, an override of direction, a lone surrogate, HTML and Markdown."""
+
+RAW = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\ud800-\udfff]|^X", re.MULTILINE)
+"""What no output may contain, but a tab or a line feed between our own lines."""
+
+BASE = attrs.evolve(
+    made(1, 1.0),
+    host_facts={"kernel": "x"},
+    vm_facts={5: {"text": "x"}},
+    vcpu_facts={5 << 32 | 6: {"text": "x"}},
+    host_counters={"steal": 1},
+    vm_counters={5: {"exits": 1}},
+    interrupts={"IRQ 1": {0: 1}},
+    scheduling={5 << 32 | 6: {"run": 1}},
+)
+KEPT = attrs.evolve(
+    HEADER,
+    arch="x64",
+    host=attrs.evolve(HEADER.host, kernel="k", machine="m", cpu_model="c", boot_id="b"),
+    isas=(recording.IsaTable("svm", "AMD SVM", 1, ""),),
+    counted=(*COUNTED, "msr details", "msr latency"),
+)
+
+
+def hostile(value: Any) -> Any:
+    """Return a value with every text in it replaced, however deep; enumerations stay."""
+    if type(value) is str:
+        return TEXT
+    if attrs.has(type(value)):
+        names = [f.name for f in attrs.fields(type(value))]
+        return attrs.evolve(value, **{name: hostile(getattr(value, name)) for name in names})
+    if isinstance(value, Mapping):
+        return {hostile(key): hostile(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        items = [hostile(item) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    return value
+
+
+def variants(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the value with one field after the other made hostile, by the field's name."""
+    hints = typing.get_type_hints(type(value))
+    for field in attrs.fields(type(value)):
+        before = getattr(value, field.name)
+        after = hostile(before)
+        assert after != before or "str" not in str(hints[field.name]), f"{field.name} has no text"
+        if after != before:
+            yield field.name, attrs.evolve(value, **{field.name: after})
+
+
+SAMPLES = dict(variants(BASE))
+HEADERS = {f"header {name}": header for name, header in variants(KEPT) if name != "counted"}
+
+
+def outputs(path: str, page: Path) -> Iterator[list[str]]:
+    """Yield the command lines that read a recording: every command in every format."""
+    for command in (*COMMANDS, *PROGRAMS):
+        parser = import_module(f"kstats.cli.{command}").parser()
+        actions = {option: a for a in parser._actions for option in a.option_strings}
+        operands = [a.metavar for a in parser._actions if not a.option_strings]
+        if command in ("top", "exporter") or not ("--input" in actions or "SOURCE" in operands):
+            continue
+        words = [command, "--input", path] if "--input" in actions else [command, path, path]
+        if command == "report":
+            yield [command, path, "-o", str(page)]
+            continue
+        forms = actions["--format"].choices if "--format" in actions else ()
+        yield from ([*words, "-f", form] for form in forms or ()) if forms else [words]
+        if command == "exits":
+            axes = "vm,vcpu,tid,reason,column,category,isa"
+            yield from ([*words, "-f", form, "--by", axes] for form in forms or ())
+            yield from ([*words, *more] for more in (["--slower-than", "1ms"], ["--time"]))
+            yield from ([*words, *more] for more in (["--latency"], ["--detail", "msr"]))
+
+
+@pytest.mark.parametrize("field", [*SAMPLES, *HEADERS])
+def test_no_text_of_a_recording_is_written_as_it_is(
+    field: str, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    path, page = tmp_path / "x.jsonl", tmp_path / "x.html"
+    with recording.Writer(path, HEADERS.get(field, KEPT)) as writer:
+        writer.write(SAMPLES.get(field, BASE))
+    for words in outputs(str(path), page):
+        status = kvmexit(words[1:]) if words[0] == "kvmexit" else main(words)
+        out, error = capfdbinary.readouterr()
+        assert status != 4
+        assert not RAW.search(error.decode()), words
+        form = words[words.index("-f") + 1] if "-f" in words else ""
+        if form == "perfetto":
+            continue
+        text = out.decode() if words[0] != "report" or status else page.read_text()
+        assert not RAW.search(text), words
+        check(form, text)
+
+
+def check(form: str, text: str) -> None:
+    """Assert that an output is valid, and nothing in it is markup or a formula."""
+    if form == "csv":
+        cells = [cell for row in csv.reader(io.StringIO(text)) for cell in row]
+        assert not [cell for cell in cells if re.match(r"[=+@\t\r]|-(?![\d.]+$)", cell)]
+    elif form == "json":
+        for line in text.splitlines():
+            json.dumps(json.loads(line), ensure_ascii=False).encode()  # fails with surrogates
+    elif form == "markdown":
+        assert "<b>" not in re.sub(r"(`+).*?\1|\\.", "", text)
+    elif text.startswith("<!"):
+        assert "<b>@a" not in text
 
 
 def test_a_recording_never_says_that_this_host_shows_no_exits(
