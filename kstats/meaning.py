@@ -112,6 +112,13 @@ def _add(total: Any, value: Any) -> Any:
     return total
 
 
+def _append(total: Any, value: Any) -> list[Any]:
+    # A list while samples are merged: every addition to a tuple would copy all of it.
+    appended = total if isinstance(total, list) else list(total)
+    appended.extend(value)
+    return appended
+
+
 def _nothing(value: Any, _: Any) -> Any:
     return type(value)()
 
@@ -196,7 +203,7 @@ BY_VCPU = Meaning(_add, select=_of_vcpus)
 """vCPU → any key → count."""
 
 ONE_BY_ONE = Meaning(
-    operator.add,
+    _append,
     lambda value: (exit_.place.thread for exit_ in value if exit_.place.thread),
     lambda value, selection: tuple(e for e in value if e.place.thread in selection.threads),
     lambda value, codes: tuple(exit_ for exit_ in value if exit_.code in codes),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeAlias
 
@@ -103,6 +103,11 @@ class SlowExit:
     code: Code
     place: Place
     duration: int
+
+
+def _as_tuple(exits: Iterable[SlowExit]) -> tuple[SlowExit, ...]:
+    # Merging collects them in a list. Not tuple itself, which mypy cannot resolve as a converter.
+    return tuple(exits)
 
 
 @attrs.frozen
@@ -246,6 +251,7 @@ class Sample:
     latency_dropped: int = attrs.field(default=0, metadata=means(TOTAL))
     slow: tuple[SlowExit, ...] = attrs.field(
         default=(),
+        converter=_as_tuple,
         metadata=means(ONE_BY_ONE, "slow exits", "kstats record --slower-than TIME -o FILE"),
     )
     slow_dropped: int = attrs.field(default=0, metadata=means(TOTAL))

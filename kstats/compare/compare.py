@@ -64,7 +64,8 @@ def compare(aggregates: Mapping[str, Aggregate], options: Options | None = None)
     )
     per = _per(sides, options.per)
     keys = _keys(sides, reasons=options.reasons)
-    lines = [line for key in keys for line in _lines(key, sides, per)]
+    bases = _bases(sides)
+    lines = [line for key in keys for line in _lines(key, bases, per)]
     return Comparison(
         by,
         per,
@@ -141,26 +142,28 @@ def _keys(sides: Sequence[_Side], *, reasons: bool) -> Iterator[tuple[str, Key]]
     yield TOTAL, None
 
 
-def _lines(key: tuple[str, Key], sides: Sequence[_Side], per: Per) -> Iterator[Line]:
+def _lines(key: tuple[str, Key], bases: Mapping[_Side, _Side | None], per: Per) -> Iterator[Line]:
     category, what = key
     code = what if isinstance(what, tuple) else None
-    figures = {side: _figures(side, what) for side in sides}
+    figures = {side: _figures(side, what) for side in bases}
     for side, own in figures.items():
         if code is not None and own.count is None:
             continue  # a reason of another ISA
-        base = _base(side, sides)
+        base = bases[side]
         ratio = _ratio(own, figures[base], per) if base is not None else None
         name = "" if code is None else _reason(code)
         yield Line(category, name, code, side.subject, own, ratio)
 
 
-def _base(side: _Side, sides: Sequence[_Side]) -> _Side | None:
-    """Return the baseline of a side; None if the first recording lacks this part."""
+def _bases(sides: Sequence[_Side]) -> dict[_Side, _Side | None]:
+    """Return the baseline of each side; None if the first recording lacks this part."""
     first = sides[0]
-    if all(other.aggregate is first.aggregate for other in sides):
-        return first
-    of_first = (other for other in sides if other.aggregate is first.aggregate)
-    return next((o for o in of_first if o.subject.part == side.subject.part), None)
+    if all(side.aggregate is first.aggregate for side in sides):
+        return dict.fromkeys(sides, first)
+    of_first = [side for side in sides if side.aggregate is first.aggregate]
+    # Reversed: of several parts with one name, the first is the baseline.
+    by_part = {side.subject.part: side for side in reversed(of_first)}
+    return {side: by_part.get(side.subject.part) for side in sides}
 
 
 def _figures(side: _Side, key: Key) -> Figures:

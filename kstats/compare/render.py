@@ -91,8 +91,8 @@ WITHOUT_NOTES = frozenset({"csv"})
 
 def _tables(comparison: Comparison, draw: _Draw, safe: Callable[..., str]) -> Iterator[str]:
     """Return the subjects and the lines that are not empty, each ending in a line feed."""
-    subjects = [[*_who(s, comparison, safe), *_facts(s, safe)] for s in comparison.subjects]
-    named = _named(comparison)
+    named, empty = _named(comparison), comparison.empty
+    subjects = [[*_who(s, named, safe), *_facts(s, safe)] for s in comparison.subjects]
     yield _joined(draw([[*named, *_FACTS], *subjects], len(named) + _FACT_WORDS))
     reasons = any(line.code for line in comparison.lines)
     words = ["category", *(("reason",) if reasons else ()), *named]
@@ -100,19 +100,19 @@ def _tables(comparison: Comparison, draw: _Draw, safe: Callable[..., str]) -> It
         [
             line.category,
             *((safe(line.reason),) if reasons else ()),
-            *_who(line.subject, comparison, safe),
+            *_who(line.subject, named, safe),
             *(_number(getattr(line.figures, key), key) for key in FIGURES),
             _ratio(line.ratio),
         ]
         for line in comparison.lines
-        if line.category not in comparison.empty
+        if line.category not in empty
     ]
     yield _joined(draw([[*words, *FIGURES.values(), "ratio"], *rows], len(words)))
 
 
 def _notes(comparison: Comparison, safe: Callable[..., str]) -> Iterator[str]:
-    if comparison.empty:
-        yield f"categories without exits: {', '.join(comparison.empty)}"
+    if empty := comparison.empty:
+        yield f"categories without exits: {', '.join(empty)}"
     yield from (safe(note, LONGEST_NOTE) for note in comparison.notes)
 
 
@@ -123,9 +123,8 @@ def _named(comparison: Comparison) -> list[str]:
     return [*(("recording",) if several or not parts else ()), *parts]
 
 
-def _who(subject: Subject, comparison: Comparison, safe: Callable[..., str]) -> list[str]:
-    cells = {"recording": subject.recording, comparison.by: str(subject.part)}
-    return [safe(cells[name]) for name in _named(comparison)]
+def _who(subject: Subject, named: Sequence[str], safe: Callable[..., str]) -> list[str]:
+    return [safe(subject.recording if n == "recording" else str(subject.part)) for n in named]
 
 
 def _plain_lines(rows: Sequence[Sequence[str]], words: int) -> Iterator[str]:
