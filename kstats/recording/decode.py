@@ -131,8 +131,7 @@ class Decoder:
                 'the header, and everything from the next line with "key":true on, can be read',
             )
         self._begun = False  # until all of it is understood
-        if 0 < line.elapsed < SHORTEST:
-            raise LineError(f"elapsed: {line.elapsed:g} seconds are out of range")
+        check_elapsed(line.elapsed)
         self._learn(line.facts)
         self._empty |= {name: _paths(name, paths) for name, paths in line.empty.items()}
         for name, runs in line.series.items():
@@ -151,14 +150,7 @@ class Decoder:
             field = fields().get(name)
             if field is None or field.keys:
                 continue  # an addition of a later version
-            try:
-                self._facts[name] = (
-                    _changed(field, self._facts[name], value)
-                    if field.is_directory
-                    else structure(value, field.type)
-                )
-            except LineError as error:
-                raise error.inside(name) from error
+            self._facts[name] = learned(field, self._facts[name], value)
         missing = [name for name, value in self._facts.items() if value is attrs.NOTHING]
         if missing:
             raise LineError(f"{missing[0]} is missing")
@@ -169,14 +161,13 @@ class Decoder:
             if len(self._counts) + len(keys) > MOST_SERIES:
                 raise LineError(f"more than {MOST_SERIES} series")
             self._counts += [0] * len(keys)
-            self._runs.append(_run(field, parents, keys))
+            self._runs.append(run_of(field, parents, keys))
 
     def _count(self, changes: Differences) -> None:
         if len(changes) > len(self._counts):
             raise LineError("more counts than series")
         counts = list(map(add, self._counts, changes))
-        if counts and not 0 <= min(counts) <= max(counts) <= MOST + 1:
-            raise LineError("a count is not between 0 and 2**64-1")
+        check_counts(counts)
         self._counts[: len(counts)] = counts
 
     def _counters(self) -> dict[str, Any]:
@@ -201,6 +192,28 @@ def _reach(mapping: dict[Any, Any], path: Path) -> dict[Any, Any]:
     for key in path:
         mapping = mapping.setdefault(key, {})
     return mapping
+
+
+def check_elapsed(seconds: float) -> None:
+    """Raise LineError for an elapsed time of a sample that is too short."""
+    if 0 < seconds < SHORTEST:
+        raise LineError(f"elapsed: {seconds:g} seconds are out of range")
+
+
+def check_counts(values: list[int]) -> None:
+    """Raise LineError unless the values of all series are in range."""
+    if values and not 0 <= min(values) <= max(values) <= MOST + 1:
+        raise LineError("a count is not between 0 and 2**64-1")
+
+
+def learned(field: Field, before: Any, value: Any) -> Any:
+    """Return a fact from its JSON value, or a directory after changes; raise LineError."""
+    try:
+        if field.is_directory:
+            return _changed(field, before, value)
+        return structure(value, field.type)
+    except LineError as error:
+        raise error.inside(field.name) from error
 
 
 def _check_size(text: str) -> None:
@@ -261,7 +274,8 @@ def _parents(field: Field, keys: list[Any]) -> Path:
     return tuple(map(structure, keys, field.path_types))
 
 
-def _run(field: Field | None, parents: list[Any], keys: list[Any]) -> _Run:
+def run_of(field: Field | None, parents: list[Any], keys: list[Any]) -> _Run:
+    """Return series that are announced; raise LineError."""
     if field is None or not field.keys:
         return _Run(None, (), keys)  # a later version's
     *above, last = field.path_types

@@ -9,8 +9,9 @@ from operator import itemgetter, sub
 from typing import Any
 
 from kstats.model import Sample
-from kstats.recording.codec import unstructure
-from kstats.recording.fields import Path, counters, others
+from kstats.recording.codec import Differences, structure, unstructure
+from kstats.recording.decode import check_counts, check_elapsed, learned, run_of
+from kstats.recording.fields import Path, counters, fields, others
 from kstats.recording.header import FORMAT, VERSION, Header
 
 KEY_EVERY = 600
@@ -20,9 +21,11 @@ _SPARE = 1024
 
 
 def header_line(header: Header) -> str:
-    """Return the line of a header."""
+    """Return the line of a header; raise LineError if no reader would accept it."""
     begin = {"type": "header", "format": FORMAT, "version": VERSION}
-    return _line(begin | unstructure(header))
+    said = unstructure(header)
+    structure(said, Header)
+    return _line(begin | said)
 
 
 class Encoder:
@@ -37,7 +40,13 @@ class Encoder:
         self._left = 0
 
     def line(self, sample: Sample) -> str:
-        """Return the line of the next sample."""
+        """Return the line of the next sample.
+
+        Raises:
+            LineError: No reader would accept it. Only a new encoder can go on.
+        """
+        structure(sample.time, float)
+        check_elapsed(structure(sample.elapsed, float))
         counts = dict(_counts(sample))
         key = not self._left or len(self._index) > 2 * len(counts) + _SPARE
         if key:
@@ -65,7 +74,9 @@ class Encoder:
             before, now = self._facts[field.name], getattr(sample, field.name)
             if now is not before and now != before:
                 self._facts[field.name] = now
-                yield field.name, _pairs(before, now) if field.is_directory else unstructure(now)
+                said = _pairs(before, now) if field.is_directory else unstructure(now)
+                learned(field, {}, said)
+                yield field.name, said
 
     def _changed_empty(self, sample: Sample) -> Iterator[tuple[str, Any]]:
         """Yield the fields whose empty mappings changed, with the keys above them."""
@@ -85,6 +96,7 @@ class Encoder:
         runs: dict[str, Any] = {}
         for (name, *parents), paths in groupby(new, itemgetter(slice(-1))):
             run = [unstructure(parents), [unstructure(path[-1]) for path in paths]]
+            run_of(fields()[name], *run)
             runs.setdefault(name, []).append(run)
         return runs
 
@@ -92,10 +104,12 @@ class Encoder:
         now = [0] * len(self._last)
         for path, n in counts.items():
             now[self._index[path]] = n + 1  # 0: it is not there
+        check_counts(now)
         differences = list(map(sub, now, self._last))
         self._last = now
         while differences and not differences[-1]:
             differences.pop()
+        structure(differences, Differences)
         return differences
 
 

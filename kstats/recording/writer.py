@@ -13,7 +13,7 @@ import attrs
 from kstats.errors import RecordingError
 from kstats.model import Sample
 from kstats.recording.encode import Encoder, header_line
-from kstats.recording.errors import shown
+from kstats.recording.errors import LineError, shown
 from kstats.recording.files import SUFFIX
 from kstats.recording.header import Clock, Header
 from kstats.recording.output import Output
@@ -67,6 +67,10 @@ class Writer:
         self._encoder = Encoder()
         self._period: int | None = None
         self._time = header.clock.time
+        try:
+            header_line(header)  # before a file is created
+        except LineError as error:
+            raise self._refused(error) from error
         self._output = Output(self.path, header)
         self.removed = self._output.removed
         try:
@@ -79,19 +83,27 @@ class Writer:
         """Write a sample; it can be read from then on.
 
         Raises:
-            RecordingError: there is no room, for example. What was written before is there, and
-                this sample is not.
+            RecordingError: there is no room, or no reader would accept the sample. What was written
+                before is there, and this sample is not.
         """
         self._find_place(sample)
-        line = self._encoder.line(sample)
         try:
-            self.size += self._output.append(line)
+            self.size += self._output.append(self._line(sample))
         except RecordingError:
             self._encoder = Encoder()  # the next sample is not the change of one that is missing
             raise
         self.samples += 1
         self._period = self._period_of(sample)
         self._time = sample.time
+
+    def _line(self, sample: Sample) -> str:
+        try:
+            return self._encoder.line(sample)
+        except LineError as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: LineError) -> RecordingError:
+        return RecordingError(self.name, f"no reader would accept what is to be written: {error}")
 
     def turn(self) -> None:
         """Start a new file with the next sample."""

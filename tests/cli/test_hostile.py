@@ -10,10 +10,13 @@ import typing
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import attrs
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kstats import recording
 from kstats.cli import COMMANDS, PROGRAMS, main
@@ -130,6 +133,38 @@ def check(form: str, text: str) -> None:
         assert "<b>" not in re.sub(r"(`+).*?\1|\\.", "", text)
     elif text.startswith("<!"):
         assert "<b>@a" not in text
+
+
+_NUMBERS = st.integers(0, 1 << 70) | st.integers(0, 9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(_NUMBERS, _NUMBERS, _NUMBERS, _NUMBERS), min_size=1, max_size=3))
+def test_what_decode_writes_is_read_back(numbers: list[tuple[int, ...]]) -> None:
+    with TemporaryDirectory() as folder:
+        trace, path = Path(folder, "trace.txt"), Path(folder, "x.jsonl")
+        trace.write_text(
+            "".join(
+                f"CPU 0/KVM {tid} [{cpu}] {time}.5: kvm:kvm_exit:"
+                f" vcpu {vcpu} reason EPT_VIOLATION rip 0xfff0 info 0 0\n"
+                for tid, cpu, time, vcpu in numbers
+            )
+        )
+        status = main(["decode", str(trace), "-o", str(path)])
+        assert status in (0, 1, 7, 8)
+        if status in (0, 8):
+            with recording.read(path) as kept:
+                assert list(kept)
+
+
+def test_decode_writes_no_times_that_cannot_be_read_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, path = tmp_path / "log.csv", tmp_path / "x.jsonl"
+    log.write_text("timestamp,kvm_entry,kvm_exit,kvm_exit(HLT)\n0001-01-01 00:00:00,1,1,1\n")
+    assert main(["decode", str(log), "-o", str(path)]) == 7
+    assert "time: -6.21356e+10 seconds are out of range" in capsys.readouterr().err
+    assert not path.exists()
 
 
 def test_a_recording_never_says_that_this_host_shows_no_exits(

@@ -18,7 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kstats.errors import RecordingError
-from kstats.recording import Header, IsaTable, Recording, files, read
+from kstats.histogram import Histogram
+from kstats.model import Exits, Place
+from kstats.recording import Clock, Header, IsaTable, Recording, Writer, files, read
 from kstats.recording.decode import MOST_ITEMS, MOST_LISTS, MOST_OBJECTS, MOST_SERIES
 from kstats.recording.encode import Encoder, header_line
 from tests.recording.samples import ANY, HEADER
@@ -299,3 +301,38 @@ def test_a_fuzzer_that_sees_what_it_reaches_finds_nothing() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr[-5000:]
     assert int(re.findall(r"Done (\d+) runs", done.stderr)[0]) > 1000
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"time": -1.0},
+        {"time": 1e12},
+        {"elapsed": 5e-324},
+        {"entries": {0: 1 << 64}},
+        {"entries": {0: -2}},
+        {"entries": {0: 0.5}},
+        {"entries": {1 << 64: 1}},
+        {"missed": -5},
+        {"notes": (5,)},
+        {"exits": {("vmx", 48): {Place(0, 0): Exits(1, Histogram({496: 1}))}}},
+    ],
+    ids=str,
+)
+def test_the_writer_refuses_what_the_reader_refuses(wrong: Any, tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    fine = sample({("vmx", 48): {0: 1}})
+    with Writer(path, HEADER) as writer:
+        writer.write(fine)
+        with pytest.raises(RecordingError, match="no reader would accept"):
+            writer.write(attrs.evolve(fine, **wrong))
+        writer.write(fine)
+    with read(path) as recording:
+        assert len(list(recording)) == 2
+
+
+def test_a_header_that_no_reader_would_accept_creates_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    with pytest.raises(RecordingError, match=r"clock: time: -6e\+10 seconds are out of range"):
+        Writer(path, attrs.evolve(HEADER, clock=Clock(-6e10, 0)))
+    assert not path.exists()
