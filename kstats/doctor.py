@@ -217,6 +217,9 @@ def _bcc() -> Check:
 
 
 def _backends() -> Iterator[Check]:
+    """List the backends of other packages, and those that were left out."""
+    for arch in arches.arches()[len(arches.BUILT_IN) :]:
+        yield Check("backend", State.OK, f"{arch.name}: {arch.title}, from another package")
     for error in arches.broken():
         yield Check("backend", State.WARN, str(error), error.hint)
 

@@ -21,6 +21,7 @@ from kstats.host import Host
 from kstats.loader import bcc_python, libbpf
 from kstats.vms.identity import Vcpu
 from tests import trees
+from tests.arch.samples import ARCH
 
 FORMAT = "sys/kernel/tracing/events/kvm/kvm_exit/format"
 FORMATS = Path(__file__).parent / "data" / "formats"
@@ -226,6 +227,14 @@ def test_a_broken_backend_is_a_warning(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(arches, "broken", lambda: broken)
     check = found(Host(tmp_path, "mips"))["backend"]
     assert check == Check("backend", State.WARN, "package toys: no C file", "its author can fix it")
+
+
+def test_backends_of_other_packages_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arches, "arches", lambda: (*arches.BUILT_IN, ARCH))
+    check = found(Host(tmp_path, "mips"))["backend"]
+    assert check == Check("backend", State.OK, f"{ARCH.name}: {ARCH.title}, from another package")
 
 
 HOSTS = {

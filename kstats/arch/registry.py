@@ -2,12 +2,14 @@
 
 Backends of other packages are searched for only if the built-in architectures do not answer a
 question, so that they cost nothing otherwise. A backend that cannot be loaded, breaks the contract
-or claims a name of another one is left out and recorded (:meth:`Registry.broken`).
+or claims a name of another one is left out and recorded (:meth:`Registry.broken`); so is, under
+root, one that another user can change.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
@@ -181,9 +183,14 @@ def load(point: EntryPoint) -> Arch:
     """Return the architecture of an entry point, which is a value or a function.
 
     Raises:
-        BackendError: it cannot be loaded or is not an Arch.
+        BackendError: it cannot be loaded, is not an Arch, or another user could run code as root.
     """
     where = f"entry point {point.name} = {point.value}"
+    if os.geteuid() == 0 and (path := _of_others(point)):
+        raise BackendError(
+            f"{where} is not loaded by root: another user can change {path}",
+            "install it as root, into folders that only root can write to",
+        )
     try:
         loaded = point.load()
         arch = loaded() if callable(loaded) else loaded
@@ -193,3 +200,38 @@ def load(point: EntryPoint) -> Arch:
     if not isinstance(arch, Arch):
         raise BackendError(f"{where} is a {type(arch).__name__}, not a kstats.arch.Arch")
     return arch
+
+
+def _of_others(point: EntryPoint) -> str:
+    """Return the part of a backend's path that others than root can change; empty if there is none.
+
+    The file and every folder above it count, also where links lead. What lies beside kstats is as
+    trustworthy as kstats, which runs already.
+    """
+    from importlib.util import find_spec  # noqa: PLC0415 - few hosts have backends
+
+    spec = find_spec(point.module.partition(".")[0])  # which imports nothing
+    files = [spec.origin] if spec and spec.origin and spec.has_location else []
+    folders = (spec and spec.submodule_search_locations) or ()
+    found = [os.path.abspath(path) for path in (*files, *folders)]  # noqa: PTH100
+    ours = __file__.removesuffix("kstats/arch/registry.py")
+    starts = [path for path in found if not path.startswith(ours)]
+    starts = [*starts, *map(os.path.realpath, starts)]
+    return next(filter(_is_changeable, (path for one in starts for path in _with_parents(one))), "")
+
+
+def _with_parents(path: str) -> Iterator[str]:
+    yield path
+    while path != "/":
+        path = os.path.dirname(path)  # noqa: PTH120
+        yield path
+
+
+def _is_changeable(path: str) -> bool:
+    """Return whether users other than root can change a file, or replace what is in a folder."""
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except (FileNotFoundError, NotADirectoryError):  # in a zip file
+        return False
+    is_open = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
+    return found.st_uid != 0 or bool(is_open)

@@ -106,6 +106,34 @@ def test_a_broken_backend_is_reported_with_its_package(site: Path, tmp_path: Pat
     assert error.startswith("package wreck: entry point wreck = wreck_module:ARCH cannot be loaded")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to other users")
+@pytest.mark.parametrize("changeable", ["file", "folder", "open folder", "namespace"])
+def test_root_does_not_load_what_another_user_can_change(changeable: str, tmp_path: Path) -> None:
+    """The planted module would end the process."""
+    info = tmp_path / "planted-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: planted\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[kstats.arch]\nplanted = planted.sub:ARCH\n")
+    folder = tmp_path / "planted"
+    folder.mkdir()
+    file = folder / ("sub.py" if changeable == "namespace" else "__init__.py")
+    file.write_text("import os; os._exit(3)\n")
+    if changeable == "open folder":
+        folder.chmod(0o777)
+    else:
+        os.chown(file if changeable == "file" else folder, 65534, 65534)
+    done = subprocess.run(
+        [sys.executable, "-c", "from kstats import arch; print(*arch.broken())"],
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    path = file if changeable == "file" else folder
+    assert done.returncode == 0, done.stderr
+    assert f"is not loaded by root: another user can change {path}\n" in done.stdout
+
+
 @pytest.mark.root
 def test_its_exits_are_counted_and_printed(site: Path) -> None:
     """From its C program in this kernel to its columns in the table."""
