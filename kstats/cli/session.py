@@ -188,13 +188,19 @@ def kept(
 def live(
     source: Source, interval: float, count: int | None, meter: Meter | None = None
 ) -> Generator[Sample, None, None]:
-    """Yield samples until ``count`` is reached or a signal comes, then what was counted since.
+    """Return samples until ``count`` is reached or a signal comes, then what was counted since.
 
-    Signals are deferred until the generator is closed, so that no report is torn. ``meter``
-    measures right before each sample.
+    Intervals begin with this call, not with the first sample that is asked for: preparing the
+    first report takes time. Signals are deferred until the generator is closed, so that no report
+    is torn. ``meter`` measures right before each sample.
     """
+    return _at_each_tick(source, Ticker(interval), count, meter)
+
+
+def _at_each_tick(
+    source: Source, ticker: Ticker, count: int | None, meter: Meter | None
+) -> Generator[Sample, None, None]:
     with deferred_signals():
-        ticker = Ticker(interval)
         done = 0
         while count is None or done < count:
             stopped = ticker.wait()
