@@ -8,11 +8,14 @@ import signal
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from kstats import pipes
 
 PRIVATE = 0o600
 """The mode of new files: they contain the names of VMs."""
+
+T = TypeVar("T")
 
 _MOST_LINKS = 40  # as the kernel's limit
 
@@ -63,29 +66,31 @@ def replace(path: Path, data: bytes, mode: int | None = None) -> None:
         with os.fdopen(descriptor, "wb", closefd=False) as file:
             file.write(data)
         if there:
-            # The mode first: afterwards the file may belong to another user.
-            os.fchmod(descriptor, stat.S_IMODE(there.st_mode))
-            _give(descriptor, there)
+            copy_mode(descriptor, there)
+            copy_owner(descriptor, there)
         elif mode is not None:
             os.fchmod(descriptor, mode)
         temporary.replace(path)
 
-    _with_temporary(path.parent, finish)
+    with_temporary(path.parent, finish)
 
 
 def check_folder(folder: Path) -> None:
     """Raise OSError if no file can be created in a folder."""
-    _with_temporary(folder, lambda _, temporary: temporary.unlink())
+    with_temporary(folder, lambda _, temporary: temporary.unlink())
 
 
-def _with_temporary(folder: Path, use: Callable[[int, Path], None]) -> None:
-    """Call ``use`` with a new private file, which it moves or removes."""
+def with_temporary(folder: Path, use: Callable[[int, Path], T]) -> T:
+    """Return what ``use`` returns for a new private file, which it moves or removes.
+
+    No signal but SIGKILL interrupts it.
+    """
     path = folder / f".kstats-{os.urandom(8).hex()}"
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
         try:
-            use(descriptor, path)
+            return use(descriptor, path)
         except BaseException:
             path.unlink()
             raise
@@ -130,7 +135,13 @@ def _check_owner(path: Path, there: os.stat_result) -> None:
         raise PermissionError(errno.EPERM, "it belongs to another user, in a folder for everyone")
 
 
-def _give(descriptor: int, owner: os.stat_result) -> None:
+def copy_mode(descriptor: int, there: os.stat_result) -> None:
+    """Give a file the mode of another one. Do it first: see :func:`copy_owner`."""
+    os.fchmod(descriptor, stat.S_IMODE(there.st_mode))
+
+
+def copy_owner(descriptor: int, owner: os.stat_result) -> None:
+    """Give a file to the owner and the group of another one; its mode may be fixed from then on."""
     now = os.fstat(descriptor)
     if (now.st_uid, now.st_gid) != (owner.st_uid, owner.st_gid):
         os.fchown(descriptor, owner.st_uid, owner.st_gid)

@@ -70,20 +70,28 @@ class Output:
         Raises:
             OSError: A file cannot be created or renamed. This one stays as it is, where it is.
         """
-        temporary = self.path.with_name(f".{self.path.name}.{os.urandom(8).hex()}")
-        new = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        new = outfile.with_temporary(
+            self.path.parent, lambda descriptor, path: self._replaced(older, descriptor, path)
+        )
+        self.close()
+        self._descriptor = new
+        self.size = 0
+
+    def _replaced(self, older: Path, descriptor: int, temporary: Path) -> int:
+        """Put a temporary file in the place of this one; return a descriptor of it."""
+        new = os.dup(descriptor)
         try:
             _lock(new)
-            _copy_access(self._descriptor, new)
+            there = os.fstat(self._descriptor)
+            outfile.copy_mode(new, there)
+            if os.geteuid() == 0:
+                outfile.copy_owner(new, there)
             self.path.rename(older)
             temporary.rename(self.path)
         except BaseException:
             os.close(new)
-            temporary.unlink(missing_ok=True)
             raise
-        self.close()
-        self._descriptor = new
-        self.size = 0
+        return new
 
     def append(self, lines: str) -> int:
         """Write whole lines and return their size in bytes.
@@ -203,11 +211,3 @@ class Output:
 
 def _lock(descriptor: int) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _copy_access(old: int, new: int) -> None:
-    """Give a file the mode, and if root asks, the owner of another one."""
-    there = os.fstat(old)
-    os.fchmod(new, stat.S_IMODE(there.st_mode))
-    if os.geteuid() == 0:
-        os.fchown(new, there.st_uid, there.st_gid)
