@@ -6,10 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from statistics import median
+from typing import TypeVar
 
 import attrs
 
 from kstats import arch as arches
+from kstats.facts.model import HostFacts, VmFacts
 from kstats.why.evidence import Subject
 from kstats.why.signals import (
     SHARE,
@@ -26,6 +28,8 @@ _FACTS, _COUNTERS = "facts about host and VM", "KVM's counters"
 _SWITCHES = {"Y": 1, "N": 0}
 _GIB = 1 << 30
 
+T = TypeVar("T")
+
 
 @attrs.frozen
 class Parameter:
@@ -37,9 +41,7 @@ class Parameter:
     def measure(self, of: Subject, least: float = 0) -> Measured | None:
         """Return its value; None if no module has it."""
         del least
-        if of.settings is None:
-            raise Missing(_FACTS)
-        for name, text in of.settings.parameters.items():
+        for name, text in _known(of.settings).parameters.items():
             module, _, parameter = name.partition(".")
             if parameter in self.names:
                 value = _SWITCHES.get(text) if text in _SWITCHES else _number(text)
@@ -60,10 +62,7 @@ class Setting:
     def measure(self, of: Subject, least: float = 0) -> Measured | None:
         """Return its value."""
         del least
-        if of.settings is None:
-            raise Missing(_FACTS)
-        value = getattr(of.settings, self.name)
-        return None if value is None else Measured(float(value), self.words.format(value=value))
+        return _fact(_known(of.settings), self.name, self.words)
 
 
 @attrs.frozen
@@ -78,9 +77,7 @@ class Chosen:
     def measure(self, of: Subject, least: float = 0) -> Measured | None:
         """Return whether it is."""
         del least
-        if of.settings is None:
-            raise Missing(_FACTS)
-        value = getattr(of.settings, self.name)
+        value = getattr(_known(of.settings), self.name)
         if value is None:
             return None
         return Measured(float(value in self.among), self.words.format(value=value))
@@ -97,10 +94,7 @@ class OfVm:
     def measure(self, of: Subject, least: float = 0) -> Measured | None:
         """Return its value."""
         del least
-        if of.facts is None:
-            raise Missing(_FACTS)
-        value = getattr(of.facts, self.name)
-        return None if value is None else Measured(float(value), self.words.format(value=value))
+        return _fact(_known(of.facts), self.name, self.words)
 
 
 @attrs.frozen
@@ -112,9 +106,7 @@ class SmallPages:
     def measure(self, of: Subject, least: float = 0) -> Measured | None:
         """Return the share."""
         del least
-        if of.facts is None:
-            raise Missing(_FACTS)
-        facts = of.facts
+        facts = _known(of.facts)
         pages = facts.guest_pages
         whole = sum(pages.values())
         if whole < _GIB:
@@ -139,9 +131,8 @@ class Swapped:
     def measure(self, of: Subject, least: float = 0) -> Measured | None:
         """Return the share."""
         del least
-        if of.facts is None:
-            raise Missing(_FACTS)
-        swapped, resident = of.facts.swapped, of.facts.resident
+        facts = _known(of.facts)
+        swapped, resident = facts.swapped, facts.resident
         if swapped is None or resident is None or not swapped + resident:
             return None
         share = swapped / (swapped + resident)
@@ -168,11 +159,9 @@ class Scheduled:
     def measure(self, of: Subject, least: float = 0) -> Measured | None:
         """Return the rate."""
         del least
-        if of.scheduling is None:
-            raise Missing(_FACTS)
         rates = [
             getattr(one, self.name) / one.observed
-            for one in of.scheduling.values()
+            for one in _known(of.scheduling).values()
             if one.observed and getattr(one, self.name) is not None
         ]
         if not rates:
@@ -221,9 +210,7 @@ class OfHost:
     def measure(self, of: Subject, least: float = 0) -> Measured | None:
         """Return the share or the rate."""
         del least
-        counters = of.host_counters
-        if counters is None:
-            raise Missing(_FACTS)
+        counters = _known(of.host_counters)
         n, whole = getattr(counters, self.name), counters.observed
         if self.of_cpus:
             whole = counters.cpu
@@ -321,9 +308,7 @@ class Governors:
     def measure(self, of: Subject, least: float = 0) -> Measured | None:
         """Return the share; None without cpufreq."""
         del least
-        if of.settings is None:
-            raise Missing(_FACTS)
-        found = of.settings.governors
+        found = _known(of.settings).governors
         whole = sum(found.values())
         if not whole:
             return None
@@ -356,9 +341,7 @@ class Pinned:
     def measure(self, of: Subject, least: float = 0) -> Measured | None:
         """Return whether they are pinned."""
         del least
-        if not of.affinity:
-            raise Missing(_FACTS)
-        lists = sorted(of.affinity)
+        lists = sorted(_known(of.affinity or None))
         more = f" and {len(lists) - 3} other lists" if len(lists) > 3 else ""
         text = f"its vCPUs may run on CPUs {' or '.join(lists[:3])}{more}"
         return Measured(float(max(map(_count, lists)) < of.cpus), text)
@@ -437,6 +420,18 @@ class Grown:
         was = before.get(code, 0)
         then = f"at most {was:,.0f}" if was else "none"
         return f"{arches.reason(*code).name}: {rate_text(rate)}, in the other recording {then}"
+
+
+def _known(value: T | None) -> T:
+    """Return what has been read; raise Missing if it has not."""
+    if value is None:
+        raise Missing(_FACTS)
+    return value
+
+
+def _fact(facts: HostFacts | VmFacts, name: str, words: str) -> Measured | None:
+    value = getattr(facts, name)
+    return None if value is None else Measured(float(value), words.format(value=value))
 
 
 def _number(text: str) -> float | None:
