@@ -38,7 +38,7 @@ Ways = Mapping[str, float]
 
 @attrs.frozen
 class Figures:
-    """What was found in a host: by tool the ways, or why there are none.
+    """What was measured in a host: by tool the ways, or why it was not measured.
 
     ``starts`` are the instructions of whole commands.
     """

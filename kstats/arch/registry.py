@@ -203,7 +203,7 @@ def load(point: EntryPoint) -> Arch:
 
 
 def _of_others(point: EntryPoint) -> str:
-    """Return the part of a backend's path that others than root can change; empty if there is none.
+    """Return the part of a backend's path that users other than root can change, or nothing.
 
     The file and every folder above it count, also where links lead. What lies beside kstats is as
     trustworthy as kstats, which runs already.

@@ -132,7 +132,7 @@ def _details(wanted: Isas) -> Iterator[tuple[Isa, Detail]]:
 
 
 def _place(detail: Detail, arch: str, number: int, *, asked: bool) -> tuple[str, str]:
-    """Return the device at a port or an address and its remedy; empty if there is none."""
+    """Return the device at a port or an address and its remedy, or two empty texts."""
     if detail.name == "io":
         for first, last, title, remedy in registers.PORTS:
             if first <= number <= last and (asked or last - first < _WIDE):

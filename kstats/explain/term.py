@@ -1,4 +1,4 @@
-"""The values that answer a question: exit reasons, and terms that are none."""
+"""The values that answer a question: exit reasons, and terms of other kinds."""
 
 from __future__ import annotations
 

@@ -62,8 +62,8 @@ class FactReader:
     def fields(self, threads: Mapping[int, Thread]) -> dict[str, Any]:
         """Return the fields of a sample in which these threads run vCPUs, by pid_tgid.
 
-        A sample has counters if they were read for it. They count from the reading before, so
-        there are none at first, and none of a thread that is new.
+        A sample has counters if they were read for it. They count from the previous reading, so
+        the first sample has no counters, and neither has a new thread.
         """
         now = self._clock()
         counted: dict[str, Any] = {}

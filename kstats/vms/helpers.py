@@ -18,8 +18,8 @@ _VHOST = r"vhost-(\d{1,9})"
 class VhostThreads:
     """The kernel threads of vhost, and the processes that they work for.
 
-    Since "vhost: use vhost_tasks for worker threads" (Linux 6.4) there are none: vhost's threads
-    are among those of the process. Earlier ones are found by their names.
+    Since "vhost: use vhost_tasks for worker threads" (Linux 6.4) the kernel has no such threads:
+    vhost's threads belong to the process. Earlier ones are found by their names.
     """
 
     def __init__(self, proc: Proc) -> None:

@@ -210,7 +210,7 @@ RULES: tuple[Rule, ...] = (
         title="Windows reads its clock with exits",
         signal=Rate(Exits(_MSR_READS, detail="msr", like=("read HV_X64_MSR_TIME_REF_COUNT(*",))),
         info=500, warning=2500, critical=25_000,
-        basis="with the reference TSC page there are none after boot",
+        basis="a guest with the reference TSC page does not read the MSR after boot",
         certainty=Certainty.CERTAIN, because=_NAMED, isas=X86,
         context=_OTHER_CLOCK,
         remedies=(
@@ -750,7 +750,7 @@ RULES: tuple[Rule, ...] = (
         signal=Rate(Exits(("vmx:INVLPG", "vmx:INVPCID", "svm:invlpg", "svm:invpcid",
                            "svm:write_cr3", "svm:PF excp"))),
         info=200, warning=2000, critical=10_000,
-        basis="with nested paging there are none",
+        basis="with nested paging, KVM does not intercept them",
         because="KVM intercepts these for shadow paging; old processors and nested hypervisors"
         " need it",
         isas=X86,
@@ -930,7 +930,7 @@ RULES: tuple[Rule, ...] = (
         title="KVM splits huge pages, so that the guest can execute code in them",
         signal=Kept("nx_lpage_splits", "huge pages that were split", ns=10_000),
         info=1, warning=50, critical=1000,
-        basis="after the start of a guest there are none; each split makes 512 small pages",
+        basis="once a guest has started, no pages are split; each split makes 512 small pages",
         certainty=Certainty.CERTAIN, because="KVM counts them", isas=X86,
         context=(Test(Parameter(("nx_huge_pages",))),),
         remedies=("if the processor is not affected: kvm.nx_huge_pages=off",),
