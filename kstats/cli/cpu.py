@@ -69,8 +69,7 @@ def _worker(words: list[str]) -> AbstractContextManager[Worker | None]:
         return nullcontext()
     from kstats.loader import process  # noqa: PLC0415 - recordings do not need it
 
-    compiled = "bcc" in {word.rpartition("=")[2] for word in words}
-    return process.Worker("bcc" if compiled else "prebuilt")
+    return process.early("bcc" if "bcc" in {word.rpartition("=")[2] for word in words} else None)
 
 
 def _no_command(words: list[str]) -> UsageError:
