@@ -6,6 +6,7 @@
  */
 
 #define HASH(name, key, value) BPF_HASH(name, key, value, KSTATS_ENTRIES_##name)
+#define LRU_HASH(name, key, value) BPF_TABLE("lru_hash", key, value, name, KSTATS_ENTRIES_##name)
 /* The loader creates these: bcc would compile a variable as large as the value. */
 #define ARRAY(name, value) struct name##_array
 #define PERCPU_ARRAY(name, value) BPF_PERCPU_ARRAY(name, value, 1)

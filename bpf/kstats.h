@@ -79,6 +79,7 @@ static long (*map_update)(void *map, const void *key, const void *value, u64 fla
 static long (*map_delete)(void *map, const void *key) = (void *)3;
 static long (*this_name)(void *to, u32 size) = (void *)16;
 static long (*read_kernel)(void *to, u32 size, const void *from) = (void *)113;
+static long (*read_kernel_text)(void *to, u32 size, const void *from) = (void *)115;
 static long (*ring_output)(void *map, void *record, u64 size, u64 flags) = (void *)130;
 static void *(*ring_reserve)(void *map, u64 size, u64 flags) = (void *)131;
 static void (*ring_submit)(void *record, u64 flags) = (void *)132;

@@ -27,6 +27,13 @@ typedef _Bool bool;
 		key_type *key;                                                                     \
 		value_type *value;                                                                 \
 	} name IS_MAP
+#define LRU_HASH(name, key_type, value_type)                                                       \
+	struct {                                                                                   \
+		MAP_TYPE(9);                                                                       \
+		int (*max_entries)[1];                                                             \
+		key_type *key;                                                                     \
+		value_type *value;                                                                 \
+	} name IS_MAP
 #define ARRAY(name, value_type)                                                                    \
 	struct {                                                                                   \
 		MAP_TYPE(2);                                                                       \

@@ -41,7 +41,7 @@ _ENABLE_STATS = 32
 _STATS_RUN_TIME = 0
 
 # enum bpf_map_type
-_HASHES = {1, 5, 9, 10}
+_HASHES = {1, 5}
 _ARRAY = 2
 
 _NO_EXIST = 1
@@ -136,7 +136,7 @@ class Map:
 
     @property
     def is_hash(self) -> bool:
-        """Return whether it is a hash, per CPU or not."""
+        """Return whether it is a hash, per CPU or not, that can be full: not an LRU hash."""
         return self._kind in _HASHES
 
     def read_cpus(self, key: bytes, cpus: int) -> bytes:

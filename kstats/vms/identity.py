@@ -85,6 +85,8 @@ class Arrival(NamedTuple):
         vcpu: KVM's number of the vCPU; None if it is unknown.
         name: The name of the thread.
         process: The name of the process; empty if it is unknown.
+        cgroup: The path of the process's cgroup (version 2), of which the beginning may be missing;
+            empty if it is unknown.
     """
 
     pid: int
@@ -93,6 +95,7 @@ class Arrival(NamedTuple):
     vcpu: int | None
     name: str
     process: str
+    cgroup: str = ""
 
 
 class Vcpu(NamedTuple):

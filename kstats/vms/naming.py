@@ -225,29 +225,37 @@ def identify(proc: Proc, pid: int) -> Identity:
     """
     vmm = find_vmm(proc, pid)
     words, cgroups = proc.cmdline(pid), proc.cgroups(pid)
+    default = _default(proc, pid, vmm.kind) if vmm else ""
+    return _identity(vmm, words, cgroups, default, proc.comm(pid, pid))
+
+
+def identify_ended(arrival: Arrival) -> Identity:
+    """Identify a VM that ended before its process could be read, by what the kernel reported.
+
+    The name is that of its cgroup, else that of the command. A thread has the latter, too, unless
+    it has set one of its own.
+    """
+    vmm = _vmm_called([arrival.process], [])
+    inherited = "" if vcpu_number(arrival.name) is not None else arrival.name
+    return _identity(vmm, [], [arrival.cgroup], "", arrival.process or inherited)
+
+
+def _identity(
+    vmm: Vmm | None, words: Sequence[str], cgroups: Sequence[str], default: str, command: str
+) -> Identity:
     domain = find_domain(words, cgroups)
     kind = Kind.LIBVIRT if domain else vmm.kind if vmm else Kind.OTHER
     given = (vmm.name(words) or first_match(_KATA, words)) if vmm else ""
     proxmox = _proxmox_number(words, cgroups) if kind is Kind.QEMU else ""
-    name = given or (domain.name if domain else proxmox) or _default(proc, pid, kind)
+    name = given or (domain.name if domain else proxmox) or default
     return Identity(
         kind=kind,
-        name=name or proc.comm(pid, pid),
+        name=name or command,
         uuid=_uuid(words, name, cgroups),
         vmid=domain.vmid if domain else int(proxmox) if proxmox else None,
         pod=kubernetes.pod(cgroups),
         namespace=kubernetes.namespace(kind, name, words, cgroups),
     )
-
-
-def identify_ended(arrival: Arrival) -> tuple[Kind, str]:
-    """Return the kind and the name of a VM that ended before its process could be read.
-
-    The name is that of the command. A thread has it, too, unless it has set one of its own.
-    """
-    vmm = _vmm_called([arrival.process], [])
-    inherited = "" if vcpu_number(arrival.name) is not None else arrival.name
-    return vmm.kind if vmm else Kind.OTHER, arrival.process or inherited
 
 
 def _default(proc: Proc, pid: int, kind: Kind) -> str:

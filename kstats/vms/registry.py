@@ -6,6 +6,8 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
 
+import attrs
+
 from kstats.errors import UnsupportedHostError
 from kstats.host import Host
 from kstats.vms.debugfs import Folder
@@ -146,8 +148,7 @@ class VmRegistry:
             process = self._track(arrival.pid, folders, certain=bool(folders))
         if process and process.is_of(arrival.start):
             return process.discover(arrival.tid, arrival.vcpu)
-        kind, name = identify_ended(arrival)
-        vm = Vm(arrival.pid, arrival.start, kind, name)
+        vm = Vm(arrival.pid, arrival.start, **attrs.asdict(identify_ended(arrival)))
         number = vcpu_number(arrival.name) if arrival.vcpu is None else arrival.vcpu
         return Thread(arrival.tid, arrival.pid, number, vm)
 

@@ -20,7 +20,7 @@ from kstats.host import Host
 from kstats.loader import objects
 from kstats.loader.process import LOADERS
 from kstats.loader.records import COUNT
-from kstats.vms.identity import Arrival
+from kstats.vms.identity import Arrival, Kind
 from kstats.vms.proc import Proc
 from kstats.vms.registry import VmRegistry
 from tests.collector import kernel
@@ -61,8 +61,25 @@ def built(folder: Path) -> Target:
     return machine
 
 
+@pytest.fixture
+def cgroup() -> Iterator[Path]:
+    """Return a cgroup as systemd makes it for a VM of libvirt."""
+    mounts = map(str.split, Path("/proc/mounts").read_text(encoding="utf-8").splitlines())
+    top = next((Path(where) for _, where, kind, *_ in mounts if kind == "cgroup2"), None)
+    if not top:
+        pytest.skip("no cgroup2 file system is mounted")
+    scope = top / rf"machine-qemu\x2d7\x2dkstats\x2d{os.getpid()}.scope"
+    made = scope / "libvirt"
+    made.mkdir(parents=True)
+    try:
+        yield made
+    finally:
+        made.rmdir()
+        scope.rmdir()
+
+
 @contextmanager
-def process(collector: Collector, name: str) -> Iterator[int]:
+def process(collector: Collector, name: str, cgroup: Path | None = None) -> Iterator[int]:
     """Run a process of that name that has an exit; it ends when the block does."""
     on_exit = collector.loaded.programs["on_exit"]
     read, write = os.pipe()
@@ -70,6 +87,8 @@ def process(collector: Collector, name: str) -> Iterator[int]:
     if not pid:
         os.close(write)
         Path("/proc/self/comm").write_text(name, encoding="ascii")
+        if cgroup:
+            (cgroup / "cgroup.procs").write_text("0", encoding="ascii")
         kernel.fire_here(on_exit, 0, 1)
         os.read(read, 1)  # until the parent closes its end
         os._exit(0)
@@ -112,6 +131,17 @@ def test_if_that_is_too_late_the_kernels_report_remains(loader: str, tmp_path: P
     assert thread.vm.start == (start if BTF.exists() else None)
     assert sample.ended == {pid << 32 | pid}
     assert sample.names_dropped == 0
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+@pytest.mark.skipif(not BTF.exists(), reason="the kernel has no BTF")
+def test_the_kernels_report_contains_the_cgroup(loader: str, tmp_path: Path, cgroup: Path) -> None:
+    machine = attrs.evolve(built(tmp_path), loader=loader)
+    with counting(Registry(), machine) as collector:
+        with process(collector, "short-lived", cgroup) as pid:
+            pass
+        vm = collector.sample().threads[pid << 32 | pid].vm
+    assert (vm.kind, vm.name, vm.vmid) == (Kind.LIBVIRT, f"kstats-{os.getpid()}", 7)
 
 
 def test_a_thread_is_reported_once_until_it_has_ended() -> None:

@@ -65,6 +65,34 @@ def test_a_vm_that_ended_before_it_was_met_has_the_names_that_the_kernel_reporte
     assert registry.thread(100, 111) == Thread(111, 100, 1, vm)
 
 
+LIBVIRT = r"/machine.slice/machine-qemu\x2d7\x2dweb\x2d2.scope/libvirt/emulator"
+POD = "1b5a5b52-4c52-4f1e-9c6b-3d6f7c1c7a11"
+SLICE = (
+    f"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{POD.replace('-', '_')}.slice"
+)
+
+
+@pytest.mark.parametrize(
+    ("process", "cgroup", "known"),
+    [
+        ("qemu-system-x86", LIBVIRT, Vm(100, START, Kind.LIBVIRT, "web-2", vmid=7)),
+        ("qemu-system-x86", "/qemu.slice/102.scope", Vm(100, START, Kind.QEMU, "102", vmid=102)),
+        (
+            "firecracker",
+            f"{SLICE}/x.scope",
+            Vm(100, START, Kind.FIRECRACKER, "firecracker", pod=POD),
+        ),
+    ],
+)
+def test_the_cgroup_that_the_kernel_reported_identifies_a_vm_that_has_ended(
+    tree: Tree, process: str, cgroup: str, known: Vm
+) -> None:
+    registry = VmRegistry(tree.host)
+    registry.meet([QEMU._replace(process=process, cgroup=cgroup)])
+    registry.refresh()
+    assert registry.thread(100, 110).vm == known
+
+
 @pytest.mark.parametrize(("name", "known"), [("tiny-vmm", "tiny-vmm"), ("vcpu3", "")])
 def test_without_the_name_of_the_process_a_thread_may_have_inherited_it(
     tree: Tree, name: str, known: str
