@@ -148,7 +148,7 @@ def _message(line: str, wanted: Isas, depth: int) -> list[Answer]:
             found.append(Term("message", name, meaning, (), (), remedies, source))
         for group, value in match.groupdict().items():
             if value:
-                found += _GROUPS.get(group.rstrip("2"), _code)(group, value, wanted, depth)
+                found += _GROUPS.get(group.rstrip("23"), _code)(group, value, wanted, depth)
         if "op0" in match.groupdict():
             from kstats.explain import details  # noqa: PLC0415 - see _word
 
@@ -224,6 +224,35 @@ def _syndrome(_: str, value: str, wanted: Isas, __: int) -> list[Answer]:
     return [] if number is None else list(exits(f"arm64:{number >> 26 & 0x3F}", wanted))
 
 
+def _event(_: str, value: str, wanted: Isas, depth: int) -> list[Answer]:
+    """Return the event of x86 that a word of the VMCS or VMCB describes."""
+    word = int(value, 16)
+    if not word >> 31:
+        return [Term("event of x86", value, "none: the word is not valid (bit 31)")]
+    vector, kind = word & 0xFF, word >> 8 & 7
+    meaning = f"{_EVENTS.get(kind, 'reserved type')}, vector {vector}"
+    found: list[Answer] = [Term("event of x86", value, meaning, source=_EVENT_SOURCE)]
+    return found + (_vector("", str(vector), wanted, depth) if kind == _FAULT else [])
+
+
+def _rust(_: str, value: str, wanted: Isas, __: int) -> list[Answer]:
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", value).upper()
+    return list(vocabulary.find(f"KVM_EXIT_{name}", wanted))
+
+
+_FAULT = 3
+_EVENTS = {
+    0: "an external interrupt",
+    2: "an NMI",
+    _FAULT: "a hardware exception",
+    4: "a software interrupt",
+    5: "a privileged software exception",
+    6: "a software exception",
+    7: "another event",
+}
+_EVENT_SOURCE = "SDM vol. 3, VM-Entry Controls for Event Injection; APM vol. 2 15.20"
+
+
 def _code(group: str, value: str, wanted: Isas, _: int) -> list[Answer]:
     """Return the reason of a code of the ISA ``group``; some dumps omit ``0x``."""
     plain = value.isdecimal() and len(value) < 8
@@ -253,6 +282,8 @@ _GROUPS: Mapping[str, Callable[[str, str, Isas, int], list[Answer]]] = {
     "io": _detail,
     "mmio": _detail,
     "esr": _syndrome,
+    "event": _event,
+    "rust": _rust,
     **dict.fromkeys(("errno", "op0", "op1", "crn", "crm", "op"), _nothing),
 }
 

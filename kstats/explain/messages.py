@@ -6,6 +6,8 @@ source. The groups of the expression are looked up further, by their names:
 * ``text``: anything that :func:`kstats.explain.lookup.find` takes; ``printed``: a reason as the
   kernel spells it;
 * ``code``, ``hex``: an exit code of any ISA, ``hex`` without ``0x``; the name of an ISA: its code;
+* ``event``: the word of a VMCS or VMCB that describes an event; ``rust``: a reason of KVM_RUN as
+  VMMs in Rust spell it;
 * ``esr``: a syndrome of ARM64; ``error``, ``suberror``, ``exit``, ``vector``, ``msr``, ``io``,
   ``mmio``: a number of that kind.
 """
@@ -19,11 +21,36 @@ _X86 = "Linux arch/x86/kvm/x86.c"
 _ARM = "Linux arch/arm64/kvm/"
 _HEX = r"0x[0-9a-fA-F]{1,16}"
 
+_RUN_FAILED = (
+    "Bad address: the guest's memory vanished, or it executed or accessed unmapped memory",
+    "Function not implemented: an access that KVM cannot emulate (ARM64: no syndrome)",
+    "Input/output error: an earlier bug of KVM; see the host's dmesg",
+)
+
 Row = tuple[str, str, tuple[str, ...], str]
 
 MESSAGES: tuple[Row, ...] = (
     (rf"^(?i:vmx) (?P<vmx>{_HEX}|\d{{1,7}})$", "", (), ""),
     (rf"^(?i:svm) (?P<svm>{_HEX}|\d{{1,7}})$", "", (), ""),
+    (r"^(?i:msr)[ :=]+(?P<msr>[0-9a-fA-F]{3,8})h?$", "", (), ""),
+    (
+        r"^vcpu\.\d+\.delay\b",
+        "libvirt: nanoseconds in which the vCPU was ready, but the host ran something else",
+        ("kstats exits --time --vm VM shows it as waiting",),
+        "virsh(1), domstats",
+    ),
+    (r"^(?:vcpu\.\d+|vm)\.(?P<text>\w{2,60})\.(?:sum|cur|max)\b", "", (), ""),
+    (rf"^(?i:vmgexit)[ :]+(?P<svm>{_HEX})$", "", (), ""),
+    (
+        rf"^(?i:exit[ _]qualification)(?:[ :=]+(?:{_HEX}|[0-9a-f]{{16}}))?$",
+        "VMX: details of an exit; what its bits mean depends on the exit reason",
+        (
+            "EPT_VIOLATION: bits 0 to 2: read, write, fetch; 3 to 5: what EPT permits",
+            "IO_INSTRUCTION: bits 0 to 2: size - 1; 3: in; 4: string; 16 to 31: port",
+            "CR_ACCESS: bits 0 to 3: register; 4 and 5: to, from, CLTS, LMSW",
+        ),
+        "SDM vol. 3, Exit Qualifications",
+    ),
     (r"^(?P<text>#[A-Z]{2})\(\w{1,10}\)$", "", (), ""),
     (
         rf"entry failed, hardware error (?P<error>{_HEX})",
@@ -44,16 +71,22 @@ MESSAGES: tuple[Row, ...] = (
         f"{_QEMU_X86}, VMX_INVALID_GUEST_STATE",
     ),
     (
-        rf"vmx: unexpected exit reason (?P<vmx>{_HEX})",
+        rf"(?:vmx|kvm_intel|vmx_handle_exit): unexpected exit reason (?P<vmx>{_HEX})",
         "KVM has no handler for this exit: the VM stops with KVM internal error, suberror 4",
         (),
         f"{_VMX} __vmx_handle_exit()",
     ),
     (
-        rf"svm: unexpected exit reason (?P<svm>{_HEX})",
+        rf"(?:svm|kvm_amd): unexpected exit reason (?P<svm>{_HEX})",
         "KVM has no handler for this exit: the VM stops with KVM internal error, suberror 4",
         (),
         "Linux arch/x86/kvm/svm/svm.c svm_handle_invalid_exit()",
+    ),
+    (
+        rf"unexpected exit reason (?P<code>{_HEX})",
+        "KVM has no handler for this exit: the VM stops with KVM internal error, suberror 4",
+        (),
+        f"{_VMX} __vmx_handle_exit(); svm/svm.c svm_handle_invalid_exit()",
     ),
     (
         r"unknown kvm exit code: ?(?P<vmx>\d{1,20}) on VMX",
@@ -109,7 +142,7 @@ MESSAGES: tuple[Row, ...] = (
         f"{_QEMU} kvm_cpu_exec()",
     ),
     (
-        r"kvm: unhandled exit (?P<hex>[0-9a-fA-F]{1,16})",
+        r"kvm: unhandled exit (?:0x)?(?P<hex>[0-9a-fA-F]{1,16})",
         "the hardware's reason for a failed entry or an unknown exit",
         (),
         "older qemu-kvm",
@@ -133,14 +166,31 @@ MESSAGES: tuple[Row, ...] = (
         "Linux Documentation/arch/x86/buslock.rst; handle_guest_split_lock()",
     ),
     (
-        r"error: kvm run failed (?P<errno>.+)",
+        r"kvm run failed (?P<errno>.+)",
         "QEMU: the system call KVM_RUN failed; registers follow",
-        (
-            "Bad address: the guest's memory vanished, or it executed or accessed unmapped memory",
-            "Function not implemented: an access that KVM cannot emulate (ARM64: no syndrome)",
-            "Input/output error: an earlier bug of KVM; see the host's dmesg",
-        ),
+        _RUN_FAILED,
         f"{_QEMU} kvm_cpu_exec()",
+    ),
+    (
+        (
+            r"Failure during vcpu run: (?P<errno>.+)|vcpu hit unknown error: (?P<errno2>.+)"
+            r"|KVM_RUN failed: (?P<errno3>.+)"
+        ),
+        "Firecracker, crosvm or kvmtool: the system call KVM_RUN failed; the VM stops",
+        _RUN_FAILED,
+        "Firecracker src/vmm/src/vstate/vcpu; crosvm src/crosvm/sys/linux/vcpu.rs; kvmtool kvm.c",
+    ),
+    (
+        r"Unexpected exit reason on vcpu run: (?P<rust>\w{2,40})",
+        "Firecracker: it does not handle this reason of KVM_RUN; the VM stops",
+        (),
+        "Firecracker src/vmm/src/vstate/vcpu",
+    ),
+    (
+        r"\b(?:VmExit|VcpuExit)(?:::|\()(?P<rust>[A-Z]\w{1,40})",
+        "",
+        (),
+        "",
     ),
     (
         r"set kvm_intel\.dump_invalid_vmcs=1",
@@ -157,6 +207,30 @@ MESSAGES: tuple[Row, ...] = (
     (
         r"^.*reason=(?P<vmx>[0-9a-f]{8}) qualification=",
         "a dump of the VMCS: the exit reason and the exit qualification",
+        (),
+        f"{_VMX} dump_vmcs()",
+    ),
+    (
+        r"(?:VMEntry|VMExit): intr_info=(?:0x)?(?P<event>[0-9a-f]{7,8})\b",
+        "a dump of the VMCS: the event that was injected at the entry, or that caused the exit",
+        (),
+        f"{_VMX} dump_vmcs(); SDM vol. 3, Information for VM Exits Due to Vectored Events",
+    ),
+    (
+        r"IDTVectoring: info=(?:0x)?(?P<event>[0-9a-f]{7,8})\b",
+        "a dump of the VMCS: the event that was being delivered to the guest when it exited",
+        ("KVM delivers it again at the next entry",),
+        f"{_VMX} dump_vmcs(); SDM vol. 3, IDT-vectoring information",
+    ),
+    (
+        r"exit_int_info: +(?:0x)?(?P<event>[0-9a-f]{7,8})\b",
+        "a dump of the VMCB: the event that was being delivered to the guest when it exited",
+        ("KVM delivers it again at the next entry",),
+        "Linux arch/x86/kvm/svm/svm.c dump_vmcb(); APM vol. 2 15.7.2",
+    ),
+    (
+        r"^\s*RIP = 0x[0-9a-f]+ +RFlags=0x",
+        "a dump of the VMCS: where the guest was",
         (),
         f"{_VMX} dump_vmcs()",
     ),
@@ -228,6 +302,62 @@ MESSAGES: tuple[Row, ...] = (
         "the processor has no VMX or SVM, or the hypervisor below does not offer it",
         ("in a VM: enable nested virtualization on its host",),
         f"{_VMX} kvm_is_vmx_supported()",
+    ),
+    (
+        r"enabling virtualization on CPU ?\d+ failed",
+        "the kernel could not enable virtualization on this CPU, so KVM cannot use it",
+        (
+            "another hypervisor uses it (VirtualBox, VMware): unload its module",
+            "the firmware has not enabled it on all CPUs: update it, then power-cycle the host",
+        ),
+        "Linux virt/kvm/kvm_main.c kvm_enable_virtualization_cpu()",
+    ),
+    (
+        r"kvm_spurious_fault",
+        "a VMX or SVM instruction of KVM faulted: a bug, or virtualization was disabled meanwhile",
+        (
+            "look for another hypervisor, and for a suspend or kexec before it",
+            "nested: report it to the hypervisor below; else report the whole log",
+        ),
+        f"{_X86} kvm_spurious_fault()",
+    ),
+    (
+        (
+            r"kvm[^:]*: (?:Nested (?:Virtualization|Paging) enabled|Virtual (?:VMLOAD|GIF|NMI)"
+            r"|LBR virtualization supported|PMU virtualization is disabled|IPA Size Limit"
+            r"|(?:VHE|Hyp|nVHE|Protected) mode initialized|vgic interrupt IRQ"
+            r"|GICv\d system register)"
+        ),
+        "KVM lists what it found and uses when it is loaded; not a fault",
+        (),
+        "Linux arch/x86/kvm/svm/svm.c svm_hardware_setup(); arch/arm64/kvm/arm.c",
+    ),
+    (
+        r"GICv3: no GICV resource entry",
+        "ARM64: guests cannot have a GICv2, only a GICv3; harmless for guests of today",
+        (),
+        f"{_ARM}vgic/vgic-v3.c vgic_v3_probe()",
+    ),
+    (
+        r"soft lockup - CPU#\d+ stuck|self-detected stall on CPU|detected stalls on CPUs",
+        "a CPU ran no other task for long; in a guest: its vCPU probably did not run on the host",
+        ("on the host, kstats why VM; look for overcommit, swap, a pause or a migration",),
+        "Linux Documentation/admin-guide/lockup-watchdogs.rst; Documentation/RCU/stallwarn.rst",
+    ),
+    (
+        r"Marking clocksource '?tsc'? as unstable",
+        "this kernel stops using the TSC; in a guest without kvm-clock, reading time then exits",
+        (
+            "a guest: use kvm-clock or an invariant TSC; see kstats explain hpet and acpi_pm",
+            "a host: update the firmware; the watchdog may also be wrong on a host that is busy",
+        ),
+        "Linux kernel/time/clocksource.c clocksource_watchdog()",
+    ),
+    (
+        r"perf: interrupt took too long",
+        "perf samples less often, because its interrupts took long; common in guests, harmless",
+        (),
+        "Linux kernel/events/core.c perf_sample_event_took()",
     ),
     (
         r"already loaded vendor module|kvm: already loaded the other module",

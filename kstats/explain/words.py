@@ -59,6 +59,32 @@ EXCEPTIONS: dict[str, tuple[int, str]] = {
 
 EXCEPTION_SOURCE = "SDM vol. 3, Interrupt and Exception Handling; APM vol. 2 8.2, Vectors"
 
+_EXIT_EVENT = (
+    "VMX: the exception or the interrupt that caused the exit",
+    "vmx:0 vmx:1",
+    "SDM vol. 3, Information for VM Exits Due to Vectored Events",
+)
+_DELIVERY = (
+    "the event that was being delivered to the guest when it exited; KVM delivers it again",
+    "",
+    "SDM vol. 3, IDT-vectoring information; APM vol. 2 15.7.2, EXITINTINFO",
+)
+_EXIT_INFO = (
+    "SVM: details of an exit; what they mean depends on the exit code (npf: 1 error, 2 address)",
+    "",
+    "APM vol. 2 15.7.1 and appendix C",
+)
+_PROTECTION = (
+    "exception 13 (#GP): the guest did what its privileges or a register do not permit",
+    "vmx:0 svm:0x4d",
+    "SDM vol. 3, Interrupt 13; APM vol. 2 8.2.14",
+)
+_PM_TIMER = (
+    "the ACPI power-management timer: a clock source that takes an exit to the VMM for each read",
+    "vmx:30 svm:0x7b",
+    "ACPI specification 4.8.3.3; Linux drivers/clocksource/acpi_pm.c",
+)
+
 WORDS: dict[str, tuple[str, str, str]] = {
     # What perf, trace-cmd, kvm_stat and the kernel print in place of a reason.
     "UNKNOWN": (
@@ -102,6 +128,16 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "INTERRUPT WINDOW": ("", "vmx:7 svm:0x64", ""),
     "TRIPLE FAULT": ("", "vmx:2 svm:0x7f", ""),
     "SHUTDOWN": ("", "vmx:2 svm:0x7f", ""),
+    "SHUTDOWN EVENT": ("", "svm:0x7f", ""),
+    "VIRTUAL NMI PENDING": ("", "vmx:8", ""),
+    "EXIT INTERRUPTION INFO": _EXIT_EVENT,
+    "IDT VECTORING INFO": _DELIVERY,
+    "EXITINTINFO": _DELIVERY,
+    "EXIT INT INFO": _DELIVERY,
+    "EXITINFO1": _EXIT_INFO,
+    "EXITINFO2": _EXIT_INFO,
+    "EXIT INFO 1": _EXIT_INFO,
+    "EXIT INFO 2": _EXIT_INFO,
     "EXCP": ("", "vmx:0 svm:0x40", ""),
     "EXCEPTION": _EXCEPTION,
     "VMEXIT EXCEPTION": _EXCEPTION,
@@ -146,11 +182,22 @@ WORDS: dict[str, tuple[str, str, str]] = {
         "",
     ),
     "NESTED PAGE FAULT": ("", _NPF, ""),
+    "NPF": ("", "svm:0x400", ""),
+    "GENERAL PROTECTION": _PROTECTION,
+    "GENERAL PROTECTION FAULT": _PROTECTION,
+    "NPT FAULT": ("", "svm:0x400", ""),
+    "NPT VIOLATION": ("", "svm:0x400", ""),
     "EPT FAULT": ("", "vmx:48 vmx:49", ""),
     "EPT": ("Intel's second-level page tables", "vmx:48 vmx:49", "SDM vol. 3, EPT"),
     "NPT": ("AMD's second-level page tables", "svm:0x400", "APM vol. 2 15.25, Nested Paging"),
     "STAGE 2 FAULT": ("", "arm64:0x24 arm64:0x20", ""),
+    "STAGE 2 ABORT": ("", "arm64:0x24 arm64:0x20", ""),
+    "STAGE 2 DATA ABORT": ("", "arm64:0x24", ""),
+    "STAGE 2 INSTRUCTION ABORT": ("", "arm64:0x20", ""),
+    "STAGE 2 TRANSLATION FAULT": ("", "arm64:0x24 arm64:0x20", ""),
+    "STAGE 2 PERMISSION FAULT": ("", "arm64:0x24 arm64:0x20", ""),
     "STAGE 2": ("ARM64's second-level page tables", "arm64:0x24 arm64:0x20", ""),
+    "MMIO FAULT": ("", "vmx:49 vmx:48 svm:0x400 arm64:0x24", ""),
     "MMIO": (
         "accesses to memory-mapped devices",
         "vmx:49 vmx:48 svm:0x400 arm64:0x24",
@@ -170,6 +217,15 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "GRANULE PROTECTION CHECK": ("", "arm64:0x1e", ""),
     # Interrupts and timers.
     "TIMER": _TIMERS,
+    "ACPI PM": _PM_TIMER,
+    "ACPI PM TIMER": _PM_TIMER,
+    "PM TIMER": _PM_TIMER,
+    "PMTIMER": _PM_TIMER,
+    "ICR": (
+        "the local APIC's interrupt command register: a guest that writes it sends an IPI",
+        "vmx:56 vmx:32 vmx:44 svm:msr:wr svm:0x401 svm:0x400",
+        "SDM vol. 3, Interrupt Command Register (ICR); APM vol. 2 16.5",
+    ),
     "APIC TIMER": _TIMERS,
     "IPI": (
         "an interrupt from one vCPU to another: wake-ups and TLB shootdowns",
@@ -389,6 +445,12 @@ CLASSES: dict[str, str] = {
     "ACCESS TO SME FUNCTIONALITY": "0x1d",
     "GRANULE PROTECTION CHECK": "0x1e",
     "IMPLEMENTATION DEFINED EXCEPTION TO EL3": "0x1f",
+    "INSTRUCTION ABORT FROM A LOWER EL": "0x20",
+    "DATA ABORT FROM A LOWER EL": "0x24",
+    "IABT (LOWER EL)": "0x20",
+    "IABT (CURRENT EL)": "0x21",
+    "DABT (LOWER EL)": "0x24",
+    "DABT (CURRENT EL)": "0x25",
     "INSTRUCTION ABORT FROM A LOWER EXCEPTION LEVEL": "0x20",
     "INSTRUCTION ABORT TAKEN WITHOUT A CHANGE IN EXCEPTION LEVEL": "0x21",
     "PC ALIGNMENT FAULT": "0x22",
