@@ -23,6 +23,10 @@ HIGHEST = (1 << 64) - 1
 """The largest count, and the largest sum of counts."""
 
 _COUNT = re.compile(r"\d{1,3}(?:(?P<mark>[,.'_])\d{3})(?:(?P=mark)\d{3}){0,5}|\d{1,20}", re.ASCII)
+_ROUNDED = re.compile(
+    r"[A-Za-z]\S{0,60}[\s:=,|]{1,80}(\d{1,6}(?:\.\d{1,3})?)\s?([KkMG])(?=\s|$)", re.ASCII
+)
+_UNITS = {"K": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 _FIELDS = re.compile(r"\b(exit_reason|isa|ret|esr_ec|info1)\s{0,9}=\s{0,9}(-?\w{1,20})", re.ASCII)
 _EVENT = re.compile(r"(?:.{0,160}\s)?(?:kvm:)?kvm_exit:\s+")
 _LABEL = re.compile(r"(?:exit_)?reason\s+")
@@ -39,6 +43,12 @@ def count(text: str) -> int | None:
         return None
     value = int(re.sub(r"\D", "", text))
     return value if value <= HIGHEST else None
+
+
+def rounded(text: str) -> int:
+    """Return about how many exits a row with a count like ``1.2M`` has; 0 without such a count."""
+    match = _ROUNDED.match(text.strip())
+    return round(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
 
 
 @attrs.frozen

@@ -10,7 +10,7 @@ import attrs
 
 from kstats.importers.columns import Cells, Heading, are_numbers, is_other_heading
 from kstats.importers.evidence import NAMELESS
-from kstats.importers.figures import Table, Who, count, is_sum, split
+from kstats.importers.figures import Table, Who, count, is_sum, rounded, split
 from kstats.importers.lines import Line, Problems
 
 _PERF = re.compile(
@@ -87,7 +87,7 @@ class _Reader:
         elif not (self._title(text) or _IGNORED.match(text.strip()) or are_numbers(text)):
             if is_other_heading(text):
                 self._heading = None
-            self._problems.add(line)
+            self._problems.add(line, rounded(text) if self._heading and line.whole else 0)
 
     def _new_heading(self, text: str) -> Heading | None:
         """Return the heading in a line, or in this line and the one before."""

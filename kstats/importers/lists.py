@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from kstats.arch import lookup
 from kstats.importers.evidence import is_nameless
-from kstats.importers.figures import Table, code, count, is_sum, split
+from kstats.importers.figures import Table, code, count, is_sum, rounded, split
 from kstats.importers.lines import Line, Problems
 
 _COUNT = r"(?P<count>\d[\d,.'_]{0,26})"
@@ -28,8 +28,6 @@ _LAST = re.compile(
 )
 _FIRST = re.compile(rf"{_COUNT}[\s,;:=|]{{1,80}}(?P<what>\S.{{0,400}})", re.ASCII)
 _NUMBER = re.compile(r"\d[\d,.'_]{0,26}%?", re.ASCII)
-_ROUNDED = re.compile(r"[A-Za-z]\S{0,60}[\s:=,|]+(\d{1,6}(?:\.\d{1,3})?)\s?([KkMG])", re.ASCII)
-_UNITS = {"K": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 _PADDED = re.compile(r"\s{2,}\d", re.ASCII)
 _IGNORED = re.compile(r"(?:$|[#$`]|[-=+|\s]+$|\^C$)")
 _BULLET = re.compile(r"(?:[-*\u2022]|\d{1,4}[.)])\s+", re.ASCII)
@@ -84,8 +82,8 @@ def parse(lines: Iterable[Line], problems: Problems) -> Iterator[Table]:
 
 def _claimed(line: Line) -> int:
     """Return the exits that a line seems to count, if it has an unknown name."""
-    if line.whole and (rounded := _ROUNDED.fullmatch(line.text.strip())):
-        return round(float(rounded[1]) * _UNITS[rounded[2].upper()])
+    if line.whole and (about := rounded(line.text)):
+        return about
     match = _LAST.fullmatch(line.text.strip()) if line.whole else None
     if match:
         return count(match["count"]) or 0

@@ -370,6 +370,12 @@ def test_a_rounded_count_is_not_dropped_silently() -> None:
     assert found.shortfall.startswith("1200 of 1500 exits were not understood")
 
 
+def test_a_rounded_count_below_a_heading_is_not_dropped_silently() -> None:
+    found, by_reason = decoded("VM-EXIT  Samples  Samples%\nHLT  1.2K  80%\nCPUID  300  20%\n")
+    assert by_reason == {"CPUID": 300}
+    assert found.shortfall.startswith("1200 of 1500 exits were not understood")
+
+
 NUMBERS: dict[str, str] = {
     "uniq -c": "    128 12\n     72 48\n",
     "code first": "12 128\n48 72\n",
