@@ -289,6 +289,11 @@ class Sample:
 
     @property
     def timestamp(self) -> str:
-        """The end of the sample as UTC ISO 8601 with milliseconds: ``2026-01-31T12:00:00.000Z``."""
+        """The end of the sample as UTC ISO 8601 with milliseconds: ``2026-01-31T12:00:00.000Z``.
+
+        Empty if the time is unknown, as that of a table of another tool.
+        """
+        if not self.time:
+            return ""
         moment = datetime.fromtimestamp(self.time, UTC)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

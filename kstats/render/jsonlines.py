@@ -27,7 +27,7 @@ class JsonRenderer:
 def as_object(table: Table) -> dict[str, Any]:
     """Return ``table`` as the object that the schema describes."""
     report: dict[str, Any] = {
-        "time": table.timestamp,
+        "time": table.timestamp or None,
         "elapsed": round(table.elapsed, 6),
         "arch": table.arch,
         "unit": table.unit,

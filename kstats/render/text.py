@@ -56,7 +56,7 @@ class TextRenderer:
         ]
         header_line, *lines = self._lines(table.headings, names, cells)
         header = [*(["per second"] if table.unit == "per_second" else []), header_line]
-        out = [table.timestamp] if self._timestamps else []
+        out = [table.timestamp] if self._timestamps and table.timestamp else []
         notes = [*table.notes, *self._odd_length(table)]
         if self._header_is_due(len(header), len(lines) + len(out) + len(notes)):
             out += [f"{_BOLD}{line}{_RESET}" if self._colour else line for line in header]

@@ -265,6 +265,15 @@ def test_a_recording_without_cpus_says_what_was_not_counted(
     assert "hypercall" in capsys.readouterr().out
 
 
+def test_the_time_of_a_table_without_times_is_unknown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "map").write_text("@[48]: 1234\n")
+    words = (str(tmp_path / "map"), "--isa", "vmx", "-f")
+    assert json.loads(decode(capsys, *words, "json"))["time"] is None
+    assert decode(capsys, *words, "csv").splitlines()[1].startswith(",")
+
+
 def test_a_list_of_codes_becomes_a_recording(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
