@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
@@ -15,6 +15,9 @@ from kstats.top.rows import Row
 from kstats.top.state import Ask, Effect, Key, Overlay, Prompt, Screen, State, looking
 from kstats.top.styled import Size
 from kstats.vms.select import matches
+
+if TYPE_CHECKING:
+    from kstats.why.engine import Unchecked
 
 SPEEDS = (1, 2, 5, 10, 30, 60)
 
@@ -115,8 +118,16 @@ def _why(state: State, size: Size) -> State:
 
     judge = engine.Judge()
     judge.add(evidence.Evidence.of(state.frame.sample))
-    found = render.text(judge.report(), max(size.columns - 2, 40)).splitlines()
+    how = _key_for if state.status.live else render.how_to_measure
+    found = render.text(judge.report(), max(size.columns - 2, 40), how).splitlines()
     return attrs.evolve(state, overlay=Overlay.WHY, scroll=0, why=tuple(found))
+
+
+def _key_for(unchecked: Unchecked) -> str:
+    """Return the key that measures what a rule lacks, else the command."""
+    _, _, details = unchecked.part.partition(" ")
+    key = "D" if details == "details" else {"latencies": "L", "vCPU times": "M"}.get(unchecked.part)
+    return f"key {key}" if key else "kstats why"
 
 
 def _show(screen: Screen) -> Action:

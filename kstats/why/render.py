@@ -63,14 +63,16 @@ def level_text(rule: Rule, level: float) -> str:
     return share_text(level) if unit.startswith("share") else f"{level:,g}"
 
 
-def text(report: Report, width: int = _WIDTH) -> str:
-    """Return a report for people."""
+def text(
+    report: Report, width: int = _WIDTH, how: Callable[[Unchecked], str] = how_to_measure
+) -> str:
+    """Return a report for people; ``how`` says what measures a missing part of the evidence."""
     blocks = [summary(report)]
     blocks += [
         "\n".join(_finding(number, finding, report, width))
         for number, finding in enumerate(report.findings, 1)
     ]
-    rest = [*_unchecked(report), *map(printable_note, report.notes)]
+    rest = [*_unchecked(report, how), *map(printable_note, report.notes)]
     if rest:
         blocks.append("\n".join(_wrapped(line, width) for line in rest))
     return "\n\n".join(blocks) + "\n"
@@ -147,10 +149,10 @@ def _more(finding: Finding) -> Iterator[str]:
     yield f"see {finding.rule.source}"
 
 
-def _unchecked(report: Report) -> Iterator[str]:
+def _unchecked(report: Report, how: Callable[[Unchecked], str]) -> Iterator[str]:
     for one in report.unchecked:
         rules = ", ".join(one.rules)
-        yield f"not checked without {one.part} ({how_to_measure(one)}): {rules}"
+        yield f"not checked without {one.part} ({how(one)}): {rules}"
 
 
 def moment(time: float) -> str:
@@ -231,7 +233,7 @@ def markdown(report: Report) -> str:
         for label, texts in _parts(finding, report):
             lines += [f"   - {label}: {_inert(one)}" for one in texts if label != "more"]
         lines.append(f"   - more: {_code(command(finding))}")
-    rest = [*_unchecked(report), *report.notes]
+    rest = [*_unchecked(report, how_to_measure), *report.notes]
     lines += ["", *(f"- {_inert(printable_note(line))}" for line in rest)] if rest else []
     return "\n".join(lines) + "\n"
 

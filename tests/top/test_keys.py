@@ -175,6 +175,15 @@ def test_why(state: State) -> None:
     assert "no sample" in after(State(), "w", SIZE).message
 
 
+def test_why_names_the_keys_that_measure_what_is_missing() -> None:
+    bare = state_of([attrs.evolve(measured_host(), timed=False, vcpu_time=None)])
+    text = " ".join(shown(after(attrs.evolve(bare, status=LIVE), ["w", "End"], SIZE)).split())
+    assert "without vCPU times (key M)" in text
+    assert "kstats record" not in text
+    recorded = " ".join(shown(after(bare, ["w", "End"], SIZE)).split())
+    assert ("key M" in recorded) is bare.status.live
+
+
 def test_explain(state: State) -> None:
     explained = after(state, "4 Down e", SIZE)
     assert "vmx:12 (0xc), category idle" in shown(explained)
