@@ -32,7 +32,7 @@ _FIRST = 0.6
 """The part of the time that the first program takes; details share the rest."""
 
 _KINDS = 2
-"""Kinds of detail that are measured at most, one after the other."""
+"""Kinds of detail that are measured one after the other; more, if each of them gets a second."""
 
 
 def measured(
@@ -61,7 +61,8 @@ def measured(
         _begin(first, debug=debug)
         stopped = _wait(seconds * _FIRST)
         sample = first.sample()
-        kinds = [] if stopped else _kinds(Evidence.of(sample), target)
+        most = max(_KINDS, int(seconds * (1 - _FIRST)))
+        kinds = [] if stopped else _kinds(Evidence.of(sample), target, most)
         if not kinds and not stopped:
             _wait(seconds * (1 - _FIRST))
             (sample,) = recording.merged((sample, first.sample()), math.inf)
@@ -108,14 +109,14 @@ def _features(
     return (Entries(), ExitsByThread(wanted), *counted, Latency(), VcpuTimes(sleepers))
 
 
-def _kinds(evidence: Evidence, target: Target) -> list[Detail]:
+def _kinds(evidence: Evidence, target: Target, most: int) -> list[Detail]:
     """Return the kinds of detail that rules lack, as far as this host's kernel provides them."""
     judge = Judge()
     judge.add(evidence)
     found: list[Detail] = []
     for part in judge.missing():
         kind, _, what = part.partition(" ")
-        if what == "details" and len(found) < _KINDS:
+        if what == "details" and len(found) < most:
             with suppress(UsageError):
                 found.append(Detail.find(target, kind))
     return found
