@@ -24,6 +24,9 @@ ENTRIES = "kvm_cpu_entries_total"
 VCPUS = "kvm_vm_vcpus"
 INFO = "kstats_build_info"
 LOSSES = "kstats_losses_total"
+OTHERS, _FOLDED = "(others)", "(folded)"
+"""The VMs beyond ``--max-vms``, and their name here, where ``(others)`` is a remainder of rows."""
+
 UNATTRIBUTED = "(unattributed)"
 """Stands for the VM of exits without a thread."""
 
@@ -244,7 +247,7 @@ class Hosts:
         """Yield the vCPUs of each VM; the exits of all of them are at the first."""
         for (target, (name,)), many in vcpus.items():
             pid = self._pid(target, name)
-            vm = Vm(pid, None, Kind.OTHER, name)
+            vm = Vm(pid, None, Kind.OTHER, _FOLDED if name == OTHERS else name)
             for tid in range(min(int(many), MOST_VCPUS)):
                 yield pid << 32 | tid, Thread(tid, pid, None, vm)
 
