@@ -165,10 +165,10 @@ def _price(source: session.Source) -> Iterator[str]:
     meter.measure()
     cost = meter.overhead
     if cost.ns_per_exit is None:
-        yield "price: unknown, no exit happened while it was measured"
+        yield "overhead: unknown, no exit happened while it was measured"
     else:
         yield (
-            f"price: {cost.ns_per_exit:.0f} ns per exit ({cost.timed} timed),"
+            f"overhead: {cost.ns_per_exit:.0f} ns per exit ({cost.timed} timed),"
             f" {cost.cpu_share:.3f} % of all CPUs"
         )
 

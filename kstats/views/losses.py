@@ -13,20 +13,20 @@ Losses = tuple[tuple[str, int], ...]
 """(JSON key, count) of each kind of loss that a view can have, including those that are zero."""
 
 _SENTENCES: Mapping[str, str] = {
-    "code_dropped": "exits with a dropped code: counted under vm_exit and other, without their"
+    "code_dropped": "exit{s} with a dropped code: counted under vm_exit and other, without their"
     " number",
-    "unsupported_isa": "exits of an unsupported ISA: not counted; the vendor module changed,"
+    "unsupported_isa": "exit{s} of an unsupported ISA: not counted; the vendor module changed,"
     " restart kstats",
-    "missed": "events missed while another BPF program was running on the CPU: not counted;"
+    "missed": "event{s} missed while another BPF program was running on the CPU: not counted;"
     " find it with: bpftool prog",
-    "detail_dropped": "exits with a dropped detail: counted with the detail ?; raise --map-entries"
-    " or select threads",
-    "latency_dropped": "exits with a dropped latency: counted, but not timed; select threads",
-    "slow_dropped": "slow exits dropped by the rate limit: counted and timed, but not listed;"
+    "detail_dropped": "exit{s} with a dropped detail: counted with the detail ?; raise"
+    " --map-entries or select threads",
+    "latency_dropped": "exit{s} with a dropped latency: counted, but not timed; select threads",
+    "slow_dropped": "slow exit{s} dropped by the rate limit: counted and timed, but not listed;"
     " raise the threshold",
-    "names_dropped": "threads with a dropped name: if their VM has ended, it may be shown as ?;"
+    "names_dropped": "thread{s} with a dropped name: if the VM has ended, it may be shown as ?;"
     " report more often, or select threads",
-    "time_dropped": "scheduling events dropped: exits are counted, but the time of these threads"
+    "time_dropped": "scheduling event{s} dropped: exits are counted, but the time of these threads"
     " is not known; select threads",
 }
 
@@ -49,7 +49,11 @@ def notes(sample: Sample, losses: Losses | None = None) -> tuple[str, ...]:
 
 def sentences(losses: Mapping[str, int]) -> tuple[str, ...]:
     """Return a sentence for each loss that is not zero."""
-    return tuple(f"{n} {_SENTENCES[name]}" for name, n in losses.items() if n)
+    return tuple(f"{n} {_SENTENCES[name].format(s=_plural(n))}" for name, n in losses.items() if n)
+
+
+def _plural(n: int) -> str:
+    return "" if n == 1 else "s"
 
 
 def unattributed(sample: Sample) -> tuple[str, ...]:
@@ -59,6 +63,6 @@ def unattributed(sample: Sample) -> tuple[str, ...]:
     if not n or not sample.threads:
         return ()
     if not any(thread.vm.start for thread in sample.threads.values()):  # of a decoded file
-        return (f"{n} unattributed exits: the data do not contain their thread",)
-    sentence = "unattributed exits: counted without their thread; raise --map-entries or select"
-    return (f"{n} {sentence} threads with --vm or --pid",)
+        return (f"{n} unattributed exit{_plural(n)}: the data do not contain the thread",)
+    fix = "raise --map-entries or select threads with --vm or --pid"
+    return (f"{n} unattributed exit{_plural(n)}: counted without the thread; {fix}",)

@@ -56,7 +56,7 @@ def test_what_a_csv_has_no_room_for_goes_to_the_complaints() -> None:
     status, out, err = finish(start("-v", "-f", "csv", "0.01", "1"))
     assert (status, len(out.splitlines())) == (0, 3)
     assert err.splitlines()[0] == "kstats: scripted"
-    assert err.splitlines()[1].startswith("kstats: 1 exits with a dropped code")
+    assert err.splitlines()[1].startswith("kstats: 1 exit with a dropped code")
 
 
 NAMES = (

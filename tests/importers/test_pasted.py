@@ -377,7 +377,7 @@ def test_unattributed_exits_do_not_ask_for_larger_maps() -> None:
     """The file does not contain the thread: no option of kstats can change that."""
     _, sample = decoded(f"kvm-7 [000] 1.0: kvm_exit: {EXIT}\nkvm_exit: {EXIT}\n")
     assert ExitsView().table(sample).notes == (
-        "1 unattributed exits: the data do not contain their thread",
+        "1 unattributed exit: the data do not contain the thread",
     )
 
 

@@ -137,7 +137,7 @@ def test_an_ordinary_recording_has_every_column_of_vcpu(bed: Bed, kept: Kept) ->
 
 
 def test_with_all_every_later_view_can_be_shown(bed: Bed, kept: Kept) -> None:
-    assert re.search(r"price: (\d+ ns per exit|unknown)", kept.said)
+    assert re.search(r"overhead: (\d+ ns per exit|unknown)", kept.said)
     path = str(kept.everything)
     for words in ("--latency", "--histogram", "--time", "--slower-than 10ms"):
         table = here("exits", *words.split(), "--input", path, "-f", "csv")

@@ -29,7 +29,7 @@ VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 ZEROS = dict.fromkeys(arches.column_keys("x64"), 0)
 
 WRITE = ("svm", 2 << 32 | 0x7C)
-LOST = "exits with a dropped code: counted under vm_exit and other, without their number"
+LOST = "exit with a dropped code: counted under vm_exit and other, without their number"
 BUSY = sample(
     {WRITE: {0: 3}, ("svm", 0x400): {1: 2}}, entries={0: 4}, code_dropped={1: 1}, notes=("n",)
 )

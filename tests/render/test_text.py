@@ -202,7 +202,7 @@ def test_losses_and_notes_are_below_the_rows() -> None:
         ("# 2 exits with a dropped code: counted under vm_exit and other, without their number"),
         ("# 3 exits of an unsupported ISA: not counted; the vendor module changed, restart kstats"),
         (
-            "# 1 events missed while another BPF program was running on the CPU: not counted; "
+            "# 1 event missed while another BPF program was running on the CPU: not counted; "
             "find it with: bpftool prog"
         ),
     ]
