@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import select
+import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from kstats.escape import printable
@@ -29,6 +33,36 @@ class Logfmt(logging.Formatter):
         return " ".join(f"{name}={_quoted(str(value))}" for name, value in fields.items())
 
 
+class Descriptor(logging.Handler):
+    """Writes lines to a file, pipe or socket, and never waits for its reader.
+
+    A line is dropped if there is no room for it; the next one has ``dropped=N``.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self.setFormatter(Logfmt())
+        self._descriptor = descriptor
+        self._dropped = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, at most as long as a pipe that poll(2) calls writable has room for."""
+        dropped = f" dropped={self._dropped}" if self._dropped else ""
+        end = f"{dropped}\n".encode()
+        line = self.format(record).encode(errors="backslashreplace")
+        with suppress(OSError):  # without a reader there is nobody to report it to
+            if self._has_room():
+                os.write(self._descriptor, line[: select.PIPE_BUF - len(end)] + end)
+                self._dropped = 0
+                return
+        self._dropped += 1
+
+    def _has_room(self) -> bool:
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLOUT)
+        return bool(poll.poll(0))
+
+
 def _quoted(value: str) -> str:
     text = printable(value, _LONGEST).replace(r"\\", "\\")
     if text and not set(text) & set(' ="'):
@@ -53,6 +87,5 @@ def error(message: str, **fields: object) -> None:
 
 def start() -> None:
     """Log to standard error from now on, also what asyncio logs."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(Logfmt())
+    handler = Descriptor(sys.stderr.fileno())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import os
 import re
@@ -12,7 +13,7 @@ import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -200,6 +201,26 @@ def test_reload_without_a_configuration() -> None:
         running.process.send_signal(signal.SIGHUP)
         running.wait_log("reloaded")
         assert running.get()[0].status == 200
+
+
+def test_nobody_reads_the_log() -> None:
+    """The log is a pipe that is full: lines are dropped, and clients get their answers."""
+    with exporter() as running:
+        assert running.process.stderr
+        log = running.process.stderr.fileno()
+        fcntl.fcntl(log, fcntl.F_SETPIPE_SZ, 4096)
+        filler = os.open(f"/proc/self/fd/{log}", os.O_WRONLY | os.O_NONBLOCK)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(filler, b"\n")
+        os.close(filler)
+        for _ in range(3):
+            running.process.send_signal(signal.SIGHUP)
+            assert running.get("/-/healthy")[0].status == 200
+        os.read(log, 1 << 16)
+        running.process.send_signal(signal.SIGHUP)
+        assert re.search(r" dropped=[123]$", running.wait_log("reloaded"))
+        assert running.stop() == 0
 
 
 def test_a_host_that_is_overloaded() -> None:
