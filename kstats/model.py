@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple, TypeAlias
+from typing import Annotated, NamedTuple, TypeAlias
 
 import attrs
 
@@ -34,6 +34,16 @@ from kstats.vms.identity import Thread, Vcpu
 Code: TypeAlias = tuple[str, int]
 """(isa, code) of an exit."""
 
+MOST_CPUS = 1 << 20
+"""The limit of CPU numbers. A kernel has at most 8192 CPUs (NR_CPUS); those of all hosts in a
+Prometheus are numbered through."""
+
+Cpu: TypeAlias = Annotated[int, range(-1, MOST_CPUS)]
+"""The number of a physical CPU; -1 if CPUs are not distinguished."""
+
+Cpus: TypeAlias = Annotated[tuple[int, ...], range(MOST_CPUS)]
+"""Numbers of physical CPUs, ascending."""
+
 
 class Place(NamedTuple):
     """Where exits happened.
@@ -48,7 +58,7 @@ class Place(NamedTuple):
             dropped.
     """
 
-    cpu: int
+    cpu: Cpu
     thread: int
     detail: int | None = None
 
@@ -228,12 +238,12 @@ class Sample:
     arch: str = attrs.field(metadata=means(FACT))
     time: float = attrs.field(metadata=means(FACT))
     elapsed: float = attrs.field(metadata=means(TOTAL))
-    cpus: tuple[int, ...] = attrs.field(metadata=means(FACT))
-    entries: Mapping[int, int] = attrs.field(
+    cpus: Cpus = attrs.field(metadata=means(FACT))
+    entries: Mapping[Cpu, int] = attrs.field(
         metadata=means(BY_CPU, "VM entries", "kstats record -o FILE")
     )
     exits: Mapping[Code, Mapping[Place, Exits]] = attrs.field(metadata=means(EXITS))
-    code_dropped: Mapping[int, int] = attrs.field(factory=dict, metadata=means(DROPPED_BY_CPU))
+    code_dropped: Mapping[Cpu, int] = attrs.field(factory=dict, metadata=means(DROPPED_BY_CPU))
     unsupported_isa: int = attrs.field(default=0, metadata=means(TOTAL))
     missed: int = attrs.field(default=0, metadata=means(TOTAL))
     threads: Mapping[int, Thread] = attrs.field(
@@ -269,7 +279,7 @@ class Sample:
             "kstats vcpu --source kernel --record FILE",
         ),
     )
-    topology: Mapping[int, CpuTopology] = attrs.field(factory=dict, metadata=means(UNION))
+    topology: Mapping[Cpu, CpuTopology] = attrs.field(factory=dict, metadata=means(UNION))
     host_facts: Mapping[str, str | int] = attrs.field(factory=dict, metadata=means(UNION))
     vm_facts: Mapping[int, Mapping[str, str | int]] = attrs.field(
         factory=dict, metadata=means(BY_PROCESS)
@@ -281,7 +291,7 @@ class Sample:
     vm_counters: Mapping[int, Mapping[str, int]] = attrs.field(
         factory=dict, metadata=means(COUNTED_BY_PROCESS)
     )
-    interrupts: Mapping[str, Mapping[int, int]] = attrs.field(factory=dict, metadata=means(TOTAL))
+    interrupts: Mapping[str, Mapping[Cpu, int]] = attrs.field(factory=dict, metadata=means(TOTAL))
     scheduling: Mapping[int, Mapping[str, int]] | None = attrs.field(
         default=None, metadata=means(BY_THREAD)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Self, TypeAlias
@@ -42,6 +43,8 @@ MOST_VCPUS = 1 << 20
 """The limit of vCPUs of a VM, or of all that share a name."""
 
 NO_CPU = -1
+
+_NUMBER = re.compile(r"\d{1,5}", re.ASCII)
 
 Target: TypeAlias = frozenset[tuple[str, str]]
 """The labels that the engine gives a host: ``instance``, ``job`` and so on."""
@@ -264,7 +267,7 @@ class Hosts:
 
     def _cpu(self, target: Target, cpu: str) -> int:
         """Return a CPU's number; the CPUs of several hosts are numbered through."""
-        if len(self._infos) == 1 and cpu.isdecimal():
+        if len(self._infos) == 1 and _NUMBER.fullmatch(cpu):
             return int(cpu)
         return self._cpus.setdefault((target, cpu), len(self._cpus))
 

@@ -12,12 +12,13 @@ import json
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from operator import ge
 from typing import Any, NewType, TypeAlias
 
 import attrs
 
 from kstats.escape import printable
-from kstats.model import Place
+from kstats.model import MOST_CPUS, Cpu, Cpus, Place
 from kstats.recording.errors import LineError
 from kstats.vms.identity import Kind
 
@@ -67,7 +68,7 @@ def _reader(type_: Any) -> _Reader:
     if attrs.has(type_):
         return _attrs(type_)
     if hasattr(type_, "_fields"):  # a named tuple
-        hints = typing.get_type_hints(type_)
+        hints = typing.get_type_hints(type_, include_extras=True)
         return _tuple(lambda items: type_(*items), hints.values(), len(type_._field_defaults))
     return _generic(type_)
 
@@ -79,8 +80,7 @@ def _generic(type_: Any) -> _Reader:
     if origin is dict:  # its items are read later
         return lambda value: _one_of((dict,), value, "an object")
     if origin is Mapping:
-        pairs = _items(list, _tuple(tuple, arguments))
-        return lambda value: dict(pairs(value))
+        return _mapping(_items(list, _tuple(tuple, arguments)))
     if origin is tuple and arguments[1:] != (...,):
         return _tuple(tuple, arguments)
     if origin in (list, tuple, frozenset):
@@ -92,6 +92,21 @@ def _int(value: Any) -> int:
     if type(value) is not int or not LEAST <= value <= MOST:
         raise LineError(f"{_shown(value)} is not a whole number from {LEAST} to 2**64-1")
     return value
+
+
+def _cpu(value: Any) -> int:
+    if type(value) is not int or not -1 <= value < MOST_CPUS:
+        raise LineError(f"{_shown(value)} is not a CPU from -1 to {MOST_CPUS - 1}")
+    return value
+
+
+def _cpus(value: Any) -> tuple[int, ...]:
+    numbers = tuple(map(_int, _list(value)))
+    if numbers and not 0 <= min(numbers) <= max(numbers) < MOST_CPUS:
+        raise LineError(f"a CPU is not between 0 and {MOST_CPUS - 1}")
+    if any(map(ge, numbers, numbers[1:])):
+        raise LineError("CPUs are not in ascending order, or come twice")
+    return numbers
 
 
 def _float(value: Any) -> float:
@@ -117,6 +132,8 @@ def _kind(value: Any) -> Kind:
 _SCALARS: Mapping[Any, _Reader] = {
     Any: lambda value: value,
     int: _int,
+    Cpu: _cpu,
+    Cpus: _cpus,
     float: _float,
     str: lambda value: _one_of((str,), value, "a text"),
     bool: lambda value: _one_of((bool,), value, "true or false"),
@@ -128,7 +145,7 @@ _SCALARS: Mapping[Any, _Reader] = {
 
 def _attrs(type_: Any) -> _Reader:
     """Read an object. Unknown keys are ignored: a later version may add some."""
-    hints = typing.get_type_hints(type_)
+    hints = typing.get_type_hints(type_, include_extras=True)
     readers = {f.name: _reader(hints[f.name]) for f in attrs.fields(type_)}
     required = {f.name for f in attrs.fields(type_) if f.default is attrs.NOTHING}
 
@@ -158,6 +175,16 @@ def _optional(type_: Any, none: Any) -> _Reader:
 def _items(make: Callable[[Any], Any], read: _Reader) -> _Reader:
     """Read a list of any length."""
     return lambda value: make(map(read, _list(value)))
+
+
+def _mapping(pairs: _Reader) -> _Reader:
+    def read(value: Any) -> Any:
+        mapping = dict(pairs(value))
+        if len(mapping) < len(value):
+            raise LineError("a key comes twice")
+        return mapping
+
+    return read
 
 
 def _tuple(make: Callable[[Any], Any], types_: Iterable[Any], optional: int = 0) -> _Reader:

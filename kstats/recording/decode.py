@@ -120,6 +120,7 @@ class Decoder:
         self._facts: dict[str, Any] = {field.name: field.default for field in others()}
         self._empty: dict[str, list[Path]] = {}
         self._runs: list[_Run] = []
+        self._announced: dict[Path, set[Any]] = {}
         self._counts: list[int] = []
 
     def _sample(self, line: Line) -> Sample:
@@ -160,8 +161,15 @@ class Decoder:
         for parents, keys in runs:
             if len(self._counts) + len(keys) > MOST_SERIES:
                 raise LineError(f"more than {MOST_SERIES} series")
+            run = run_of(field, parents, keys)
             self._counts += [0] * len(keys)
-            self._runs.append(run_of(field, parents, keys))
+            self._runs.append(run)
+            if field is not None:
+                announced = self._announced.setdefault((name, *run.parents), set())
+                expected = len(announced) + len(run.keys)
+                announced.update(run.keys)
+                if len(announced) < expected:
+                    raise LineError("a series is announced twice")
 
     def _count(self, changes: Differences) -> None:
         if len(changes) > len(self._counts):
@@ -252,8 +260,12 @@ def _changed(field: Field, before: Mapping[Any, Any], pairs: Any) -> dict[Any, A
     """Return a directory after changes to some of its pairs; null removes a key."""
     key_type, item_type = typing.get_args(field.type)
     now = dict(before)
+    changed = set()
     for key, item in structure(pairs, list[tuple[Any, Any]]):
         known = structure(key, key_type)
+        if known in changed:
+            raise LineError("a key comes twice")
+        changed.add(known)
         if item is None:
             now.pop(known, None)
         else:

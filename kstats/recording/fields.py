@@ -138,7 +138,7 @@ def _empty(mapping: Mapping[Any, Any], path: Path, depth: int) -> Iterator[Path]
 @functools.cache
 def fields() -> Mapping[str, Field]:
     """Return the fields by name, without those of :data:`ALWAYS`."""
-    hints = typing.get_type_hints(Sample)
+    hints = typing.get_type_hints(Sample, include_extras=True)
     return {
         field.name: field
         for f in attrs.fields(Sample)

@@ -8,7 +8,7 @@ import attrs
 from hypothesis import strategies as st
 
 from kstats.histogram import Histogram
-from kstats.model import Exits, Place, Sample, SlowExit, VcpuTime
+from kstats.model import MOST_CPUS, Exits, Place, Sample, SlowExit, VcpuTime
 from kstats.recording import Clock, Header, Machine
 from kstats.topology import CpuTopology
 from kstats.vms.identity import Kind, Thread, Vcpu, Vm
@@ -17,6 +17,7 @@ from tests.samples import SAMPLES
 HEADER = Header("x64", Clock(1.5, 2.5), Machine(name="web", cpus=2), interval=1.0)
 
 _NUMBERS = st.one_of(st.integers(0, 3), st.integers(0, (1 << 64) - 1))
+_CPUS = st.integers(0, 3) | st.integers(-1, MOST_CPUS - 1)
 _PLACES = st.builds(
     Place, st.integers(0, 2), st.sampled_from((0, 5 << 32 | 6, (1 << 64) - 1)), st.none()
 )
@@ -43,7 +44,7 @@ def _few(keys: st.SearchStrategy[Any], values: st.SearchStrategy[Any]) -> st.Sea
 
 EXTRAS = st.fixed_dictionaries(
     {
-        "topology": _few(_NUMBERS, st.builds(CpuTopology, *[st.integers(-1, 300)] * 4)),
+        "topology": _few(_CPUS, st.builds(CpuTopology, *[st.integers(-1, 300)] * 4)),
         "threads": _few(_NUMBERS, _THREADS),
         "ended": st.frozensets(_NUMBERS, max_size=2),
         "isa": st.sampled_from(("", "vmx")),
@@ -63,7 +64,7 @@ EXTRAS = st.fixed_dictionaries(
         "vcpu_facts": _few(_NUMBERS, _FACTS),
         "host_counters": _few(st.text(max_size=3), _NUMBERS),
         "vm_counters": _few(_NUMBERS, _few(st.text(max_size=3), _NUMBERS)),
-        "interrupts": _few(st.text(max_size=3), _few(_NUMBERS, _NUMBERS)),
+        "interrupts": _few(st.text(max_size=3), _few(_CPUS, _NUMBERS)),
         "scheduling": st.none() | _few(_NUMBERS, _few(st.text(max_size=3), _NUMBERS)),
         "vcpu_time": st.none() | _few(_NUMBERS, _SPENT),
     }

@@ -113,6 +113,43 @@ def buckets(number: int) -> dict[str, Any]:
             changed(2, facts={"arch": "x64", "cpus": [True]}),
             "line 2: cpus: true is not a whole number",
         ),
+        (changed(2, facts={"arch": "x64", "cpus": [-1]}), "line 2: cpus: a CPU is not between 0"),
+        (
+            changed(2, facts={"arch": "x64", "cpus": [1 << 20]}),
+            "line 2: cpus: a CPU is not between 0 and 1048575",
+        ),
+        (
+            changed(2, facts={"arch": "x64", "cpus": [0, 0]}),
+            "line 2: cpus: CPUs are not in ascending order, or come twice",
+        ),
+        (
+            changed(2, facts={"arch": "x64", "cpus": [0], "threads": [[1, None], [1, None]]}),
+            "line 2: threads: a key comes twice",
+        ),
+        (
+            changed(2, facts={"arch": "x64", "cpus": [0], "host_facts": [["a", 1], ["a", 2]]}),
+            "line 2: host_facts: a key comes twice",
+        ),
+        (
+            changed(2, facts={"arch": "x64", "cpus": [0], "slow": [SLOW | {"place": [-2, 0]}]}),
+            "line 2: slow: place: -2 is not a CPU from -1 to 1048575",
+        ),
+        (
+            changed(2, series={"entries": [[[], [1 << 20]]]}),
+            "line 2: entries: 1048576 is not a CPU from -1 to 1048575",
+        ),
+        (
+            changed(2, series={"exits": [[[["vmx", 48]], [[1 << 63, 0]]]]}),
+            "line 2: exits: 9223372036854775808 is not a CPU from -1 to 1048575",
+        ),
+        (
+            changed(2, series={"entries": [[[], [0, 0]]]}),
+            "line 2: entries: a series is announced twice",
+        ),
+        (
+            changed(3, series={"entries": [[[], [0]]]}),
+            "line 3: entries: a series is announced twice",
+        ),
         (changed(2, series={"exits": [[[], [0]]]}), "a series of exits cannot have 1 keys"),
         (
             changed(2, series={"exits": [[[["vmx"]], [[0, 0]]]]}),
@@ -241,9 +278,11 @@ def test_a_line_of_small_values_is_refused_before_it_is_parsed(kind: str) -> Non
 
 
 def test_series_without_end_are_refused() -> None:
-    many = {"entries": [[[], [0] * (MOST_SERIES // 2 + 1)]]}
-    text = json.dumps({"type": "sample", "time": 1, "elapsed": 1, "series": many})
-    key = json.dumps(json.loads(GOOD[1]) | {"series": many, "counts": []})
+    half = list(range(MOST_SERIES // 2))
+    more = {"code_dropped": [[[], half]], "entries": [[[], [-1]]]}
+    text = json.dumps({"type": "sample", "time": 1, "elapsed": 1, "series": more})
+    first = {"series": {"entries": [[[], half]]}, "counts": []}
+    key = json.dumps(json.loads(GOOD[1]) | first)
     with pytest.raises(RecordingError, match=r"line 3: entries: more than \d+ series"):
         count(f"{HEADER_TEXT}{key}\n{text}\n".encode())
 
@@ -313,6 +352,10 @@ def test_a_fuzzer_that_sees_what_it_reaches_finds_nothing() -> None:
         {"entries": {0: -2}},
         {"entries": {0: 0.5}},
         {"entries": {1 << 64: 1}},
+        {"entries": {-2: 1}},
+        {"cpus": (0, 0)},
+        {"cpus": (-1,)},
+        {"exits": {("vmx", 48): {Place(1 << 20, 0): Exits(1)}}},
         {"missed": -5},
         {"notes": (5,)},
         {"exits": {("vmx", 48): {Place(0, 0): Exits(1, Histogram({496: 1}))}}},
