@@ -179,7 +179,8 @@ class _Part:
         """Return the sums as a value."""
         vcpus = len(self.threads) or len(self.cpus) or 1
         facts = sample.vm_facts.get(vm.pid) if vm else None
-        scheduling = {n: of for n, of in (sample.scheduling or {}).items() if n in self.threads}
+        known = sample.scheduling or {}
+        scheduling = {n: known[n] for n in sorted(self.threads) if n in known}
         allowed = (VcpuFacts.of(sample.vcpu_facts.get(n, {})).cpus for n in self.threads)
         return Subject(
             name=name,
