@@ -169,7 +169,7 @@ def running(*words: str) -> tuple[str, set[str]]:
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=20,
+        timeout=120,
         check=True,
         env={**os.environ, "PYTHONPATH": PATH},
     )

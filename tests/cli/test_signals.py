@@ -45,7 +45,8 @@ def test_more_signals_than_one_change_nothing() -> None:
     os.kill(process.pid, signal.SIGCONT)
     status, out, err = finish(process)
     assert (status, err) == (0, "")
-    assert json.loads(out)["rows"][0]["vm_exit"] == COUNT
+    *_, last = out.splitlines()  # on a busy machine there may be more before the first signal
+    assert json.loads(last)["rows"][0]["vm_exit"] == COUNT
 
 
 def test_an_interrupt_before_the_first_report_exits_with_130() -> None:

