@@ -58,7 +58,8 @@ def seen(bed: Bed, host: Host) -> Seen:
         "echo 1 >options/record-tgid && "
         "echo 1 >events/kvm/kvm_exit/enable && echo 1 >events/kvm/kvm_entry/enable"
     ).check()
-    guest = " ".join([*VMM, "--vcpus", "2", "--cpu", "0,1", "--workload", LOADS[bed.isa]])
+    cpus = f"0,{bed.pinned}"
+    guest = " ".join([*VMM, "--vcpus", "2", "--cpu", cpus, "--workload", LOADS[bed.isa]])
     with_perf = bed.isa != "vmx"  # Bochs takes minutes
     perf = f"perf record -q -a -e kvm:kvm_exit,kvm:kvm_entry -o {RECORDED} "
     with watching(host, "exits", "--by", ",".join(BY)) as watch:
@@ -80,13 +81,13 @@ def decoded_by_pipe(bed: Bed, host: Host) -> Counts:
     return counts_of(row for line in shown.stdout.splitlines() for row in json.loads(line)["rows"])
 
 
-@in_beds("svm", "arm64", "vmx")
+@in_beds("svm", "arm64", "vmx-up")
 def test_the_guest_was_seen(seen: Seen) -> None:
     assert len({tid for _, _, tid, _ in seen.counted}) == 2
     assert seen.counted.total() > 300
 
 
-@in_beds("svm", "arm64", "vmx")
+@in_beds("svm", "arm64", "vmx-up")
 def test_ftrace(bed: Bed, seen: Seen) -> None:
     found = decode(io.BytesIO(seen.ftrace))
     (sample,) = found

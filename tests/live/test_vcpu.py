@@ -26,7 +26,7 @@ def hosts(*recipes: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("bed", beds(*recipes), indirect=True, scope="session")
 
 
-HOSTS = hosts("svm", "arm64", "vmx")
+HOSTS = hosts("svm", "arm64", "vmx-up")
 EVERY_SECOND = hosts("svm", "arm64")
 """Hosts with a reliable clock: in Bochs a sleeping thread may not wake up for minutes."""
 
@@ -87,8 +87,8 @@ def loads(bed: Bed) -> tuple[str, str]:
     return LOADS["arm64" if bed.isa == "arm64" else "x64"]
 
 
-def vm_options(load: str) -> tuple[str, ...]:
-    return "--stats", "--vcpus", "2", "--cpu", "0,1", "--workload", load
+def vm_options(bed: Bed, load: str) -> tuple[str, ...]:
+    return "--stats", "--vcpus", "2", "--cpu", f"0,{bed.pinned}", "--workload", load
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,10 @@ def observed(bed: Bed, host: Host) -> Observed:
         watching(host, "vcpu", "3600", "--source", "kernel") as kernel,
     ):
         wait_attached(counted, kernel)
-        with guest(host, *vm_options(first)) as one, guest(host, *vm_options(second)) as two:
+        with (
+            guest(host, *vm_options(bed, first)) as one,
+            guest(host, *vm_options(bed, second)) as two,
+        ):
             kernel.stop()
             if every_second:
                 idle = idling(host, counted)
