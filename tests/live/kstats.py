@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -92,6 +93,17 @@ def wait_for_workload(host: Host, perf: Command) -> None:
     """Wait until perf runs its command, here sleep: by then it has enabled its events."""
     children = f"for pid in $(cat /proc/{perf.pid}/task/*/children); do cat /proc/$pid/comm; done"
     host.run(f"until {{ {children}; }} | grep -qx sleep; do sleep 0.1; done").check()
+
+
+def report_having(host: Host, words: Sequence[str], texts: Sequence[str]) -> str:
+    """Return the first report of a second of ``kstats exits`` that contains these texts.
+
+    On a busy machine a VM may not run for a second.
+    """
+    exits = shlex.join(["kstats", "exits", *words, "1"])
+    has = " && ".join(f"grep -qF {shlex.quote(text)} /run/report" for text in texts)
+    script = f"until {exits} >/run/report && {has}; do sleep 0.1; done; cat /run/report"
+    return host.run(script).check().stdout
 
 
 def now(host: Host) -> str:

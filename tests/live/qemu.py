@@ -73,6 +73,16 @@ class Qemu:
         path = f"/sys/kernel/debug/kvm/{self.pid}-*/exits"
         return int(self.host.run(f"cat {path}").stdout or 0)
 
+    def wait_until_both_vcpus_run(self, bed: Bed) -> None:
+        """Wait for some thousand exits: on x86 the firmware has waited for the second vCPU."""
+        exits = f"$(cat /sys/kernel/debug/kvm/{self.pid}-*/exits)"
+        self.host.run(f"until [ {exits} -gt 3000 ]; do sleep 0.5; done").check()
+        if bed.isa == "arm64":
+            # Two threads that have been charged for time in a guest, see proc(5).
+            times = f"cat /proc/{self.pid}/task/*/stat | sed 's/.*) //' | cut -d ' ' -f 41"
+            busy = f"$({times} | grep -cvx 0)"
+            self.host.run(f"until [ {busy} -ge 2 ]; do sleep 0.5; done").check()
+
     def vcpu_threads(self) -> dict[int, int]:
         """Return {thread: vCPU} from debugfs; empty if the kernel does not provide it."""
         script = f"cd /sys/kernel/debug/kvm/{self.pid}-*/ && grep -H . vcpu*/pid"

@@ -40,7 +40,7 @@ def test_it_counts_every_exit_under_its_name(isa: str, bpftraced: Host) -> None:
     bpftraced.run(f"kstats arch {isa} -f bpftrace >/tmp/exits.bt").check()
     with bpftraced.start(["bpftrace", "-B", "line", "/tmp/exits.bt"]) as script:  # noqa: S108
         script.wait_output("Attaching")
-        bpftraced.run("until bpftool prog show | grep -q kvm_exit; do sleep 1; done").check()
+        bpftraced.run("until bpftool perf show | grep -q kvm_exit; do sleep 1; done").check()
         bpftraced.run([*VMM, "--cpu", "1", "--workload", LOADS[isa]]).check()
         text = script.stop().stdout
     found = {int(code): (name, int(n)) for code, name, n in _COUNTED.findall(text)}

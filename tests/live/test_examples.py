@@ -25,7 +25,7 @@ LOADS = {"svm": "cpuid=1009,rdmsr=307,wrmsr=151,io=83", "arm64": "hypercall=1009
 
 def test_top_reasons_prints_those_of_a_vm(bed: Bed, host: Host) -> None:
     host.put("/run/top_reasons.py", (EXAMPLES / "top_reasons.py").read_bytes())
-    words = ["python3", "/run/top_reasons.py", "--all", "--top", "2", "1", "60"]
+    words = ["python3", "/run/top_reasons.py", "--all", "--top", "2", "1", "3600"]
     with host.start(words, env=SITE) as watcher:
         watcher.wait_output("T")  # the time of the first sample: counting has begun
         with guest(host, "--workload", LOADS[bed.isa]) as report:

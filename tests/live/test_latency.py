@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import attrs
@@ -47,9 +48,13 @@ ERROR = 0.125  # relative error of a percentile
 SLEEP, DELAY = 3, 2  # milliseconds that the guest waits for its timer and for the VMM
 SLEEPS, DELAYS = 31, 41
 IDLE = "(idle)"
+SLOW = 1500  # microseconds
 LATENCY = ("exits", "--latency", "--by", "tid,reason")
 RECORDED, LATENCIES = "/run/recorded.jsonl", "/run/latencies.jsonl"
 PERF_DATA = "/root/perf.data"
+
+WAKEUPS = "/sys/kernel/tracing/instances/wakeups"
+WAKEUP = re.compile(r"-(\d+) +\[\d+\] .*: kvm_vcpu_wakeup: \w+ time (\d+) ns")
 
 PERF_LINE = re.compile(r"^\s*([\w-]+(?: excp)?)\s+(\d+)\s+[\d.]+%.*?([\d.]+)us\s*\(", re.MULTILINE)
 """A line of perf's report: name, samples, per cent of samples and time, min, max, mean."""
@@ -89,9 +94,26 @@ def kernel_halted(bed: Bed, host: Host) -> int | None:
     return sum(int(host.get(f"/sys/kernel/debug/kvm/{part}")) for part in parts)
 
 
+@contextmanager
+def traced_wakeups(host: Host) -> Iterator[list[tuple[int, int]]]:
+    """Trace the ends of halts; yield a list that gets (thread, nanoseconds) of each at the end.
+
+    KVM itself measures them, within the exits that they are part of.
+    """
+    wakeups: list[tuple[int, int]] = []
+    host.run(f"mkdir {WAKEUPS}; echo 1 >{WAKEUPS}/events/kvm/kvm_vcpu_wakeup/enable").check()
+    yield wakeups
+    text = host.get(f"{WAKEUPS}/trace").decode()
+    wakeups += [(int(tid), int(ns)) for tid, ns in WAKEUP.findall(text)]
+    host.run(f"rmdir {WAKEUPS}").check()
+
+
 @attrs.frozen
 class Observed:
-    """One run of a guest, as measured by each observer, and its recordings."""
+    """One run of a guest, as measured by each observer, and its recordings.
+
+    ``halts`` are the lengths of its halts, in nanoseconds.
+    """
 
     vcpu: dict[str, Any]
     shown: str
@@ -102,6 +124,7 @@ class Observed:
     spent: dict[str, int]
     slow: list[dict[str, Any]]
     halted: int | None
+    halts: list[int]
     perf: str
 
 
@@ -133,8 +156,9 @@ def observed(bed: Bed, host: Host, tmp_path_factory: pytest.TempPathFactory) -> 
     with (
         watching(host, *LATENCY, "--record", LATENCIES) as latency,
         watching(host, "exits", "--time", "--by", "tid") as spent,
-        watching(host, "exits", "--slower-than", "1500us", "--by", "tid,reason,cpu") as slow,
+        watching(host, "exits", "--slower-than", f"{SLOW}us", "--by", "tid,reason,cpu") as slow,
         host.start(recording) as recorder,
+        traced_wakeups(host) as wakeups,
     ):
         wait_attached(latency, spent, slow)
         recorder.wait_output(ATTACHED)
@@ -164,6 +188,7 @@ def observed(bed: Bed, host: Host, tmp_path_factory: pytest.TempPathFactory) -> 
         spent={key.removesuffix("_ns"): n for key, n in time_row.items() if key.endswith("_ns")},
         slow=rows_of(slow, tid),
         halted=halted,
+        halts=[ns for thread, ns in wakeups if thread == tid],
         perf="".join(perf),
     )
 
@@ -220,8 +245,11 @@ def test_a_comparison_of_the_recording_has_every_exit(observed: Observed) -> Non
 def test_idle_time_is_the_time_the_guest_waits(observed: Observed) -> None:
     idle = observed.latency[IDLE]
     assert idle["share"] is None
-    assert idle["p50_ns"] >= SLEEP * MS * (1 - ERROR) * 0.9  # arming the timer takes a while, too
-    assert idle["total_ns"] >= (observed.halted or SLEEPS * SLEEP * MS * 0.9)
+    assert len(observed.halts) > SLEEPS / 2  # there is none if the timer expires before the halt
+    halts = [*observed.halts, *[0] * (idle["count"] - len(observed.halts))]
+    assert idle["p50_ns"] >= median(halts) * (1 - ERROR)
+    assert idle["max_ns"] >= max(halts)
+    assert idle["total_ns"] >= max(sum(halts), observed.halted or 0)
 
 
 @in_all
@@ -240,11 +268,14 @@ def test_an_access_takes_as_long_as_the_vmm_sleeps(bed: Bed, observed: Observed)
     row = observed.latency[LOADS[bed.isa].access]
     delayed = observed.vcpu["delayed"] * 1e9
     assert observed.vcpu["delays"] == DELAYS
-    assert row["total_ns"] >= delayed
+    # Those of the doorbell are answered at once.
+    around = sorted(seconds * 1e9 for seconds in observed.vcpu["around"])[-row["count"] :]
+    assert delayed <= row["total_ns"] <= sum(around)
     assert DELAY * MS * (1 - ERROR) <= row["p50_ns"] <= row["p90_ns"] <= row["max_ns"]
-    assert row["p50_ns"] <= 3 * delayed / DELAYS
+    assert row["p50_ns"] <= median(around) * (1 + ERROR)
+    assert row["max_ns"] <= max(around)
     assert observed.spent["vmm"] + observed.spent["waiting"] >= delayed
-    others = [other["p50_ns"] for other in observed.latency.values() if other is not row]
+    others = [other["min_ns"] for other in observed.latency.values() if other is not row]
     assert min(others) < DELAY * MS
 
 
@@ -252,8 +283,9 @@ def test_an_access_takes_as_long_as_the_vmm_sleeps(bed: Bed, observed: Observed)
 def test_slow_exits_are_reported_one_by_one(bed: Bed, observed: Observed) -> None:
     told = Counter(row["reason"] for row in observed.slow)
     assert told[LOADS[bed.isa].access] >= DELAYS
-    assert told[idle_reason(bed)] >= 25
-    assert all(row["duration_ns"] > 1.5 * MS for row in observed.slow)
+    slow = SLOW * 1000
+    assert told[idle_reason(bed)] >= sum(ns > slow for ns in observed.halts) > 0
+    assert all(row["duration_ns"] > slow for row in observed.slow)
     assert {row["cpu"] for row in observed.slow} == {bed.pinned}
     moments = [row["ended"] for row in observed.slow]
     assert moments == sorted(moments)
@@ -261,7 +293,7 @@ def test_slow_exits_are_reported_one_by_one(bed: Bed, observed: Observed) -> Non
 
 @in_hosts("svm", "svm-5.10", "svm-6.12")
 def test_perf_kvm_stat_sees_the_same(bed: Bed, observed: Observed) -> None:
-    """Perf has the same number of each reason; the mean of delayed accesses differs by 10 %."""
+    """Perf has the same number of each reason, and delayed accesses take as long as they do."""
     found = {
         match[1]: (int(match[2]), float(match[3])) for match in PERF_LINE.finditer(observed.perf)
     }
@@ -274,8 +306,9 @@ def test_perf_kvm_stat_sees_the_same(bed: Bed, observed: Observed) -> None:
     for name in certain:
         # The last exit before the VM stopped has no end.
         assert counted[name] - found[name][0] in (0, 1), name
-    access = observed.latency[LOADS[bed.isa].access]
-    assert found["io"][1] * 1e3 == pytest.approx(access["mean_ns"], rel=0.1)
+    samples, mean = found["io"]
+    seconds = samples * mean / 1e6
+    assert observed.vcpu["delayed"] * 0.999 <= seconds <= sum(observed.vcpu["around"]) * 1.001
 
 
 @contextmanager
@@ -290,22 +323,22 @@ def steady(host: Host, *options: str) -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def steadily(bed: Bed, host: Host) -> tuple[dict[str, int], list[dict[str, Any]]]:
+def steadily(bed: Bed, host: Host) -> tuple[Mapping[str, int], list[dict[str, Any]]]:
     """Return {name of a guest: its thread}, and reports of half a second on all of them."""
     load = LOADS[bed.isa]
     with (
         guest(host, "--workload", load.spin) as report,
         steady(host, "--cpu", "0", "--delay", "500", "--workload", load.mixed) as mixed,
         steady(host, "--cpu", "0", "--workload", load.long_sleep) as asleep,
-        steady(host, "--cpu", "0", "--delay", "1000000", "--workload", load.long_access) as away,
+        steady(host, "--cpu", "0", "--delay", "3000000", "--workload", load.long_access) as away,
     ):
-        host.run("sleep 2").check()
-        words = ["kstats", "exits", "--time", "--by", "tid", "-f", "json", "0.5", "600"]
+        parked = report["vms"][0]["vcpus"][0]["tid"]
+        threads = {"mixed": mixed, "asleep": asleep, "away": away, "parked": parked}
+        words = ["kstats", "exits", "--time", "--by", "tid", "-f", "json", "0.5", "3600"]
         with host.start(words) as command:
-            command.wait_until(lambda: enough(complete_reports(command.stdout), mixed))
+            command.wait_until(lambda: enough(complete_reports(command.stdout), threads))
             reports = complete_reports(command.stdout)
-    parked = report["vms"][0]["vcpus"][0]["tid"]
-    return {"mixed": mixed, "asleep": asleep, "away": away, "parked": parked}, reports
+    return threads, reports
 
 
 def complete_reports(text: str) -> list[dict[str, Any]]:
@@ -313,46 +346,63 @@ def complete_reports(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
-def enough(reports: list[dict[str, Any]], tid: int) -> bool:
-    """Return whether there are twelve reports, and in some of them each state of a thread."""
-    shares = [share for share in (parts(report, tid) for report in reports) if share]
-    return len(reports) >= 12 and all(any(share[state] for share in shares[1:]) for state in ACTIVE)
+def enough(reports: list[dict[str, Any]], threads: Mapping[str, int]) -> bool:
+    """Return whether there are twelve reports with all that the guests do.
+
+    That is each state of the mixed guest, and a whole report of each that waits for long: on a busy
+    machine reports are late and then longer than these waits.
+    """
+    if len(reports) < 12:
+        return False
+    steadily = threads, reports
+    mixed = seen(steadily, "mixed")
+    return all(any(share[state] for share in mixed) for state in ACTIVE) and all(
+        spent_in(seen(steadily, name), state) for name, state in WAITING.items()
+    )
 
 
 STATES = ("guest", "kernel", "vmm", "halted", "waiting")
 ACTIVE = STATES[:4]
+WAITING = {"asleep": "halted", "away": "vmm"}
+"""Guests that wait for seconds, and the state of that."""
 
 
 def parts(report: dict[str, Any], tid: int) -> dict[str, float] | None:
     """Return the share of each state in a report; None before the thread's first event."""
-    (row,) = (row for row in report["rows"] if row["tid"] == tid)
-    if row["guest_ns"] is None:
+    row = next((row for row in report["rows"] if row["tid"] == tid), None)
+    if row is None or row["guest_ns"] is None:
         return None
     return {state: row[f"{state}_ns"] / 1e9 / report["elapsed"] for state in STATES}
 
 
 def seen(
-    steadily: tuple[dict[str, int], list[dict[str, Any]]], name: str
+    steadily: tuple[Mapping[str, int], list[dict[str, Any]]], name: str
 ) -> list[dict[str, float]]:
     """Return the shares of one thread in all reports except the first that has them."""
     threads, reports = steadily
     found = [p for p in (parts(report, threads[name]) for report in reports) if p]
-    assert len(found) > 5
     return found[1:]
+
+
+def spent_in(shares: list[dict[str, float]], state: str) -> bool:
+    """Return whether a thread spent a whole report in a state."""
+    return any(share[state] > 0.99 for share in shares)
 
 
 @in_some
 @pytest.mark.parametrize("name", ["mixed", "asleep", "away", "parked"])
 def test_the_states_add_up_to_the_elapsed_time(
-    steadily: tuple[dict[str, int], list[dict[str, Any]]], name: str
+    steadily: tuple[Mapping[str, int], list[dict[str, Any]]], name: str
 ) -> None:
-    for found in seen(steadily, name):
+    shares = seen(steadily, name)
+    assert len(shares) > 5
+    for found in shares:
         assert sum(found.values()) == pytest.approx(1, abs=0.01)
 
 
 @in_some
 def test_a_mixed_guest_has_all_states(
-    steadily: tuple[dict[str, int], list[dict[str, Any]]],
+    steadily: tuple[Mapping[str, int], list[dict[str, Any]]],
 ) -> None:
     """In all reports together: on a busy machine one report may cover only a part of a lap."""
     reports = seen(steadily, "mixed")
@@ -361,18 +411,17 @@ def test_a_mixed_guest_has_all_states(
 
 
 @in_some
-@pytest.mark.parametrize(("name", "state"), [("asleep", "halted"), ("away", "vmm")])
+@pytest.mark.parametrize(("name", "state"), WAITING.items())
 def test_a_vcpu_can_spend_a_whole_report_in_one_state(
-    steadily: tuple[dict[str, int], list[dict[str, Any]]], name: str, state: str
+    steadily: tuple[Mapping[str, int], list[dict[str, Any]]], name: str, state: str
 ) -> None:
-    """Waits take a second and reports half of one, so some reports have no event."""
-    whole = [found for found in seen(steadily, name) if found[state] > 0.99]
-    assert whole
+    """Waits take a second and more, reports half of one: some reports have no event."""
+    assert spent_in(seen(steadily, name), state)
 
 
 @in_some
 def test_the_state_of_a_vcpu_without_events_is_where_it_sleeps(
-    steadily: tuple[dict[str, int], list[dict[str, Any]]],
+    steadily: tuple[Mapping[str, int], list[dict[str, Any]]],
 ) -> None:
     """Its thread has been waiting in the VMM since before kstats started."""
     threads, reports = steadily
@@ -393,10 +442,14 @@ def test_two_vcpus_that_compete_wait_for_each_other(bed: Bed, host: Host) -> Non
     with watching(host, "exits", "--time", "--by", "tid") as watch:
         wait_attached(watch)
         with steady(host, "--cpu", "1", "--vcpus", "2", "--workload", spin) as tid:
-            host.run("sleep 5").check()
+            waits = f"$(cut -d ' ' -f 2 /proc/{tid}/schedstat)"
+            host.run(f"until [ {waits} -gt {2500 * MS} ]; do sleep 0.5; done").check()
+            # A thread that is stopped does not wait for its CPU: both counters stay as they are.
+            states = f"cat /proc/{tid}/task/*/status | grep ^State"
+            stop = f"kill -STOP {tid}; while {states} | grep -qv stopped; do sleep 0.1; done"
+            host.run(stop).check()
             waited = run_delay(host, tid)
             watch.stop()
     (row,) = rows_of(watch, tid)
-    assert waited > 1000 * MS
     assert row["waiting_ns"] == pytest.approx(waited, rel=0.1)
     assert row["guest_ns"] > 1000 * MS

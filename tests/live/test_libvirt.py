@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from lab.hosts import Host
 from tests.live import libvirt
 from tests.live.conftest import beds
-from tests.live.kstats import wait_attached, watching
+from tests.live.kstats import report_having, wait_attached, watching
 
 pytestmark = [
     pytest.mark.host,
@@ -41,11 +40,8 @@ def seen(host: Host) -> Iterator[Seen]:
     with libvirt.paused(host), watching(host, "exits", "--by", axes) as watch:
         wait_attached(watch)
         libvirt.virsh(host, "resume", libvirt.NAME)
-        deadline = time.monotonic() + 600
-        while _kernel_exits(host) < 3000:
-            assert time.monotonic() < deadline
-            time.sleep(0.5)
-        text = host.run("kstats exits --by vm,vcpu --vm web_shop 1").check().stdout
+        host.run(f"until [ $({_EXITS}) -gt 3000 ]; do sleep 0.5; done").check()
+        text = report_having(host, ["--by", "vm,vcpu", "--vm", libvirt.NAME], [libvirt.NAME])
         libvirt.virsh(host, "suspend", libvirt.NAME)
         cpus = libvirt.virsh(host, "qemu-monitor-command", libvirt.NAME, "--hmp", "info cpus")
         listed = libvirt.virsh(host, "list", "--id", "--uuid", "--name")

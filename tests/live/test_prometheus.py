@@ -7,6 +7,7 @@ import socket
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -58,7 +59,13 @@ def test_prometheus_stores_every_exit(bed: Bed, host: Host, tmp_path: Path) -> N
                 before = until("Prometheus has the first guest", lambda: stored(engine, 1))
             with guest(host, "--cpu", "1", "--workload", load):
                 after = until("Prometheus has both guests", lambda: stored(engine, 2))
-            losses = engine.query("kstats_losses_total")
+
+            def lost() -> list[dict[str, Any]]:
+                relay(listener, host)
+                return engine.query("kstats_losses_total")
+
+            # None while scrapes take too long.
+            losses = until("Prometheus has losses", lost)
         assert exporter.stop(signal.SIGTERM).status == 0
     assert before == wanted
     assert after - before == wanted

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 from lab.hosts import Host
 from tests.live import qemu
 from tests.live.conftest import Bed, beds
-from tests.live.kstats import now, wait_attached, watching
+from tests.live.kstats import now, report_having, wait_attached, watching
 
 pytestmark = pytest.mark.host
 
@@ -53,7 +52,8 @@ def seen(bed: Bed, host: Host) -> Iterator[Seen]:
         wait_attached(watch)
         with qemu.running(bed, host, NAMES[0]) as web, qemu.running(bed, host, NAMES[1]) as evil:
             vms = (web, evil)
-            wait_until_both_vcpus_run(vms)
+            for vm in vms:
+                vm.wait_until_both_vcpus_run(bed)
             for vm in vms:
                 vm.freeze()
             seen = Seen(
@@ -64,14 +64,6 @@ def seen(bed: Bed, host: Host) -> Iterator[Seen]:
                 tuple(vm.thread_names() for vm in vms),
             )
             yield attrs.evolve(seen, rows=tuple(watch.stop().rows()))
-
-
-def wait_until_both_vcpus_run(vms: tuple[qemu.Qemu, ...]) -> None:
-    """Wait for some thousand exits of each VM."""
-    deadline = time.monotonic() + 600
-    while min(vm.kernel_exits() for vm in vms) < 3000:
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
 
 
 @in_hosts("svm-qemu", "arm64-qemu")
@@ -107,23 +99,24 @@ def test_without_either_the_first_exit_of_a_thread_numbers_its_vcpu(seen: Seen) 
     assert sorted({row["tid"]: row["vcpu"] for row in seen.of(1)}.values()) == [0, 1]
 
 
-def exits(host: Host, *words: str) -> list[dict[str, Any]]:
-    """Return the reports of ``kstats exits``."""
-    done = host.run(["kstats", "exits", *words, "-f", "json"]).check()
-    return [json.loads(line) for line in done.stdout.splitlines()]
+def exits(host: Host, *words: str, pids: tuple[int, ...] = ()) -> dict[str, Any]:
+    """Return a report of ``kstats exits`` that has rows, or rows of all these processes."""
+    having = [f'"pid": {pid},' for pid in pids] or ['"count"']
+    report: dict[str, Any] = json.loads(report_having(host, [*words, "-f", "json"], having))
+    return report
 
 
 @in_hosts("svm-qemu")
 def test_a_hostile_name_is_escaped_and_selects_its_vm_as_shown(host: Host, seen: Seen) -> None:
     for vm in seen.vms:
         vm.thaw()
-    everything = host.run(["kstats", "exits", "--by", "vm", "1"]).check().stdout
-    shown = next(line for line in everything.splitlines() if line.startswith(SHOWN)).split()[0]
+    everything = report_having(host, ["--by", "vm"], [SHOWN])
+    name = next(line for line in everything.splitlines() if line.startswith(SHOWN)).split()[0]
     assert everything.replace("\n", "").isprintable()
-    assert len(shown) == 64
-    (report,) = exits(host, "--vm", "e*vil*", "--by", "vm,pid,vcpu", "1")
+    assert len(name) == 64
+    report = exits(host, "--vm", "e*vil*", "--by", "vm,pid,vcpu")
     assert {(row["vm"], row["pid"]) for row in report["rows"]} == {(HOSTILE, seen.vms[1].pid)}
-    (report,) = exits(host, "--vm", "web", "--by", "vm,pid,vcpu", "1")
+    report = exits(host, "--vm", "web", "--by", "vm,pid,vcpu")
     assert {(row["vm"], row["pid"]) for row in report["rows"]} == {("web", seen.vms[0].pid)}
 
 
@@ -134,7 +127,7 @@ def test_without_debugfs_names_or_first_exits_number_vcpus(host: Host, seen: See
     # The tracefs in debugfs is a separate mount.
     host.run("umount /sys/kernel/tracing && umount -l /sys/kernel/debug").check()
     try:
-        (report,) = exits(host, "--by", "pid,vm,tid,vcpu", "2")
+        report = exits(host, "--by", "pid,vm,tid,vcpu", pids=tuple(vm.pid for vm in seen.vms))
     finally:
         host.run("mount -t tracefs nodev /sys/kernel/tracing").check()
         host.run("mount -t debugfs nodev /sys/kernel/debug").check()
@@ -200,7 +193,7 @@ def test_a_vm_in_a_pid_namespace_has_the_hosts_process_ids(bed: Bed, host: Host)
     with host.start("busybox unshare -m -p -f --mount-proc sh -c " + shlex.quote(inside)) as caged:
         caged.wait_output("status 4")
         assert "cannot be identified in a separate PID namespace" in caged.stderr
-        (report,) = exits(host, "--vm", "caged", "--by", "pid,tid,vm,vcpu", "2")
+        report = exits(host, "--vm", "caged", "--by", "pid,tid,vm,vcpu")
         script = "for p in /proc/[0-9]*; do grep -q caged $p/cmdline && grep NSpid $p/status; done"
         told = host.run(script).stdout
     numbers = {int(line.split()[1]): line.split()[2:] for line in told.splitlines()}

@@ -110,6 +110,9 @@ def test_it_shows_and_records_the_work_of_the_guest(host: Host) -> None:
         with guest(host, "--cpu", "1", "--workload", WORK):
             screen.press("2")
             screen.wait("helpers%", "#guest=kern+vmm.halt!wait")
+            # Until two more samples are recorded: the second has begun after the last exit.
+            lines = f"$(wc -l <{FILE})"
+            host.run(f"n={lines}; until [ {lines} -ge $((n + 2)) ]; do sleep 0.2; done").check()
         screen.press("R")
         screen.wait("not recording")
         screen.press("y")

@@ -8,6 +8,7 @@ the status of each command, and the reports of its VMs, in the same order.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import sys
@@ -32,11 +33,14 @@ def run(example: dict[str, Any]) -> dict[str, Any]:
         with Popen(shlex.split(command), stdout=PIPE, stderr=PIPE, text=True) as counting:
             assert counting.stdout
             title = counting.stdout.readline()
+            if not example["interrupt"]:
+                # It ends by itself, and the guests may need longer than that: BPF goes on counting.
+                counting.send_signal(signal.SIGSTOP)
+                os.waitid(os.P_PID, counting.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
             vmm.stdin.write("\n")
             vmm.stdin.flush()
             vms = json.loads(vmm.stdout.readline())["vms"]
-            if example["interrupt"]:
-                counting.send_signal(signal.SIGINT)
+            counting.send_signal(signal.SIGINT if example["interrupt"] else signal.SIGCONT)
             output, errors = counting.communicate()
         vmm.stdin.close()
     return {
