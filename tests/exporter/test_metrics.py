@@ -156,6 +156,37 @@ def test_more_vms_than_allowed_are_counted_together() -> None:
     }
 
 
+def test_hundreds_of_short_vms_make_few_series_and_no_exit_is_missing() -> None:
+    """Each lives for two samples. As an engine adds it up: what grew from scrape to scrape."""
+    at_once, most, kept = 20, 50, 5
+    metrics = Metrics(Settings(max_vms=most, keep_ended=60, vcpus=True))
+    before: dict[tuple[str, ...], float] = {}
+    grown, happened = 0.0, 0
+    for turn in range(30):
+        guests = []
+        for number in range(at_once * turn, at_once * (turn + 2)):
+            ended = number < at_once * (turn + 1)
+            exits = {HLT: [1 + number % 7], CPUID: [2]}
+            guests.append(Guest(f"vm{number}", 1000 + number, exits, start=number, ended=ended))
+            happened += sum(n for (n,) in exits.values())
+        metrics.add(sample(*guests), 15.0 * turn)
+        found = values(metrics)
+        now = series(found, "kvm_vm_exits_total", "vm", "reason")
+        assert all(n >= before.get(key, 0) for key, n in now.items())
+        grown += sum(n - before.get(key, 0) for key, n in now.items())
+        before = now
+        names = {vm for vm, _ in now} - {"(others)"}
+        assert len(names) <= most
+        oldest = at_once * (turn - kept)
+        assert all(int(name.removeprefix("vm")) >= oldest for name in names)
+        by_vcpu = series(found, "kvm_vcpu_exits_total", "vm", "vcpu", "reason")
+        assert {(vm, reason) for vm, _, reason in by_vcpu} == now.keys()
+    assert grown == happened
+    assert sum(series(found, "kvm_cpu_exits_total", "cpu", "class").values()) == happened
+    metrics.add(sample(), 15.0 * turn + 61)
+    assert series(values(metrics), "kvm_vm_exits_total", "vm").keys() <= {("(others)",)}
+
+
 @pytest.mark.parametrize(
     ("name", "label"),
     [
