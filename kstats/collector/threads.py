@@ -20,7 +20,7 @@ from kstats.collector.tracepoints import Tracepoints
 from kstats.filters import ThreadFilter
 from kstats.loader.plan import MapSize
 from kstats.loader.program import Loaded
-from kstats.loader.records import COUNT, ONLY, U64, WORD, Record
+from kstats.loader.records import ONLY, U64, WORD, Record
 from kstats.model import Place
 
 TABLE_SIZE = 1024
@@ -65,9 +65,11 @@ class ThreadsReader:
     def read(self) -> Totals:
         """Return the totals; the maps are read before either is decoded, which takes longer."""
         self._tables.read_into(ONLY, self._buffer)
-        more = self._more.items()
+        keys, values = self._more.batch()
         totals = dict(self._in_tables())
-        in_hash = {_THREAD_KEY.unpack(key): COUNT.unpack(value)[0] for key, value in more}
+        in_hash: dict[Key, int] = dict(
+            zip(_THREAD_KEY.iter_unpack(keys), array("Q", values), strict=True)
+        )
         for key, n in self._reclaimer.completed(in_hash).items():
             totals[key] = totals.get(key, 0) + n
         return totals

@@ -218,6 +218,13 @@ class Map:
 
     def items(self) -> list[tuple[bytes, bytes]]:
         """Return each (key, value) of a hash, with one system call (Linux 5.6 and later)."""
+        keys, values = self.batch()
+        return list(
+            zip(_pieces(keys, self.key_size), _pieces(values, self.value_size), strict=True)
+        )
+
+    def batch(self) -> tuple[bytes, bytes]:
+        """Return all keys and all values of a hash, each in one piece and in the same order."""
         size = self.max_entries
         keys = ctypes.create_string_buffer(size * self.key_size)
         values = ctypes.create_string_buffer(size * self.value_size)
@@ -234,12 +241,10 @@ class Map:
             0,
         )
         count = self._lookup_batch(attr)
-        return list(
-            zip(
-                _pieces(keys, self.key_size, count),
-                _pieces(values, self.value_size, count),
-                strict=True,
-            )
+        # The rest of the buffers is not even copied.
+        return (
+            ctypes.string_at(keys, self.key_size * count),
+            ctypes.string_at(values, self.value_size * count),
         )
 
     def _lookup_batch(self, attr: bytes) -> int:
@@ -260,10 +265,8 @@ def create_array(name: str, value_size: int) -> int:
     return _bpf(_MAP_CREATE, attr)[0]
 
 
-def _pieces(buffer: ctypes.Array[ctypes.c_char], size: int, count: int) -> Iterator[bytes]:
-    """Return the first ``count`` pieces. The rest of the buffer is not even copied."""
-    used = ctypes.string_at(buffer, size * count)
-    return (used[i : i + size] for i in range(0, len(used), size))
+def _pieces(values: bytes, size: int) -> Iterator[bytes]:
+    return (values[i : i + size] for i in range(0, len(values), size))
 
 
 def instruction(code: int, registers: int = 0, offset: int = 0, immediate: int = 0) -> bytes:
