@@ -7,6 +7,7 @@
 # make hosts    build the images of the emulated hosts
 # make riscv64  test the backend of examples/ in an emulated RISC-V host
 # make bench    measure what kstats costs; fail if a budget is exceeded
+# make soak     watch an emulated host for an hour: nothing grows, no exit is lost
 # make fleet-bench  measure what 200 hosts cost Prometheus and VictoriaMetrics (3 minutes)
 # make objects  compile the BPF objects that have changed
 # make wheel    build the wheel and the source archive in dist/
@@ -28,7 +29,7 @@ UNIT_PACKAGES  := binutils-aarch64-linux-gnu binutils-x86-64-linux-gnu e2fsprogs
 TEST_PACKAGES  := buildah chromium chromium-driver man-db mmdebstrap openssl rpm systemd
 FLEET_PACKAGES := prometheus prometheus-alertmanager prometheus-node-exporter victoria-metrics
 
-.PHONY: run test unit lint format docs hosts riscv64 bench fleet-bench wheel packages objects clean distclean host-packages
+.PHONY: run test unit lint format docs hosts riscv64 bench soak fleet-bench wheel packages objects clean distclean host-packages
 
 run: $(SETUP) objects
 	@$(BIN)/python -m lab.demo
@@ -75,6 +76,10 @@ riscv64: $(SETUP) host-packages
 bench: $(SETUP) host-packages objects
 	@tools/need $(BENCH_PACKAGES)
 	@$(BIN)/python -m bench $(BENCH)
+
+# make soak MINUTES=10 takes ten minutes.
+soak: $(SETUP) host-packages objects
+	@$(BIN)/python -m lab.soak svm --minutes $(or $(MINUTES),60)
 
 fleet-bench: $(SETUP)
 	@tools/unpack .cache/engines $(FLEET_PACKAGES)

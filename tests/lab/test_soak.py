@@ -1,35 +1,40 @@
-"""Test the soak run with fake hosts."""
+"""What a soak run calls growth, and what it calls lost."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
+import attrs
 import pytest
 
-from lab import soak
-from lab.hosts import Host, HostLostError, find
-from tests.lab.fake import FakeHost
+from lab.soak import MORE_FILES, MORE_KIB, WARM, Reading, grown, lost, metric
+
+USED = Reading({"exits": 20}, {"exits": 30_000}, {'{map="threads"}': 0.1})
 
 
-@pytest.fixture(autouse=True)
-def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(soak, "FLEET", "sleep 0.1")
-    monkeypatch.setattr(soak, "SWITCH", "while :; do echo switched; sleep 0.01; done")
+def test_a_start_is_no_growth() -> None:
+    cold = attrs.evolve(USED, files={"exits": 10}, kib={"exits": 10_000})
+    assert not list(grown([cold] * (WARM - 1) + [USED] * 3))
 
 
-def test_a_host_survives(monkeypatch: pytest.MonkeyPatch) -> None:
-    with FakeHost() as fake:
-        monkeypatch.setattr(soak, "boot", lambda *_: fake.host())
-        run = soak.soak(find("svm"), Path(), rounds=3)
-    assert not run.lost
-    assert run.switched > 0
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        (attrs.evolve(USED, files={"exits": 20 + MORE_FILES + 1}), "exits has 23 open files"),
+        (attrs.evolve(USED, kib={"exits": 30_001 + MORE_KIB}), "exits takes 34097 KiB"),
+        (attrs.evolve(USED, maps={'{map="threads"}': 0.61}), '61 % of the map {map="threads"}'),
+    ],
+)
+def test_growth_after_the_warm_rounds_is_reported(later: Reading, said: str) -> None:
+    (sentence,) = grown([*[USED] * WARM, later])
+    assert said in sentence
 
 
-def test_a_lost_host_is_reported_with_its_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    def boot(*_: object) -> Host:
-        raise HostLostError("svm", "the machine stopped", "Kernel panic")
+def test_every_watcher_must_count_every_exit() -> None:
+    assert not list(lost(499, {"record": 499}))
+    assert list(lost(499, {"record": 499, "exits": 498})) == [
+        "exits counted 498 CPUID exits of 499"
+    ]
 
-    monkeypatch.setattr(soak, "boot", boot)
-    run = soak.soak(find("svm"), Path(), rounds=3)
-    assert run.switched == 0
-    assert "Kernel panic" in str(run)
+
+def test_metrics_are_read_by_their_whole_name() -> None:
+    page = '# TYPE used gauge\nused{map="a"} 3\nused_entries{map="a"} 4\n'
+    assert metric(page, "used") == {'{map="a"}': 3}
