@@ -26,9 +26,10 @@ from lab.hosts.errors import (
     UnknownHostError,
 )
 from lab.hosts.host import Host
-from lab.hosts.recipes import RECIPES, Kernel, Recipe, Userland, find
+from lab.hosts.recipes import KERNELS, RECIPES, Kernel, Recipe, Userland, find
 
 __all__ = [
+    "KERNELS",
     "RECIPES",
     "BuildError",
     "Command",

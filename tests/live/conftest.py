@@ -8,7 +8,7 @@ import attrs
 import pytest
 from _pytest.mark import ParameterSet
 
-from lab.hosts import Host, boot, find
+from lab.hosts import KERNELS, Host, Recipe, boot, find
 from lab.payload import payload
 
 _X64 = (
@@ -17,6 +17,8 @@ _X64 = (
 )
 _VMX = f"{_X64},xsetbv=23"  # QEMU 7.2 does not implement SVM's intercept of it
 _ARM64 = "hypercall=1009,smc=53,sys64=307,page=43,exec=29,mmio=211,wfi=61,spin=3000"
+
+_WORKLOADS = {"svm": _X64, "vmx": _VMX, "arm64": _ARM64}
 
 
 @attrs.frozen
@@ -35,31 +37,23 @@ class Bed:
     probe: str
     workload: str
 
+    @classmethod
+    def of(cls, recipe: Recipe) -> Bed:
+        """Return the bed of a recipe."""
+        isa = recipe.name.partition("-")[0]
+        return cls(recipe.name, isa, recipe.probe, _WORKLOADS[isa])
+
     @property
     def pinned(self) -> int:
         """The CPU that guests are pinned to: the last one."""
         return find(self.recipe).cpus - 1
 
 
-BEDS = (
-    Bed("svm", "svm", "raw-btf", _X64),
-    Bed("svm-5.10", "svm", "classic", _X64),
-    Bed("svm-6.12", "svm", "raw-cast", _X64),
-    Bed("arm64", "arm64", "raw", _ARM64),
-    Bed("arm64-6.12", "arm64", "raw", _ARM64),
-    Bed("vmx", "vmx", "raw-btf", _VMX),
-    Bed("vmx-5.10", "vmx", "raw-arg", _VMX),
-)
+BEDS = tuple(map(Bed.of, KERNELS))
 
-ASIDE = (
-    Bed("svm-qemu", "svm", "raw-btf", _X64),
-    Bed("arm64-qemu", "arm64", "raw", _ARM64),
-    Bed("vmx-up", "vmx", "raw-btf", _VMX),
-    Bed("svm-paced", "svm", "raw-btf", _X64),
-    Bed("svm-systemd", "svm", "raw-btf", _X64),
-    Bed("svm-deb", "svm", "raw-btf", _X64),
-    Bed("arm64-deb", "arm64", "raw", _ARM64),
-)
+_ASIDE = ("svm-qemu", "arm64-qemu", "vmx-up", "svm-paced", "svm-systemd", "svm-deb", "arm64-deb")
+
+ASIDE = tuple(Bed.of(find(name)) for name in _ASIDE)
 """Hosts with QEMU, systemd, one CPU, no compiler or a clock that counts instructions: only tests
 that name them run there."""
 

@@ -118,8 +118,13 @@ class Apt:
             self._archives / "partial",
         ):
             directory.mkdir(parents=True, exist_ok=True)
+        # Backports depend on packages of the suite that they are made for.
+        source, suites = mirror(), dict.fromkeys((self.suite, self.suite.partition("-")[0]))
         (self._state / "sources.list").write_text(
-            f"deb [arch={self.arch} signed-by={KEYRING}] {mirror()} {self.suite} main\n"
+            "".join(
+                f"deb [arch={self.arch} signed-by={KEYRING}] {source} {suite} main\n"
+                for suite in suites
+            )
         )
         (self._state / "status").write_text("".join(map(self._installed, without)))
         (self._state / "apt.conf").write_text(self._config())
@@ -140,6 +145,7 @@ Dir::Cache "{self._state}/";
 Dir::Cache::archives "{self._archives}/";
 Dir::Etc "{self._state}/etc/";
 Dir::Etc::sourcelist "{self._state}/sources.list";
+APT::Default-Release "{self.suite}";
 APT::Architecture "{self.arch}";
 APT::Architectures {{ "{self.arch}"; }};
 APT::Install-Recommends "false";

@@ -50,14 +50,22 @@ def build_kernel(kernel: Kernel, apt: Apt, target: Path) -> None:
     unpacked = target / "unpacked"
     unpacked.mkdir()
     unpack(apt.fetch([kernel.package], without=UNWANTED), unpacked, without=WITHOUT)
-    images = list((unpacked / "boot").glob("vmlinu[xz]-*"))
+    images = dict(_images(unpacked))
     if len(images) != 1:
         raise BuildError(f"looking for a kernel in {kernel.package} of {kernel.suite}")
-    version = images[0].name.partition("-")[2]
-    (target / IMAGE).write_bytes(unwrap(images[0].read_bytes()))
+    ((version, image),) = images.items()
+    (target / IMAGE).write_bytes(unwrap(image.read_bytes()))
     source = _module_directory(unpacked, version)
     pick_modules(source, target / MODULES, version, tools=BINUTILS[apt.arch])
     shutil.rmtree(unpacked)
+
+
+def _images(unpacked: Path) -> Iterator[tuple[str, Path]]:
+    """Yield versions and images of kernels. Debian's of 7.3 are beside their modules."""
+    for image in (unpacked / "boot").glob("vmlinu[xz]-*"):
+        yield image.name.partition("-")[2], image
+    for image in unpacked.glob("usr/lib/modules/*/vmlinu[xz]"):
+        yield image.parent.name, image
 
 
 def _module_directory(unpacked: Path, version: str) -> Path:
