@@ -204,12 +204,14 @@ def _settled(grown: list[int]) -> list[int]:
     """Clamp negative amounts, which come from wrong guesses about the current state.
 
     A vCPU that seemed halted, for example, was not yet. The same nanoseconds are then also part
-    of another amount: they are taken from the largest.
+    of other amounts: they are taken from the largest first, so that the sum stays the same.
     """
-    debt = sum(n for n in grown if n < 0)
+    debt = sum(-n for n in grown if n < 0)
     settled = [max(n, 0) for n in grown]
-    largest = max(range(len(settled)), key=settled.__getitem__)
-    settled[largest] = max(settled[largest] + debt, 0)
+    for i in sorted(range(len(settled)), key=settled.__getitem__, reverse=True):
+        taken = min(settled[i], debt)
+        settled[i] -= taken
+        debt -= taken
     return settled
 
 

@@ -61,6 +61,13 @@ def test_what_seemed_halted_and_was_not_is_taken_back_from_what_it_was() -> None
     assert got == VcpuTime(0, 100, 0, 0, 0)
 
 
+def test_a_wrong_guess_is_taken_back_from_as_many_states_as_it_takes() -> None:
+    got = between(snapshot(100, (0, 0, 0, 100, 0)), snapshot(200, (70, 60, 10, 50, 10)))
+    assert got == VcpuTime(20, 60, 10, 0, 10)
+    got = between(snapshot(100, (0, 0, 0, 100, 0)), snapshot(150, (50, 45, 20, 20, 15)))
+    assert got == VcpuTime(0, 15, 20, 0, 15)
+
+
 def test_a_thread_that_has_ended_has_no_time_any_more() -> None:
     totals = (10, 20, 30, 40, 0)
     assert between(snapshot(100, totals), snapshot(200, totals)) is None
