@@ -54,7 +54,7 @@ RECORDED, LATENCIES = "/run/recorded.jsonl", "/run/latencies.jsonl"
 PERF_DATA = "/root/perf.data"
 
 WAKEUPS = "/sys/kernel/tracing/instances/wakeups"
-WAKEUP = re.compile(r"-(\d+) +\[\d+\] .*: kvm_vcpu_wakeup: \w+ time (\d+) ns")
+WAKEUP = re.compile(r"-(\d+) +\[\d+\] .*: kvm_vcpu_wakeup: (wait|poll) time (\d+) ns")
 
 PERF_LINE = re.compile(r"^\s*([\w-]+(?: excp)?)\s+(\d+)\s+[\d.]+%.*?([\d.]+)us\s*\(", re.MULTILINE)
 """A line of perf's report: name, samples, per cent of samples and time, min, max, mean."""
@@ -95,16 +95,17 @@ def kernel_halted(bed: Bed, host: Host) -> int | None:
 
 
 @contextmanager
-def traced_wakeups(host: Host) -> Iterator[list[tuple[int, int]]]:
-    """Trace the ends of halts; yield a list that gets (thread, nanoseconds) of each at the end.
+def traced_wakeups(host: Host) -> Iterator[list[tuple[int, str, int]]]:
+    """Trace the ends of halts; yield a list that gets (thread, how, nanoseconds) at the end.
 
-    KVM itself measures them, within the exits that they are part of.
+    ``how`` is "wait" if the thread slept, else "poll". KVM itself measures the time, within the
+    exits that the halts are part of.
     """
-    wakeups: list[tuple[int, int]] = []
+    wakeups: list[tuple[int, str, int]] = []
     host.run(f"mkdir {WAKEUPS}; echo 1 >{WAKEUPS}/events/kvm/kvm_vcpu_wakeup/enable").check()
     yield wakeups
     text = host.get(f"{WAKEUPS}/trace").decode()
-    wakeups += [(int(tid), int(ns)) for tid, ns in WAKEUP.findall(text)]
+    wakeups += [(int(tid), how, int(ns)) for tid, how, ns in WAKEUP.findall(text)]
     host.run(f"rmdir {WAKEUPS}").check()
 
 
@@ -112,7 +113,7 @@ def traced_wakeups(host: Host) -> Iterator[list[tuple[int, int]]]:
 class Observed:
     """One run of a guest, as measured by each observer, and its recordings.
 
-    ``halts`` are the lengths of its halts, in nanoseconds.
+    ``halts`` are the lengths of its halts, in nanoseconds. In ``slept`` of them its thread slept.
     """
 
     vcpu: dict[str, Any]
@@ -125,6 +126,7 @@ class Observed:
     slow: list[dict[str, Any]]
     halted: int | None
     halts: list[int]
+    slept: list[int]
     perf: str
 
 
@@ -188,7 +190,8 @@ def observed(bed: Bed, host: Host, tmp_path_factory: pytest.TempPathFactory) -> 
         spent={key.removesuffix("_ns"): n for key, n in time_row.items() if key.endswith("_ns")},
         slow=rows_of(slow, tid),
         halted=halted,
-        halts=[ns for thread, ns in wakeups if thread == tid],
+        halts=[ns for thread, _, ns in wakeups if thread == tid],
+        slept=[ns for thread, how, ns in wakeups if (thread, how) == (tid, "wait")],
         perf="".join(perf),
     )
 
@@ -253,14 +256,19 @@ def test_idle_time_is_the_time_the_guest_waits(observed: Observed) -> None:
 
 
 @in_all
-def test_halted_time_is_that_of_kvms_counters(observed: Observed) -> None:
+def test_halted_time_is_that_of_kvms_tracepoint(observed: Observed) -> None:
     """Except for the time that the woken thread waits for its CPU."""
-    spent = observed.spent
-    if observed.halted is None:
-        assert spent["halted"] + spent["waiting"] > SLEEPS * SLEEP * MS * 0.8
-        return
-    assert observed.halted > SLEEPS * SLEEP * MS * 0.8
-    assert observed.halted - spent["waiting"] <= spent["halted"] <= observed.halted * 1.001
+    halted = sum(observed.halts)
+    assert halted > 0
+    assert halted - observed.spent["waiting"] <= observed.spent["halted"] <= halted
+
+
+@in_hosts("svm", "svm-6.12", "arm64", "vmx-up")
+def test_halted_time_agrees_with_kvms_counters(observed: Observed) -> None:
+    """KVM's counters leave out a part of those halts that ended before the thread slept."""
+    assert observed.halted is not None
+    assert sum(observed.slept) <= observed.halted <= sum(observed.halts)
+    assert observed.halted - observed.spent["waiting"] <= observed.spent["halted"]
 
 
 @in_all
