@@ -1,6 +1,7 @@
 # make run      show kstats cpu: on this machine, or in an emulated ARM64 host if it has no KVM
 # make test     run the linters and all tests, including those in emulated KVM hosts
 # make unit     run the tests that need neither root nor a host
+# make fuzz     fuzz all parsers for ten minutes; FUZZ="recording http --seconds 3600" for others
 # make lint     run the linters and the type checker
 # make format   format Python and C
 # make docs     write the generated parts of the documents, and the screenshot
@@ -29,7 +30,7 @@ UNIT_PACKAGES  := binutils-aarch64-linux-gnu binutils-x86-64-linux-gnu e2fsprogs
 TEST_PACKAGES  := buildah chromium chromium-driver man-db mmdebstrap openssl rpm systemd
 FLEET_PACKAGES := prometheus prometheus-alertmanager prometheus-node-exporter victoria-metrics
 
-.PHONY: run test unit lint format docs hosts riscv64 bench soak fleet-bench wheel packages objects clean distclean host-packages
+.PHONY: run test unit fuzz lint format docs hosts riscv64 bench soak fleet-bench wheel packages objects clean distclean host-packages
 
 run: $(SETUP) objects
 	@$(BIN)/python -m lab.demo
@@ -44,6 +45,12 @@ test: lint host-packages objects
 unit: $(SETUP) objects
 	@tools/need $(LINT_PACKAGES) $(UNIT_PACKAGES)
 	$(BIN)/pytest -q -n 2 -m "not host and not root and not install and not browser and not fleet"
+
+FUZZ ?= --seconds 600
+
+fuzz: $(SETUP)
+	@tools/need libbpf1
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 lint: $(SETUP)
 	@tools/need $(LINT_PACKAGES)

@@ -14,6 +14,9 @@ _KIND_STRUCT, _KIND_UNION, _KIND_FUNCTION = 4, 5, 12
 _TRANSPARENT = {8, 9, 10, 11, 18}  # typedef, volatile, const, restrict, type tag
 _BITS = 8
 
+_MOST_STEPS = 64
+"""Of typedefs and qualifiers around a type; the kernel has a few. Damaged BTF may have a cycle."""
+
 
 class _Type(ctypes.Structure):
     _fields_ = (
@@ -71,7 +74,7 @@ class Btf:
         type_id = self.struct(struct)
         total = 0
         for name in members:
-            found = self._find(type_id, name)
+            found = self._find(type_id, name, set())
             if found is None:
                 raise NoBtfError(f"BTF has no {path}")
             bits, type_id = found
@@ -105,12 +108,15 @@ class Btf:
 
     def _resolve(self, type_id: int) -> tuple[int, _Type]:
         """Return the address and value of a type without typedefs and qualifiers."""
-        while True:
+        for _ in range(_MOST_STEPS):
             address = self._lib.btf__type_by_id(self._btf, type_id)
+            if not address:
+                break
             kind = _Type.from_address(address)
             if kind.kind not in _TRANSPARENT:
                 return address, kind
             type_id = kind.size_or_type
+        raise NoBtfError(f"BTF is damaged at type {type_id}")
 
     def _members(self, type_id: int) -> Iterator[tuple[str, int, int]]:
         """Yield (name, offset in bits, type ID) of each member; of bit fields, the first bit."""
@@ -123,14 +129,19 @@ class Btf:
             member = _Member.from_address(first + i * ctypes.sizeof(_Member))
             name = self._lib.btf__name_by_offset(self._btf, member.name_off) or b""
             offset = member.offset & 0xFFFFFF if bit_fields else member.offset
-            yield name.decode(), offset, member.type
+            yield name.decode(errors="replace"), offset, member.type
 
-    def _find(self, type_id: int, wanted: str) -> tuple[int, int] | None:
-        """Return (offset in bits, type ID) of a member, also in anonymous structs and unions."""
+    def _find(self, type_id: int, wanted: str, seen: set[int]) -> tuple[int, int] | None:
+        """Return (offset in bits, type ID) of a member, also in anonymous structs and unions.
+
+        ``seen`` are the types that were searched: damaged BTF may have a cycle.
+        """
+        seen.add(type_id)
         for name, offset, member_type in self._members(type_id):
             if name == wanted:
                 return offset, member_type
-            inner = self._find(member_type, wanted) if not name else None
+            search = not name and member_type not in seen
+            inner = self._find(member_type, wanted, seen) if search else None
             if inner:
                 return offset + inner[0], inner[1]
         return None
