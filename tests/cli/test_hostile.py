@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import sys
 import typing
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -17,13 +18,18 @@ import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace
+from prometheus_client import parser
+from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from kstats import recording
 from kstats.cli import COMMANDS, PROGRAMS, main
 from kstats.cli.kvmexit import main as kvmexit
 from tests.cli.test_replay import COUNTED, made
+from tests.exporter.running import exporter
 from tests.recording.samples import HEADER
 from tests.samples import sample
+from tests.top.terminal import Terminal
 
 TEXT = "=\x1b[31m\x1b]8;;\x9b\r\nX\t\u2028\u202e\ud800<b>@a|`[x](y)"
 """Control sequences, lines, an override of direction, a lone surrogate, HTML and Markdown."""
@@ -115,10 +121,76 @@ def test_no_text_of_a_recording_is_written_as_it_is(
         assert not RAW.search(error.decode()), words
         form = words[words.index("-f") + 1] if "-f" in words else ""
         if form == "perfetto":
+            assert not RAW.search("\n".join(texts(Trace.FromString(out))))
             continue
         text = out.decode() if words[0] != "report" or status else page.read_text()
         assert not RAW.search(text), words
         check(form, text)
+
+
+def texts(message: Any) -> Iterator[str]:
+    """Yield every text in a message of protocol buffers."""
+    for _, value in message.ListFields():
+        for one in value if hasattr(value, "append") else [value]:
+            if hasattr(one, "ListFields"):
+                yield from texts(one)
+            elif isinstance(one, str):
+                yield one
+
+
+READABLE = attrs.evolve(
+    BASE,
+    **{
+        name: getattr(SAMPLES[name], name)
+        for name in ("threads", "vm_facts", "vcpu_facts", "interrupts", "events", "notes")
+    },
+)
+"""Hostile text in all fields but those without which nothing is counted."""
+
+
+@pytest.fixture
+def readable(tmp_path: Path) -> str:
+    path = tmp_path / "readable.jsonl"
+    with recording.Writer(path, HEADERS["header host"]) as writer:
+        for n in range(3):
+            writer.write(attrs.evolve(READABLE, time=READABLE.time + n))
+    return str(path)
+
+
+def test_the_exporter_serves_no_text_of_a_recording_as_it_is(readable: str) -> None:
+    more = ("--by", "vcpu", "--time", "--durations=reason", "--speed", "1000000")
+    with exporter(*more, recording=readable) as running:
+        _, plain = running.get()
+        _, openmetrics = running.get(headers={"Accept": "application/openmetrics-text"})
+        assert running.stop() == 0
+    for page, parse in (
+        (plain, parser.text_string_to_metric_families),
+        (openmetrics, openmetrics_parser.text_string_to_metric_families),
+    ):
+        assert not RAW.search(page.decode())
+        labels = [
+            value
+            for family in parse(page.decode())
+            for sample in family.samples
+            for value in sample.labels.values()
+        ]
+        assert [value for value in labels if "8;;" in value]
+        assert not RAW.search("\n".join(labels))
+
+
+def test_top_shows_no_text_of_a_recording_as_it_is(readable: str) -> None:
+    with Terminal(sys.executable, "-m", "kstats", "top", "--input", readable) as terminal:
+        terminal.wait("q:quit")
+        for key, heading in (("2", "/vCPU·s"), ("3", "wait%"), ("4", "category / reason")):
+            terminal.press(key)
+            terminal.wait(heading)
+        terminal.press("5")
+        terminal.wait(lambda text: "category / reason" not in text)
+        terminal.press("q")
+        assert terminal.finish() == 0
+    written = terminal.raw.decode()
+    assert "8;;" in written
+    assert not re.search("\x1b\\]|[\x80-\x9f\u2028-\u202e]", written)
 
 
 def check(form: str, text: str) -> None:
