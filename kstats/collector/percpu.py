@@ -100,8 +100,8 @@ class Words:
 
     def columns(self, values: bytes) -> list[array[int]]:
         """Return an array for each word, with the values of the CPUs that exist."""
-        words = array("Q", values)
-        columns = [words[word :: self.stride] for word in range(self.stride)]
+        words, stride = array("Q", values), self.stride
+        columns = [words[word::stride] for word in range(stride)]
         if len(self.layout.cpus) == self.cpus:
             return columns
         return [array("Q", [column[cpu] for cpu in self.layout.cpus]) for column in columns]
@@ -114,6 +114,8 @@ class CountsReader:
         self._loaded = loaded
         self._words = Words(layout)
         self._buffer = ctypes.create_string_buffer(self._words.size)
+        self._values = self._buffer.raw
+        self._columns = self._words.columns(self._values)
 
     def read(self) -> Reading:
         """Return the totals; the clocks are read right after the counters."""
@@ -124,15 +126,14 @@ class CountsReader:
             _ODD_CODE.unpack(key): COUNT.unpack(value)[0]
             for key, value in maps["odd_codes"].items()
         }
-        columns = self._words.columns(self._buffer.raw)
-        return Reading(now, monotonic, columns, odd, self._loaded.misses())
+        values = self._buffer.raw
+        if values != self._values:  # while no VM runs, they stay the same
+            self._values, self._columns = values, self._words.columns(values)
+        return Reading(now, monotonic, self._columns, odd, self._loaded.misses())
 
 
-def _grown(before: Reading, now: Reading, word: int, places: Sequence[T]) -> dict[T, int]:
+def _grown(old: array[int], new: array[int], places: Sequence[T]) -> dict[T, int]:
     """Return by how much a counter grew, where it grew."""
-    new, old = now.columns[word], before.columns[word]
-    if new == old:
-        return {}
     return {place: n - o for place, n, o in zip(places, new, old, strict=True) if n != o}
 
 
@@ -170,18 +171,21 @@ class Counts(Feature):
         from kstats.model import Place  # noqa: PLC0415 - a start does without samples
 
         cpus = draft.layout.cpus
+        old, new = before.columns, now.columns
         draft.fields |= {
             "time": now.time,
             "elapsed": now.monotonic - before.monotonic,
-            "entries": _grown(before, now, _ENTRIES, cpus),
-            "code_dropped": _grown(before, now, _CODE_DROPPED, cpus),
-            "unsupported_isa": sum(_grown(before, now, _UNSUPPORTED_ISA, cpus).values()),
+            "entries": _grown(old[_ENTRIES], new[_ENTRIES], cpus),
+            "code_dropped": _grown(old[_CODE_DROPPED], new[_CODE_DROPPED], cpus),
+            "unsupported_isa": sum(
+                _grown(old[_UNSUPPORTED_ISA], new[_UNSUPPORTED_ISA], cpus).values()
+            ),
             "missed": now.misses - before.misses,
         }
         places = [Place(cpu, 0) for cpu in cpus]
-        for slot, code in enumerate(draft.layout.codes, _EXITS):
-            if grown := _grown(before, now, slot, places):
-                for place, n in grown.items():
+        for code, was, is_now in zip(draft.layout.codes, old[_EXITS:], new[_EXITS:], strict=True):
+            if was != is_now:
+                for place, n in _grown(was, is_now, places).items():
                     draft.count(code, place, n)
         for (code, cpu), n in now.odd.items():
             if more := n - before.odd.get((code, cpu), 0):

@@ -9,11 +9,13 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import mmap
 import os
 import struct
 from array import array
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cached_property
 from typing import NamedTuple
 
 _MACHINE = os.uname().machine
@@ -226,8 +228,7 @@ class Map:
     def batch(self) -> tuple[bytes, bytes]:
         """Return all keys and all values of a hash, each in one piece and in the same order."""
         size = self.max_entries
-        keys = ctypes.create_string_buffer(size * self.key_size)
-        values = ctypes.create_string_buffer(size * self.value_size)
+        keys, values = self._batch
         cursor = ctypes.create_string_buffer(max(self.key_size, 8))
         attr = struct.pack(
             "=QQQQIIQQ",
@@ -246,6 +247,19 @@ class Map:
             ctypes.string_at(keys, self.key_size * count),
             ctypes.string_at(values, self.value_size * count),
         )
+
+    @cached_property
+    def _batch(self) -> tuple[ctypes.Array[ctypes.c_char], ctypes.Array[ctypes.c_char]]:
+        """Buffers for the keys and the values of a full map, which are kept for the next reading.
+
+        ctypes would write zeros to all of them. The pages of a mapping take memory once the kernel
+        writes to them: those of a map with few elements hardly do.
+        """
+        key, value = (
+            (ctypes.c_char * size).from_buffer(mmap.mmap(-1, size, mmap.MAP_PRIVATE))
+            for size in (self.max_entries * self.key_size, self.max_entries * self.value_size)
+        )
+        return key, value
 
     def _lookup_batch(self, attr: bytes) -> int:
         buffer = ctypes.create_string_buffer(attr, len(attr))
