@@ -149,7 +149,7 @@ def _runnable(host: Host) -> int | None:
 
 
 def _times(host: Host) -> Iterator[tuple[str, int]]:
-    line = re.match(r"cpu +((?:\d{1,18} ?){8,})", host.read("proc/stat") or "")
+    line = re.match(r"cpu +(\d{1,18}(?: \d{1,18}){7,})", host.read("proc/stat") or "")
     if line:
         tick = _NANOSECONDS // os.sysconf("SC_CLK_TCK")
         # The time in guests, which comes after these, is part of the user's.
