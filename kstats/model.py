@@ -187,7 +187,7 @@ class Sample:
 
     Attributes:
         arch: Name of the host's architecture.
-        time: End of the sample, seconds since the epoch (UTC).
+        time: End of the sample, seconds since the epoch (UTC); 0 if it is unknown.
         elapsed: Elapsed time in seconds.
         cpus: The CPUs online at the end, ascending.
         topology: Where each of ``cpus`` is; empty if it was not read.
