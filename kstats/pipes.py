@@ -71,10 +71,19 @@ def until_writable(descriptor: int) -> None:
     Raises:
         KeyboardInterrupt: ^C or SIGTERM came meanwhile, even if they are deferred.
     """
+    if not has_room(descriptor):
+        _wait(_poll(descriptor))
+
+
+def has_room(descriptor: int) -> bool:
+    """Return whether a write of at most PIPE_BUF bytes would not block."""
+    return bool(_poll(descriptor).poll(0))
+
+
+def _poll(descriptor: int) -> select.poll:
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
-    if not poll.poll(0):
-        _wait(poll)
+    return poll
 
 
 def _wait(poll: select.poll) -> None:

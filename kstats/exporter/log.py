@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from kstats.escape import printable
+from kstats.pipes import has_room
 
 LOG = logging.getLogger("kstats.exporter")
 
@@ -51,16 +52,11 @@ class Descriptor(logging.Handler):
         end = f"{dropped}\n".encode()
         line = self.format(record).encode(errors="backslashreplace")
         with suppress(OSError):  # without a reader there is nobody to report it to
-            if self._has_room():
+            if has_room(self._descriptor):
                 os.write(self._descriptor, line[: select.PIPE_BUF - len(end)] + end)
                 self._dropped = 0
                 return
         self._dropped += 1
-
-    def _has_room(self) -> bool:
-        poll = select.poll()
-        poll.register(self._descriptor, select.POLLOUT)
-        return bool(poll.poll(0))
 
 
 def _quoted(value: str) -> str:
