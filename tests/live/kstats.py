@@ -95,6 +95,12 @@ def wait_for_workload(host: Host, perf: Command) -> None:
     host.run(f"until {{ {children}; }} | grep -qx sleep; do sleep 0.1; done").check()
 
 
+def wait_samples(host: Host, path: str) -> None:
+    """Wait until two more samples are in a recording: the second has begun after now."""
+    lines = f"$(wc -l <{path})"
+    host.run(f"have={lines}; until [ {lines} -ge $((have + 2)) ]; do sleep 0.1; done").check()
+
+
 def report_having(host: Host, words: Sequence[str], texts: Sequence[str]) -> str:
     """Return the first report of a second of ``kstats exits`` that contains these texts.
 

@@ -15,7 +15,7 @@ from kstats.model import Sample
 from lab.hosts import Host
 from tests.live.conftest import beds
 from tests.live.guests import VMM, guest
-from tests.live.kstats import ATTACHED
+from tests.live.kstats import ATTACHED, wait_samples
 
 pytestmark = [
     pytest.mark.host,
@@ -41,12 +41,6 @@ def cpuids(samples: Iterable[Sample]) -> int:
     return sum(
         sum(e.count for e in sample.exits.get(("svm", 0x72), {}).values()) for sample in samples
     )
-
-
-def wait_samples(host: Host, path: str) -> None:
-    """Wait until two more samples are in a recording: the second has begun after now."""
-    lines = f"$(wc -l <{path})"
-    host.run(f"have={lines}; until [ {lines} -ge $((have + 2)) ]; do sleep 0.1; done").check()
 
 
 @attrs.frozen

@@ -14,6 +14,7 @@ from lab.hosts.command import Command
 from lab.hosts.errors import CommandTimeoutError
 from tests.live.conftest import beds
 from tests.live.guests import guest
+from tests.live.kstats import wait_samples
 
 pytestmark = [
     pytest.mark.host,
@@ -110,9 +111,7 @@ def test_it_shows_and_records_the_work_of_the_guest(host: Host) -> None:
         with guest(host, "--cpu", "1", "--workload", WORK):
             screen.press("2")
             screen.wait("helpers%", "#guest=kern+vmm.halt!wait")
-            # Until two more samples are recorded: the second has begun after the last exit.
-            lines = f"$(wc -l <{FILE})"
-            host.run(f"n={lines}; until [ {lines} -ge $((n + 2)) ]; do sleep 0.2; done").check()
+            wait_samples(host, FILE)  # the last of them has the last exit
         screen.press("R")
         screen.wait("not recording")
         screen.press("y")
