@@ -35,8 +35,8 @@ Code: TypeAlias = tuple[str, int]
 """(isa, code) of an exit."""
 
 MOST_CPUS = 1 << 20
-"""The limit of CPU numbers. A kernel has at most 8192 CPUs (NR_CPUS); those of all hosts in a
-Prometheus are numbered through."""
+"""The limit of CPU numbers. A kernel has at most 8192 CPUs (NR_CPUS); those of all
+hosts in a Prometheus are numbered consecutively."""
 
 Cpu: TypeAlias = Annotated[int, range(-1, MOST_CPUS)]
 """The number of a physical CPU; -1 if CPUs are not distinguished."""

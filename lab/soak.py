@@ -66,7 +66,7 @@ WATCHERS: Mapping[str, tuple[str, str]] = {
 # Runs in the host, with the standard library alone.
 _READ = """
 import json, os, sys, urllib.request
-found = {"files": {}, "kib": {}, "maps": {}}
+found = {"files": {}, "kib": {}}
 for name, pid in zip(sys.argv[2::2], sys.argv[3::2]):
     found["files"][name] = len(os.listdir(f"/proc/{pid}/fd"))
     status = open(f"/proc/{pid}/status").read()

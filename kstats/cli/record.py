@@ -113,7 +113,7 @@ def run(words: list[str]) -> int:
     rotation = Rotation(wanted.rotate_size, wanted.rotate_time, wanted.keep)
     with _collect(wanted) as source:
         if wanted.more and not wanted.quiet:
-            session.print_errors(_price(source))
+            session.print_errors(_overhead(source))
         header = header_of(source, interval)
         with (
             Writer(wanted.output, header, rotation) as writer,
@@ -157,7 +157,7 @@ def _removed(writer: Writer) -> str:
     )
 
 
-def _price(source: session.Source) -> Iterator[str]:
+def _overhead(source: session.Source) -> Iterator[str]:
     """Yield what counting costs this host, measured on its exits of this moment."""
     meter = session.meter_of(source)
     if meter is None:

@@ -334,7 +334,7 @@ MESSAGES: tuple[Row, ...] = (
     ),
     (
         r"GICv3: no GICV resource entry",
-        "ARM64: guests cannot have a GICv2, only a GICv3; harmless for guests of today",
+        "ARM64: guests cannot have a GICv2, only a GICv3; harmless for current guests",
         (),
         f"{_ARM}vgic/vgic-v3.c vgic_v3_probe()",
     ),

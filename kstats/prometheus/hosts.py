@@ -266,7 +266,7 @@ class Hosts:
         return self._pids.setdefault((target, vm), len(self._pids) + 1)
 
     def _cpu(self, target: Target, cpu: str) -> int:
-        """Return a CPU's number; the CPUs of several hosts are numbered through."""
+        """Return a CPU's number; those of several hosts are consecutive."""
         if len(self._infos) == 1 and _NUMBER.fullmatch(cpu):
             return int(cpu)
         return self._cpus.setdefault((target, cpu), len(self._cpus))

@@ -181,7 +181,7 @@ def _alike(
         for code, place, exits, cell in details.exits(sample, detail):
             yield code, place, cell, exits.count
         return
-    parts = [at for at, told in enumerate(("cpu" in by, bool(threads_needed(by)))) if told]
+    parts = [at for at, shown in enumerate(("cpu" in by, bool(threads_needed(by)))) if shown]
     part_of = itemgetter(*parts) if parts else None
     groups: dict[Key, tuple[Code, defaultdict[Any, int]]] = {}
     for code, places in sample.exits.items():

@@ -248,7 +248,8 @@ def test_a_comparison_of_the_recording_has_every_exit(observed: Observed) -> Non
 def test_idle_time_is_the_time_the_guest_waits(observed: Observed) -> None:
     idle = observed.latency[IDLE]
     assert idle["share"] is None
-    assert len(observed.halts) > SLEEPS / 2  # there is none if the timer expires before the halt
+    # A sleep does not halt the vCPU if its timer expires before the guest executes the halt.
+    assert len(observed.halts) > SLEEPS / 2
     halts = [*observed.halts, *[0] * (idle["count"] - len(observed.halts))]
     assert idle["p50_ns"] >= median(halts) * (1 - ERROR)
     assert idle["max_ns"] >= max(halts)
