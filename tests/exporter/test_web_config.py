@@ -17,7 +17,8 @@ from kstats.exporter import web_config
 from kstats.exporter.web_config import WebConfig
 from tests.exporter.certificates import Authority
 
-HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
+# Always with the same salt: the hash is part of a test's name, which all workers must agree on.
+HASH = bcrypt.hashpw(b"secret", b"$2b$04$" + b"." * 22).decode()
 USERS = f"basic_auth_users:\n  alice: {HASH}\n"
 
 
