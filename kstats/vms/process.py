@@ -48,6 +48,8 @@ class Process:
         until the number of threads changes or :meth:`discover` is called for it.
         """
         stamp = self._proc.stamp(self.pid)
+        if stamp is None:
+            return False
         settled = not self._young and not self._vacant
         if settled and stamp == self._stamp and folders == self._folders:
             return True

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 
 import attrs
 import pytest
 
 from kstats.vms.identity import Arrival, Kind, Thread, Vm
+from kstats.vms.proc import Proc
 from kstats.vms.registry import VmRegistry
 from tests.vms.trees import START, Tree
 
@@ -63,6 +65,26 @@ def test_a_vm_that_ended_before_it_was_met_has_the_names_that_the_kernel_reporte
     vm = Vm(100, START, Kind.QEMU, "qemu-system-x86")
     assert registry.thread(100, 110) == Thread(110, 100, 0, vm)
     assert registry.thread(100, 111) == Thread(111, 100, 1, vm)
+
+
+def test_a_vm_that_ends_while_it_is_identified_has_the_names_that_the_kernel_reported(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = Proc.start
+
+    def start_and_end(proc: Proc, pid: int) -> int | None:
+        found = start(proc, pid)
+        if next(calls) == 1:  # the call before it finds out whether the process exists
+            tree.end(pid)
+        return found
+
+    calls = count()
+    registry = VmRegistry(tree.host)
+    tree.process(100, "qemu-kvm", "-name", "web", threads={"110": "qemu-kvm"})
+    monkeypatch.setattr(Proc, "start", start_and_end)
+    registry.meet([QEMU])
+    registry.refresh()
+    assert registry.thread(100, 110).vm == Vm(100, START, Kind.QEMU, "qemu-system-x86")
 
 
 LIBVIRT = r"/machine.slice/machine-qemu\x2d7\x2dweb\x2d2.scope/libvirt/emulator"
