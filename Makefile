@@ -39,8 +39,8 @@ run: $(SETUP) objects
 test: lint host-packages objects
 	@tools/need $(TEST_PACKAGES)
 	@tools/unpack .cache/engines $(FLEET_PACKAGES)
-	$(BIN)/pytest -m "not host"
-	$(BIN)/pytest -m host -n 3 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m tests.repeat -m "not host"
+	$(BIN)/python -m tests.repeat -m host -n 3 --dist loadscope --no-loadscope-reorder
 
 unit: $(SETUP) objects
 	@tools/need $(LINT_PACKAGES) $(UNIT_PACKAGES)
