@@ -11,7 +11,7 @@ from typing import Self
 import attrs
 
 from lab.hosts.channel import Conversation, Message
-from lab.hosts.errors import CommandError, CommandTimeoutError, HostError, RequestError
+from lab.hosts.errors import CommandError, CommandTimeoutError, HostLostError, RequestError
 
 Sink = Callable[[str, bytes], object]
 
@@ -150,7 +150,7 @@ class Command:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if not isinstance(value, HostError):
+        if not isinstance(value, HostLostError):
             self.kill()
 
     def _until(self, timeout: float | None) -> float:

@@ -148,6 +148,13 @@ def test_leaving_a_command_kills_it(host: Host) -> None:
     assert running.status == -signal.SIGKILL
 
 
+def test_an_error_of_another_command_kills_a_command(host: Host) -> None:
+    running = host.start(FOREVER)
+    with pytest.raises(CommandError), running:
+        host.run("exit 1").check()
+    assert running.wait(timeout=60).status == -signal.SIGKILL
+
+
 def test_waiting_for_text_that_does_not_come_is_an_error(host: Host) -> None:
     with host.start("echo other") as running, pytest.raises(CommandError, match="other"):
         running.wait_output("word")
