@@ -6,10 +6,13 @@ The map is really in the kernel, and really read from it.
 from __future__ import annotations
 
 import io
+import os
 import statistics
 import struct
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import attrs
@@ -27,9 +30,8 @@ from tests.collector.readings import between
 
 VCPUS, CPUS, REASONS = 32, 640, 5
 COUNTERS = VCPUS * CPUS * REASONS
-ROOM = 1 << 18  # less than half full: threads that are not there keep their places
+ROOM = 1 << 18
 RUNS = 5
-PID = 4321
 
 _T = TypeVar("_T")
 
@@ -42,8 +44,9 @@ def figures() -> dict[str, float]:
     with machine.load((exits,), attach=False) as loaded:
         reader = exits.reader(loaded, layout)
         before = reader()
-        kernel.fill(loaded.maps["more_threads"], *_entries())
-        read, now = _timed(reader)
+        with _threads() as threads:
+            kernel.fill(loaded.maps["more_threads"], *_entries(threads))
+            read, now = _timed(reader)
     cpus = tuple(range(CPUS))
     taken, sample = _timed(lambda: between((exits, before, now), layout=layout, online=cpus))
     if sum(map(len, sample.exits.values())) != COUNTERS:
@@ -59,13 +62,29 @@ def figures() -> dict[str, float]:
     }
 
 
-def _entries() -> tuple[bytes, bytes]:
+@contextmanager
+def _threads() -> Iterator[list[int]]:
+    """Start a thread for each vCPU: entries of threads that do not exist are freed."""
+    stop = threading.Event()
+    started = [threading.Thread(target=stop.wait) for _ in range(VCPUS)]
+    for thread in started:
+        thread.start()
+    try:
+        yield [thread.native_id or 0 for thread in started]
+    finally:
+        stop.set()
+        for thread in started:
+            thread.join()
+
+
+def _entries(threads: Sequence[int]) -> tuple[bytes, bytes]:
     """Keys (thread, code, CPU) and counts."""
+    pid = os.getpid()
     source = next(source for source in arches.find("x64").sources if source.isa == "svm")
     codes = [slots.first for slots in source.slots][:REASONS]
     keys = b"".join(
-        struct.pack("=QQQ", PID << 32 | PID + vcpu, code, cpu)
-        for vcpu in range(VCPUS)
+        struct.pack("=QQQ", pid << 32 | tid, code, cpu)
+        for tid in threads
         for cpu in range(CPUS)
         for code in codes
     )

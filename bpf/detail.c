@@ -24,7 +24,10 @@ static __always_inline enum counted keep_detail(u64 thread, u64 code, u64 cpu, u
 		(*n)++;
 		return COUNTED;
 	}
-	return map_update(MAP(details), &key, &one, NO_EXIST) ? NOT_COUNTED : ADDED;
+	if (!add_to_share(thread >> 32, SHARED_DETAILS, MAP(details), NUMBER(KSTATS_DETAILS_SIZE),
+			  &key, &one))
+		return NOT_COUNTED;
+	return ADDED;
 }
 
 /* Like exit_detail(). A new exit also settles the thread's last one, if it is still pending. */

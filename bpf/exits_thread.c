@@ -77,7 +77,10 @@ static __always_inline enum counted count_in_hash(u64 thread, u64 code)
 		(*n)++;
 		return COUNTED;
 	}
-	return map_update(MAP(more_threads), &key, &one, NO_EXIST) ? NOT_COUNTED : ADDED;
+	if (!add_to_share(thread >> 32, SHARED_THREADS, MAP(more_threads),
+			  NUMBER(KSTATS_MORE_THREADS), &key, &one))
+		return NOT_COUNTED;
+	return ADDED;
 }
 
 static __always_inline enum counted count_by_thread(u64 thread, u64 code)

@@ -97,8 +97,11 @@ static __always_inline void keep_latency(u64 thread, struct open_exit *e, u64 ns
 		.detail = e->detail,
 #endif
 	};
-	struct latency *l = find_or_add(MAP(latencies), &key, &nothing);
+	struct latency *l = map_lookup(MAP(latencies), &key);
 
+	if (!l && add_to_share(thread >> 32, SHARED_LATENCIES, MAP(latencies),
+			       NUMBER(KSTATS_LATENCIES_SIZE), &key, &nothing))
+		l = map_lookup(MAP(latencies), &key);
 	if (!l) {
 		drop_latency();
 		return;

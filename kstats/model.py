@@ -228,6 +228,8 @@ class Sample:
             :class:`kstats.facts.model.HostCounters`.
         vm_counters: The increase of KVM's own counters of VMs by pid, by the kernel's names, those
             of the vCPUs added up; ``observed`` is the nanoseconds in which they were counted.
+        vm_dropped: What did not fit in the share of a process: by pid, how many exits of each kind
+            of loss, such as ``detail_dropped``. They are part of the host's losses.
         interrupts: Interrupts that the host handled by source, then by CPU: ``IRQ 45 nvme0q3`` of
             a device, else what the kernel calls them, as ``Local timer interrupts``.
         scheduling: What the scheduler did with threads that run vCPUs, each a flat
@@ -289,6 +291,9 @@ class Sample:
     )
     host_counters: Mapping[str, int] = attrs.field(factory=dict, metadata=means(TOTAL))
     vm_counters: Mapping[int, Mapping[str, int]] = attrs.field(
+        factory=dict, metadata=means(COUNTED_BY_PROCESS)
+    )
+    vm_dropped: Mapping[int, Mapping[str, int]] = attrs.field(
         factory=dict, metadata=means(COUNTED_BY_PROCESS)
     )
     interrupts: Mapping[str, Mapping[Cpu, int]] = attrs.field(factory=dict, metadata=means(TOTAL))

@@ -11,20 +11,22 @@ from kstats.arch.base import CFile, DetailSource, ExitSource, Probe
 from kstats.collector.draft import Draft
 from kstats.collector.feature import Feature, Phase
 from kstats.collector.layout import Layout
+from kstats.collector.reclaim import Reclaimer
+from kstats.collector.shares import Hash, Shares
 from kstats.collector.target import Target
 from kstats.collector.threads import MORE_THREADS
 from kstats.errors import BackendError, UsageError
 from kstats.loader import c_text
 from kstats.loader.plan import Attachment, MapSize
 from kstats.loader.program import Loaded
-from kstats.loader.records import COUNT, U64, Record
+from kstats.loader.records import U64, Record
 from kstats.model import Place
 
 PENDING_EXITS = 16384
 """Entries for exits whose detail the kernel has not reported yet: at most one for each thread."""
 
-Totals: TypeAlias = Mapping[bytes, bytes]
-"""Running totals as the kernel stores them, by struct detail_key."""
+Totals: TypeAlias = Mapping[bytes, int]
+"""Running totals by struct detail_key, as the kernel stores it."""
 
 
 class DetailKey(Record):
@@ -35,7 +37,6 @@ class DetailKey(Record):
 
 
 _DETAIL_KEY = DetailKey.unpacker()
-_NONE = COUNT.pack(0)
 
 
 def find(source: ExitSource, probes: Sequence[Probe], kind: str) -> DetailSource:
@@ -119,21 +120,22 @@ class Detail(Feature):
         return (MapSize("details", self.entries), *pending)
 
     @property
+    def numbers(self) -> Mapping[str, int]:
+        return {"KSTATS_DETAILS_SIZE": self.entries}
+
+    @property
     def defines(self) -> Mapping[str, int]:
         pending = ("KSTATS_PENDING_DETAILS",) if self.source.events else ()
         return dict.fromkeys((*self.source.defines, "KSTATS_DETAILS", *pending), 1)
 
     def reader(self, loaded: Loaded, layout: Layout) -> Callable[[], Totals]:
         del layout
-        details = loaded.maps["details"]
-        return lambda: dict(details.items())
+        return Reclaimer(loaded.maps["details"], Hash.DETAILS, Shares(loaded)).read
 
     def fill(self, draft: Draft, before: Totals, now: Totals) -> None:
         """Fill exits by detail. Exits whose detail was dropped are counted by thread."""
         draft.fields["detail"] = self.source.name
         for key, value in now.items():
-            old = before.get(key, _NONE)
-            if value != old:
+            if more := value - before.get(key, 0):
                 thread, code, cpu, detail = _DETAIL_KEY.unpack(key)
-                more = COUNT.unpack(value)[0] - COUNT.unpack(old)[0]
                 draft.count(code, Place(cpu, thread, detail), more)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
@@ -11,6 +12,7 @@ from kstats.collector.draft import Draft
 from kstats.collector.feature import Feature, Phase
 from kstats.collector.layout import Layout
 from kstats.collector.percpu import ON_ENTRY
+from kstats.collector.shares import Hash, Shares
 from kstats.histogram import SUB_BITS, SUB_BUCKETS, Histogram, bounds
 from kstats.loader.plan import Attachment, MapSize
 from kstats.loader.program import Loaded
@@ -78,15 +80,18 @@ class Reading:
     dropped: int
 
 
-def read(maps: Mapping[str, Map], cpus: int) -> Reading:
+def read(maps: Mapping[str, Map], shares: Shares, cpus: int) -> Reading:
     """Read the totals with three system calls, and delete those of threads that ended."""
     # A thread that ended before its latencies are read adds no more to them.
     open_exits = maps["open_exits"].items()
     ended = {key for key, value in open_exits if value[_BEGAN] == _THREAD_ENDED}
     powers = dict(maps["latencies"].items())
+    deleted: Counter[int] = Counter()
     for key in powers:
         if key[_THREAD] in ended:
             maps["latencies"].delete(key)
+            deleted[COUNT.unpack(key[_THREAD])[0] >> 32] += 1
+    shares.give_back(Hash.LATENCIES, deleted)
     for key in ended:
         maps["open_exits"].delete(key)
     return Reading(powers, maps["latency_dropped"].sum_cpus(cpus))
@@ -153,11 +158,16 @@ class Latency(Feature):
         return {"KSTATS_LATENCY": 1, "KSTATS_LATENCY_BY_CPU": int(self.by_cpu)}
 
     @property
+    def numbers(self) -> Mapping[str, int]:
+        return {"KSTATS_LATENCIES_SIZE": self.latencies}
+
+    @property
     def _key(self) -> type[LatencyKey]:
         return DetailLatencyKey if self.detail else LatencyKey
 
     def reader(self, loaded: Loaded, layout: Layout) -> Callable[[], Reading]:
-        return lambda: read(loaded.maps, len(layout.cpus))
+        shares = Shares(loaded)
+        return lambda: read(loaded.maps, shares, len(layout.cpus))
 
     def fill(self, draft: Draft, before: Reading, now: Reading) -> None:
         """Fill the latencies of exits that ended."""

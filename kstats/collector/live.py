@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     # A start ends with attached programs; what comes then is imported when it is needed.
     from kstats.collector.draft import Draft
     from kstats.collector.first_exits import FirstExits
+    from kstats.collector.shares import Shares
     from kstats.facts.reader import FactReader
     from kstats.model import Sample
     from kstats.privileges import Need
@@ -90,6 +91,7 @@ class Collector:
         self.loaded = target.load(features)
         self._readings = Readings(target, features, self.loaded)
         self._first_exits = self._watched(vms) if vms else None
+        self._shares = self._shared()
 
     def _watched(self, vms: VmRegistry) -> FirstExits | None:
         # Only programs that count by thread need it: kstats cpu starts without it.
@@ -98,6 +100,11 @@ class Collector:
         if FirstExits.MAP not in self.loaded.maps:
             return None
         return FirstExits(self.loaded, vms, len(self.target.host.possible_cpus()))
+
+    def _shared(self) -> Shares | None:
+        from kstats.collector.shares import Shares  # noqa: PLC0415 - see above
+
+        return Shares(self.loaded) if Shares.MAP in self.loaded.maps else None
 
     @property
     def counted(self) -> tuple[str, ...]:
@@ -111,6 +118,7 @@ class Collector:
             sample,
             notes=self.target.notes(),
             topology=self.target.host.topology(sample.cpus),
+            vm_dropped=self._shares.settle() if self._shares else {},
             **self._identified(sample),
         )
 

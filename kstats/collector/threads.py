@@ -10,12 +10,13 @@ from typing import TypeAlias
 import attrs
 
 from kstats.arch.base import Arch
-from kstats.collector import first_exits
+from kstats.collector import first_exits, shares
 from kstats.collector.draft import Draft
 from kstats.collector.feature import Feature, Phase
 from kstats.collector.layout import Layout
 from kstats.collector.percpu import ON_EXIT, Entries
-from kstats.collector.reclaim import Key, Reclaimer, ThreadKey
+from kstats.collector.reclaim import Reclaimer
+from kstats.collector.shares import Hash, Shares
 from kstats.collector.tracepoints import Tracepoints
 from kstats.filters import ThreadFilter
 from kstats.loader.plan import MapSize
@@ -29,8 +30,18 @@ TABLE_SIZE = 1024
 MORE_THREADS = 65536
 """Entries of the hash that all CPUs share, for exits that do not fit in the tables."""
 
+Key: TypeAlias = tuple[int, int, int]
+"""(thread, code, cpu)."""
+
 Totals: TypeAlias = Mapping[Key, int]
-"""Running totals by (thread, code, cpu)."""
+"""Running totals."""
+
+
+class ThreadKey(Record):
+    """The key of more_threads."""
+
+    c_name = "thread_key"
+    _fields_ = (("thread", U64), ("code", U64), ("cpu", U64))
 
 
 class ThreadCount(Record):
@@ -56,8 +67,7 @@ class ThreadsReader:
     def __init__(self, loaded: Loaded, layout: Layout, table_size: int) -> None:
         self._layout = layout
         self._tables = loaded.maps["threads"]
-        self._more = loaded.maps["more_threads"]
-        self._reclaimer = Reclaimer(self._more)
+        self._more = Reclaimer(loaded.maps["more_threads"], Hash.THREADS, Shares(loaded))
         self._size = table_size * ctypes.sizeof(ThreadCount)
         self._buffer = ctypes.create_string_buffer(self._size * len(layout.cpus))
         self._empty = bytes(self._size)
@@ -65,12 +75,10 @@ class ThreadsReader:
     def read(self) -> Totals:
         """Return the totals; the maps are read before either is decoded, which takes longer."""
         self._tables.read_into(ONLY, self._buffer)
-        keys, values = self._more.batch()
+        more = self._more.read()
         totals = dict(self._in_tables())
-        in_hash: dict[Key, int] = dict(
-            zip(_THREAD_KEY.iter_unpack(keys), array("Q", values), strict=True)
-        )
-        for key, n in self._reclaimer.completed(in_hash).items():
+        keys = _THREAD_KEY.iter_unpack(b"".join(more))
+        for key, n in zip(keys, more.values(), strict=True):
             totals[key] = totals.get(key, 0) + n
         return totals
 
@@ -103,7 +111,7 @@ class ExitsByThread(Feature):
     more_threads: int = MORE_THREADS
 
     phase = Phase.COUNTS
-    files = ("exits_thread.c", "first_exits.c")
+    files = ("exits_thread.c", "first_exits.c", "shares.c")
     btf = first_exits.BTF
     attachments = (ON_EXIT,)
     counted = ("exits", "threads")
@@ -121,11 +129,16 @@ class ExitsByThread(Feature):
     def maps(self) -> tuple[MapSize, ...]:
         size = self.table_size * ctypes.sizeof(ThreadCount)
         tables = (MapSize("threads", 1, size), MapSize("more_threads", self.more_threads))
-        return (*tables, *first_exits.MAPS)
+        return (*tables, *first_exits.MAPS, *shares.MAPS)
 
     @property
     def numbers(self) -> Mapping[str, int]:
-        return {"KSTATS_TABLE_SIZE": self.table_size}
+        return {
+            "KSTATS_TABLE_SIZE": self.table_size,
+            "KSTATS_MORE_THREADS": self.more_threads,
+            # A process that is counted alone need not leave anything to others.
+            "KSTATS_SHARE": 0 if len(self.wanted.pids) == 1 else shares.SHARE,
+        }
 
     def reader(self, loaded: Loaded, layout: Layout) -> Callable[[], Totals]:
         return ThreadsReader(loaded, layout, self.table_size).read

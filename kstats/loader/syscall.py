@@ -184,6 +184,11 @@ class Map:
             return False
         return True
 
+    def put(self, key: bytes, value: bytes) -> None:
+        """Set the value of ``key``, which is added if it is missing."""
+        buffer = ctypes.create_string_buffer(value, len(value))
+        self._element(_MAP_UPDATE_ELEM, key, buffer)
+
     def delete(self, key: bytes) -> None:
         """Remove ``key`` from a hash, if it is there."""
         key_buffer = ctypes.create_string_buffer(key, len(key))

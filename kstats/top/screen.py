@@ -188,7 +188,8 @@ def _body(state: State, size: Size) -> list[Line]:
 
 def _notes(state: State, frame: Frame) -> list[str]:
     """Return remarks and losses of the sample, two lines at most."""
-    texts = (*frame.sample.notes, *losses.sentences(state.dropped))
+    lost = (*losses.sentences(state.dropped), *losses.by_vm(frame.sample))
+    texts = (*frame.sample.notes, *lost)
     return [state.look.glyphs(f"# {printable_note(text)}") for text in texts[:2]]
 
 

@@ -5,9 +5,12 @@ The words are those of docs/glossary.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from kstats.escape import printable
 from kstats.model import Sample
+
+_UNATTRIBUTED = "unattributed"
 
 Losses = tuple[tuple[str, int], ...]
 """(JSON key, count) of each kind of loss that a view can have, including those that are zero."""
@@ -31,6 +34,14 @@ _SENTENCES: Mapping[str, str] = {
 }
 
 
+_BY_VM: Mapping[str, str] = {
+    "detail_dropped": "dropped details by VM",
+    "latency_dropped": "dropped latencies by VM",
+    _UNATTRIBUTED: "unattributed exits by VM",
+}
+_MOST_VMS = 3
+
+
 def counts(sample: Sample, **more: int) -> Losses:
     """Return the losses that every view has, then those that only this view has."""
     return (
@@ -44,7 +55,27 @@ def counts(sample: Sample, **more: int) -> Losses:
 def notes(sample: Sample, losses: Losses | None = None) -> tuple[str, ...]:
     """Return the sample's own notes, then a sentence for each loss that is not zero."""
     found = dict(counts(sample) if losses is None else losses)
-    return (*sample.notes, *sentences({**found, "names_dropped": sample.names_dropped}))
+    return (
+        *sample.notes,
+        *sentences({**found, "names_dropped": sample.names_dropped}),
+        *by_vm(sample, found),
+    )
+
+
+def by_vm(sample: Sample, kinds: Iterable[str] = tuple(_BY_VM)) -> Iterator[str]:
+    """Yield a line for each kind of loss that is known by VM, with the VMs that lost most.
+
+    These are the VMs that filled their own share of a table: the others do not pay for them.
+    """
+    names = {thread.pid: thread.vm.name for thread in sample.threads.values()}
+    for kind in kinds:
+        lost = {pid: n[kind] for pid, n in sample.vm_dropped.items() if kind in n}
+        if not lost:
+            continue
+        most = sorted(lost, key=lambda pid: (-lost[pid], pid))
+        shown = [f"{printable(names.get(p, '?'))} (pid {p}) {lost[p]}" for p in most[:_MOST_VMS]]
+        more = [f"and {len(most) - _MOST_VMS} more VMs"] if len(most) > _MOST_VMS else []
+        yield f"{_BY_VM[kind]}: {', '.join((*shown, *more))}"
 
 
 def sentences(losses: Mapping[str, int]) -> tuple[str, ...]:
@@ -65,4 +96,5 @@ def unattributed(sample: Sample) -> tuple[str, ...]:
     if not any(thread.vm.start for thread in sample.threads.values()):  # of a decoded file
         return (f"{n} unattributed exit{_plural(n)}: the data do not contain the thread",)
     fix = "raise --map-entries or select threads with --vm or --pid"
-    return (f"{n} unattributed exit{_plural(n)}: counted without the thread; {fix}",)
+    line = f"{n} unattributed exit{_plural(n)}: counted without the thread; {fix}"
+    return (line, *by_vm(sample, (_UNATTRIBUTED,)))

@@ -44,6 +44,7 @@ BASE = attrs.evolve(
     vcpu_facts={5 << 32 | 6: {"text": "x"}},
     host_counters={"steal": 1},
     vm_counters={5: {"exits": 1}},
+    vm_dropped={5: {"detail_dropped": 1}},
     interrupts={"IRQ 1": {0: 1}},
     scheduling={5 << 32 | 6: {"run": 1}},
 )

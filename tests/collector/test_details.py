@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +22,7 @@ from kstats.collector.live import Collector
 from kstats.collector.percpu import Entries
 from kstats.collector.threads import ExitsByThread
 from kstats.errors import BackendError, UsageError
+from kstats.filters import ThreadFilter
 from kstats.model import Exits, Place, Sample
 from tests.collector import kernel
 from tests.collector.native import SOURCE, target
@@ -41,10 +41,10 @@ def sample(before: Totals, now: Totals, without: Mapping[tuple[int, int, int], i
     return between((COUNTING, stored(before), stored(now)), (ExitsByThread(), {}, without))
 
 
-def stored(totals: Totals) -> dict[bytes, bytes]:
+def stored(totals: Totals) -> dict[bytes, int]:
     """Return totals as the kernel stores them."""
     return {
-        bytes(DetailKey(thread, code, cpu, detail)): n.to_bytes(8, sys.byteorder)
+        bytes(DetailKey(thread, code, cpu, detail)): n
         for (thread, code, cpu, detail), n in totals.items()
     }
 
@@ -131,7 +131,11 @@ def count_with(tmp_path: Path, _pinned: None) -> Iterator[Callable[..., Collecto
         way: DetailSource = LATER, room: int = 64, *, timed: bool = False, by_cpu: bool = False
     ) -> Collector:
         machine = target()
-        features: list[Feature] = [Detail(way, file, room), ExitsByThread(more_threads=room)]
+        alone = ThreadFilter(pids=frozenset({os.getpid()}))
+        features: list[Feature] = [
+            Detail(way, file, room),
+            ExitsByThread(alone, more_threads=room),
+        ]
         if timed:
             features += [Latency(by_cpu=by_cpu, detail=way.name), Entries()]
         made.append(Collector(machine, features))

@@ -16,6 +16,7 @@ from kstats.collector.first_exits import REPORTED_THREADS
 from kstats.collector.live import Collector
 from kstats.collector.target import Target
 from kstats.collector.threads import ExitsByThread
+from kstats.filters import ThreadFilter
 from kstats.host import Host
 from kstats.loader import objects
 from kstats.loader.process import LOADERS
@@ -28,6 +29,10 @@ from tests.collector.native import BTF, NATIVE, target
 from tests.samples import counts
 
 pytestmark = pytest.mark.root
+
+EVERYONE = ThreadFilter()
+ALONE = ThreadFilter(pids=frozenset({os.getpid()}))
+"""This process need not leave any entries to others."""
 
 
 class Registry(VmRegistry):
@@ -47,9 +52,11 @@ class Registry(VmRegistry):
             self.any.set()
 
 
-def counting(registry: VmRegistry, machine: Target | None = None) -> Collector:
+def counting(
+    registry: VmRegistry, machine: Target | None = None, wanted: ThreadFilter = EVERYONE
+) -> Collector:
     """Count by thread; exits are made by hand."""
-    return Collector(machine or target(), (ExitsByThread(),), registry)
+    return Collector(machine or target(), (ExitsByThread(wanted),), registry)
 
 
 def built(folder: Path) -> Target:
@@ -173,7 +180,7 @@ def test_threads_that_do_not_fit_in_the_table_are_counted_and_reported_as_droppe
 def test_a_thread_that_does_not_fit_in_the_ring_buffer_is_reported_later() -> None:
     registry = Registry()
     tries = REPORTED_THREADS + 10
-    with counting(registry) as collector:
+    with counting(registry, wanted=ALONE) as collector:
         reported = collector.loaded.maps["reported_threads"]
         for code in range(tries):
             reported.delete(COUNT.pack(me()))

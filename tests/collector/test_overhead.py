@@ -78,12 +78,15 @@ def test_used_entries_are_counted() -> None:
     """Each CPU has 16 entries of its own, four of which are probed for each code."""
     machine = target()
     cpus = len(machine.host.possible_cpus())
-    with Collector(machine, (ExitsByThread.sized(ThreadFilter(), 16),)) as collector:
+    alone = ThreadFilter(pids=frozenset({os.getpid()}))
+    with Collector(machine, (ExitsByThread.sized(alone, 16),)) as collector:
         assert usage(collector.loaded, cpus) == {
             "odd_codes": MapUsage(0, 1024),
             "threads": MapUsage(0, 16),
             "more_threads": MapUsage(0, 16),
             "reported_threads": MapUsage(0, 16384),
+            "shares": MapUsage(0, 8192),
+            "share_deleted": MapUsage(0, 8192),
         }
         # In this thread: the idle thread has number 0, which marks an unused entry.
         allowed = os.sched_getaffinity(0)
@@ -98,6 +101,8 @@ def test_used_entries_are_counted() -> None:
             "threads": MapUsage(16, 16),
             "more_threads": MapUsage(16, 16),
             "reported_threads": MapUsage(1, 16384),
+            "shares": MapUsage(2, 8192),  # this process's, and everyone's
+            "share_deleted": MapUsage(0, 8192),
         }
 
 

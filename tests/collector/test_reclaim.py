@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
 from kstats.collector.live import Collector
-from kstats.collector.reclaim import Key, Reclaimer
-from kstats.collector.threads import ExitsByThread
+from kstats.collector.reclaim import Reclaimer
+from kstats.collector.shares import Hash as Shared
+from kstats.collector.threads import ExitsByThread, ThreadKey
 from kstats.filters import ThreadFilter
 from tests.collector import kernel
 from tests.collector.native import target
@@ -19,29 +23,41 @@ ME, HER, HIM = 7 << 32 | 8, 7 << 32 | 9, 7 << 32 | 10
 
 
 class Hash:
-    """A hash with six entries."""
+    """A hash of which three entries are an eighth."""
 
-    max_entries = 6
+    max_entries = 24
 
     def __init__(self) -> None:
-        self.counts: dict[Key, int] = {}
+        self.counts: dict[bytes, int] = {}
 
     def pop(self, key: bytes) -> bytes:
         """Same as :meth:`kstats.loader.syscall.Map.pop`."""
-        thread, code, cpu = struct.unpack("=QQQ", key)
-        return struct.pack("=Q", self.counts.pop((thread, code, cpu)))
+        return struct.pack("=Q", self.counts.pop(key))
 
 
-def key(thread: int, code: int = 1) -> Key:
+class Returned:
+    """Shares that note what is given back."""
+
+    def __init__(self) -> None:
+        self.entries: Counter[int] = Counter()
+
+    def give_back(self, hash_: Shared, entries: Mapping[int, int]) -> None:
+        """Same as :meth:`kstats.collector.shares.Shares.give_back`."""
+        assert hash_ is Shared.THREADS
+        self.entries.update(entries)
+
+
+def key(thread: int, code: int = 1) -> bytes:
     """Return the key of an entry on CPU 0."""
-    return thread, code, 0
+    return bytes(ThreadKey(thread, code, 0))
 
 
-def made(ended: set[int]) -> tuple[Hash, Reclaimer]:
+def made(ended: set[int], returned: Returned | None = None) -> tuple[Hash, Reclaimer]:
     """Return a hash with entries of ended and other threads, and its reclaimer."""
-    hash_ = Hash()
+    hash_: Any = Hash()
     hash_.counts = {key(ME): 1, key(ME, 2): 2, key(HER): 3, key(HIM): 4}
-    return hash_, Reclaimer(hash_, ended.__contains__)  # type: ignore[arg-type]
+    shares: Any = returned or Returned()
+    return hash_, Reclaimer(hash_, Shared.THREADS, shares, ended.__contains__)
 
 
 def test_a_counter_is_freed_by_a_reading_after_the_end_of_its_thread() -> None:
@@ -52,6 +68,15 @@ def test_a_counter_is_freed_by_a_reading_after_the_end_of_its_thread() -> None:
     hash_.counts[key(ME)] = 9  # between the first reading and its end
     assert reclaimer.completed(dict(hash_.counts)) == full | {key(ME): 9}
     assert hash_.counts == {key(HER): 3, key(HIM): 4}
+
+
+def test_freed_entries_are_given_back_to_their_process() -> None:
+    returned = Returned()
+    hash_, reclaimer = made({ME}, returned)
+    reclaimer.completed(dict(hash_.counts))
+    assert not returned.entries
+    reclaimer.completed(dict(hash_.counts))
+    assert returned.entries == {7: 2}
 
 
 def test_totals_never_shrink_and_are_later_forgotten() -> None:
@@ -84,7 +109,7 @@ def test_a_reused_thread_number_keeps_its_entry() -> None:
     assert len(hash_.counts) == 4
 
 
-def test_a_half_empty_hash_is_left_alone() -> None:
+def test_a_hash_that_is_almost_empty_is_left_alone() -> None:
     hash_, reclaimer = made({ME, HER})
     del hash_.counts[key(HIM)]
     for _ in range(3):
@@ -94,9 +119,10 @@ def test_a_half_empty_hash_is_left_alone() -> None:
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    """Count with one entry per CPU and 64 shared entries."""
+    """Count only this process, which then may use all of 64 shared entries."""
     machine = target()
-    with Collector(machine, (ExitsByThread.sized(ThreadFilter(), 64),)) as made:
+    wanted = ThreadFilter(pids=frozenset({os.getpid()}))
+    with Collector(machine, (ExitsByThread.sized(wanted, 64),)) as made:
         yield made
 
 

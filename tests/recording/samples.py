@@ -64,6 +64,7 @@ EXTRAS = st.fixed_dictionaries(
         "vcpu_facts": _few(_NUMBERS, _FACTS),
         "host_counters": _few(st.text(max_size=3), _NUMBERS),
         "vm_counters": _few(_NUMBERS, _few(st.text(max_size=3), _NUMBERS)),
+        "vm_dropped": _few(_NUMBERS, _few(st.text(max_size=3), _NUMBERS)),
         "interrupts": _few(st.text(max_size=3), _few(_CPUS, _NUMBERS)),
         "scheduling": st.none() | _few(_NUMBERS, _few(st.text(max_size=3), _NUMBERS)),
         "vcpu_time": st.none() | _few(_NUMBERS, _SPENT),

@@ -18,6 +18,7 @@ from kstats.views.exits import ExitsView, Options, parse_axes
 from kstats.views.latency import HistogramView, LatencyView
 from kstats.views.latency import Options as TimeOptions
 from kstats.views.reasons import ReasonFilter
+from kstats.vms.identity import Kind, Thread, Vm
 from tests.samples import At, placed, sample
 
 READ, WRITE, HLT = ("vmx", 31), ("vmx", 32), ("vmx", 12)
@@ -97,6 +98,19 @@ def test_dropped_details_are_reported_and_their_exits_are_counted() -> None:
     assert shown.notes[-1] == (
         "6 exits with a dropped detail: counted with the detail ?; raise --map-entries or select"
         " threads"
+    )
+
+
+def test_the_vms_whose_details_were_dropped_are_named() -> None:
+    some = happened({READ: {(0, ME, EFER): 4, (1, HER, EFER): 2}, WRITE: {(0, ME, DEADLINE): 5}})
+    pid = ME >> 32
+    threads = {ME: Thread(ME & 0xFFFF_FFFF, pid, 0, Vm(pid, 1, Kind.OTHER, "web"))}
+    dropped = {pid: {"detail_dropped": 4, "latency_dropped": 9}}
+    dropped |= {pid + n: {"detail_dropped": 1} for n in range(1, 5)}
+    shown = table(attrs.evolve(some, threads=threads, vm_dropped=dropped), "tid,reason,detail")
+    assert shown.notes[-1] == (
+        f"dropped details by VM: web (pid {pid}) 4, ? (pid {pid + 1}) 1, ? (pid {pid + 2}) 1,"
+        " and 2 more VMs"
     )
 
 
