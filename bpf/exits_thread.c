@@ -15,8 +15,8 @@
 #define WAYS 4 /* probes before the shared hash is used */
 
 struct thread_count {
+	u64 thread; /* 0: unused. The reader copies it first: see count_in_table(). */
 	u64 code;
-	u64 thread; /* 0: unused */
 	u64 n;
 };
 
@@ -60,7 +60,10 @@ static __always_inline enum counted count_in_table(u64 thread, u64 code)
 			BARRIER(); /* do not merge it with the common path */
 			c->code = code;
 			c->n = 1;
-			BARRIER(); /* the reader skips it until it has a thread */
+			/* The reader skips an entry without a thread. It copies words in their
+			 * order: if it finds the thread, it finds the others too.
+			 */
+			BARRIER();
 			c->thread = thread;
 			return ADDED;
 		}

@@ -48,7 +48,7 @@ class ThreadCount(Record):
     """An entry of a CPU's table; thread 0 marks an unused one."""
 
     c_name = "thread_count"
-    _fields_ = (("code", U64), ("thread", U64), ("n", U64))
+    _fields_ = (("thread", U64), ("code", U64), ("n", U64))
 
 
 _WORDS = ctypes.sizeof(ThreadCount) // WORD
@@ -90,7 +90,7 @@ class ThreadsReader:
                 continue
             words = array("Q", table)
             columns = (words[field::_WORDS] for field in range(_WORDS))
-            for code, thread, n in zip(*columns, strict=True):
+            for thread, code, n in zip(*columns, strict=True):
                 if thread:
                     yield (thread, code, cpu), n
 
