@@ -11,11 +11,11 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench.busy_host import sampler
-from bench.hosts import Budget
-from bench.table import Table
+from bench.table import TIMED, Budget, Table
 
 RUNS = 15
 
@@ -121,8 +121,8 @@ def _used(address: str) -> float:
     return next(float(line.split()[1]) for line in lines if line.startswith("process_cpu_s"))
 
 
-def measured() -> tuple[Table, list[Budget]]:
-    """Return the table, and the budgets."""
+def tables() -> Iterator[Table]:
+    """Yield the table."""
     series, adding, writing = scrape()
     resident_mib, idle_share = resident(), idle()
     rows = [
@@ -138,4 +138,5 @@ def measured() -> tuple[Table, list[Budget]]:
         Budget("exporter", "MiB resident", RESIDENT_MIB, resident_mib),
         Budget("exporter", "% of a core, idle", IDLE_SHARE, idle_share),
     ]
-    return Table(f"kstats exporter, {series} series", ("what", "takes"), rows), budgets
+    title = f"kstats exporter, {series} series"
+    yield Table(title, ("what", "takes"), rows, budgets=budgets, spread=TIMED)

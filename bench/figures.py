@@ -8,11 +8,11 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench import filled
-from bench.table import Table
+from bench.table import TIMED, Table
 from kstats import arch as arches
 from kstats.collector.layout import Layout
 from kstats.collector.percpu import Counts, Reading, Words
@@ -99,8 +99,8 @@ def vcpus_report() -> float:
     return _median(one)
 
 
-def table() -> Table:
-    """Everything, measured here and now."""
+def tables() -> Iterator[Table]:
+    """Yield everything, measured here and now."""
     parts = report()
     rows: list[tuple[str, str]] = [
         ("import kstats", f"{import_cost():.0f} ms"),
@@ -112,4 +112,4 @@ def table() -> Table:
         (f"{VCPUS} vCPUs x {VCPU_REASONS} reasons: together", f"{vcpus_report():.1f} ms"),
         *filled.rows(),
     ]
-    return Table("kstats itself, on this machine", ("what", "takes"), rows)
+    yield Table("kstats itself, on this machine", ("what", "takes"), rows, spread=TIMED)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import attrs
 
-from bench.table import Cell, Table
+from bench.table import Budget, Cell, Table
 from lab.hosts import CommandError, CommandTimeoutError, HostLostError, Recipe, boot
 from lab.hosts.progress import say
 from lab.hosts.recipes import BENCHES
@@ -51,30 +51,6 @@ class Figures:
         """What ``tool`` adds to an exit; None if that is not known."""
         beside, alone = (self.found.get(name, {}).get(way) for name in (tool, NOTHING))
         return None if beside is None or alone is None else beside - alone
-
-
-@attrs.frozen
-class Budget:
-    """What an exit may cost at most, in instructions; what is not known is above that."""
-
-    host: str
-    what: str
-    most: float
-    found: float | None
-
-    @property
-    def holds(self) -> bool:
-        """Whether it does not cost more."""
-        return self.found is not None and self.found <= self.most
-
-    def __str__(self) -> str:
-        verdict = "holds" if self.holds else "BROKEN"
-        found = "not known" if self.found is None else _signed(self.found)
-        return f"{self.host}: {self.what}: {found} of {_signed(self.most)}: {verdict}"
-
-
-def _signed(figure: float) -> str:
-    return f"{figure:+.0f}" if abs(figure) >= 10 else f"{figure:+.2f}"
 
 
 def measure(recipe: Recipe) -> Figures:
@@ -120,7 +96,8 @@ def table(recipe: Recipe, figures: Figures) -> Table:
     ]
     title = f"{recipe.name}: instructions of an exit and the entry after it, and what is added"
     failures = [f"{tool}: {why}" for tool, why in figures.failures.items()]
-    return Table(title, ("tool", *map(_title, alone)), rows, failures)
+    held = list(budgets(recipe, figures))
+    return Table(title, ("tool", *map(_title, alone)), rows, failures, held)
 
 
 def starts(recipe: Recipe, figures: Figures) -> Table:
@@ -171,10 +148,10 @@ def budgets(recipe: Recipe, figures: Figures) -> Iterator[Budget]:
                 yield Budget(recipe.name, what, most, figures.added(tool, way))
 
 
-def tables() -> Iterator[tuple[Table, list[Budget]]]:
-    """Each host's table and budgets; as many hosts at once as there are CPUs for them."""
+def tables() -> Iterator[Table]:
+    """Yield each host's tables; as many hosts at once as there are CPUs for them."""
     payload()  # once, for all
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as workers:
         for recipe, figures in zip(BENCHES, workers.map(measure, BENCHES), strict=True):
-            yield table(recipe, figures), list(budgets(recipe, figures))
-            yield starts(recipe, figures), []
+            yield table(recipe, figures)
+            yield starts(recipe, figures)

@@ -11,13 +11,12 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import attrs
 
-from bench.hosts import Budget
-from bench.table import Table
+from bench.table import TIMED, Budget, Table
 from kstats.host import Host
 from kstats.loader import syscall
 from kstats.loader.process import LOADERS
@@ -101,8 +100,8 @@ def starts() -> tuple[float, Mapping[str, Start]]:
     }
 
 
-def measured() -> tuple[Table, list[Budget]]:
-    """Return the starts and their budgets."""
+def tables() -> Iterator[Table]:
+    """Yield the starts."""
     bare, found = starts()
     rows: list[tuple[str, int, int | None, int | None]] = [
         ("python -c pass", round(bare), None, None)
@@ -121,4 +120,5 @@ def measured() -> tuple[Table, list[Budget]]:
         Budget(where, "memory of kstats, MiB", MEBIBYTES, prebuilt.own),
         Budget(where, "memory of the loading process, MiB", MEBIBYTES, prebuilt.worker),
     ]
-    return Table("loading kstats cpu, medians", headings, rows), budgets
+    title = "loading kstats cpu, medians"
+    yield Table(title, headings, rows, budgets=budgets, spread=TIMED)

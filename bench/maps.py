@@ -7,7 +7,7 @@ result a map's fdinfo shows as memlock.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bench.table import Table
@@ -52,11 +52,11 @@ def _charged(one: syscall.Map) -> int:
     return int(re.findall(r"^memlock:\s*(\d+)$", text, re.MULTILINE)[0])
 
 
-def table() -> Table:
-    """MiB of each view's maps."""
+def tables() -> Iterator[Table]:
+    """Yield the MiB of each view's maps."""
     wanted = (p for p in programs() if (p.machine.source.isa, p.probe.name) == (ISA, PROBE))
     rows = [_row(program) for program in wanted]
-    return Table("the kernel's memory for maps, MiB", ("view", *map(_title, CPUS), "checked"), rows)
+    yield Table("the kernel's memory for maps, MiB", ("view", *map(_title, CPUS), "checked"), rows)
 
 
 def _title(cpus: int) -> str:

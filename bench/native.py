@@ -10,14 +10,14 @@ import os
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 import attrs
 
 from bench import kvmexit
-from bench.table import Table
+from bench.table import TIMED, Table
 from kstats.arch.base import OTHER, Arch, Column, ExitSource, Isa, Probe, SlotRange
 from kstats.collector.percpu import PER_CPU
 from kstats.collector.target import Target
@@ -127,15 +127,15 @@ def measure() -> dict[str, list[float]]:
     return {name: [one[name] for one in rounds] for name in found}
 
 
-def table() -> Table:
-    """Medians of what each adds in its round, and the middle half of the rounds."""
+def tables() -> Iterator[Table]:
+    """Yield the medians of what each adds in its round, and the middle half of the rounds."""
     found = measure()
     nothing = found.pop("nothing")
     rows: list[tuple[str, float, str]] = [("nothing (the call itself)", *_summary(nothing))]
     for name, times in found.items():
         rows.append((name, *_summary([t - n for t, n in zip(times, nothing, strict=True)])))
     title = f"ns that a program on raw sys_enter adds to getppid(), {ROUNDS} interleaved rounds"
-    return Table(title, ("program", "median", "middle half"), rows)
+    yield Table(title, ("program", "median", "middle half"), rows, spread=TIMED)
 
 
 def _summary(times: list[float]) -> tuple[float, str]:

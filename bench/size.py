@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from bench.hosts import Budget
-from bench.table import Table
+from bench.table import Budget, Table
 from lab import trees
 from tests.packaging import made
 
 SUITE = "bookworm"
 
 
-def measured() -> tuple[Table, list[Budget]]:
-    """Return the packages that the .deb brings, and their budget; root makes the system."""
+def tables() -> Iterator[Table]:
+    """Yield the packages that the .deb brings; root makes the system."""
     with tempfile.TemporaryDirectory() as temporary:
         packages = made.packages(Path(temporary, "packages"))
         original = trees.tree(SUITE, made.depends(packages))
@@ -25,4 +25,4 @@ def measured() -> tuple[Table, list[Budget]]:
     total = sum(added.values())
     rows = [*sorted(added.items()), ("together", total)]
     budget = Budget(SUITE, "KiB of kstats and what it needs beyond Python", made.MOST_KIB, total)
-    return Table("installed by apt beside Python", ("package", "KiB"), rows), [budget]
+    yield Table("installed by apt beside Python", ("package", "KiB"), rows, budgets=[budget])

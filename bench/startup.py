@@ -10,11 +10,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from bench.hosts import Budget
-from bench.table import Table
+from bench.table import Budget, Table
 
 ROOT = Path(__file__).parent.parent
 
@@ -58,8 +57,8 @@ def instructions(*words: str) -> int:
     return int(found[1])
 
 
-def measured() -> tuple[Table, list[Budget]]:
-    """Return the table of all commands, and their budgets."""
+def tables() -> Iterator[Table]:
+    """Yield the table of all commands."""
     bare = instructions("-c", "pass")
     rows = [("python3 -c pass", f"{bare / _MILLION:.0f}", "")]
     budgets = []
@@ -67,4 +66,5 @@ def measured() -> tuple[Table, list[Budget]]:
         used = instructions("-m", *command.split()) / _MILLION
         rows.append((command, f"{used:.0f}", str(budget)))
         budgets.append(Budget("start", f"M instructions of {command}", budget, used))
-    return Table("start of commands", ("command", "M instructions", "budget"), rows), budgets
+    headings = ("command", "M instructions", "budget")
+    yield Table("start of commands", headings, rows, budgets=budgets)

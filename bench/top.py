@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench import startup
-from bench.hosts import Budget
-from bench.table import Table
+from bench.table import Budget, Table
 
 _ROOT = Path(__file__).parent.parent
 _MILLION = 1_000_000
@@ -74,8 +74,8 @@ def _memory() -> float:
     return int(done.stdout.split("VmRSS:")[1].split()[0]) / 1024
 
 
-def measured() -> tuple[Table, list[Budget]]:
-    """Return the table, and the budgets."""
+def tables() -> Iterator[Table]:
+    """Yield the table."""
     first = startup.instructions("-c", _FIRST) / _MILLION
     found = (
         ("refresh of the vCPUs", "M instructions", MOST_REFRESH, _refresh()),
@@ -85,4 +85,4 @@ def measured() -> tuple[Table, list[Budget]]:
     rows = [(what, unit, f"{n:.0f}", str(most)) for what, unit, most, n in found]
     title = "kstats top: 512 CPUs, 1,000 vCPUs, 20 reasons"
     budgets = [Budget("top", f"{unit} of {what}", most, n) for what, unit, most, n in found]
-    return Table(title, ("what", "unit", "takes", "budget"), rows), budgets
+    yield Table(title, ("what", "unit", "takes", "budget"), rows, budgets=budgets)
