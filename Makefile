@@ -31,6 +31,9 @@ UNIT_PACKAGES  := binutils-aarch64-linux-gnu binutils-x86-64-linux-gnu e2fsprogs
 TEST_PACKAGES  := buildah chromium chromium-driver man-db mmdebstrap openssl rpm systemd
 FLEET_PACKAGES := prometheus prometheus-alertmanager prometheus-node-exporter victoria-metrics
 
+# Tests that share nothing on the machine, so that they can run side by side.
+UNIT := not host and not root and not install and not browser and not fleet
+
 .PHONY: run test unit fuzz lint format docs hosts riscv64 bench bench-record soak fleet-bench wheel packages objects clean distclean host-packages
 
 run: $(SETUP) objects
@@ -40,12 +43,13 @@ run: $(SETUP) objects
 test: lint host-packages objects
 	@tools/need $(TEST_PACKAGES)
 	@tools/unpack .cache/engines $(FLEET_PACKAGES)
-	$(BIN)/python -m tests.repeat -m "not host"
+	$(BIN)/python -m tests.repeat -n 2 -m "$(UNIT)"
+	$(BIN)/python -m tests.repeat -m "not host and not ($(UNIT))"
 	$(BIN)/python -m tests.repeat -m host -n 3 --dist loadscope --no-loadscope-reorder
 
 unit: $(SETUP) objects
 	@tools/need $(LINT_PACKAGES) $(UNIT_PACKAGES)
-	$(BIN)/pytest -q -n 2 -m "not host and not root and not install and not browser and not fleet"
+	$(BIN)/pytest -q -n 2 -m "$(UNIT)"
 
 FUZZ ?= --seconds 600
 
