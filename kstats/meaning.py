@@ -107,8 +107,13 @@ def _add(total: Any, value: Any) -> Any:
         return copied(value) if total is None else total
     if not isinstance(value, Mapping):
         return total + value
-    for key, item in value.items():
-        total[key] = _add(total[key], item) if key in total else copied(item)
+    if isinstance(next(iter(value.values()), None), Mapping):
+        for key, item in value.items():
+            total[key] = _add(total.get(key), item)
+        return total
+    for key, item in value.items():  # for each place of each sample: without a call
+        known = total.get(key)
+        total[key] = item if known is None else known + item
     return total
 
 

@@ -80,7 +80,8 @@ class Exits:
         latency = self.latency
         if other.latency is not None:
             latency = other.latency if latency is None else latency + other.latency
-        return Exits(self.count + other.count, latency)
+        count = self.count + other.count
+        return count_only(count) if latency is None else Exits(count, latency)
 
 
 class _CountOnly(dict[int, Exits]):

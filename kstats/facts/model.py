@@ -62,8 +62,9 @@ class _Type:
 
     def fits(self, key: str, value: str | int) -> bool:
         """Return whether an item of a mapping has this type; its key is empty without one."""
-        is_number = re.fullmatch(r"\d{1,9}", key, re.ASCII) is not None
-        return isinstance(value, str) == (self.value is str) and (self.key is not int or is_number)
+        if isinstance(value, str) != (self.value is str):
+            return False
+        return self.key is not int or re.fullmatch(r"\d{1,9}", key, re.ASCII) is not None
 
 
 @functools.cache

@@ -64,6 +64,7 @@ class Subject:
         interrupts: Interrupts of the host by source, then by CPU, in the same time.
         scheduling: What the scheduler did with each vCPU, as in ``vcpu_time``.
         affinity: The CPU lists on which its vCPUs may run.
+        codes: The codes of its exits.
     """
 
     name: str
@@ -87,6 +88,11 @@ class Subject:
     interrupts: Mapping[str, Mapping[int, int]] = attrs.field(factory=dict)
     scheduling: Mapping[int, Scheduling] | None = None
     affinity: frozenset[str] = frozenset()
+    codes: frozenset[Code] = attrs.field(init=False)
+
+    @codes.default
+    def _(self) -> frozenset[Code]:
+        return frozenset(code for code, n in self.exits.items() if n)
 
     @property
     def vcpu_seconds(self) -> float:

@@ -117,7 +117,7 @@ class Exits:
 
     def codes(self, of: Subject) -> Counter[Code]:
         """Return the exits by code, whatever their details."""
-        return Counter({code: n for code, n in of.exits.items() if n and _selects(self, code)})
+        return Counter({code: of.exits[code] for code in _selected(self, of.codes)})
 
     def texts(self, of: Subject) -> Counter[str]:
         """Return the exits by the text of their detail, of those that the patterns select.
@@ -138,8 +138,14 @@ class Exits:
 
 
 @functools.lru_cache(maxsize=1 << 14)
+def _selected(exits: Exits, codes: frozenset[Code]) -> tuple[Code, ...]:
+    """Return the selected ones of some codes. Most VMs have those of others, or of a moment ago."""
+    return tuple(sorted(code for code in codes if _selects(exits, code)))
+
+
+@functools.lru_cache(maxsize=1 << 14)
 def _selects(exits: Exits, code: Code) -> bool:
-    """Return whether a selection has exits of a code. Each rule asks for each code of each VM."""
+    """Return whether a selection has exits of a code."""
     reason = arches.reason(*code)
     if exits.reasons or exits.categories or exits.flags:
         return (
@@ -173,14 +179,16 @@ class Rate:
             if not codes:
                 return None
             raise Missing("rates")
+        if not codes:
+            return Measured(0, rate_text(0))
         every = codes.total() / of.vcpu_seconds
-        if not codes or max(every, _busiest(of, codes)[1]) < least:
+        busiest, most = _busiest(of, codes)
+        if max(every, most) < least:
             return Measured(every, rate_text(every))
         rate, what = self._rate(of, codes)
         if not rate:
             return Measured(0, rate_text(0))
         code = codes.most_common(1)[0][0]
-        busiest, most = _busiest(of, codes)
         most *= rate / every
         text = f"{what}: {rate_text(rate)}"
         more = (f"on vCPU {busiest}: {rate_text(most)}",) if most > _UNEVEN * rate else ()
@@ -333,10 +341,9 @@ def sum_latency(of: Subject, codes: Iterable[Code]) -> Histogram | None:
 
 def _busiest(of: Subject, codes: Iterable[Code]) -> tuple[int | None, float]:
     """Return the vCPU with the most exits of these codes, and its rate."""
-    wanted = set(codes)
+    wanted = tuple(codes)
     sums = {
-        vcpu: sum(n for code, n in exits.items() if code in wanted)
-        for vcpu, exits in of.vcpu_exits.items()
+        vcpu: sum([exits.get(code, 0) for code in wanted]) for vcpu, exits in of.vcpu_exits.items()
     }
     busiest = max(sums, key=lambda vcpu: sums[vcpu], default=None)
     return (None, 0) if busiest is None else (busiest, sums[busiest] / of.seconds)
