@@ -150,7 +150,7 @@ def test_the_worker_starts_before_most_modules_are_imported() -> None:
     _, modules = importing("kstats.cli.cpu, kstats.loader.process")
     ours = {module for module in modules if module.startswith(("kstats", "attr"))}
     assert ours == {
-        *("kstats", "kstats.cli", "kstats.cli.cpu", "kstats.cli.streams", "kstats.csource"),
+        *("kstats", "kstats.cli", "kstats.cli.cpu", "kstats.cli.streams"),
         *("kstats.errors", "kstats.loader", "kstats.loader.process"),
     }
 

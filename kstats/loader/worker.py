@@ -4,10 +4,9 @@ It is a separate process so that the memory of the kernel's types and of the com
 that the output of the compiler and the verifier can be captured, and so that only the parent keeps
 the program alive: when the parent ends, in whatever way, the kernel detaches the program.
 
-It uses the standard library and, if told to, bcc: it may run under the distribution's Python while
-kstats is installed for another one. Its arguments are the loader (``prebuilt`` or ``bcc``) and the
-descriptor of a Unix socket. It reads a plan as JSON from standard input (see
-:class:`kstats.loader.wire.Plan`), and sends the answer as JSON, with the descriptors, to the
+It uses the standard library and, for the loader ``bcc``, bcc: it may run under the distribution's
+Python while kstats is installed for another one. It reads a plan as JSON from standard input (see
+:class:`kstats.loader.wire.Plan`), and sends the answer as JSON, with the descriptors, to a Unix
 socket.
 """
 
@@ -23,7 +22,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from kstats.loader import kfunc, libbpf, prebuilt, syscall
 from kstats.loader.answers import LoaderUnavailable, Refusal
@@ -333,18 +332,41 @@ def _event_id(tracepoint: str) -> int:
     return int(_read_event(f"kvm/{tracepoint}/id"))
 
 
-def main() -> None:
-    """Read the plan, answer, and exit without bcc's clean-up, which would disable events.
+def become(loader: str, channel: int, descriptors: Mapping[int, int]) -> NoReturn:
+    """Serve in a copy of kstats.
 
-    The parent may still import modules: prepare before there is a plan.
+    It keeps only ``descriptors``: to the number of each, from the descriptor that it maps to.
     """
-    loader, channel = sys.argv[1], socket.socket(fileno=int(sys.argv[2]))
+    try:
+        for wanted, descriptor in descriptors.items():
+            os.dup2(descriptor, wanted)
+        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - start-up time
+            if int(name) not in descriptors:
+                with suppress(OSError):  # the folder's own descriptor is closed already
+                    os.close(int(name))
+        sys.stderr = open(2, "w", encoding="utf-8")  # noqa: SIM115 - until it ends
+        serve(loader, channel)
+    except BaseException:  # noqa: BLE001 - whatever happens, no second kstats may go on from here
+        sys.excepthook(*sys.exc_info())
+        sys.stderr.flush()
+    finally:
+        os._exit(1)
+
+
+def serve(loader: str, channel: int) -> NoReturn:
+    """Read the plan, answer through a socket, and exit.
+
+    That skips bcc's clean-up, which would disable events. The parent may still import modules:
+    prepare before there is a plan.
+    """
     try:
         prepared = prepare(loader)
-        answer, fds = load(Plan.read(json.load(sys.stdin)), *prepared)
+        with open(0, encoding="utf-8") as file:
+            plan = json.load(file)
+        answer, fds = load(Plan.read(plan), *prepared)
     except (Refusal, LoaderUnavailable) as refusal:
         answer, fds = refusal.answer, []
         sys.stderr.write(refusal.log)
     sys.stderr.flush()
-    socket.send_fds(channel, [json.dumps(answer).encode()], fds)
+    socket.send_fds(socket.socket(fileno=channel), [json.dumps(answer).encode()], fds)
     os._exit(0)

@@ -60,6 +60,7 @@ def crashing() -> tuple[list[str], dict[str, str]]:
 if __name__ == "__main__":
     if "CRASHES" in os.environ:
         process.COMMANDS["prebuilt"] = crashing
+        process.may_fork = lambda: False
     objects = Path(os.environ["OBJECTS"]) if "OBJECTS" in os.environ else None
     arch.register(attrs.evolve(NATIVE, objects=objects))
     with tempfile.TemporaryDirectory() as folder:
