@@ -27,6 +27,19 @@ def pad(text: str, columns: int, *, left: bool) -> str:
     return text + spaces if left else spaces + text
 
 
+def widest(texts: Sequence[str]) -> int:
+    """Return the cells that the widest of some texts takes; 0 without any."""
+    # A table may have a million cells, and nearly all are in ASCII.
+    return max(map(len if "".join(texts).isascii() else width, texts), default=0)
+
+
+def aligned(texts: Sequence[str], columns: int, *, left: bool) -> list[str]:
+    """Return each text as :func:`pad` does."""
+    if "".join(texts).isascii():
+        return [text.ljust(columns) if left else text.rjust(columns) for text in texts]
+    return [pad(text, columns, left=left) for text in texts]
+
+
 def padded(rows: Sequence[Sequence[str]], words: int) -> list[list[str]]:
     """Return rows with cells as wide as their columns; the first ``words`` are left-aligned."""
     widths = [max(map(width, column)) for column in zip(*rows, strict=True)]

@@ -17,7 +17,8 @@ def figure(amount: float, width: int) -> str:
     for text in full if amount < 10**_DIGITS else full[-1:]:
         if len(text) <= width:
             return text
-    for power, prefix in enumerate(_PREFIXES, 1):
+    first = max((len(full[-1]) - 1) // _DIGITS, 1)  # below it, there are more than three digits
+    for power, prefix in enumerate(_PREFIXES[first - 1 :], first):
         for places in range(_DIGITS - 1, -1, -1):
             text = f"{amount / 1000**power:.{places}f}"
             fits = len(text) < min(width, _DIGITS + 2)

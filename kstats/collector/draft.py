@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 import attrs
 
 from kstats.collector.layout import Layout
+from kstats.counted import Counted
 from kstats.model import Code, Exits, Place, Sample, count_only
 
 
@@ -24,18 +26,38 @@ class Draft:
 
     layout: Layout
     online: tuple[int, ...]
-    exits: dict[int, dict[Place, Exits]] = attrs.field(factory=dict)
+    exits: dict[int, Mapping[Place, Exits]] = attrs.field(factory=dict)
     fields: dict[str, Any] = attrs.field(factory=dict)
 
     def count(self, code: int, place: Place, n: int) -> None:
         """Set the number of exits of a code at a place that no other feature fills."""
-        self.exits.setdefault(code, {})[place] = count_only(n)
+        self._places(code)[place] = count_only(n)
+
+    def count_all(self, code: int, places: Sequence[Place], counts: Sequence[int]) -> None:
+        """Do so for many places; counts may be 0. Neither sequence may be changed any more."""
+        zeros = counts.count(0)
+        if zeros == len(counts):
+            return
+        if zeros * 2 > len(counts):
+            places, counts = [*compress(places, counts)], [*filter(None, counts)]
+        counted = Counted(places, counts)
+        if code in self.exits:
+            self._places(code).update(counted)
+        else:
+            self.exits[code] = counted
 
     def add(self, code: int, place: Place, more: Exits) -> None:
         """Add exits to those of a code at a place."""
-        places = self.exits.setdefault(code, {})
+        places = self._places(code)
         found = places.get(place)
         places[place] = found + more if found else more
+
+    def _places(self, code: int) -> dict[Place, Exits]:
+        """Return the exits of a code, to be changed."""
+        found = self.exits.get(code)
+        if not isinstance(found, dict):
+            found = self.exits[code] = dict(found or {})
+        return found
 
     def sample(self) -> Sample:
         """Return the sample, once every feature has filled it."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from operator import sub
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
@@ -18,6 +20,7 @@ from kstats.loader.records import COUNT, ONLY, U64, WORD, Record
 
 if TYPE_CHECKING:
     from kstats.collector.draft import Draft
+    from kstats.model import Place
 
 T = TypeVar("T")
 
@@ -137,6 +140,14 @@ def _grown(old: array[int], new: array[int], places: Sequence[T]) -> dict[T, int
     return {place: n - o for place, n, o in zip(places, new, old, strict=True) if n != o}
 
 
+@functools.lru_cache(maxsize=1)
+def _places(cpus: Sequence[int]) -> Sequence[Place]:
+    """Return the places of CPUs, the same object for all samples of a host."""
+    from kstats.model import Place  # noqa: PLC0415 - a start does without samples
+
+    return tuple(Place(cpu, 0) for cpu in cpus)
+
+
 @attrs.frozen(eq=False)
 class Counts(Feature):
     """The counters by CPU that every program has (bpf/counts.c)."""
@@ -182,11 +193,10 @@ class Counts(Feature):
             ),
             "missed": now.misses - before.misses,
         }
-        places = [Place(cpu, 0) for cpu in cpus]
+        places = _places(cpus)
         for code, was, is_now in zip(draft.layout.codes, old[_EXITS:], new[_EXITS:], strict=True):
             if was != is_now:
-                for place, n in _grown(was, is_now, places).items():
-                    draft.count(code, place, n)
+                draft.count_all(code, places, [*map(sub, is_now, was)])
         for (code, cpu), n in now.odd.items():
             if more := n - before.odd.get((code, cpu), 0):
                 draft.count(code, Place(cpu, 0), more)

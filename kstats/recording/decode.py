@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from operator import add
 from typing import Any, NoReturn
 
@@ -14,7 +14,7 @@ from kstats.histogram import BUCKETS
 from kstats.model import Sample
 from kstats.recording.codec import MOST, Differences, structure
 from kstats.recording.errors import HeaderError, LineError
-from kstats.recording.fields import Field, Path, counters, fields, others, together
+from kstats.recording.fields import ABSENT, Field, Path, counters, fields, others, together
 from kstats.recording.header import FORMAT, READABLE, VERSION, Header
 
 MOST_SERIES = 1 << 21
@@ -69,6 +69,44 @@ class _Run:
     keys: list[Any]
 
 
+class _Series:
+    """The series of one field below the same keys, which may be announced in several runs.
+
+    Attributes:
+        field: The field.
+        keys: The last key of each series.
+    """
+
+    def __init__(self, field: Field) -> None:
+        self.field = field
+        self.keys: list[Any] = []
+        self._announced: set[Any] = set()
+        self._slices: list[slice] = []
+        self._places: tuple[Any, ...] | None = None
+
+    def announce(self, keys: list[Any], first: int) -> None:
+        """Add series that are numbered from ``first`` on; raise LineError."""
+        self._announced.update(keys)
+        self.keys += keys
+        if len(self._announced) < len(self.keys):
+            raise LineError("a series is announced twice")
+        self._slices.append(slice(first, first + len(keys)))
+        self._places = None
+
+    def of(self, counts: list[int]) -> list[int]:
+        """Return the counts of these series, of all."""
+        if len(self._slices) == 1:
+            return counts[self._slices[0]]
+        return [n for part in self._slices for n in counts[part]]
+
+    def places(self, shared: dict[tuple[Any, ...], tuple[Any, ...]]) -> tuple[Any, ...]:
+        """Return the keys; the same object for all series and samples with the same keys."""
+        if self._places is None:
+            keys = tuple(self.keys)
+            self._places = shared.setdefault(keys, keys)
+        return self._places
+
+
 class Decoder:
     """Decodes lines in order; ``header`` belongs to the samples that follow it."""
 
@@ -119,8 +157,8 @@ class Decoder:
     def _begin(self) -> None:
         self._facts: dict[str, Any] = {field.name: field.default for field in others()}
         self._empty: dict[str, list[Path]] = {}
-        self._runs: list[_Run] = []
-        self._announced: dict[Path, set[Any]] = {}
+        self._series: dict[Path, _Series] = {}
+        self._shared: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         self._counts: list[int] = []
 
     def _sample(self, line: Line) -> Sample:
@@ -162,14 +200,11 @@ class Decoder:
             if len(self._counts) + len(keys) > MOST_SERIES:
                 raise LineError(f"more than {MOST_SERIES} series")
             run = run_of(field, parents, keys)
-            self._counts += [0] * len(keys)
-            self._runs.append(run)
-            if field is not None:
-                announced = self._announced.setdefault((name, *run.parents), set())
-                expected = len(announced) + len(run.keys)
-                announced.update(run.keys)
-                if len(announced) < expected:
-                    raise LineError("a series is announced twice")
+            if run.field is not None:
+                path = (name, *run.parents)
+                series = self._series.setdefault(path, _Series(run.field))
+                series.announce(run.keys, len(self._counts))
+            self._counts += [ABSENT] * len(keys)
 
     def _count(self, changes: Differences) -> None:
         if len(changes) > len(self._counts):
@@ -183,19 +218,21 @@ class Decoder:
         for name, paths in self._empty.items():
             for path in paths:
                 _reach(found, (name, *path))
-        at = 0
-        for run in self._runs:
-            counts = self._counts[at : at + len(run.keys)]
-            at += len(run.keys)
-            if run.field is None or not any(counts):
+        for path, series in self._series.items():
+            counts = series.of(self._counts)
+            if max(counts, default=ABSENT) == ABSENT:
                 continue
-            here = {key: n - 1 for key, n in zip(run.keys, counts, strict=True) if n}
-            _reach(found, (run.field.name, *run.parents)).update(here)
+            if series.field.is_exits:
+                *above, last = path
+                _reach(found, above)[last] = series.field.exits(series.places(self._shared), counts)
+            else:
+                pairs = zip(series.keys, counts, strict=True)
+                _reach(found, path).update((key, n) for key, n in pairs if n != ABSENT)
         known = {name: fields()[name].value(value) for name, value in found.items()}
         return {field.name: field.default for field in counters()} | known
 
 
-def _reach(mapping: dict[Any, Any], path: Path) -> dict[Any, Any]:
+def _reach(mapping: dict[Any, Any], path: Iterable[Any]) -> dict[Any, Any]:
     """Return the mapping below the keys of ``path``; create it if it is missing."""
     for key in path:
         mapping = mapping.setdefault(key, {})
@@ -210,7 +247,7 @@ def check_elapsed(seconds: float) -> None:
 
 def check_counts(values: list[int]) -> None:
     """Raise LineError unless the values of all series are in range."""
-    if values and not 0 <= min(values) <= max(values) <= MOST + 1:
+    if values and not ABSENT <= min(values) <= max(values) <= MOST:
         raise LineError("a count is not between 0 and 2**64-1")
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterator, Mapping
-from itertools import groupby
-from operator import itemgetter, sub
+from collections.abc import Iterator, Mapping, Sequence
+from operator import sub
 from typing import Any
+
+import attrs
 
 from kstats.model import Sample
 from kstats.recording.codec import Differences, structure, unstructure
 from kstats.recording.decode import check_counts, check_elapsed, learned, run_of
-from kstats.recording.fields import Path, counters, fields, others
+from kstats.recording.fields import ABSENT, Column, Path, counters, fields, others
 from kstats.recording.header import FORMAT, VERSION, Header
 
 KEY_EVERY = 600
@@ -26,6 +28,36 @@ def header_line(header: Header) -> str:
     said = unstructure(header)
     structure(said, Header)
     return _line(begin | said)
+
+
+@attrs.define(eq=False)
+class _Series:
+    """The series of one field below the same keys.
+
+    Attributes:
+        index: The number of the series of each last key.
+        keys: The last keys of the sample before.
+        numbers: The numbers of their series.
+    """
+
+    index: dict[Any, int] = attrs.field(factory=dict)
+    keys: Sequence[Any] = ()
+    numbers: slice | list[int] = attrs.field(factory=list)
+
+    def new(self, keys: Sequence[Any]) -> list[Any]:
+        """Return the keys that have no series."""
+        if keys is self.keys or keys == self.keys:
+            return []
+        return [key for key in keys if key not in self.index]
+
+    def find(self, keys: Sequence[Any]) -> slice | list[int]:
+        """Return the numbers of the series of these keys, as a slice if they are consecutive."""
+        if keys is not self.keys and keys != self.keys:
+            numbers = [self.index[key] for key in keys]
+            there = slice(numbers[0], numbers[0] + len(numbers))
+            self.numbers = there if numbers == [*range(there.start, there.stop)] else numbers
+            self.keys = keys
+        return self.numbers
 
 
 class Encoder:
@@ -47,8 +79,9 @@ class Encoder:
         """
         structure(sample.time, float)
         check_elapsed(structure(sample.elapsed, float))
-        counts = dict(_counts(sample))
-        key = not self._left or len(self._index) > 2 * len(counts) + _SPARE
+        found = list(_columns(sample))
+        many = sum(len(counts) for _, _, counts in found)
+        key = not self._left or len(self._last) > 2 * many + _SPARE
         if key:
             self._begin()
         self._left -= 1
@@ -57,13 +90,13 @@ class Encoder:
             "key": key,
             "facts": dict(self._changed_facts(sample)),
             "empty": dict(self._changed_empty(sample)),
-            "series": self._announced(counts),
-            "counts": self._differences(counts),
+            "series": self._announced(found),
+            "counts": self._differences(found),
         }
         return _line(said | {name: part for name, part in parts.items() if part})
 
     def _begin(self) -> None:
-        self._index: dict[Path, int] = {}
+        self._series: dict[Path, _Series] = {}
         self._last: list[int] = []
         self._facts = {field.name: field.default for field in others()}
         self._empty: dict[str, list[Path]] = {field.name: [] for field in counters()}
@@ -88,36 +121,46 @@ class Encoder:
                 self._empty[field.name] = now
                 yield field.name, unstructure(now)
 
-    def _announced(self, counts: Mapping[Path, int]) -> dict[str, Any]:
+    def _announced(self, found: list[Column]) -> dict[str, Any]:
         """Return the runs of new series by field, and number the series."""
-        new = [path for path in counts if path not in self._index]
-        self._index.update((path, i) for i, path in enumerate(new, len(self._index)))
-        self._last += [0] * len(new)
         runs: dict[str, Any] = {}
-        for (name, *parents), paths in groupby(new, itemgetter(slice(-1))):
-            run = [unstructure(parents), [unstructure(path[-1]) for path in paths]]
-            run_of(fields()[name], *run)
-            runs.setdefault(name, []).append(run)
+        for path, keys, _ in found:
+            series = self._series.setdefault(path, _Series())
+            if new := series.new(keys):
+                name, *parents = path
+                series.index.update(zip(new, itertools.count(len(self._last))))
+                self._last += [ABSENT] * len(new)
+                run = [unstructure(parents), unstructure(new)]
+                run_of(fields()[name], *run)
+                runs.setdefault(name, []).append(run)
         return runs
 
-    def _differences(self, counts: Mapping[Path, int]) -> list[int]:
-        now = [0] * len(self._last)
-        for path, n in counts.items():
-            now[self._index[path]] = n + 1  # 0: it is not there
+    def _differences(self, found: list[Column]) -> list[int]:
+        now = [ABSENT] * len(self._last)
+        for path, keys, counts in found:
+            numbers = self._series[path].find(keys)
+            if isinstance(numbers, slice):
+                now[numbers] = counts
+            else:
+                for number, n in zip(numbers, counts, strict=True):
+                    now[number] = n
         check_counts(now)
-        differences = list(map(sub, now, self._last))
-        self._last = now
-        while differences and not differences[-1]:
+        before, self._last = self._last, now
+        if now == before:
+            return []
+        differences = list(map(sub, now, before))
+        while not differences[-1]:
             differences.pop()
         structure(differences, Differences)
         return differences
 
 
-def _counts(sample: Sample) -> Iterator[tuple[Path, int]]:
-    """Yield every count of a sample with its field and path."""
+def _columns(sample: Sample) -> Iterator[Column]:
+    """Yield the counts of a sample; the first of the keys above them is their field."""
     for field in counters():
-        for path, n in field.counts(getattr(sample, field.source) or {}):
-            yield (field.name, *path), n
+        for path, keys, counts in field.columns(getattr(sample, field.source) or {}):
+            if keys:
+                yield (field.name, *path), keys, counts
 
 
 def _pairs(before: Mapping[Any, Any], now: Mapping[Any, Any]) -> list[Any]:

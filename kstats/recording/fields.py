@@ -12,21 +12,28 @@ from __future__ import annotations
 import functools
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import attrs
 
+from kstats.counted import Counted
 from kstats.histogram import Histogram
-from kstats.model import Exits, Sample, count_only
+from kstats.model import Exits, Place, Sample, count_only
 
 ALWAYS = frozenset({"time", "elapsed"})
 """Facts that every line has, changed or not."""
 
 _LATENCY = "latency"
 
+ABSENT = -1
+"""The count of a series that a sample does not have."""
+
 Path = tuple[Any, ...]
 """The keys that lead to a count."""
+
+Column: TypeAlias = tuple[Path, Sequence[Any], Sequence[int]]
+"""The keys above counts, the last key of each, and the counts."""
 
 
 @attrs.frozen(eq=False)
@@ -95,9 +102,23 @@ class Field:
         """The types of a :data:`Path`; what is below a leaf is a name or a number."""
         return (*self.keys, str | int) if self.leaf else self.keys
 
-    def counts(self, value: Mapping[Any, Any]) -> Iterator[tuple[Path, int]]:
-        """Yield every count of a value with its path; those below the same keys come together."""
+    @property
+    def is_exits(self) -> bool:
+        """Whether it has the counts of exits."""
+        return self.pick is _count
+
+    def columns(self, value: Mapping[Any, Any]) -> Iterator[Column]:
+        """Yield the counts of a value; some may be :data:`ABSENT`."""
         return self._below(value, (), len(self.keys))
+
+    def exits(self, places: Sequence[Place], counts: Sequence[int]) -> Mapping[Place, Exits]:
+        """Return exits with these counts."""
+        if 0 in counts:  # which columns would leave out
+            found = zip(places, counts, strict=True)
+            return {place: count_only(n) for place, n in found if n != ABSENT}
+        if ABSENT in counts:
+            counts = [max(0, n) for n in counts]
+        return Counted(places, counts)
 
     def empty(self, value: Mapping[Any, Any]) -> Iterator[Path]:
         """Yield the paths of empty mappings in a value."""
@@ -107,19 +128,21 @@ class Field:
         """Return the value with these counts: mappings down to the last key of a path."""
         return self._with_leaves(counts, len(self.keys)) if self.leaf else counts
 
-    def _below(
-        self, mapping: Mapping[Any, Any], path: Path, depth: int
-    ) -> Iterator[tuple[Path, int]]:
-        for key, item in mapping.items():
-            if depth > 1:
+    def _below(self, mapping: Mapping[Any, Any], path: Path, depth: int) -> Iterator[Column]:
+        if depth > 1:
+            for key, item in mapping.items():
                 yield from self._below(item, (*path, key), depth - 1)
-            elif (picked := self.pick(item)) is None:
-                continue
-            elif self.leaf:
-                for name, n in self.leaf.counts(picked).items():
-                    yield (*path, key, name), n
-            else:
-                yield (*path, key), picked
+        elif isinstance(mapping, Counted):
+            if not self.leaf:  # it has no latencies
+                yield path, mapping.places, [n or ABSENT for n in mapping.counts]
+        elif self.leaf:
+            for key, item in mapping.items():
+                if (picked := self.pick(item)) is not None:
+                    counts = self.leaf.counts(picked)
+                    yield (*path, key), [*counts], [*counts.values()]
+        else:
+            found = {k: n for k, item in mapping.items() if (n := self.pick(item)) is not None}
+            yield path, [*found], [*found.values()]
 
     def _with_leaves(self, counts: dict[Any, Any], depth: int) -> Any:
         if depth:
@@ -162,12 +185,9 @@ def others() -> tuple[Field, ...]:
 def together(values: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of a sample from the values of all :func:`fields`."""
     latencies = values.pop(_LATENCY)
-    exits = {
-        code: {place: count_only(n) for place, n in places.items()}
-        for code, places in values["exits"].items()
-    }
+    exits = dict(values["exits"])
     for code, places in latencies.items():
-        at = exits.setdefault(code, {})
+        at = exits[code] = dict(exits.get(code, {}))
         for place, latency in places.items():
             at[place] = Exits(at[place].count if place in at else 0, latency)
     return values | {"exits": exits}

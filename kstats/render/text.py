@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import ClassVar, TextIO
 
-from kstats.columns import pad, width
+from kstats.columns import aligned, widest
 from kstats.durations import duration
 from kstats.escape import printable, printable_note
 from kstats.table import Cell, Heading, Table, Unit
@@ -48,35 +48,43 @@ class TextRenderer:
         """Write one report."""
         rows = [*table.rows, *((table.total,) if table.total else ())]
         names = heading_texts(table.headings)
-        writers = [
-            _writer(*column, table.elapsed) for column in zip(table.headings, names, strict=True)
+        columns = zip(*(row.cells for row in rows), strict=True) if rows else [()] * len(names)
+        texts = [
+            _texts(heading, name, table.elapsed, cells)
+            for heading, name, cells in zip(table.headings, names, columns, strict=True)
         ]
-        cells = [
-            [write(cell) for write, cell in zip(writers, row.cells, strict=True)] for row in rows
-        ]
-        header_line, *lines = self._lines(table.headings, names, cells)
+        header_line, *lines = self._lines(table.headings, names, texts)
         header = [*(["per second"] if table.unit == "per_second" else []), header_line]
         out = [table.timestamp] if self._timestamps and table.timestamp else []
         notes = [*table.notes, *self._odd_length(table)]
         if self._header_is_due(len(header), len(lines) + len(out) + len(notes)):
             out += [f"{_BOLD}{line}{_RESET}" if self._colour else line for line in header]
-        amounts = [row.cells[table.key_columns :] for row in rows]
-        out += [self._dimmed(*line) for line in zip(lines, amounts, strict=True)]
+        if self._colour:
+            amounts = [row.cells[table.key_columns :] for row in rows]
+            lines = [_dimmed(*line) for line in zip(lines, amounts, strict=True)]
+        out += lines
         out += [f"# {printable_note(note)}" for note in notes]
         self._stream.write("".join(f"{line}\n" for line in out))
         self._stream.flush()
 
     def _lines(
-        self, headings: Sequence[Heading], names: list[str], cells: list[list[str]]
+        self, headings: Sequence[Heading], names: list[str], texts: list[list[str]]
     ) -> list[str]:
-        """Return the header and a line for each row, aligned with the widest cells so far."""
+        """Return the header and a line for each row, aligned with the widest cells so far.
+
+        ``texts`` are the cells of each column.
+        """
         if names != self._names:
             self._names, self._widths, self._lines_left = names, [len(n) for n in names], 0
-        if cells:
-            widest = [max(map(width, column)) for column in zip(*cells, strict=True)]
-            self._widths = list(map(max, self._widths, widest))
-        lines = (" ".join(map(_placed, headings, line, self._widths)) for line in (names, *cells))
-        return [line.rstrip() for line in lines]
+        for at, column in enumerate(texts):
+            self._widths[at] = max(self._widths[at], widest(column))
+        placed = [
+            _placed(heading, [name, *column], columns)
+            for heading, name, column, columns in zip(
+                headings, names, texts, self._widths, strict=True
+            )
+        ]
+        return [" ".join(line).rstrip() for line in zip(*placed, strict=True)]
 
     def _odd_length(self, table: Table) -> list[str]:
         wanted = self._interval or table.elapsed
@@ -99,14 +107,15 @@ class TextRenderer:
 
         return shutil.get_terminal_size().lines
 
-    def _dimmed(self, line: str, amounts: Sequence[Cell]) -> str:
-        idle = not any(isinstance(cell, int | float) and cell for cell in amounts)
-        return f"{_DIM}{line}{_RESET}" if self._colour and idle else line
+
+def _dimmed(line: str, amounts: Sequence[Cell]) -> str:
+    idle = not any(isinstance(cell, int | float) and cell for cell in amounts)
+    return f"{_DIM}{line}{_RESET}" if idle else line
 
 
-def _placed(heading: Heading, cell: str, columns: int) -> str:
-    aligned = pad(cell, columns, left=heading.left)
-    return f"{heading.after} {aligned}" if heading.after else aligned
+def _placed(heading: Heading, cells: list[str], columns: int) -> list[str]:
+    placed = aligned(cells, columns, left=heading.left)
+    return [f"{heading.after} {cell}" for cell in placed] if heading.after else placed
 
 
 def heading_texts(headings: Iterable[Heading]) -> list[str]:
@@ -122,10 +131,28 @@ def heading_texts(headings: Iterable[Heading]) -> list[str]:
     return texts
 
 
+def _texts(heading: Heading, name: str, elapsed: float, cells: Sequence[Cell]) -> list[str]:
+    """Return the texts of the cells of the column with the heading text ``name``."""
+    write = _writer(heading, name, elapsed)
+    if not {*map(type, cells)} <= {int}:
+        return [*map(write, cells)]
+    # The usual case, of a million cells in large tables: whole numbers that fit, or come again.
+    texts = [*map(str, cells)]
+    if heading.unit is Unit.COUNT and widest(texts) > _room(heading, name):
+        known = {cell: write(cell) for cell in {*cells}}
+        return [known[cell] for cell in cells]
+    return texts if heading.unit in (Unit.COUNT, Unit.PLAIN) else [*map(write, cells)]
+
+
+def _room(heading: Heading, name: str) -> int:
+    """Return the width that a count may have."""
+    return max(heading.width, len(name))
+
+
 def _writer(heading: Heading, name: str, elapsed: float) -> Callable[[Cell], str]:
     """Return the function that formats the cells of the column with the heading text ``name``."""
     if heading.unit is Unit.COUNT:
-        most = max(heading.width, len(name))
+        most = _room(heading, name)
         return lambda cell: figure(cell, most) if isinstance(cell, int | float) else _text(cell)
     if heading.unit is Unit.DURATION:
         return lambda cell: duration(cell) if isinstance(cell, int | float) else _text(cell)

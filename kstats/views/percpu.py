@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from operator import add, attrgetter
 from typing import TypeAlias
 
 import attrs
 
 from kstats import arch as arches
 from kstats.arch.base import OTHER, Arch, Reason
+from kstats.counted import Sums
 from kstats.errors import UsageError
-from kstats.model import Code, Sample
+from kstats.model import Code, Place, Sample
 from kstats.table import Cell, Heading, ReasonCount, Row, Table, Unit
 from kstats.topology import CpuTopology
 from kstats.views import losses
@@ -28,7 +30,11 @@ _GROUPS: Mapping[str, Callable[[int, CpuTopology], _Group]] = {
 }
 """The key of the row that a CPU belongs to, by what rows stand for."""
 
+_NOWHERE = CpuTopology()
+
 _COUNTS = ("vm_entry", "vm_exit")
+
+_CPU_OF: Callable[[Place], int] = attrgetter("cpu")
 
 
 @attrs.frozen
@@ -64,16 +70,16 @@ class _Counts:
     """The cells of a row after the first, and the counts by code from which they are computed."""
 
     cells: list[int]
-    codes: Counter[Code] = attrs.field(factory=Counter)
+    codes: dict[Code, int] = attrs.field(factory=dict)
 
     @classmethod
     def sum(cls, rows: Iterable[_Counts], width: int) -> _Counts:
         """Add up rows of ``width`` cells."""
-        total = cls([0] * width)
+        cells, codes = [0] * width, Counter[Code]()
         for row in rows:
-            total.cells[:] = map(sum, zip(total.cells, row.cells, strict=True))
-            total.codes.update(row.codes)
-        return total
+            cells = [*map(add, cells, row.cells)]
+            codes.update(row.codes)
+        return cls(cells, codes)
 
 
 class PerCpuView:
@@ -112,16 +118,16 @@ class PerCpuView:
         if any(others.cells):
             shown.append(("(others)", others))
         scale = 1 / sample.elapsed if options.rate and sample.elapsed else 1
+        names = {code: arches.reason(*code).name for code in sample.exits}
+        total = _Counts.sum(rows.values(), width) if options.total else None
         return Table(
             timestamp=sample.timestamp,
             elapsed=sample.elapsed,
             arch=sample.arch,
             unit="per_second" if options.rate else "count",
             headings=headings,
-            rows=tuple(_row(name, counts, scale) for name, counts in shown),
-            total=(
-                _row("total", _Counts.sum(rows.values(), width), scale) if options.total else None
-            ),
+            rows=tuple(_row(name, counts, scale, names) for name, counts in shown),
+            total=_row("total", total, scale, names) if total else None,
             by_reason=True,
             losses=losses.counts(sample),
             notes=losses.notes(sample),
@@ -144,33 +150,39 @@ class PerCpuView:
     def _rows(self, sample: Sample, index: Mapping[Code, int], width: int) -> dict[_Group, _Counts]:
         """Return the rows to show, ascending, before ``top`` limits them."""
         groups = self._groups(sample)
-        rows = {group: _Counts([0] * width) for group in sorted(set(groups.values()), key=_order)}
-        row_of = {cpu: rows[group] for cpu, group in groups.items()}
-        for code, places in sample.exits.items():
-            column = len(_COUNTS) + index[code]
-            for place, exits in places.items():
-                if place.cpu in row_of:
-                    row_of[place.cpu].cells[column] += exits.count
-        if self._options.detail:
-            _count_codes(sample, row_of)
+        order = sorted(set(groups.values()), key=_order)
+        number = {group: i for i, group in enumerate(order)}
+        row_of = {cpu: number[group] for cpu, group in groups.items()}
+        by_code = dict(_by_code(sample, row_of, len(order)))
+        columns = [[0] * len(order) for _ in range(width)]
+        for code, counts in by_code.items():
+            at = len(_COUNTS) + index[code]
+            columns[at] = [*map(add, columns[at], counts)]
         for cpu, row in row_of.items():
-            row.cells[-1] += sample.code_dropped.get(cpu, 0)
-            row.cells[0] += sample.entries.get(cpu, 0)
-        for row in rows.values():
-            row.cells[1] = sum(row.cells[len(_COUNTS) :])
+            columns[-1][row] += sample.code_dropped.get(cpu, 0)
+            columns[0][row] += sample.entries.get(cpu, 0)
+        columns[1] = [*map(sum, zip(*columns[len(_COUNTS) :], strict=True))]
+        rows = {
+            group: _Counts([*cells])
+            for group, cells in zip(order, zip(*columns, strict=True), strict=True)
+        }
+        if self._options.detail:
+            for code, counts in by_code.items():
+                for shown, n in zip(rows.values(), counts, strict=True):
+                    if n:
+                        shown.codes[code] = n
         if self._options.nonzero:
             return {group: row for group, row in rows.items() if any(row.cells[: len(_COUNTS)])}
         return rows
 
     def _groups(self, sample: Sample) -> dict[int, _Group]:
         """Return the group of each CPU to show: online at the end, or counted before that."""
-        counted = {
-            place.cpu
-            for places in sample.exits.values()
-            for place, exits in places.items()
-            if exits.count  # latencies of all CPUs have none
-        }
-        cpus = counted.union(sample.cpus, sample.entries, sample.code_dropped)
+        cpus = set(sample.cpus).union(sample.entries, sample.code_dropped)
+        by_cpu = Sums(_CPU_OF)
+        for exits in sample.exits.values():
+            keys, sums = by_cpu.of(exits)
+            if not cpus.issuperset(keys):  # latencies of all CPUs have no count
+                cpus.update(cpu for cpu, n in zip(keys, sums, strict=True) if n)
         if self._options.cpus is not None:
             cpus &= set(self._options.cpus)
         if self._options.by != "cpu" and not sample.topology:
@@ -178,7 +190,7 @@ class PerCpuView:
                 "the recording has no CPU topology", f"leave out --by {self._options.by}"
             )
         group = _GROUPS[self._options.by]
-        return {cpu: group(cpu, sample.topology.get(cpu, CpuTopology())) for cpu in cpus}
+        return {cpu: group(cpu, sample.topology.get(cpu, _NOWHERE)) for cpu in cpus}
 
     def _ordered(
         self, rows: Mapping[_Group, _Counts], keys: list[str], arch: Arch
@@ -211,11 +223,22 @@ def _order(group: _Group) -> list[tuple[bool, int]]:
     return [(number < 0, number) for number in group]  # unknown ones last
 
 
-def _count_codes(sample: Sample, row_of: Mapping[int, _Counts]) -> None:
-    for code, places in sample.exits.items():
-        for place, exits in places.items():
-            if place.cpu in row_of:
-                row_of[place.cpu].codes[code] += exits.count
+def _by_code(
+    sample: Sample, row_of: Mapping[int, int], rows: int
+) -> Iterator[tuple[Code, Sequence[int]]]:
+    """Yield the counts of each code by row."""
+    in_rows = Sums(lambda place: row_of.get(place.cpu))
+    everywhere = [*range(rows)]
+    for code, exits in sample.exits.items():
+        keys, sums = in_rows.of(exits)
+        if keys == everywhere:
+            yield code, sums
+            continue
+        counts = [0] * rows
+        for row, n in zip(keys, sums, strict=True):
+            if row is not None:
+                counts[row] = n
+        yield code, counts
 
 
 def _heading(key: str, label: str = "", group: str = "") -> Heading:
@@ -231,10 +254,9 @@ def _name(group: _Group) -> Cell:
     return f"S{socket}-D{0 if die == '?' else die}-C{core}"
 
 
-def _row(name: Cell, counts: _Counts, scale: float) -> Row:
+def _row(name: Cell, counts: _Counts, scale: float, names: Mapping[Code, str]) -> Row:
     # Multiplying by the integer 1 leaves counts integers.
-    reasons = tuple(
-        ReasonCount(*code, arches.reason(*code).name, n * scale)
-        for code, n in sorted(counts.codes.items())
-    )
-    return Row((name, *[n * scale for n in counts.cells]), reasons)
+    reasons = [
+        ReasonCount(*code, names[code], n * scale) for code, n in sorted(counts.codes.items())
+    ]
+    return Row((name, *[n * scale for n in counts.cells]), tuple(reasons))
