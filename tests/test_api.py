@@ -42,13 +42,22 @@ def _lines(name: str) -> Iterator[str]:
         yield f"{name}: {_shape(value)}"
 
 
-def _members(value: type) -> Iterator[str]:
+def _fields(value: type) -> Iterator[str]:
+    # attrs may or may not have resolved the types of its fields by now.
+    annotations = inspect.get_annotations(value)
     if attrs.has(value):
-        # attrs may or may not have resolved the types of its fields by now.
-        annotations = inspect.get_annotations(value)
         for field in attrs.fields(value):
             default = "" if field.default is attrs.NOTHING else " = …"
             yield f"{field.name}: {annotations[field.name]}{default}"
+    else:
+        defaults = vars(value)["_field_defaults"]
+        for name, kind in annotations.items():
+            yield f"{name}: {kind.__forward_arg__}{' = …' if name in defaults else ''}"
+
+
+def _members(value: type) -> Iterator[str]:
+    if attrs.has(value) or issubclass(value, tuple):
+        yield from _fields(value)
     elif issubclass(value, enum.Enum):
         yield from value.__members__
     elif not issubclass(value, BaseException):

@@ -26,13 +26,10 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Iterator, Mapping
-from itertools import chain, pairwise
-from typing import Literal, Protocol
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, Protocol
 
-import attrs
-
-from kstats.arch import valid
 from kstats.arch.details import Detail
 from kstats.arch.kvmstat import Rule
 
@@ -44,6 +41,10 @@ MAX_SLOTS = 2048
 
 NUMBER_BITS = 32
 NUMBER_MASK = (1 << NUMBER_BITS) - 1
+
+
+NOTHING: Mapping[Any, Any] = MappingProxyType({})
+"""The default of mappings."""
 
 
 class Category(enum.StrEnum):
@@ -64,28 +65,22 @@ class Category(enum.StrEnum):
     OTHER = "other"
 
 
-@attrs.frozen
-class Advice:
+class Advice(NamedTuple):
     """Why a reason may be frequent and what reduces it: sentences for an operator, one line each.
 
     Causes and remedies are empty for a reason without advice. ``sources`` are the manuals, kernel
     and VMM files that show it.
     """
 
-    causes: tuple[str, ...] = attrs.field(default=(), validator=valid.lines)
-    remedies: tuple[str, ...] = attrs.field(default=(), validator=valid.lines)
-    sources: tuple[str, ...] = attrs.field(default=(), validator=valid.lines)
-
-    def __attrs_post_init__(self) -> None:
-        if bool(self.causes) != bool(self.remedies):
-            raise ValueError(f"Advice: causes without remedies, or the reverse: {self}")
+    causes: tuple[str, ...] = ()
+    remedies: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
 
 
 NO_ADVICE = Advice()
 
 
-@attrs.frozen
-class Reason:
+class Reason(NamedTuple):
     """One exit code of one ISA.
 
     Attributes:
@@ -103,12 +98,9 @@ class Reason:
     code: int
     name: str
     column: str = OTHER
-    category: Category = attrs.field(
-        default=Category.OTHER,
-        validator=valid.field("is not a category", lambda value: isinstance(value, Category)),
-    )
-    meaning: str = attrs.field(default="", validator=valid.line_or_empty)
-    source: str = attrs.field(default="", validator=valid.line_or_empty)
+    category: Category = Category.OTHER
+    meaning: str = ""
+    source: str = ""
     advice: Advice = NO_ADVICE
     printed: bool = True
 
@@ -128,24 +120,20 @@ def by_code(*reasons: Reason) -> dict[int, Reason]:
     return found
 
 
-@attrs.frozen
-class Column:
+class Column(NamedTuple):
     """A heading of ``kstats cpu``.
 
     ``key`` is its name in JSON and CSV (``msr_rd``); a table shows ``label`` (``rd``).
     Neighbours with the same ``group`` share a heading: ``msr(rd wr)``.
     """
 
-    key: str = attrs.field(validator=valid.identifier)
-    label: str = attrs.field(
-        validator=valid.field("is not one word", lambda text: text and not {*text} & {*"() "})
-    )
+    key: str
+    label: str
     group: str = ""
-    meaning: str = attrs.field(default="", validator=valid.line_or_empty)
+    meaning: str = ""
 
 
-@attrs.frozen
-class NameTable:
+class NameTable(NamedTuple):
     """A table of an ISA's names in the ``print fmt`` of the kernel's event kvm_exit.
 
     ``expression`` is what the kernel looks up in the table, in the kernel's spelling; ``kind`` is
@@ -155,12 +143,11 @@ class NameTable:
 
     expression: str
     kind: Literal["symbolic", "flags"] = "symbolic"
-    qualifier: int = attrs.field(default=0, validator=valid.unsigned(NUMBER_BITS))
+    qualifier: int = 0
     unused: frozenset[int] = frozenset()
 
 
-@attrs.frozen
-class Spellings:
+class Spellings(NamedTuple):
     """How other tools spell the names of an ISA: bcc, kvm_stat, libtraceevent, kernel headers.
 
     Any name may have one of the ``prefixes`` (``EXIT_REASON_HLT``). ``aliases`` maps names that
@@ -170,15 +157,12 @@ class Spellings:
     """
 
     prefixes: tuple[str, ...] = ()
-    aliases: Mapping[str, str] = attrs.field(
-        factory=dict, validator=valid.each("is not upper case", lambda name: name == name.upper())
-    )
-    doubtful: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
-    times: Mapping[str, str] = attrs.field(factory=dict)
+    aliases: Mapping[str, str] = NOTHING
+    doubtful: Mapping[str, Mapping[str, str]] = NOTHING
+    times: Mapping[str, str] = NOTHING
 
 
-@attrs.frozen(eq=False)
-class ExitEvent:
+class ExitEvent(NamedTuple):
     """How tracers print the kernel's event kvm_exit for an exit of an ISA.
 
     ``pattern`` is a regular expression that matches the text as the kernel and libtraceevent
@@ -197,12 +181,7 @@ class ExitEvent:
     fields: Callable[[Isa, Mapping[str, str]], int | None] | None = None
 
 
-def _are_paragraphs(texts: object) -> bool:
-    return isinstance(texts, tuple) and bool(texts) and all(t and t.isprintable() for t in texts)
-
-
-@attrs.frozen(eq=False)
-class Isa:
+class Isa(NamedTuple):
     """One numbering of exit codes.
 
     Attributes:
@@ -222,52 +201,20 @@ class Isa:
         details: The kinds of detail that its exits carry.
     """
 
-    name: str = attrs.field(validator=valid.identifier)
-    title: str = attrs.field(validator=valid.line)
+    name: str
+    title: str
     reasons: Mapping[int, Reason]
-    flags: Mapping[int, str] = attrs.field(factory=dict)
-    flag_mask: int = attrs.field(default=0, validator=valid.unsigned(NUMBER_BITS))
+    flags: Mapping[int, str] = NOTHING
+    flag_mask: int = 0
     failed_mask: int = 0
     tables: tuple[NameTable, ...] = ()
-    category_notes: Mapping[Category, tuple[str, ...]] = attrs.field(
-        factory=dict,
-        validator=[
-            valid.each("has an unknown category", lambda key: isinstance(key, Category)),
-            valid.each_value("is not a tuple of paragraphs", _are_paragraphs),
-        ],
-    )
+    category_notes: Mapping[Category, tuple[str, ...]] = NOTHING
     spellings: Spellings = Spellings()
     event: ExitEvent | None = None
     details: tuple[Detail, ...] = ()
 
-    def __attrs_post_init__(self) -> None:
-        valid.refuse(self, chain(self._reason_problems(), self._problems()))
-
-    def _reason_problems(self) -> Iterator[str]:
-        # Not Reason's own checks: unknown and qualified codes have names that break these rules.
-        for code, reason in self.reasons.items():
-            if not 0 <= code < 1 << valid.CODE_BITS:
-                yield f"{code:#x} is not a 64-bit code"
-            if reason.code != code:
-                yield f"the reason under code {code:#x} has the code {reason.code:#x}"
-            if not valid.is_readable(reason.name):
-                yield f"the name {reason.name!r} has unusual characters"
-            if code & self.flag_mask:
-                yield f"{reason.name} ({code:#x}) has a bit of flag_mask"
-
-    def _problems(self) -> Iterator[str]:
-        names = {reason.name for reason in self.reasons.values()}
-        yield from valid.repeated("name", (reason.name for reason in self.reasons.values()))
-        yield from valid.repeated("table", ((t.kind, t.expression) for t in self.tables))
-        yield from valid.repeated("detail", (detail.name for detail in self.details))
-        for bit, flag in self.flags.items():
-            if bit.bit_count() != 1 or bit & ~self.flag_mask:
-                yield f"flag {flag} ({bit:#x}) is not one bit of flag_mask"
-        if self.failed_mask & ~self.flag_mask:
-            yield f"failed_mask {self.failed_mask:#x} has bits outside flag_mask"
-        for alias, name in self.spellings.aliases.items():
-            if name not in names or alias in names:
-                yield f"spelling {alias!r} is itself a name, or {name!r} is not"
+    def __hash__(self) -> int:
+        return hash(self.name)  # mappings have no hash
 
     def detail(self, name: str) -> Detail | None:
         """Return the kind of detail with this name, or None."""
@@ -289,34 +236,28 @@ class Isa:
         rest = bits & ~sum(bit for bit in self.flags if bits & bit)
         if rest:
             names.append(f"{rest:#x}")
-        reason = attrs.evolve(base, code=code, name="+".join([base.name, *names]))
+        reason = base._replace(code=code, name="+".join([base.name, *names]))
         if code & self.failed_mask:
-            return attrs.evolve(reason, column=OTHER, category=Category.OTHER)
+            return reason._replace(column=OTHER, category=Category.OTHER)
         return reason
 
 
-@attrs.frozen
-class SlotRange:
-    """``count`` codes from ``first`` on, which BPF counts in an array.
+class SlotRange(NamedTuple):
+    """``length`` codes from ``first`` on, which BPF counts in an array.
 
     Every other code is counted in a small bounded hash that keeps the number.
     """
 
-    first: int = attrs.field(validator=valid.code)
-    count: int = attrs.field(validator=valid.field("is not positive", lambda count: count > 0))
-
-    def __attrs_post_init__(self) -> None:
-        if self.end > 1 << valid.CODE_BITS:
-            raise ValueError(f"SlotRange ends after the last 64-bit code: {self}")
+    first: int
+    length: int
 
     @property
     def end(self) -> int:
         """The code after the last one."""
-        return self.first + self.count
+        return self.first + self.length
 
 
-@attrs.frozen
-class BtfField:
+class BtfField(NamedTuple):
     """A struct member, the offset of which the C code needs as ``define``.
 
     ``paths`` are tried in turn, newest kernel first, each ``struct.member.member``. The types
@@ -324,26 +265,19 @@ class BtfField:
     may be ``optional``: it is 0 if the kernel lacks it, or does not let programs read memory.
     """
 
-    define: str = attrs.field(validator=valid.define)
-    paths: tuple[str, ...] = attrs.field(
-        validator=[
-            valid.not_empty,
-            valid.each("is not struct.member", valid.is_member),
-        ]
-    )
+    define: str
+    paths: tuple[str, ...]
     optional: bool = False
 
 
-@attrs.frozen
-class RecordField:
+class RecordField(NamedTuple):
     """A field of the classic tracepoint's record, needed by the C code as ``define``."""
 
-    define: str = attrs.field(validator=valid.define)
+    define: str
     field: str
 
 
-@attrs.frozen
-class Probe:
+class Probe(NamedTuple):
     """One way to read exits; the first that the running kernel offers is used.
 
     ``attach`` is ``raw`` (raw tracepoint; ``args`` is the number of arguments it must have) or
@@ -354,28 +288,11 @@ class Probe:
 
     name: str
     attach: Literal["raw", "classic"]
-    define: str = attrs.field(validator=valid.define)
+    define: str
     args: int | None = None
     btf: tuple[BtfField, ...] = ()
     direct: bool = False
     record: tuple[RecordField, ...] = ()
-
-    def __attrs_post_init__(self) -> None:
-        valid.refuse(self, self._problems())
-
-    def _problems(self) -> Iterator[str]:
-        if self.attach == "raw":
-            if self.args is None or not 0 <= self.args <= valid.MAX_ARGS:
-                yield f"a raw tracepoint needs the number of its arguments (args): {self.name}"
-            if self.record:
-                yield f"a raw tracepoint has no record: {self.name}"
-        elif self.attach == "classic":
-            if not self.record:
-                yield f"a classic tracepoint needs fields of its record: {self.name}"
-            if self.args is not None or self.btf or self.direct:
-                yield f"a classic tracepoint has neither args nor btf nor direct: {self.name}"
-        else:
-            yield f"attach is {self.attach!r}, not raw or classic"
 
     @property
     def defines(self) -> set[str]:
@@ -383,21 +300,19 @@ class Probe:
         return {self.define, *(f.define for f in self.btf), *(f.define for f in self.record)}
 
 
-@attrs.frozen
-class DetailEvent:
+class DetailEvent(NamedTuple):
     """A tracepoint that provides details while KVM handles an exit, and the C function for it.
 
     ``args`` is the preprocessor name that is set to the number of the tracepoint's arguments, if
     that number differs between kernels.
     """
 
-    tracepoint: str = attrs.field(validator=valid.identifier)
+    tracepoint: str
     function: str
-    args: str = attrs.field(default="", validator=valid.define_or_empty)
+    args: str = ""
 
 
-@attrs.frozen
-class DetailSource:
+class DetailSource(NamedTuple):
     """How the running kernel provides a kind of detail: the ISA's detail of the same ``name``.
 
     ``defines`` select it in the C file. ``probes`` are the ways to read exits together with this
@@ -405,13 +320,12 @@ class DetailSource:
     """
 
     name: str
-    defines: tuple[str, ...] = attrs.field(validator=[valid.not_empty, valid.defines])
-    probes: tuple[Probe, ...] = attrs.field(validator=valid.not_empty)
+    defines: tuple[str, ...]
+    probes: tuple[Probe, ...]
     events: tuple[DetailEvent, ...] = ()
 
 
-@attrs.frozen
-class ExitSource:
+class ExitSource(NamedTuple):
     """How the running kernel reports the exits of one ISA.
 
     Attributes:
@@ -426,32 +340,12 @@ class ExitSource:
     """
 
     isa: str
-    probes: tuple[Probe, ...] = attrs.field(validator=valid.not_empty)
+    probes: tuple[Probe, ...]
     slots: tuple[SlotRange, ...]
     modules: tuple[str, ...] = ()
     cpu_flag: str = ""
-    define: str = attrs.field(default="", validator=valid.define_or_empty)
+    define: str = ""
     details: tuple[DetailSource, ...] = ()
-
-    def __attrs_post_init__(self) -> None:
-        valid.refuse(self, self._problems())
-
-    def _problems(self) -> Iterator[str]:
-        yield from valid.repeated("probe", (probe.name for probe in self.probes))
-        yield from valid.repeated("define", (probe.define for probe in self.probes))
-        yield from valid.repeated("detail", (detail.name for detail in self.details))
-        known = {probe.name for probe in self.probes}
-        for detail in self.details:
-            for probe in detail.probes:
-                if probe.name not in known:
-                    yield f"detail {detail.name}: the source has no probe {probe.name!r}"
-        slots = sorted(self.slots, key=lambda slot: slot.first)
-        for slot, following in pairwise(slots):
-            if slot.end > following.first:
-                yield f"{following} overlaps {slot}"
-        total = sum(slot.count for slot in slots)
-        if not 0 < total <= MAX_SLOTS:
-            yield f"{total} slots; 1 to {MAX_SLOTS} are possible"
 
 
 class CFile(Protocol):
@@ -488,26 +382,26 @@ class ObjectFolder(Protocol):
         """Return a file in it, which need not exist."""
 
 
-@attrs.frozen(eq=False)
-class Arch:
+class Arch(NamedTuple):
     """An architecture; this module's docstring is the checklist."""
 
-    name: str = attrs.field(validator=valid.identifier)
-    title: str = attrs.field(validator=valid.line)
-    machines: tuple[str, ...] = attrs.field(
-        validator=valid.field("is not a tuple of names", lambda m: m and not isinstance(m, str))
-    )
-    isas: tuple[Isa, ...] = attrs.field(validator=valid.not_empty)
+    name: str
+    title: str
+    machines: tuple[str, ...]
+    isas: tuple[Isa, ...]
     columns: tuple[Column, ...]
     sources: tuple[ExitSource, ...] = ()
     bpf: CFile | None = None
     bpf_detail: CFile | None = None
     objects: ObjectFolder | None = None
     """What ``python -m kstats.collector.prebuild`` compiled; without it, bcc loads programs."""
-    silent_modules: Mapping[str, str] = attrs.field(factory=dict)
+    silent_modules: Mapping[str, str] = NOTHING
     """What to do about vendor modules that never fire the tracepoints."""
-    kvmstat: Mapping[str, tuple[Rule, ...]] = attrs.field(factory=dict)
+    kvmstat: Mapping[str, tuple[Rule, ...]] = NOTHING
     """By ISA: a rule for each of kvmstat's columns, in their order."""
+
+    def __hash__(self) -> int:
+        return hash(self.name)  # mappings have no hash
 
     def isa(self, name: str) -> Isa | None:
         """Return the ISA with this name, or None."""

@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-
-import attrs
-
-from kstats.arch import valid
+from typing import NamedTuple
 
 UNKNOWN = (1 << 64) - 1
 """The detail of an exit that should have one, but it could not be read."""
@@ -30,8 +27,7 @@ class Access(enum.IntEnum):
     FETCH = 3
 
 
-@attrs.frozen
-class Parts:
+class Parts(NamedTuple):
     """The parts of a detail; ``size`` is in bytes, 0 if unknown."""
 
     access: Access
@@ -57,8 +53,7 @@ _WORDS: Mapping[Access, str] = {
 }
 
 
-@attrs.frozen(eq=False)
-class Detail:
+class Detail(NamedTuple):
     """One kind of detail, which the exits of some codes carry.
 
     Attributes:
@@ -71,9 +66,9 @@ class Detail:
         words: What to print for each access.
     """
 
-    name: str = attrs.field(validator=valid.identifier)
-    meaning: str = attrs.field(validator=valid.line)
-    codes: frozenset[int] = attrs.field(validator=valid.not_empty)
+    name: str
+    meaning: str
+    codes: frozenset[int]
     names: Callable[[], Mapping[int, str]] = dict
     number: Callable[[int], str] = hex
     words: Mapping[Access, str] = _WORDS

@@ -1,7 +1,7 @@
 """The contract of architectures: how the values of an :class:`~kstats.arch.base.Arch` fit together.
 
-Each value checks itself when it is made (:mod:`kstats.arch.valid`); these rules check values
-against each other and against the C files. A rule yields one line for each problem.
+The first rule is that each value is valid by itself (:mod:`kstats.arch.valid`); the others check
+values against each other and against the C files. A rule yields one line for each problem.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain, groupby
 
 from kstats import csource
+from kstats.arch import valid
 from kstats.arch.base import OTHER, Arch, Category, CFile, ExitSource
 from kstats.arch.details import NUMBER_BITS
 from kstats.arch.kvmstat import COLUMNS
@@ -27,6 +28,11 @@ def _problems(rule: Callable[[Arch], Iterator[str]], arch: Arch) -> list[str]:
         return list(rule(arch))
     except Exception as error:  # noqa: BLE001 - values of wrong types break the rule, too
         return [f"{rule.__name__}: {type(error).__name__}: {error}"]
+
+
+def values(arch: Arch) -> Iterator[str]:
+    """Each value is valid by itself."""
+    yield from valid.problems(arch)
 
 
 def columns(arch: Arch) -> Iterator[str]:
@@ -157,4 +163,4 @@ def _words(file: CFile) -> set[str]:
     return set(re.findall(r"\w+", file.read_text(encoding="utf-8")))
 
 
-RULES = (columns, unknown_codes, patterns, sources, details, kvmstat, c_files)
+RULES = (values, columns, unknown_codes, patterns, sources, details, kvmstat, c_files)

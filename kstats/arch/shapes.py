@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import attrs
-
 from kstats.arch.base import NUMBER_BITS, NUMBER_MASK, Arch, Column, Isa, Reason
 
 
@@ -49,7 +47,7 @@ def arch_object(arch: Arch, isas: tuple[Isa, ...]) -> dict[str, Any]:
 
 
 def _column(column: Column) -> dict[str, Any]:
-    return attrs.asdict(column)
+    return column._asdict()
 
 
 def _isa(isa: Isa) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def find(source: ExitSource, probes: Sequence[Probe], kind: str) -> DetailSource
         able = ", ".join(probe.name for probe in known[kind].probes)
         tried = ", ".join(names)
         raise UsageError(f"probe {tried} cannot read the detail {kind!r}", f"probes: {able}")
-    return attrs.evolve(known[kind], probes=found)
+    return known[kind]._replace(probes=found)
 
 
 @attrs.frozen(eq=False)

@@ -182,7 +182,7 @@ class Target:
             attachments=tuple(sorted({a for f in joined for a in f.attachments})),
             maps=tuple(sorted({one for f in joined for one in f.maps})),
             numbers=numbers,
-            btf=tuple(sorted({field for f in joined for field in f.btf}, key=attrs.astuple)),
+            btf=tuple(sorted({field for f in joined for field in f.btf})),
             pids=pids,
             tids=tids,
             attach=attach,

@@ -71,7 +71,7 @@ def _any_of(expression: str, numbers: Iterable[int]) -> str:
 
 def slot_codes(slots: Iterable[SlotRange]) -> tuple[int, ...]:
     """Return the code of each slot, in slot order."""
-    return tuple(code for r in slots for code in range(r.first, r.first + r.count))
+    return tuple(code for r in slots for code in range(r.first, r.first + r.length))
 
 
 def slot_function(slots: Sequence[SlotRange]) -> str:
@@ -80,10 +80,10 @@ def slot_function(slots: Sequence[SlotRange]) -> str:
     base = 0
     for r in slots:
         lines += [
-            f"\tif (code - {r.first:#x}ULL < {r.count})",
+            f"\tif (code - {r.first:#x}ULL < {r.length})",
             f"\t\treturn {base} + (code - {r.first:#x}ULL);",
         ]
-        base += r.count
+        base += r.length
     return "\n".join([*lines, "\treturn KSTATS_SLOTS;", "}", ""])
 
 

@@ -22,8 +22,8 @@ _ERRORS: Mapping[str, type[errors.KstatsError]] = {
     kind.__name__: kind
     for kind in (errors.LoadError, errors.PrivilegeError, errors.UnsupportedHostError)
 }
-_APART = ("text", "objects", "prebuilt", "attachments", "maps")
-"""The fields of a plan that the worker does not get as dictionaries."""
+_APART = ("text", "objects", "prebuilt")
+"""The fields of a plan that depend on the loader."""
 
 
 class Loaded:
@@ -158,8 +158,7 @@ def run(
 
 def wire(plan: Plan, loader: str) -> dict[str, Any]:
     """Return what :class:`kstats.loader.wire.Plan` reads."""
-    values = attrs.asdict(plan, filter=lambda field, _: field.name not in _APART)
-    values |= {"attachments": plan.attachments, "maps": plan.maps}
+    values = attrs.asdict(plan, recurse=False, filter=lambda field, _: field.name not in _APART)
     if loader == "bcc":
         return {**values, "text": c_text.for_bcc(plan.text, plan.pids, plan.tids), "objects": {}}
     found = {

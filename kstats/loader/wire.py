@@ -1,7 +1,7 @@
 """What the worker reads: a plan, as JSON. Standard library only.
 
-Some classes mirror those of :mod:`kstats.loader.plan` and :mod:`kstats.arch.base`, which need
-attrs. A field that one side lacks is an error when the plan is read.
+Some classes mirror those of :mod:`kstats.loader.plan` and :mod:`kstats.arch.base`, which import
+more than a worker needs. JSON has a named tuple as a list: the fields are in the same order.
 """
 
 from __future__ import annotations
@@ -36,10 +36,13 @@ class Probe(NamedTuple):
     record: list[RecordField]
 
     @classmethod
-    def read(cls, data: dict[str, Any]) -> Probe:
+    def read(cls, data: list[Any]) -> Probe:
         """Return the probe that JSON holds."""
-        btf = [Field(**field) for field in data["btf"]]
-        return cls(**{**data, "btf": btf, "record": [RecordField(**f) for f in data["record"]]})
+        probe = cls(*data)
+        return probe._replace(
+            btf=[Field(*field) for field in probe.btf],
+            record=[RecordField(*field) for field in probe.record],
+        )
 
 
 class Attachment(NamedTuple):
@@ -118,7 +121,7 @@ class Plan(NamedTuple):
             "probes": [Probe.read(probe) for probe in data["probes"]],
             "attachments": [Attachment(*attachment) for attachment in data["attachments"]],
             "maps": [MapSize(*one) for one in data["maps"]],
-            "btf": [Field(**field) for field in data["btf"]],
+            "btf": [Field(*field) for field in data["btf"]],
             "objects": {name: Prebuilt(**one) for name, one in data["objects"].items()},
         }
         return cls(**{**data, **typed})

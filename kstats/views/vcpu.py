@@ -152,7 +152,7 @@ class _Counts:
 
     def cell(self, rule: Rule) -> int | None:
         """Return the cell of a column."""
-        return rule.count(self.exits, self.events)
+        return rule.counted(self.exits, self.events)
 
 
 def _counts_of(sample: Sample, isa: str) -> defaultdict[_RowKey, _Counts]:

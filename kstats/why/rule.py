@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import attrs
 
@@ -61,6 +63,18 @@ class Test:
         return measured if measured and self.least <= measured.value < self.below else None
 
 
+def _valid(check: valid.Check) -> Callable[[object, attrs.Attribute[Any], Any], None]:
+    def validate(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        for problem in check(value):
+            raise ValueError(f"Rule.{attribute.name} {problem}")
+
+    return validate
+
+
+_NAME = valid.field("is not a name", lambda text: text.replace("-", "").isalnum())
+_LINE = _valid(valid.line)
+
+
 @attrs.frozen(kw_only=True, slots=False)
 class Rule:
     """One thing that makes VMs slow.
@@ -85,25 +99,23 @@ class Rule:
         host: Whether it is about the host, and not about each VM.
     """
 
-    id: str = attrs.field(
-        validator=valid.field("is not a name", lambda text: text.replace("-", "").isalnum())
-    )
-    title: str = attrs.field(validator=valid.line)
+    id: str = attrs.field(validator=_valid(_NAME))
+    title: str = attrs.field(validator=_LINE)
     signal: Signal
     info: float | None = None
     warning: float | None = None
     critical: float | None = None
-    basis: str = attrs.field(validator=valid.line)
+    basis: str = attrs.field(validator=_LINE)
     given: tuple[Test, ...] = ()
     certainty: Certainty = Certainty.LIKELY
-    because: str = attrs.field(validator=valid.line)
+    because: str = attrs.field(validator=_LINE)
     confirmed: tuple[Test, ...] = ()
     context: tuple[Test, ...] = ()
     unless: tuple[str, ...] = ()
-    remedies: tuple[str, ...] = attrs.field(default=(), validator=valid.lines)
+    remedies: tuple[str, ...] = attrs.field(default=(), validator=_valid(valid.lines))
     advice: bool = False
-    command: str = attrs.field(validator=valid.line)
-    source: str = attrs.field(validator=valid.line)
+    command: str = attrs.field(validator=_LINE)
+    source: str = attrs.field(validator=_LINE)
     isas: tuple[str, ...] = ()
     host: bool = False
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
 from kstats.arch.base import (
     OTHER,
     Arch,
@@ -62,4 +60,4 @@ def sample(folder: Path) -> Arch:
     """Return a correct architecture with a source and a C file in ``folder``."""
     bpf = folder / "demo.c"
     bpf.write_text(C_TEXT)
-    return attrs.evolve(ARCH, sources=(SOURCE,), bpf=bpf, silent_modules={"mute": "unload it"})
+    return ARCH._replace(sources=(SOURCE,), bpf=bpf, silent_modules={"mute": "unload it"})

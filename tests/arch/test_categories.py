@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
-
 from kstats import arch
 from kstats.arch import categories
 from kstats.arch.base import Category
@@ -30,7 +28,7 @@ def test_arm64_has_neither_ports_nor_a_code_for_spinning() -> None:
 
 
 def test_a_note_that_two_isas_share_appears_once() -> None:
-    one = attrs.evolve(ISAS[0], title="One", category_notes={Category.IO: ("same", "own")})
-    two = attrs.evolve(ISAS[1], title="Two", category_notes={Category.IO: ("same",)})
+    one = ISAS[0]._replace(title="One", category_notes={Category.IO: ("same", "own")})
+    two = ISAS[1]._replace(title="Two", category_notes={Category.IO: ("same",)})
     assert categories.notes(Category.IO, [one, two]) == [("One, Two", "same"), ("One", "own")]
     assert categories.notes(Category.MEMORY, [one, two]) == []

@@ -106,5 +106,5 @@ def test_slots_cover_every_code_with_a_column() -> None:
     for one in arch.BUILT_IN:
         for source in one.sources:
             for code, reason in arch.isa(source.isa).reasons.items():
-                covered = any(s.first <= code < s.first + s.count for s in source.slots)
+                covered = any(s.first <= code < s.first + s.length for s in source.slots)
                 assert covered or reason.column == "other", reason.name

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,7 +117,7 @@ KIND = Detail("tone", "tones", frozenset({1}), lambda: {0: "A"})
 WAY = DetailSource(
     "tone",
     ("DEMO_TONE",),
-    (attrs.evolve(SOURCE.probes[0], btf=(BtfField("TONE_OFFSET", ("s.tone",)),)),),
+    (SOURCE.probes[0]._replace(btf=(BtfField("TONE_OFFSET", ("s.tone",)),)),),
     (DetailEvent("demo_tone", "on_tone", "TONE_ARGS"),),
 )
 
@@ -127,9 +126,9 @@ def detailed(one: Arch, folder: Path, kind: Any = KIND, way: Any = WAY, words: s
     """Return the sample with a kind of detail, a source of it and a C file."""
     file = folder / "tone.c"
     file.write_text(words or "exit_detail DEMO_TONE DEMO_RAW TONE_OFFSET on_tone TONE_ARGS")
-    isa = attrs.evolve(DEMO, details=kind if isinstance(kind, tuple) else (kind,))
-    source = attrs.evolve(SOURCE, details=way if isinstance(way, tuple) else (way,))
-    return attrs.evolve(one, isas=(isa,), sources=(source,), bpf_detail=file)
+    isa = DEMO._replace(details=tuple(kind) if isinstance(kind, list) else (kind,))
+    source = SOURCE._replace(details=tuple(way) if isinstance(way, list) else (way,))
+    return one._replace(isas=(isa,), sources=(source,), bpf_detail=file)
 
 
 def test_a_sample_with_details_keeps_the_contract(tmp_path: Path) -> None:
@@ -138,11 +137,11 @@ def test_a_sample_with_details_keeps_the_contract(tmp_path: Path) -> None:
 
 
 def kind(**changes: Any) -> dict[str, Callable[[], Any]]:
-    return {"kind": lambda: attrs.evolve(KIND, **changes)}
+    return {"kind": lambda: KIND._replace(**changes)}
 
 
 def way(**changes: Any) -> dict[str, Callable[[], Any]]:
-    return {"way": lambda: attrs.evolve(WAY, **changes)}
+    return {"way": lambda: WAY._replace(**changes)}
 
 
 def c_text(words: str) -> dict[str, Callable[[], Any]]:
@@ -150,21 +149,21 @@ def c_text(words: str) -> dict[str, Callable[[], Any]]:
 
 
 DEFECTS: list[tuple[str, dict[str, Callable[[], Any]]]] = [
-    ("detail 'tone' appears twice", {"kind": lambda: (KIND, KIND)}),
+    ("detail 'tone' appears twice", {"kind": lambda: [KIND, KIND]}),
     ("Detail.name has characters other than lower-case", kind(name="To ne")),
     ("Detail.codes is empty", kind(codes=frozenset())),
     ("Detail.meaning is not one line", kind(meaning="")),
     ("0x100000000000000 more than 56 bits", kind(names=lambda: {1 << 56: "A"})),
     ("'a,b' has unusual characters", kind(names=lambda: {1: "a,b"})),
-    ("detail 'tone' appears twice", {"way": lambda: (WAY, WAY)}),
-    ("the ISA has no detail 'tone'", {"kind": lambda: ()}),
+    ("detail 'tone' appears twice", {"way": lambda: [WAY, WAY]}),
+    ("the ISA has no detail 'tone'", {"kind": list}),
     ("DetailSource.probes is empty", way(probes=())),
     ("DetailSource.defines is empty", way(defines=())),
     ("the source has no probe 'new'", way(probes=(Probe("new", "raw", "X", args=1),))),
     ("DetailSource.defines is not a preprocessor name: 'tone'", way(defines=("tone",))),
     (
         "DetailEvent.tracepoint has characters",
-        {"way": lambda: attrs.evolve(WAY, events=(DetailEvent("a b", "on_tone"),))},
+        {"way": lambda: WAY._replace(events=(DetailEvent("a b", "on_tone"),))},
     ),
     ("tone.c does not mention on_tone", c_text("exit_detail DEMO_TONE TONE_OFFSET TONE_ARGS")),
     ("tone.c does not mention exit_detail", c_text("DEMO_TONE TONE_OFFSET on_tone TONE_ARGS")),
@@ -175,15 +174,11 @@ DEFECTS: list[tuple[str, dict[str, Callable[[], Any]]]] = [
 def test_each_defect_is_found(
     problem: str, spoilt: dict[str, Callable[[], Any]], tmp_path: Path
 ) -> None:
-    """Creating the value raises, or the contract finds the defect."""
-    try:
-        parts = {key: make() for key, make in spoilt.items()}
-        problems = check(detailed(sample(tmp_path), tmp_path, **parts))
-    except ValueError as error:
-        problems = [str(error)]
+    parts = {key: make() for key, make in spoilt.items()}
+    problems = check(detailed(sample(tmp_path), tmp_path, **parts))
     assert any(problem in line for line in problems), problems
 
 
 def test_a_missing_c_file_is_found(tmp_path: Path) -> None:
-    one = attrs.evolve(detailed(sample(tmp_path), tmp_path), bpf_detail=None)
+    one = detailed(sample(tmp_path), tmp_path)._replace(bpf_detail=None)
     assert check(one) == ["no C file for the details: None"]

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 
 from kstats import arch
@@ -127,17 +126,17 @@ def test_arm64_agrees_with_kstats() -> None:
 def test_what_a_column_counts() -> None:
     some = Event("some_event", arg=0, values=frozenset({1}))
     rule = Rule("iox", "some", exits=frozenset({1, 2}), events=(some,), not_kept="why")
-    assert rule.count({1: 5, 3: 100}, {some.label: 7, "other": 9}) == 12
-    assert rule.count({}, {some.label: 0}) == 0
+    assert rule.counted({1: 5, 3: 100}, {some.label: 7, "other": 9}) == 12
+    assert rule.counted({}, {some.label: 0}) == 0
     everything = Rule("exits", "all", every_exit=True, not_kept="why")
-    assert everything.count({1: 5, 3: 100}, {some.label: 7}) == 105
-    assert absent("iox", "why").count({1: 5}, {some.label: 7}) is None
+    assert everything.counted({1: 5, 3: 100}, {some.label: 7}) == 105
+    assert absent("iox", "why").counted({1: 5}, {some.label: 7}) is None
 
 
 def test_a_column_is_not_half_counted() -> None:
     both = (Event("some_event"), Event("other_event"))
     rule = Rule("mmiox", "some", events=both, not_kept="why")
-    assert rule.count({}, {"some_event": 7}) is None
+    assert rule.counted({}, {"some_event": 7}) is None
 
 
 def test_events_of_one_tracepoint_have_different_labels() -> None:
@@ -161,8 +160,8 @@ def spoiled(tmp_path: Path, **changes: Any) -> Arch:
     """Return the sample with a rule for each of kvmstat's columns, the first one changed."""
     one = Rule("exits", "all", every_exit=True, stats=("exits",))
     good = [one, *(absent(column, "why not") for column in COLUMNS[1:])]
-    good[0] = attrs.evolve(one, **changes)
-    return attrs.evolve(sample(tmp_path), kvmstat={"demo": tuple(good)})
+    good[0] = one._replace(**changes)
+    return sample(tmp_path)._replace(kvmstat={"demo": tuple(good)})
 
 
 def test_a_backend_may_have_rules_or_none(tmp_path: Path) -> None:
@@ -181,9 +180,9 @@ DEFECTS: list[tuple[str, Callable[[], dict[str, Any]]]] = [
     ("differs, but not two", lambda: {"stats": (), "not_kept": "why not", "differs": "so"}),
     ("Rule.stats has characters other than lower-case letters", lambda: {"stats": ("a-b",)}),
     ("Event.tracepoint has characters other", lambda: {"events": (Event("kvm:exit"),)}),
-    ("arg and Event.values go together", lambda: {"events": (Event("kvm_x", arg=1),)}),
-    ("arg and Event.values go together", lambda: {"events": (Event("kvm_x", values=SOME),)}),
-    ("arg is not below 12", lambda: {"events": (Event("kvm_x", arg=12, values=SOME),)}),
+    ("Event: arg and values go together", lambda: {"events": (Event("kvm_x", arg=1),)}),
+    ("Event: arg and values go together", lambda: {"events": (Event("kvm_x", values=SOME),)}),
+    ("Event: arg is not below 12", lambda: {"events": (Event("kvm_x", arg=12, values=SOME),)}),
     ("Rule.meaning is not one line", lambda: {"meaning": ""}),
     ("Rule.differs is not one line", lambda: {"differs": "two\nlines"}),
 ]
@@ -193,16 +192,12 @@ DEFECTS: list[tuple[str, Callable[[], dict[str, Any]]]] = [
 def test_each_defect_is_found(
     problem: str, changes: Callable[[], dict[str, Any]], tmp_path: Path
 ) -> None:
-    """Creating the value raises, or the contract finds the defect."""
-    try:
-        problems = check(spoiled(tmp_path, **changes()))
-    except ValueError as error:
-        problems = [str(error)]
+    problems = check(spoiled(tmp_path, **changes()))
     assert any(problem in line for line in problems), problems
 
 
 def test_rules_of_an_unknown_isa(tmp_path: Path) -> None:
-    one = attrs.evolve(sample(tmp_path), kvmstat={"other": ()})
+    one = sample(tmp_path)._replace(kvmstat={"other": ()})
     assert check(one) == ["kvmstat: there is no ISA 'other'"]
 
 

@@ -9,7 +9,6 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import attrs
 import pytest
 
 from kstats.arch.arm64 import ARM64
@@ -21,8 +20,8 @@ from tests.arch.samples import ARCH, DEMO
 if TYPE_CHECKING:
     from kstats.arch import Arch
 
-RENAMED = attrs.evolve(DEMO, name="demo2")
-OTHER_ARCH = attrs.evolve(ARCH, name="other", machines=("other",), isas=(RENAMED,))
+RENAMED = DEMO._replace(name="demo2")
+OTHER_ARCH = ARCH._replace(name="other", machines=("other",), isas=(RENAMED,))
 
 
 def registry(*values: str) -> Registry:
@@ -108,13 +107,13 @@ def test_registering_a_value() -> None:
 @pytest.mark.parametrize(
     ("arch", "conflict"),
     [
-        (attrs.evolve(ARCH, name="x64"), "name 'x64' already belongs to architecture 'x64'"),
+        (ARCH._replace(name="x64"), "name 'x64' already belongs to architecture 'x64'"),
         (
-            attrs.evolve(ARCH, machines=("aarch64",)),
+            ARCH._replace(machines=("aarch64",)),
             "machine 'aarch64' already belongs to architecture",
         ),
         (
-            attrs.evolve(ARCH, isas=(attrs.evolve(DEMO, name="svm"),)),
+            ARCH._replace(isas=(DEMO._replace(name="svm"),)),
             "ISA 'svm' already belongs to architecture 'x64'",
         ),
     ],
@@ -128,7 +127,7 @@ def test_taken_names_are_refused(arch: Arch, conflict: str) -> None:
 
 def test_a_value_that_breaks_the_contract_is_refused() -> None:
     with pytest.raises(BackendError, match=r"backend 'demo64': the last column .* \(and 1 more\)"):
-        registry().register(attrs.evolve(ARCH, columns=()))
+        registry().register(ARCH._replace(columns=()))
 
 
 def test_an_installed_value_and_an_installed_function() -> None:

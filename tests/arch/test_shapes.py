@@ -7,7 +7,6 @@ import re
 from importlib.resources import files
 from typing import Any
 
-import attrs
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
@@ -89,4 +88,4 @@ def test_bpftrace_names_every_code(isa: Isa) -> None:
 
 def test_bpftrace_needs_an_event() -> None:
     with pytest.raises(ValueError, match="no bpftrace script for vmx"):
-        shapes.bpftrace(attrs.evolve(ISAS[0], event=None))
+        shapes.bpftrace(ISAS[0]._replace(event=None))

@@ -14,8 +14,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import attrs
-
 from kstats import arch, doctor
 from kstats.cli import live_cpu as counted
 from kstats.cli import main
@@ -62,7 +60,7 @@ if __name__ == "__main__":
         process.COMMANDS["prebuilt"] = crashing
         process.may_fork = lambda: False
     objects = Path(os.environ["OBJECTS"]) if "OBJECTS" in os.environ else None
-    arch.register(attrs.evolve(NATIVE, objects=objects))
+    arch.register(NATIVE._replace(objects=objects))
     with tempfile.TemporaryDirectory() as folder:
         host = busy_host(Path(folder))
         for module in (counted, target, doctor):

@@ -38,7 +38,7 @@ HIDE_BTF = "mount -t tmpfs nodev /sys/kernel/btf"
 
 def write_objects(folder: Path, old: str = "", new: str = "") -> None:
     """Compile the objects of ``kstats cpu``, with ``new`` in place of ``old`` in their C."""
-    plan = target(attrs.evolve(NATIVE, objects=folder)).plan(PER_CPU)
+    plan = target(NATIVE._replace(objects=folder)).plan(PER_CPU)
     assert old in plan.text
     changed = attrs.evolve(plan, text=plan.text.replace(old, new)) if old else plan
     for probe in plan.probes:

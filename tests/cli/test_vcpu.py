@@ -156,7 +156,7 @@ def test_a_backend_without_rules_is_refused_with_an_alternative(
 ) -> None:
     host = trees.x64(tmp_path / "with", "kvm_intel")
     monkeypatch.setattr(live, "Host", lambda: host)
-    without = attrs.evolve(arches.find("x64"), kvmstat={})
+    without = arches.find("x64")._replace(kvmstat={})
     monkeypatch.setattr("kstats.collector.target.find_arch", lambda _: without)
     assert main(["vcpu", "1", "1"]) == 4
     line, hint = complaint(capsys)

@@ -166,8 +166,8 @@ def load_as_if(
                 (Path(folder) / objects.name(plan, probe)).write_bytes(data)
         wire = program.wire(attrs.evolve(plan, probes=(probe,), attach=False), loader)
     wire |= {
-        "probes": [attrs.asdict(runnable(probe))],
-        "btf": [f for f in wire["btf"] if f["optional"] and f["define"] not in numbers],
+        "probes": [runnable(probe)],
+        "btf": [f for f in wire["btf"] if f.optional and f.define not in numbers],
         "btf_modules": [],
         "numbers": {**wire["numbers"], **numbers},
         "attachments": [

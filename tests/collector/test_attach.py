@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import attrs
 import pytest
 
 from kstats import arch as arches
@@ -73,7 +72,7 @@ def test_real_events_are_counted_to_the_unit_and_on_their_cpu(
 ) -> None:
     """With a counter of their own, and with none."""
     cpu = max(os.sched_getaffinity(0))
-    machine = target(attrs.evolve(NATIVE, sources=(attrs.evolve(SOURCE, slots=slots),)))
+    machine = target(NATIVE._replace(sources=(SOURCE._replace(slots=slots),)))
     allowed = os.sched_getaffinity(0)
     with Collector(machine, CALLS) as collector:
         try:
@@ -229,7 +228,7 @@ def broken(tmp_path: Path, old: str, new: str) -> Target:
     assert NATIVE.bpf
     file = tmp_path / "broken.c"
     file.write_text(NATIVE.bpf.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
-    return target(attrs.evolve(NATIVE, bpf=file))
+    return target(NATIVE._replace(bpf=file))
 
 
 def test_an_error_of_the_compiler_names_file_and_line(tmp_path: Path) -> None:
@@ -310,7 +309,6 @@ def test_the_classic_probe_reads_the_record_at_the_formats_offsets(tmp_path: Pat
 
 CLASSIC = """
 import re
-import attrs
 from kstats.collector.live import Collector
 from kstats.collector.percpu import PER_CPU, Entries, ExitsByCpu
 from kstats.collector.target import Target
@@ -321,7 +319,7 @@ ours = arch.for_machine(Host().machine)
 source = ours.sources[0]
 probes = tuple(probe for probe in source.probes if probe.name == "classic")
 text = Host().event_format("kvm/kvm_exit")
-target = Target(Host(), ours, attrs.evolve(source, modules=()), probes)
+target = Target(Host(), ours, source._replace(modules=()), probes)
 with Collector(target, PER_CPU) as collector:
     loaded = collector.loaded
     print(loaded.probe)

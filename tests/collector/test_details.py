@@ -79,7 +79,7 @@ def test_a_detail_uses_the_probes_that_are_available() -> None:
 
 
 def test_a_backend_without_the_c_file_is_an_error() -> None:
-    without = attrs.evolve(target(), arch=attrs.evolve(X64, bpf_detail=None), source=X64.sources[0])
+    without = attrs.evolve(target(), arch=X64._replace(bpf_detail=None), source=X64.sources[0])
     with pytest.raises(BackendError, match="backend x64 has no C file for msr"):
         Detail.find(attrs.evolve(without, probes=without.source.probes), "msr")
 
@@ -108,7 +108,7 @@ int on_tone(void *ctx)
 }
 #endif
 """
-LATER = attrs.evolve(KIND, events=(DetailEvent("kvm_entry", "on_tone", "TONE_ARGS"),))
+LATER = KIND._replace(events=(DetailEvent("kvm_entry", "on_tone", "TONE_ARGS"),))
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def counting(
 
 def built(folder: Path) -> Target:
     """Return this machine with prebuilt objects in ``folder``."""
-    machine = target(attrs.evolve(NATIVE, objects=folder))
+    machine = target(NATIVE._replace(objects=folder))
     plan = machine.plan((ExitsByThread(),))
     for probe in plan.probes:
         (folder / objects.name(plan, probe)).write_bytes(prebuild.compile_object(plan, probe))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import attrs
 import pytest
 
 from kstats import arch as arches
@@ -57,7 +56,7 @@ def test_a_program_is_made_of_named_files(arch: arches.Arch, source: ExitSource)
 
 
 def test_a_backend_that_only_decodes_cannot_be_loaded() -> None:
-    arch = attrs.evolve(arches.find("arm64"), bpf=None)
+    arch = arches.find("arm64")._replace(bpf=None)
     with pytest.raises(BackendError, match="backend arm64 has no C file"):
         c_text.text(arch, arch.sources[0], files=LAYOUT)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import attrs
 import pytest
 
 from kstats.collector.percpu import PER_CPU
@@ -78,7 +77,7 @@ def test_the_verifiers_complaint_is_reported(tmp_path: Path) -> None:
     text = NATIVE.bpf.read_text(encoding="utf-8")
     file = tmp_path / "broken.c"
     file.write_text(text.replace("return DECODED;", "return bpf_override_return(ctx, 0);"))
-    broken = target(attrs.evolve(NATIVE, bpf=file))
+    broken = target(NATIVE._replace(bpf=file))
     with pytest.raises(LoadError, match="could not be loaded: on_exit: ") as caught:
         broken.load(PER_CPU)
     assert "cannot use helper bpf_override_return" in caught.value.complaint

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 
 from kstats import arch as arches
@@ -62,7 +61,7 @@ class RecordedBtf:
 def probes(isa: str) -> list[Probe]:
     """Return the probes of an ISA's source, as the worker reads them."""
     (source,) = (s for a in arches.arches() for s in a.sources if s.isa == isa)
-    return [Probe.read(attrs.asdict(probe)) for probe in source.probes]
+    return [Probe.read(list(probe)) for probe in source.probes]
 
 
 def choose(isa: str, args: int, btf: Mapping[str, int] | None = None) -> tuple[str, dict[str, int]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
-
 from kstats.arch.arm64.isa import RETURN_CODE
 from kstats.arch.base import (
     NUMBER_BITS,
@@ -38,7 +36,7 @@ _REGISTERS = BtfField("GUEST_REGISTERS_OFFSET", ("kvm_vcpu.arch.ctxt.regs",))
 
 
 def _detail(name: str, *fields: BtfField, defines: tuple[str, ...]) -> DetailSource:
-    return DetailSource(name, defines, (attrs.evolve(_RAW, btf=(*_VCPU, *fields)),))
+    return DetailSource(name, defines, (_RAW._replace(btf=(*_VCPU, *fields)),))
 
 
 _ADDRESS = "KSTATS_DETAIL_ADDRESS"

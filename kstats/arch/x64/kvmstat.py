@@ -5,8 +5,6 @@ Where KVM counts: ``++vcpu->stat`` in arch/x86/kvm/x86.c, mmu/, vmx/vmx.c and sv
 
 from __future__ import annotations
 
-import attrs
-
 from kstats.arch.base import Isa
 from kstats.arch.kvmstat import Event, Rule
 from kstats.arch.x64.svm import SVM
@@ -42,8 +40,7 @@ def _rules(isa: Isa, *, exits_differ: str, eptv: str) -> tuple[Rule, ...]:
         ),
         Rule("irqs", "interrupts injected", events=(_INJECTED,), stats=("irq_injections",)),
         Rule("emul", "instructions emulated", events=(_EMULATED,), stats=("insn_emulation",)),
-        attrs.evolve(
-            _by_exits(isa, "eptv", "ept", eptv, "pf_fixed"),
+        _by_exits(isa, "eptv", "ept", eptv, "pf_fixed")._replace(
             differs="KVM counts faults that it resolved by mapping a page, as illumos does",
         ),
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
-
 from kstats.arch.base import (
     BtfField,
     DetailEvent,
@@ -49,11 +47,11 @@ _VMX_CLASSIC = Probe(
 
 
 def _with_btf(probe: Probe, *fields: BtfField) -> Probe:
-    return attrs.evolve(probe, btf=(*probe.btf, *fields))
+    return probe._replace(btf=(*probe.btf, *fields))
 
 
 def _with_record(probe: Probe, *fields: RecordField) -> Probe:
-    return attrs.evolve(probe, record=(*probe.record, *fields))
+    return probe._replace(record=(*probe.record, *fields))
 
 
 _VMX_INFO1 = _with_record(_VMX_CLASSIC, RecordField("REC_INFO1", "info1"))
