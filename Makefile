@@ -26,7 +26,7 @@ SETUP  := $(VENV)/.set-up
 
 RUN_PACKAGES   := python3 python3-venv clang llvm libbpf1 python3-bpfcc python3-zstandard
 LINT_PACKAGES  := clang-format mandoc
-BENCH_PACKAGES := bpfcc-tools gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross mmdebstrap valgrind
+BENCH_PACKAGES := gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross mmdebstrap valgrind
 UNIT_PACKAGES  := binutils-aarch64-linux-gnu binutils-x86-64-linux-gnu e2fsprogs man-db systemd
 TEST_PACKAGES  := buildah chromium chromium-driver man-db mmdebstrap openssl rpm systemd
 FLEET_PACKAGES := prometheus prometheus-alertmanager prometheus-node-exporter victoria-metrics
@@ -89,7 +89,7 @@ bench: $(SETUP) host-packages objects
 	@tools/need $(BENCH_PACKAGES)
 	@$(BIN)/python -m bench $(BENCH)
 
-# Writes bench/recorded.json, and what the README says about it.
+# Writes bench/recorded.json, and what the README, docs/costs.md and kstats/costs.py say about it.
 bench-record: $(SETUP) host-packages objects
 	@tools/need $(BENCH_PACKAGES)
 	@$(BIN)/python -m bench --record $(BENCH)

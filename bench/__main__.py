@@ -6,9 +6,12 @@ Without a PART, all but fleet, which measures others' programs.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from bench import (
     exporter,
@@ -25,6 +28,7 @@ from bench import (
     top,
 )
 from bench.table import Table
+from lab.hosts.recipes import BENCHES
 
 PARTS: Mapping[str, Callable[[], Iterable[Table]]] = {
     "startup": startup.tables,
@@ -36,24 +40,36 @@ PARTS: Mapping[str, Callable[[], Iterable[Table]]] = {
     "native": native.tables,
     "exporter": exporter.tables,
     "top": top.tables,
-    "hosts": hosts.tables,
 }
-"""What each part measures; it yields its tables as soon as it has them."""
+"""What each part measures, one after the other."""
+
+HOSTS: Mapping[str, Callable[[], Iterable[Table]]] = {
+    recipe.name: partial(hosts.tables, recipe) for recipe in BENCHES
+}
+"""Emulated hosts, as many at once as there are CPUs: they count instructions, not time."""
 
 ASIDE: Mapping[str, Callable[[], Iterable[Table]]] = {"fleet": fleet.tables}
 """Parts that are measured only if they are named."""
 
-EVERY = {**PARTS, **ASIDE}
+EVERY = {**PARTS, **HOSTS, **ASIDE}
 
 
-def _measure(name: str) -> tuple[results.Part, bool]:
-    """Measure and print a part; return it, and whether its budgets hold."""
+def _measure(name: str) -> tuple[str, results.Part, bool]:
+    """Measure and print a part; return its name, what it has, and whether its budgets hold."""
     begun = time.monotonic()
     tables = []
     for table in EVERY[name]():
-        print("", table.text(), sep="\n", flush=True)
+        print(f"\n{table.text()}", flush=True)
         tables.append(table)
-    return results.part(tables, time.monotonic() - begun), all(table.holds for table in tables)
+    part = results.part(tables, time.monotonic() - begun)
+    return name, part, all(table.holds for table in tables)
+
+
+def _all(names: Sequence[str]) -> Iterator[tuple[str, results.Part, bool]]:
+    """Yield what the parts have measured."""
+    yield from map(_measure, (name for name in names if name not in HOSTS))
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as workers:
+        yield from workers.map(_measure, (name for name in names if name in HOSTS))
 
 
 def _compare(name: str, measured: results.Part) -> None:
@@ -69,27 +85,33 @@ def _compare(name: str, measured: results.Part) -> None:
 def main() -> int:
     """Measure, print, write, compare; return 1 if a budget is exceeded or a measurement failed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=" ".join(EVERY))
-    parser.add_argument("--record", action="store_true", help=f"also write {results.RECORDED.name}")
+    words = {name: [name] for name in EVERY} | {"hosts": list(HOSTS)}
+    parser.add_argument("parts", nargs="*", metavar="PART", help=" ".join(words))
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help="record the parts in which nothing failed and no budget is exceeded",
+    )
     options = parser.parse_args()
-    names = options.parts or list(PARTS)
-    if unknown := [name for name in names if name not in EVERY]:
-        parser.error(f"no part {unknown[0]!r}, of {' '.join(EVERY)}")
+    if unknown := [name for name in options.parts if name not in words]:
+        parser.error(f"no part {unknown[0]!r}, of {' '.join(words)}")
+    names = [name for word in options.parts for name in words[word]] or [*PARTS, *HOSTS]
     print(*results.machine().values(), sep=", ", flush=True)
+    begun = time.monotonic()
     measured: dict[str, results.Part] = {}
     broken = []
-    for name in names:
-        measured[name], holds = _measure(name)
-        results.add(results.LATEST, name, measured[name])
+    for name, part, holds in _all(names):
+        measured[name] = part
+        results.add(results.LATEST, name, part)
         if not holds:
             broken.append(name)
-    print()
     for name, found in measured.items():
+        print()
         _compare(name, found)
-        if options.record:
+        if options.record and name not in broken:
             results.add(results.RECORDED, name, found)
-    total = sum(part["seconds"] for part in measured.values())
-    print(f"{total / 60:.0f} minutes; written to {results.LATEST}")
+    minutes = (time.monotonic() - begun) / 60
+    print(f"{minutes:.0f} minutes; written to {results.LATEST}")
     if broken:
         print(f"a budget is exceeded or a measurement failed: {' '.join(broken)}", file=sys.stderr)
     return int(bool(broken))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 
+from bench import rivals
 from bench.table import Budget, Cell, Table
+from kstats.loader import c_text
 from lab.hosts import CommandError, CommandTimeoutError, HostLostError, Recipe, boot
+from lab.hosts.machines import Machine, Qemu
 from lab.hosts.progress import say
 from lab.hosts.recipes import BENCHES
 from lab.payload import payload
@@ -23,13 +25,12 @@ HERE = Path(__file__).parent
 COMPILERS = {"amd64": "x86_64-linux-gnu-gcc", "arm64": "aarch64-linux-gnu-gcc"}
 _FLAGS = ("-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread")
 _INSIDE = ("python3", "/payload/inside.py")
-_EXITS = "/payload/exits"
-_TIMEOUT = 600.0
+_TIMEOUT = 1200.0
 """Seconds for a tool: a minute does, of a machine that has nothing else to do."""
 
-NOTHING, PERCPU, THREADS = "nothing", "kstats -v", "kstats exits"
+NOTHING, PERCPU, THREADS = "nothing", "kstats cpu", "kstats exits"
 THROUGH_BCC = " --loader bcc"
-STARTS, START = "starts", "kstats -v 0.01 1"
+STARTS, FACTS, START = "starts", "facts", "kstats -v 0.01 1"
 ONE = "one"
 
 Ways = Mapping[str, float]
@@ -40,12 +41,13 @@ Ways = Mapping[str, float]
 class Figures:
     """What was measured in a host: by tool the ways, or why it was not measured.
 
-    ``starts`` are the instructions of whole commands.
+    ``starts`` are the instructions and the MiB of whole commands, ``facts`` what the host is.
     """
 
     found: Mapping[str, Ways]
     failures: Mapping[str, str]
-    starts: Mapping[str, float]
+    starts: Mapping[str, tuple[float, float]]
+    facts: Mapping[str, str]
 
     def added(self, tool: str, way: str = ONE) -> float | None:
         """What ``tool`` adds to an exit; None if that is not known."""
@@ -55,31 +57,39 @@ class Figures:
 
 def measure(recipe: Recipe) -> Figures:
     """Boots the host and runs everything there."""
-    found: dict[str, Ways] = {}
+    found: dict[str, dict[str, Any]] = {}
     failures: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as scratch:
         shared = _payload(recipe, Path(scratch, "payload"))
         try:
             with boot(recipe, payload=shared) as host:
-                tools = host.run(_INSIDE).check().stdout.splitlines()
-                for what, words in {STARTS: [STARTS], **{t: [_EXITS, t] for t in tools}}.items():
+                for what in _wanted(recipe, host.run(_INSIDE).check().stdout.splitlines()):
                     say(f"{recipe.name}: {what}")
                     try:
-                        said = host.run([*_INSIDE, *words], timeout=_TIMEOUT).check()
+                        said = host.run([*_INSIDE, what], timeout=_TIMEOUT).check()
                         found[what] = json.loads(said.stdout)
                     except (CommandError, CommandTimeoutError) as error:
                         failures[what] = str(error)
         except HostLostError as error:
             failures["the host"] = str(error)
-    starts = found.pop(STARTS, {})
-    return Figures(found, failures, starts)
+    starts, facts = (found.pop(what, {}) for what in (STARTS, FACTS))
+    return Figures(found, failures, starts, facts)
+
+
+def _wanted(recipe: Recipe, tools: Iterable[str]) -> list[str]:
+    """What to measure in a host: starts in one, and both loaders where only the kernel differs."""
+    wanted = [FACTS, *([STARTS] if recipe == BENCHES[0] else []), *tools]
+    return [what for what in wanted if recipe in BENCHES[:3] or THROUGH_BCC not in what]
 
 
 def _payload(recipe: Recipe, shared: Path) -> Path:
-    """What the host is given: kstats, and what measures it."""
+    """What the host is given: kstats, what measures it, and rivals that are scripts."""
     shutil.copytree(payload(), shared)
-    for script in ("inside.py", "kvmexit.py"):
-        shutil.copy(HERE / script, shared)
+    shutil.copytree(rivals.folder(), shared, dirs_exist_ok=True)
+    shutil.copytree(c_text.headers(), shared / "headers")
+    # kvmexit includes it and needs nothing of it.
+    (shared / "headers/include/linux/delay.h").touch()
+    shutil.copy(HERE / "inside.py", shared)
     compiler = COMPILERS[recipe.arch]
     subprocess.run([compiler, *_FLAGS, HERE / "exits.c", "-o", shared / "exits"], check=True)
     return shared
@@ -102,9 +112,29 @@ def table(recipe: Recipe, figures: Figures) -> Table:
 
 def starts(recipe: Recipe, figures: Figures) -> Table:
     """What whole commands took in a host."""
-    rows = [(command, f"{used / 1e6:.0f}") for command, used in figures.starts.items()]
+    rows = [(command, used / 1e6, mib) for command, (used, mib) in figures.starts.items()]
     title = f"{recipe.name}: commands from start to end, with their children"
-    return Table(title, ("command", "M instructions"), rows)
+    return Table(title, ("command", "M instructions", "MiB"), rows)
+
+
+def facts(recipe: Recipe, figures: Figures) -> Table:
+    """What a host is."""
+    versions = (rivals.folder() / "versions").read_text(encoding="utf-8").splitlines()
+    rows = {
+        "emulator": _emulator(recipe.machine),
+        **figures.facts,
+        "scripts": ", ".join(versions),
+    }
+    return Table(f"{recipe.name}: the host", ("what", "is"), list(rows.items()))
+
+
+def _emulator(machine: Machine) -> str:
+    """The version of the emulator and how it is started."""
+    (program, *_) = machine.needs
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    version = said.stdout.splitlines()[0].partition(" (")[0]
+    options = " ".join(machine.options) if isinstance(machine, Qemu) else ""
+    return f"{version} {options}"
 
 
 def _title(way: str) -> str:
@@ -137,7 +167,7 @@ def budgets(recipe: Recipe, figures: Figures) -> Iterator[Budget]:
             compiled, ours = figures.added(tool), figures.added(tool.removesuffix(THROUGH_BCC))
             yield Budget(recipe.name, f"{tool}: prebuilt", (compiled or 0) * 1.01, ours)
     if recipe.name in _START_MOST:
-        used = figures.starts.get(START, float("inf")) / 1e6
+        used = figures.starts.get(START, (float("inf"), 0))[0] / 1e6
         yield Budget(recipe.name, f"M instructions of {START}", _START_MOST[recipe.name], used)
     for tool in (PERCPU, THREADS):
         for way in figures.found.get(tool, ()):
@@ -148,10 +178,10 @@ def budgets(recipe: Recipe, figures: Figures) -> Iterator[Budget]:
                 yield Budget(recipe.name, what, most, figures.added(tool, way))
 
 
-def tables() -> Iterator[Table]:
-    """Yield each host's tables; as many hosts at once as there are CPUs for them."""
-    payload()  # once, for all
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as workers:
-        for recipe, figures in zip(BENCHES, workers.map(measure, BENCHES), strict=True):
-            yield table(recipe, figures)
-            yield starts(recipe, figures)
+def tables(recipe: Recipe) -> Iterator[Table]:
+    """Yield the tables of a host."""
+    figures = measure(recipe)
+    yield table(recipe, figures)
+    if figures.starts:
+        yield starts(recipe, figures)
+    yield facts(recipe, figures)

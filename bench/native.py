@@ -1,7 +1,10 @@
 """Nanoseconds on this machine's hardware: our programs and kvmexit's on a loop of system calls.
 
-kvm_exit need not fire here; raw sys_enter does, and runs the same bodies. One round after the
-other attaches each program in turn, so that whatever else the machine does hits all alike.
+Instructions do not show what a clock read, a cache miss or copying memory takes. kvm_exit need not
+fire here; the raw tracepoints sys_enter and sys_exit do, and run the same bodies as exits and
+entries do. kvmexit uses a classic tracepoint, which takes longer than the raw one that it has here.
+One round after the other attaches each program in turn, so that whatever else the machine does hits
+all alike.
 """
 
 from __future__ import annotations
@@ -16,12 +19,15 @@ from pathlib import Path
 
 import attrs
 
-from bench import kvmexit
+from bench import rivals
 from bench.table import TIMED, Table
 from kstats.arch.base import OTHER, Arch, Column, ExitSource, Isa, Probe, SlotRange
-from kstats.collector.percpu import PER_CPU
+from kstats.collector.feature import Feature
+from kstats.collector.latency import Latency
+from kstats.collector.percpu import PER_CPU, Entries
 from kstats.collector.target import Target
 from kstats.collector.threads import ExitsByThread
+from kstats.collector.vcpu_time import VcpuTimes
 from kstats.host import Host
 from kstats.loader import program, syscall
 from kstats.loader.plan import Attachment, Plan
@@ -31,13 +37,13 @@ ROUNDS, CALLS = 15, 300_000
 HERE = Path(__file__).parent
 SYSTEM_CALLS = 512
 
+TRACEPOINTS = {"on_exit": "sys_enter", "on_entry": "sys_exit"}
+"""What stands for exits and for entries."""
+
 EMPTY = "int on_exit(void *ctx) { return 1; }"
-_KVMEXIT_READS = (
-    "({ u64 p = 0; u32 r = 0;"
-    " bpf_probe_read_kernel(&p, sizeof(p), (void *)ctx->args[0]);"
-    " bpf_probe_read_kernel(&r, sizeof(r), (void *)(ctx->args[0] + 8 + (p & 0)));"
-    " (u32)ctx->args[1] + (r & 0); })"
-)
+EMPTY_PAIR = f"{EMPTY} int on_entry(void *ctx) {{ return 1; }}"
+CLOCK = "int on_exit(void *ctx) { return bpf_ktime_get_ns() != 0; }"
+KVMEXIT_HEAD = "int on_exit(struct bpf_raw_tracepoint_args *ctx)"
 
 
 def _source(name: str, define: str, *, direct: bool) -> Arch:
@@ -54,16 +60,17 @@ def _source(name: str, define: str, *, direct: bool) -> Arch:
     )
 
 
-def _ours(arch: Arch, *, threads: bool) -> program.Loaded:
+def _ours(arch: Arch, *features: Feature) -> program.Loaded:
     (source,) = arch.sources
     target = Target(Host(), arch, source, source.probes)
-    return target.load((ExitsByThread(),) if threads else PER_CPU, attach=False)
+    return target.load(features, attach=False)
 
 
 def _text(text: str) -> program.Loaded:
     probe = Probe("raw", "raw", "TEXT", args=syscall.raw_tracepoint_args("kvm_exit"))
-    attachment = Attachment("kvm_exit", "on_exit", "raw")
-    plan = Plan(text, {}, (probe,), (), (attachment,), (), attach=False)
+    functions = [name for name in TRACEPOINTS if f"int {name}(" in text]
+    attachments = tuple(Attachment(TRACEPOINTS[name], name, "raw") for name in functions)
+    plan = Plan(text, {}, (probe,), (), attachments, (), attach=False)
     return program.load(plan, "bcc")
 
 
@@ -72,17 +79,19 @@ def programs() -> Mapping[str, program.Loaded | None]:
     by_calls = _source("btf", "SYS_ENTER_BTF", direct=False)
     found: dict[str, program.Loaded | None] = {
         "nothing": None,
-        "an empty program": _text(EMPTY),
-        "kstats -v": _ours(by_calls, threads=False),
-        "kstats exits": _ours(by_calls, threads=True),
+        "an empty program at exits": _text(EMPTY),
+        "empty programs at exits and entries": _text(EMPTY_PAIR),
+        "reading the clock at exits": _text(CLOCK),
+        "kstats cpu": _ours(by_calls, *PER_CPU),
+        "kstats exits": _ours(by_calls, ExitsByThread()),
+        "kstats exits --time": _ours(by_calls, ExitsByThread(), Entries(), VcpuTimes()),
+        "kstats exits --latency": _ours(by_calls, ExitsByThread(), Entries(), Latency()),
     }
     if LOADS:
         by_loads = _source("cast", "SYS_ENTER_CAST", direct=True)
-        found["kstats -v, direct loads"] = _ours(by_loads, threads=False)
-        found["kstats exits, direct loads"] = _ours(by_loads, threads=True)
-    if kvmexit.TOOL.exists():
-        head = "int on_exit(struct bpf_raw_tracepoint_args *ctx)"
-        found["kvmexit of bcc"] = _text(kvmexit.text(head, _KVMEXIT_READS))
+        found["kstats cpu, direct loads"] = _ours(by_loads, *PER_CPU)
+        found["kstats exits, direct loads"] = _ours(by_loads, ExitsByThread())
+    found["bcc's kvmexit"] = _text(rivals.kvmexit_program(KVMEXIT_HEAD, "(u32)ctx->args[1]"))
     return found
 
 
@@ -101,11 +110,12 @@ class Loop:
 def _one(loop: Loop, loaded: program.Loaded | None) -> float:
     if loaded is None:
         return loop.run()
-    link = syscall.attach_raw_tracepoint("sys_enter", loaded.programs["on_exit"])
-    try:
+    with ExitStack() as attached:
+        for function, tracepoint in TRACEPOINTS.items():
+            if function in loaded.programs:
+                link = syscall.attach_raw_tracepoint(tracepoint, loaded.programs[function])
+                attached.callback(os.close, link)
         return loop.run()
-    finally:
-        os.close(link)
 
 
 def measure() -> dict[str, list[float]]:
@@ -134,7 +144,7 @@ def tables() -> Iterator[Table]:
     rows: list[tuple[str, float, str]] = [("nothing (the call itself)", *_summary(nothing))]
     for name, times in found.items():
         rows.append((name, *_summary([t - n for t, n in zip(times, nothing, strict=True)])))
-    title = f"ns that a program on raw sys_enter adds to getppid(), {ROUNDS} interleaved rounds"
+    title = f"ns that programs at raw sys_enter, sys_exit add to getppid(), {ROUNDS} rounds"
     yield Table(title, ("program", "median", "middle half"), rows, spread=TIMED)
 
 

@@ -70,7 +70,10 @@ class Table:
             "title": self.title,
             "spread": self.spread,
             "headings": list(self.headings),
-            "rows": [list(row) for row in self.rows],
+            "rows": [
+                [round(cell, 2) if isinstance(cell, float) else cell for cell in row]
+                for row in self.rows
+            ],
             "failures": list(self.failures),
             "budgets": [budget.as_object() for budget in self.budgets],
         }

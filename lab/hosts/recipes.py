@@ -192,10 +192,28 @@ def _bench(name: str, arch: str, machine: Qemu, kernel: Kernel) -> Recipe:
     )
 
 
+def _svm_of(model: str, kernel_options: str = "") -> Qemu:
+    options = ("-machine", "q35", "-cpu", model)
+    return attrs.evolve(X64_SVM, options=options, kernel_options=kernel_options)
+
+
 BENCHES: tuple[Recipe, ...] = (
     _bench("bench-svm", "amd64", X64_SVM, Kernel("bookworm", "linux-image-amd64")),
     _bench("bench-svm-6.12", "amd64", X64_SVM, Kernel("trixie", "linux-image-amd64")),
     _bench("bench-arm64", "arm64", ARM64_EL2, Kernel("bookworm", "linux-image-arm64")),
+    # Without ERMS and FSRM the kernel copies memory by words instead of `rep movsb`.
+    _bench(
+        "bench-svm-no-erms",
+        "amd64",
+        _svm_of("max,+svm,-erms,-fsrm"),
+        Kernel("bookworm", "linux-image-amd64"),
+    ),
+    _bench(
+        "bench-svm-mitigated",
+        "amd64",
+        _svm_of("EPYC,+svm", "mitigations=auto"),
+        Kernel("bookworm", "linux-image-amd64"),
+    ),
 )
 """Hosts with clocks that count instructions, for the benchmark."""
 

@@ -26,6 +26,7 @@ class Qemu:
             each, a power of two, and jump while it is idle, so that durations are the same on
             every machine. Needs a host with one CPU. None: the clocks are real.
         beside: Other programs and files that such hosts need, with their packages.
+        kernel_options: What the kernel's command line ends with.
     """
 
     program: str
@@ -41,6 +42,7 @@ class Qemu:
     threads: str = "multi"
     instruction_ns: int | None = None
     beside: Mapping[str, str] = attrs.field(factory=dict)
+    kernel_options: str = ""
 
     @property
     def needs(self) -> Mapping[str, str]:
@@ -66,7 +68,7 @@ class Qemu:
             *("-smp", str(boot.cpus), "-m", str(boot.memory)),
             *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
             *("-kernel", str(boot.images.kernel), "-initrd", str(boot.initrd)),
-            *("-append", f"console={self.console} {COMMAND_LINE}"),
+            *("-append", f"console={self.console} {COMMAND_LINE} {self.kernel_options}"),
             *("-serial", f"file:{boot.directory / CONSOLE_LOG}"),
             *("-chardev", f"socket,id=channel,fd={channel}", "-device", "virtio-serial-pci"),
             *("-device", f"virtserialport,chardev=channel,name={self.channel.partition(':')[2]}"),
