@@ -4,9 +4,9 @@
  *
  * Each CPU has a small open-addressed table of its own, which no other CPU writes: a thread that
  * keeps exiting for the same reasons finds its counters at the first or second probe, whatever
- * else runs on the CPU. Entries are never moved or copied. Exits that do not fit there are counted
- * in a hash that all CPUs share; exits that do not fit there either are counted by CPU and code
- * (counts.c), without their thread.
+ * else runs on the CPU. Entries are never moved or copied; those of threads that have ended are
+ * freed. Exits that do not fit there are counted in a hash that all CPUs share; exits that do not
+ * fit there either are counted by CPU and code (counts.c), without their thread.
  *
  * A thread is identified by the kernel's pid_tgid: the kernel reuses the memory of vCPUs, and
  * arm64's tracepoints do not pass the vCPU.
@@ -129,4 +129,50 @@ PROGRAM(on_exit, void *ctx)
 	if (KSTATS_VCPU_TIME)
 		leave_guest(thread, code);
 	return SEEN;
+}
+
+/* A counter of the table that the reader wants to free, because its thread has ended. */
+struct old_count {
+	u64 entry;
+	u64 n; /* as the reader has seen it; 0: none */
+	u64 freed;
+};
+
+struct old_counts {
+	struct old_count counts[KSTATS_FREED];
+};
+
+ARRAY(old_counts, struct old_counts);
+
+/*
+ * Free counters of this CPU's table. The reader runs this program, on the CPU of the table: no
+ * exit is counted there meanwhile. It interrupts the current thread, which may be counting one.
+ *
+ * A counter is freed only if the reader has seen all that it counted: a new thread may have the
+ * number of the one that has ended, and uses its counters. A freed entry before that of another
+ * thread makes that thread add a second counter; the reader adds them up.
+ */
+PROGRAM(free_counters, void *ctx)
+{
+	struct thread_table *table = only_value(MAP(threads));
+	struct old_counts *old = VALUE(old_counts);
+	u64 current = this_thread();
+
+	if (!table)
+		return 0;
+	for (int n = 0; n < KSTATS_FREED; n++) {
+		struct old_count *o = &old->counts[n];
+		struct thread_count *c;
+		u64 i = o->entry;
+
+		asm("%0 &= %1" : "+r"(i) : "i"(KSTATS_TABLE_SIZE - 1));
+		c = &table->entries[i];
+		if (!o->n || c->n != o->n || c->thread == current)
+			continue;
+		c->thread = 0;
+		c->code = 0;
+		c->n = 0;
+		o->freed = 1;
+	}
+	return 0;
 }

@@ -33,7 +33,7 @@ MORE_KIB = 4096
 """KiB of resident memory by which a process may exceed that after the warm rounds."""
 
 FULLEST = 0.6
-"""The part of a map that may be in use: entries of ended threads are freed from a half on."""
+"""The part of a map that may be in use: entries of ended threads are freed from a quarter on."""
 
 CPUID, CODE, REASON = 499, ("svm", 0x72), "cpuid"
 VMM = "python3 /payload/vmm/vmm.py"

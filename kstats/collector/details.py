@@ -11,7 +11,7 @@ from kstats.arch.base import CFile, DetailSource, ExitSource, Probe
 from kstats.collector.draft import Draft
 from kstats.collector.feature import Feature, Phase
 from kstats.collector.layout import Layout
-from kstats.collector.reclaim import Reclaimer
+from kstats.collector.reclaim import HashReader
 from kstats.collector.shares import Hash, Shares
 from kstats.collector.target import Target
 from kstats.collector.threads import MORE_THREADS
@@ -130,7 +130,7 @@ class Detail(Feature):
 
     def reader(self, loaded: Loaded, layout: Layout) -> Callable[[], Totals]:
         del layout
-        return Reclaimer(loaded.maps["details"], Hash.DETAILS, Shares(loaded)).read
+        return HashReader(loaded.maps["details"], Hash.DETAILS, Shares(loaded)).read
 
     def fill(self, draft: Draft, before: Totals, now: Totals) -> None:
         """Fill exits by detail. Exits whose detail was dropped are counted by thread."""

@@ -8,7 +8,7 @@ import time
 from array import array
 from typing import NamedTuple
 
-from kstats.collector.threads import ThreadCount
+from kstats.collector.tables import ThreadCount
 from kstats.errors import PrivilegeError
 from kstats.host import Host
 from kstats.loader import syscall

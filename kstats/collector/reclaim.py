@@ -1,8 +1,4 @@
-"""Frees counters of threads that ended: VMs come and go for days, and maps are bounded.
-
-Only entries of shared hashes are freed. An entry of a CPU's own table stays; it costs the
-threads of the present one lookup in the hash.
-"""
+"""Frees counters of threads that ended: VMs come and go for days, and maps are bounded."""
 
 from __future__ import annotations
 
@@ -10,11 +6,13 @@ import os
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from kstats.collector.shares import PROCESSES, Hash, Shares
 from kstats.loader.records import COUNT
 from kstats.loader.syscall import Map
+
+_Key = TypeVar("_Key")
 
 Totals: TypeAlias = Mapping[bytes, int]
 """Counts by key; the thread is the first member of every key."""
@@ -35,12 +33,35 @@ def thread_of(key: bytes) -> int:
     return int(COUNT.unpack_from(key)[0])
 
 
-class Reclaimer:
-    """Deletes counters of threads that ended, once an eighth of the hash is used.
+class Freed(Generic[_Key]):
+    """Values of counters that were freed since the last reading.
 
-    A counter is deleted only after a reading that was taken when its thread had already ended,
-    and the value that it had when it was deleted is kept for the next reading. So totals never
-    shrink from one reading to the next, even if a new thread gets the same number.
+    They are part of the next reading, so totals never shrink from one reading to the next, even if
+    a new thread gets the same number.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[_Key, int] = {}
+
+    def add(self, key: _Key, n: int) -> None:
+        """Add the value of a counter that has just been freed."""
+        self._counts[key] = self._counts.get(key, 0) + n
+
+    def complete(self, found: dict[_Key, int]) -> dict[_Key, int]:
+        """Add what was freed to a reading; return it."""
+        freed = self._counts
+        # The number of a freed counter is in use again: its total continues from there.
+        self._counts = {key: n for key, n in freed.items() if key in found}
+        for key, n in freed.items():
+            found[key] = found.get(key, 0) + n
+        return found
+
+
+class Reclaimer:
+    """Deletes entries of a hash for threads that ended, once an eighth of it is used.
+
+    An entry is deleted only after a reading that was taken when its thread had already ended, and
+    its last value is reported.
     """
 
     def __init__(
@@ -48,34 +69,30 @@ class Reclaimer:
         counters: Map,
         hash_: Hash,
         shares: Shares,
+        freed: Callable[[bytes, int], None],
         has_ended: Callable[[int], bool] = has_ended,
     ) -> None:
-        """Free entries of ``counters``, which is ``hash_``, and give them back to ``shares``."""
+        """Free entries of ``counters``, which is ``hash_``, and give them back to ``shares``.
+
+        ``freed`` is called with the key and the last value of each.
+        """
         self._counters = counters
         self._hash = hash_
         self._shares = shares
+        self._freed = freed
         self._has_ended = has_ended
         self._room = min(counters.max_entries // 8, _FEW)
         self._ended: set[int] = set()
-        self._gone: dict[bytes, int] = {}
 
-    def read(self) -> Totals:
-        """Read the hash; return its counts with those that were deleted since the last reading."""
+    def read(self) -> dict[bytes, int]:
+        """Return the counts."""
         keys, values = self._counters.batch()
         size = self._counters.key_size
         pieces = (keys[i : i + size] for i in range(0, len(keys), size))
-        return self.completed(dict(zip(pieces, array("Q", values), strict=True)))
+        return dict(zip(pieces, array("Q", values), strict=True))
 
-    def completed(self, found: Totals) -> Totals:
-        """Return a reading of the hash with the counters that were deleted since the last one."""
-        gone, self._gone = self._gone, {}
-        totals = {**found, **{key: found.get(key, 0) + n for key, n in gone.items()}}
-        # The number of a deleted counter is in use again: its total continues from there.
-        self._gone = {key: n for key, n in gone.items() if key in found}
-        self._reclaim(found)
-        return totals
-
-    def _reclaim(self, found: Totals) -> None:
+    def reclaim(self, found: Totals) -> None:
+        """Delete entries of threads that had ended before this reading."""
         if len(found) <= self._room:
             return
         threads = {key: thread_of(key) for key in found}
@@ -87,7 +104,31 @@ class Reclaimer:
         for key in keys:
             thread = thread_of(key)
             if self._has_ended(thread):
-                value = self._counters.pop(key)
-                self._gone[key] = self._gone.get(key, 0) + COUNT.unpack(value)[0]
+                self._freed(key, COUNT.unpack(self._counters.pop(key))[0])
                 deleted[thread >> 32] += 1
         self._shares.give_back(self._hash, deleted)
+
+
+class HashReader:
+    """Reads a hash of counters, and frees those of threads that ended."""
+
+    def __init__(
+        self,
+        counters: Map,
+        hash_: Hash,
+        shares: Shares,
+        has_ended: Callable[[int], bool] = has_ended,
+    ) -> None:
+        """See :class:`Reclaimer`."""
+        self._freed: Freed[bytes] = Freed()
+        self._hash = Reclaimer(counters, hash_, shares, self._freed.add, has_ended)
+
+    def read(self) -> Totals:
+        """Return the counts, with those of entries that were deleted since the last reading."""
+        return self.completed(self._hash.read())
+
+    def completed(self, found: Totals) -> Totals:
+        """Return a reading of the hash, completed; then delete entries."""
+        totals = self._freed.complete(dict(found))
+        self._hash.reclaim(found)
+        return totals

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import attrs
@@ -15,13 +14,14 @@ from kstats.collector.draft import Draft
 from kstats.collector.feature import Feature, Phase
 from kstats.collector.layout import Layout
 from kstats.collector.percpu import ON_EXIT, Entries
-from kstats.collector.reclaim import Reclaimer
+from kstats.collector.reclaim import Freed, Reclaimer
 from kstats.collector.shares import Hash, Shares
+from kstats.collector.tables import FREE, FREED, OLD_COUNTS, Key, Tables, ThreadCount
 from kstats.collector.tracepoints import Tracepoints
 from kstats.filters import ThreadFilter
 from kstats.loader.plan import MapSize
 from kstats.loader.program import Loaded
-from kstats.loader.records import ONLY, U64, WORD, Record
+from kstats.loader.records import U64, Record
 from kstats.model import Place
 
 TABLE_SIZE = 1024
@@ -29,9 +29,6 @@ TABLE_SIZE = 1024
 
 MORE_THREADS = 65536
 """Entries of the hash that all CPUs share, for exits that do not fit in the tables."""
-
-Key: TypeAlias = tuple[int, int, int]
-"""(thread, code, cpu)."""
 
 Totals: TypeAlias = Mapping[Key, int]
 """Running totals."""
@@ -44,14 +41,6 @@ class ThreadKey(Record):
     _fields_ = (("thread", U64), ("code", U64), ("cpu", U64))
 
 
-class ThreadCount(Record):
-    """An entry of a CPU's table; thread 0 marks an unused one."""
-
-    c_name = "thread_count"
-    _fields_ = (("thread", U64), ("code", U64), ("n", U64))
-
-
-_WORDS = ctypes.sizeof(ThreadCount) // WORD
 _THREAD_KEY = ThreadKey.unpacker()
 _ALL = ThreadFilter()
 
@@ -65,34 +54,26 @@ class ThreadsReader:
     """Reads the tables and the hash with two system calls, whatever the number of CPUs."""
 
     def __init__(self, loaded: Loaded, layout: Layout, table_size: int) -> None:
-        self._layout = layout
-        self._tables = loaded.maps["threads"]
-        self._more = Reclaimer(loaded.maps["more_threads"], Hash.THREADS, Shares(loaded))
-        self._size = table_size * ctypes.sizeof(ThreadCount)
-        self._buffer = ctypes.create_string_buffer(self._size * len(layout.cpus))
-        self._empty = bytes(self._size)
+        self._freed: Freed[Key] = Freed()
+        self._tables = Tables(loaded, layout.cpus, table_size, self._freed.add)
+        more = loaded.maps["more_threads"]
+        self._more = Reclaimer(more, Hash.THREADS, Shares(loaded), self._forget)
+
+    def _forget(self, key: bytes, n: int) -> None:
+        self._freed.add(_THREAD_KEY.unpack(key), n)
 
     def read(self) -> Totals:
         """Return the totals; the maps are read before either is decoded, which takes longer."""
-        self._tables.read_into(ONLY, self._buffer)
+        self._tables.read()
         more = self._more.read()
-        totals = dict(self._in_tables())
+        totals = self._tables.totals()
         keys = _THREAD_KEY.iter_unpack(b"".join(more))
         for key, n in zip(keys, more.values(), strict=True):
             totals[key] = totals.get(key, 0) + n
+        self._freed.complete(totals)
+        self._tables.reclaim()
+        self._more.reclaim(more)
         return totals
-
-    def _in_tables(self) -> Iterator[tuple[Key, int]]:
-        values = self._buffer.raw
-        for i, cpu in enumerate(self._layout.cpus):
-            table = values[i * self._size : (i + 1) * self._size]
-            if table == self._empty:
-                continue
-            words = array("Q", table)
-            columns = (words[field::_WORDS] for field in range(_WORDS))
-            for thread, code, n in zip(*columns, strict=True):
-                if thread:
-                    yield (thread, code, cpu), n
 
 
 @attrs.frozen(eq=False)
@@ -113,7 +94,7 @@ class ExitsByThread(Feature):
     phase = Phase.COUNTS
     files = ("exits_thread.c", "first_exits.c", "shares.c")
     btf = first_exits.BTF
-    attachments = (ON_EXIT,)
+    attachments = (ON_EXIT, FREE)
     counted = ("exits", "threads")
 
     @classmethod
@@ -126,10 +107,14 @@ class ExitsByThread(Feature):
         return (Entries(), events) if events.events else (Entries(),)
 
     @property
+    def defines(self) -> Mapping[str, int]:
+        return {"KSTATS_FREED": FREED}
+
+    @property
     def maps(self) -> tuple[MapSize, ...]:
         size = self.table_size * ctypes.sizeof(ThreadCount)
         tables = (MapSize("threads", 1, size), MapSize("more_threads", self.more_threads))
-        return (*tables, *first_exits.MAPS, *shares.MAPS)
+        return (*tables, OLD_COUNTS, *first_exits.MAPS, *shares.MAPS)
 
     @property
     def numbers(self) -> Mapping[str, int]:

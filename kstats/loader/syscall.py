@@ -35,6 +35,7 @@ _MAP_LOOKUP_ELEM = 1
 _MAP_UPDATE_ELEM = 2
 _MAP_DELETE_ELEM = 3
 _PROG_LOAD = 5
+_PROG_TEST_RUN = 10
 _OBJ_GET_INFO_BY_FD = 15
 _RAW_TRACEPOINT_OPEN = 17
 _MAP_LOOKUP_AND_DELETE_ELEM = 21
@@ -47,6 +48,7 @@ _HASHES = {1, 5}
 _ARRAY = 2
 
 _NO_EXIST = 1
+_TEST_RUN_ON_CPU = 1
 
 PROGRAM_TYPES = {"raw": 17, "classic": 5}
 """BPF_PROG_TYPE_RAW_TRACEPOINT and BPF_PROG_TYPE_TRACEPOINT by the way of attaching."""
@@ -315,6 +317,23 @@ def load_program(
         *(0, 0, name.encode()[: _NAME_SIZE - 1]),
     )
     return _bpf(_PROG_LOAD, attr)[0]
+
+
+def run_program(program: int, cpu: int) -> bool:
+    """Run a raw tracepoint program on a CPU, without arguments (Linux 5.10 and later).
+
+    Return False if the CPU is offline.
+    """
+    # union bpf_attr, test: prog_fd and retval, sizes and addresses of data, repeat, duration,
+    # sizes and addresses of contexts, flags, cpu, batch_size
+    attr = struct.pack("=4I2Q4I2Q3I4x", program, *[0] * 11, _TEST_RUN_ON_CPU, cpu, 0)
+    try:
+        _bpf(_PROG_TEST_RUN, attr)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return False
+    return True
 
 
 def verifier_log(instructions: bytes, attach: str = "raw") -> str:

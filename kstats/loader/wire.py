@@ -49,7 +49,8 @@ class Attachment(NamedTuple):
     """A C function and the tracepoint that runs it.
 
     Attributes:
-        tracepoint: A classic one is in the group ``kvm``.
+        tracepoint: A classic one is in the group ``kvm``. Empty for a function that is loaded only:
+            the reader runs it.
         function: The function's name.
         attach: ``raw``, ``classic``, or empty for the way of the chosen probe.
         at_least: If set, the attachment is optional: it is left out where the kernel has no such

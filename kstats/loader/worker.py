@@ -306,6 +306,7 @@ def load(plan: Plan, args: int, backend: Backend) -> tuple[dict[str, Any], list[
         fds += [
             (f"link:{tracepoint}:{function}", attach(tracepoint, program.programs[function], how))
             for tracepoint, function, how in attachments
+            if tracepoint
         ]
     answer = {
         "probe": probe.name,

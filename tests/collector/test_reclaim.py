@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kstats.collector.live import Collector
-from kstats.collector.reclaim import Reclaimer
+from kstats.collector.reclaim import HashReader
 from kstats.collector.shares import Hash as Shared
 from kstats.collector.threads import ExitsByThread, ThreadKey
 from kstats.filters import ThreadFilter
@@ -52,68 +52,68 @@ def key(thread: int, code: int = 1) -> bytes:
     return bytes(ThreadKey(thread, code, 0))
 
 
-def made(ended: set[int], returned: Returned | None = None) -> tuple[Hash, Reclaimer]:
-    """Return a hash with entries of ended and other threads, and its reclaimer."""
+def made(ended: set[int], returned: Returned | None = None) -> tuple[Hash, HashReader]:
+    """Return a hash with entries of ended and other threads, and its reader."""
     hash_: Any = Hash()
     hash_.counts = {key(ME): 1, key(ME, 2): 2, key(HER): 3, key(HIM): 4}
     shares: Any = returned or Returned()
-    return hash_, Reclaimer(hash_, Shared.THREADS, shares, ended.__contains__)
+    return hash_, HashReader(hash_, Shared.THREADS, shares, ended.__contains__)
 
 
 def test_a_counter_is_freed_by_a_reading_after_the_end_of_its_thread() -> None:
-    hash_, reclaimer = made({ME})
+    hash_, reader = made({ME})
     full = dict(hash_.counts)
-    assert reclaimer.completed(dict(hash_.counts)) == full
+    assert reader.completed(dict(hash_.counts)) == full
     assert hash_.counts == full
     hash_.counts[key(ME)] = 9  # between the first reading and its end
-    assert reclaimer.completed(dict(hash_.counts)) == full | {key(ME): 9}
+    assert reader.completed(dict(hash_.counts)) == full | {key(ME): 9}
     assert hash_.counts == {key(HER): 3, key(HIM): 4}
 
 
 def test_freed_entries_are_given_back_to_their_process() -> None:
     returned = Returned()
-    hash_, reclaimer = made({ME}, returned)
-    reclaimer.completed(dict(hash_.counts))
+    hash_, reader = made({ME}, returned)
+    reader.completed(dict(hash_.counts))
     assert not returned.entries
-    reclaimer.completed(dict(hash_.counts))
+    reader.completed(dict(hash_.counts))
     assert returned.entries == {7: 2}
 
 
 def test_totals_never_shrink_and_are_later_forgotten() -> None:
-    hash_, reclaimer = made({ME})
+    hash_, reader = made({ME})
     full = dict(hash_.counts)
     for _ in range(3):
-        assert reclaimer.completed(dict(hash_.counts)) == full
-    assert reclaimer.completed(dict(hash_.counts)) == {key(HER): 3, key(HIM): 4}
+        assert reader.completed(dict(hash_.counts)) == full
+    assert reader.completed(dict(hash_.counts)) == {key(HER): 3, key(HIM): 4}
 
 
 def test_a_reused_thread_number_continues_from_its_total() -> None:
     ended = {ME}
-    hash_, reclaimer = made(ended)
+    hash_, reader = made(ended)
     full = dict(hash_.counts)
     for _ in range(2):
-        reclaimer.completed(dict(hash_.counts))
+        reader.completed(dict(hash_.counts))
     ended.clear()
     hash_.counts[key(ME)] = 5
     for _ in range(3):
-        totals = reclaimer.completed(dict(hash_.counts))
+        totals = reader.completed(dict(hash_.counts))
         assert totals[key(ME)] == full[key(ME)] + 5
 
 
 def test_a_reused_thread_number_keeps_its_entry() -> None:
     ended = {ME}
-    hash_, reclaimer = made(ended)
-    reclaimer.completed(dict(hash_.counts))
+    hash_, reader = made(ended)
+    reader.completed(dict(hash_.counts))
     ended.clear()
-    reclaimer.completed(dict(hash_.counts))
+    reader.completed(dict(hash_.counts))
     assert len(hash_.counts) == 4
 
 
 def test_a_hash_that_is_almost_empty_is_left_alone() -> None:
-    hash_, reclaimer = made({ME, HER})
+    hash_, reader = made({ME, HER})
     del hash_.counts[key(HIM)]
     for _ in range(3):
-        reclaimer.completed(dict(hash_.counts))
+        reader.completed(dict(hash_.counts))
     assert len(hash_.counts) == 3
 
 

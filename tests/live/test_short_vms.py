@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from lab.hosts import Host
 from lab.vmm import workload as workloads
 from tests.live.conftest import Bed, beds
 from tests.live.inside import short_vms
-from tests.live.kstats import wait_attached, watching
+from tests.live.kstats import now, wait_attached, watching
 
 pytestmark = [
     pytest.mark.host,
@@ -33,11 +33,15 @@ Who = tuple[str, int, int, int]
 
 @attrs.frozen
 class Churn:
-    """What the VMs did, and the rows of one report over all of them, and of many reports."""
+    """What the VMs did, and the rows of one report over all of them, and of many reports.
+
+    ``maps`` is how full the maps of the latter are, once the VMs have ended.
+    """
 
     vcpus: frozenset[Who]
     once: tuple[dict[str, Any], ...]
     every_5_seconds: tuple[dict[str, Any], ...]
+    maps: Mapping[str, dict[str, int]]
 
 
 @pytest.fixture(scope="module")
@@ -48,18 +52,20 @@ def churn(bed: Bed, host: Host) -> Churn:
     by = "vm,pid,tid,vcpu,reason"
     with (
         watching(host, "exits", "--by", by) as once,
-        watching(host, "exits", "--by", by, "5", "36000") as every_5_seconds,
-        host.start(BUSY) as busy,
+        watching(host, "exits", "--by", by, "--overhead", "5", "36000") as every_5_seconds,
     ):
         wait_attached(once, every_5_seconds)
-        busy.wait_output("busy")
-        words = ["python3", INSIDE, str(COUNTS[bed.isa]), WORKLOADS[bed.isa]]
-        lines = host.run(words).check().stdout.splitlines()
+        with host.start(BUSY) as busy:
+            busy.wait_output("busy")
+            words = ["python3", INSIDE, str(COUNTS[bed.isa]), WORKLOADS[bed.isa]]
+            lines = host.run(words).check().stdout.splitlines()
+        every_5_seconds.wait_reports(3, now(host))
         once.stop()
         every_5_seconds.stop()
     vms = map(json.loads, lines)
     vcpus = {(vm["name"], vm["pid"], v["tid"], v["vcpu"]) for vm in vms for v in vm["vcpus"]}
-    return Churn(frozenset(vcpus), tuple(once.rows()), tuple(every_5_seconds.rows()))
+    maps = every_5_seconds.reports[-1]["overhead"]["maps"]
+    return Churn(frozenset(vcpus), tuple(once.rows()), tuple(every_5_seconds.rows()), maps)
 
 
 def exits(rows: Iterable[dict[str, Any]], bed: Bed) -> dict[Who, Counter[str]]:
@@ -82,3 +88,8 @@ def test_vms_that_have_ended_keep_their_names_vcpus_and_exits(
     certain = Counter({name: n for (_, name), n in counts.items()})
     assert len(churn.vcpus) == COUNTS[bed.isa] * short_vms.VCPUS
     assert exits(getattr(churn, reports), bed) == dict.fromkeys(churn.vcpus, certain)
+
+
+def test_counters_of_vms_that_have_ended_are_freed(churn: Churn) -> None:
+    used = churn.maps["threads"]
+    assert used["used"] <= used["size"] // 4
