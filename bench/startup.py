@@ -23,8 +23,8 @@ _RECORDING = "examples/recordings/svm.jsonl"
 BUDGETS: Mapping[str, int] = {
     "kstats --version": 47,
     "kstats --help": 47,
-    "kstats explain HLT": 285,
-    f"kstats -v --input {_RECORDING}": 450,
+    "kstats explain HLT": 130,
+    f"kstats -v --input {_RECORDING}": 390,
 }
 """Millions of instructions that each command may take."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import doctest
 import enum
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,7 +53,19 @@ def _fields(value: type) -> Iterator[str]:
     else:
         defaults = vars(value)["_field_defaults"]
         for name, kind in annotations.items():
-            yield f"{name}: {kind.__forward_arg__}{' = …' if name in defaults else ''}"
+            yield f"{name}: {_type(kind)}{' = …' if name in defaults else ''}"
+
+
+def _type(kind: Any) -> str:
+    """Return an annotation as it is written, whether its module evaluates it or not."""
+    text = kind.__forward_arg__ if hasattr(kind, "__forward_arg__") else _signed(kind)
+    return str(text)
+
+
+def _signed(value: Any) -> str:
+    """Return a signature or a type without the modules of its types."""
+    text = value.__name__ if isinstance(value, type) else str(value)
+    return re.sub(r"\b(?:[a-z_]\w*\.)+(?=[A-Z])", "", text)
 
 
 def _members(value: type) -> Iterator[str]:
@@ -70,7 +83,7 @@ def _members(value: type) -> Iterator[str]:
         if isinstance(member, property):
             yield f"{name}: property"
         elif inspect.isroutine(member):
-            yield f"{name}{inspect.signature(getattr(value, name))}"
+            yield f"{name}{_signed(inspect.signature(getattr(value, name)))}"
 
 
 def _shape(value: Any) -> str:

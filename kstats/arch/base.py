@@ -22,8 +22,6 @@ uses; the high 32 bits are a *qualifier*, zero unless the ISA says otherwise (SV
 of an MSR access; arm64: the number is KVM's return code and not the exception class of a trap).
 """
 
-from __future__ import annotations
-
 import enum
 import re
 from collections.abc import Callable, Mapping
@@ -175,10 +173,10 @@ class ExitEvent(NamedTuple):
     """
 
     pattern: str
-    code: Callable[[Isa, re.Match[str]], int | None]
+    code: Callable[["Isa", re.Match[str]], int | None]
     bpftrace_code: str
     bpftrace_filter: str = ""
-    fields: Callable[[Isa, Mapping[str, str]], int | None] | None = None
+    fields: Callable[["Isa", Mapping[str, str]], int | None] | None = None
 
 
 class Isa(NamedTuple):

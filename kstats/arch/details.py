@@ -6,11 +6,9 @@ size of the access in bytes (6 bits; 0 if unknown) and, in the two highest bits,
 :class:`Access`.
 """
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 UNKNOWN = (1 << 64) - 1
 """The detail of an exit that should have one, but it could not be read."""
@@ -35,7 +33,7 @@ class Parts(NamedTuple):
     number: int
 
     @classmethod
-    def of(cls, detail: int) -> Parts:
+    def of(cls, detail: int) -> Self:
         """Split a detail as the kernel counts it."""
         size = detail >> NUMBER_BITS & (1 << SIZE_BITS) - 1
         return cls(Access(detail >> 62), size, detail & (1 << NUMBER_BITS) - 1)

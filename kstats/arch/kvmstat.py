@@ -9,8 +9,6 @@ keeps for each vCPU. In kstats, a column has up to two sources and documents how
 A column without a meaning on an architecture is printed as ``-`` and documents the reason.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 

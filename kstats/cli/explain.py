@@ -1,12 +1,9 @@
 """``kstats explain``: what an exit, a counter or a line of a log is, and what to do about it."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-
-import attrs
+from typing import NamedTuple
 
 from kstats import arch as arches
 from kstats.arch import lookup
@@ -60,8 +57,7 @@ def parser() -> options.Parser:
     return p
 
 
-@attrs.frozen(kw_only=True)
-class ExplainOptions:
+class ExplainOptions(NamedTuple):
     """The options of ``kstats explain``; without ``isa``, every ISA."""
 
     reasons: list[str]

@@ -1,16 +1,12 @@
 """What commands share on the command line: the parser, values, and which options combine."""
 
-from __future__ import annotations
-
 import argparse
 import itertools
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import NoReturn, Self, TypeVar
-
-import attrs
+from typing import NamedTuple, NoReturn, Self, TypeVar
 
 from kstats import durations
 from kstats.cli import COMMANDS, streams
@@ -29,8 +25,7 @@ MOST = 10**18 - 1
 _DECIMAL = r"\d{1,9}(\.\d*)?|\.\d+"
 
 
-@attrs.frozen
-class Rule:
+class Rule(NamedTuple):
     """Which options can be given together with ``option``.
 
     Options are written as on the command line, operands by their names. ``--view cpu`` means that

@@ -1,10 +1,7 @@
 """The values that answer a question: exit reasons, and terms of other kinds."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-
-import attrs
+from typing import NamedTuple
 
 from kstats.arch import lookup
 from kstats.arch.base import Isa
@@ -14,8 +11,7 @@ Isas = Sequence[Isa] | None
 """The ISAs that are asked about; None for all."""
 
 
-@attrs.frozen
-class Term:
+class Term(NamedTuple):
     """Something that is not an exit reason, and what it has to do with exits.
 
     Attributes:
