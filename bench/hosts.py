@@ -78,7 +78,7 @@ def measure(recipe: Recipe) -> Figures:
 
 def _wanted(recipe: Recipe, tools: Iterable[str]) -> list[str]:
     """What to measure in a host: starts in one, and both loaders where only the kernel differs."""
-    wanted = [FACTS, *([STARTS] if recipe == BENCHES[0] else []), *tools]
+    wanted = [FACTS, *tools, *([STARTS] if recipe == BENCHES[0] else [])]
     return [what for what in wanted if recipe in BENCHES[:3] or THROUGH_BCC not in what]
 
 

@@ -248,16 +248,15 @@ def measure(tool: Tool) -> dict[str, float]:
 
 
 def started_once(words: Sequence[str]) -> tuple[float, float]:
-    """Instructions of a command, as a nanosecond of CPU time each, and MiB; the second run's.
+    """Instructions of a command, as a nanosecond of CPU time each, and MiB of its largest process.
 
-    The first run reads files from the disk. The MiB are those of its largest process.
+    The tools have run before, so that their files are in the kernel's cache.
     """
-    for _ in range(2):
-        with subprocess.Popen(words, stdout=subprocess.DEVNULL) as process:
-            _, status, used = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise SystemExit(f"{words}: exit status {process.returncode}")
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL) as process:
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{words}: exit status {process.returncode}")
     return (used.ru_utime + used.ru_stime) * 1e9, used.ru_maxrss / 1024
 
 

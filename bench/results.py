@@ -28,6 +28,9 @@ Key = tuple[str, str, str]
 
 _QUANTITY = re.compile(r"[-+]?\d[\d,]*(\.\d+)?(?=\s|$)")
 
+_ROW = re.compile(r"\[\n\s*([^][{}]*?)\n\s*\]")
+_INDENT = re.compile(r"\n\s*")
+
 
 def machine() -> dict[str, str]:
     """Return the facts about this machine. Figures of emulated hosts do not depend on it."""
@@ -65,7 +68,12 @@ def add(path: Path, name: str, measured: Part) -> None:
     """Write a part to a file, which keeps the others."""
     path.parent.mkdir(parents=True, exist_ok=True)
     parts = {**read(path), name: measured}
-    path.write_text(f"{json.dumps(parts, indent=1, ensure_ascii=False)}\n", encoding="utf-8")
+    text = json.dumps(parts, indent=1, ensure_ascii=False)
+    path.write_text(f"{_ROW.sub(_on_one_line, text)}\n", encoding="utf-8")
+
+
+def _on_one_line(row: re.Match[str]) -> str:
+    return f"[{_INDENT.sub(' ', row[1])}]"
 
 
 def figures(measured: Part) -> dict[Key, float]:
