@@ -14,6 +14,7 @@ from pathlib import Path
 from bench import filled
 from bench.table import TIMED, Table
 from kstats import arch as arches
+from kstats.collector.counters import Counters, Grouping
 from kstats.collector.layout import Layout
 from kstats.collector.percpu import Counts, Reading, Words
 from kstats.collector.threads import ExitsByThread
@@ -90,7 +91,9 @@ def vcpus_report() -> float:
     """Milliseconds of a report on 1,000 busy vCPUs, from the difference to the text; median."""
     layout = Layout("x64", "svm", range(64), (0, 1))
     places = [(1 << 32 | n, code, n % 64) for n in range(VCPUS) for code in range(VCPU_REASONS)]
-    readings = ExitsByThread(), dict.fromkeys(places, 1), dict.fromkeys(places, 2)
+    grouping = Grouping()
+    before, now = (grouping.totals(Counters.of(dict.fromkeys(places, n))) for n in (1, 2))
+    readings = ExitsByThread(), before, now
 
     def one() -> None:
         sample = between(readings, layout=layout, online=tuple(range(64)))

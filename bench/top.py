@@ -19,6 +19,7 @@ _MILLION = 1_000_000
 
 _REFRESH = """
 from kstats.collector.layout import Layout
+from kstats.collector.counters import Counters, Grouping
 from kstats.collector.threads import ExitsByThread
 from kstats.top.screen import screen
 from kstats.top.state import Screen, State, advanced
@@ -28,8 +29,10 @@ from tests.top.hosts import large_host
 import attrs
 host = large_host()
 layout = Layout("x64", "vmx", range(512), tuple(code for _, code in host.exits))
-old = {(p.thread, c[1], p.cpu): 1 for c, at in host.exits.items() for p in at}
-new = {(p.thread, c[1], p.cpu): 1 + e.count for c, at in host.exits.items() for p, e in at.items()}
+ones = {(p.thread, c[1], p.cpu): 1 for c, at in host.exits.items() for p in at}
+more = {(p.thread, c[1], p.cpu): 1 + e.count for c, at in host.exits.items() for p, e in at.items()}
+grouping = Grouping()
+old, new = (grouping.totals(Counters.of(n)) for n in (ones, more))
 state = State(screen=Screen(%d))
 for _ in range(%d):
     sample = between((ExitsByThread(), old, new), layout=layout, online=host.cpus)

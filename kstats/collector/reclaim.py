@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Generic, TypeAlias, TypeVar
 
 from kstats.collector.shares import PROCESSES, Hash, Shares
-from kstats.loader.records import COUNT
+from kstats.loader.records import COUNT, WORD
 from kstats.loader.syscall import Map
 
 _Key = TypeVar("_Key")
@@ -47,12 +47,18 @@ class Freed(Generic[_Key]):
         """Add the value of a counter that has just been freed."""
         self._counts[key] = self._counts.get(key, 0) + n
 
+    def take(self, used: Callable[[], Container[_Key]]) -> Mapping[_Key, int]:
+        """Return what belongs to a reading; ``used`` returns the keys of its counters."""
+        freed = self._counts
+        if freed:
+            there = used()
+            # The number of a freed counter is in use again: its total continues from there.
+            self._counts = {key: n for key, n in freed.items() if key in there}
+        return freed
+
     def complete(self, found: dict[_Key, int]) -> dict[_Key, int]:
         """Add what was freed to a reading; return it."""
-        freed = self._counts
-        # The number of a freed counter is in use again: its total continues from there.
-        self._counts = {key: n for key, n in freed.items() if key in found}
-        for key, n in freed.items():
+        for key, n in self.take(lambda: found).items():
             found[key] = found.get(key, 0) + n
         return found
 
@@ -84,20 +90,21 @@ class Reclaimer:
         self._room = min(counters.max_entries // 8, _FEW)
         self._ended: set[int] = set()
 
-    def read(self) -> dict[bytes, int]:
-        """Return the counts."""
+    def read(self) -> tuple[bytes, array[int]]:
+        """Return the keys in one piece, and their counts."""
         keys, values = self._counters.batch()
-        size = self._counters.key_size
-        pieces = (keys[i : i + size] for i in range(0, len(keys), size))
-        return dict(zip(pieces, array("Q", values), strict=True))
+        return keys, array("Q", values)
 
-    def reclaim(self, found: Totals) -> None:
-        """Delete entries of threads that had ended before this reading."""
-        if len(found) <= self._room:
+    def reclaim(self, keys: bytes) -> None:
+        """Delete entries of threads that had ended before the reading with these keys."""
+        size = self._counters.key_size
+        if len(keys) // size <= self._room:
             return
-        threads = {key: thread_of(key) for key in found}
-        self._delete(key for key, thread in threads.items() if thread in self._ended)
-        self._ended = {thread for thread in {*threads.values()} if self._has_ended(thread)}
+        threads = array("Q", keys)[:: size // WORD]
+        if not self._ended.isdisjoint(threads):
+            ended = (i for i, thread in enumerate(threads) if thread in self._ended)
+            self._delete(keys[i * size : (i + 1) * size] for i in ended)
+        self._ended = {thread for thread in {*threads} if self._has_ended(thread)}
 
     def _delete(self, keys: Iterable[bytes]) -> None:
         deleted: Counter[int] = Counter()
@@ -121,14 +128,14 @@ class HashReader:
     ) -> None:
         """See :class:`Reclaimer`."""
         self._freed: Freed[bytes] = Freed()
+        self._size = counters.key_size
         self._hash = Reclaimer(counters, hash_, shares, self._freed.add, has_ended)
 
     def read(self) -> Totals:
         """Return the counts, with those of entries that were deleted since the last reading."""
-        return self.completed(self._hash.read())
-
-    def completed(self, found: Totals) -> Totals:
-        """Return a reading of the hash, completed; then delete entries."""
-        totals = self._freed.complete(dict(found))
-        self._hash.reclaim(found)
+        keys, counts = self._hash.read()
+        size = self._size
+        pieces = (keys[i : i + size] for i in range(0, len(keys), size))
+        totals = self._freed.complete(dict(zip(pieces, counts, strict=True)))
+        self._hash.reclaim(keys)
         return totals

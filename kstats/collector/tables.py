@@ -5,16 +5,14 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
+from kstats.collector.counters import Counters, Key
 from kstats.collector.reclaim import has_ended
 from kstats.loader.plan import Attachment, MapSize
 from kstats.loader.program import Loaded
 from kstats.loader.records import ONLY, U64, WORD, Record
 from kstats.loader.syscall import run_program
-
-Key: TypeAlias = tuple[int, int, int]
-"""(thread, code, cpu)."""
 
 FREED = 64
 """Counters that are freed at once: the CPU is interrupted for about a microsecond."""
@@ -71,51 +69,54 @@ class Tables:
         self._old = loaded.maps[OLD_COUNTS.name]
         self._program = loaded.programs[FREE.function]
         self._cpus = cpus
+        self._entries = size
+        self._cpu_of_entry = array("Q", [cpu for cpu in cpus for _ in range(size)])
         self._room = size // 4
         self._freed = freed
         self._has_ended = has_ended
-        self._size = size * ctypes.sizeof(ThreadCount)
-        self._buffer = ctypes.create_string_buffer(self._size * len(cpus))
-        self._empty = bytes(self._size)
+        self._buffer = ctypes.create_string_buffer(ctypes.sizeof(ThreadCount) * size * len(cpus))
+        self._found = Counters.of({})
         self._ended: set[int] = set()
-        self._full: list[_Table] = []
+        self._full: list[int] = []
 
     def read(self) -> None:
         """Read all tables, with one system call."""
         self._tables.read_into(ONLY, self._buffer)
 
-    def totals(self) -> dict[Key, int]:
-        """Return the counts that were read."""
-        totals: dict[Key, int] = {}
-        self._full = []
-        for table in self._used():
-            for thread, code, n in zip(table.threads, table.codes, table.counts, strict=True):
-                if thread:
-                    key = thread, code, table.cpu
-                    totals[key] = totals.get(key, 0) + n
-            if len(table.threads) - table.threads.count(0) > self._room:
-                self._full.append(table)
-        return totals
+    def counters(self) -> Counters:
+        """Return the entries that were read."""
+        words = array("Q")
+        words.frombytes(memoryview(self._buffer))
+        threads, codes, counts = (words[field::_WORDS] for field in range(_WORDS))
+        is_same = threads == self._found.threads
+        self._found = Counters(threads, codes, self._cpu_of_entry, counts)
+        if not is_same:
+            self._full = [*self._find_full()]
+        return self._found
 
-    def _used(self) -> Iterator[_Table]:
-        """Yield each table that is not empty."""
-        values = self._buffer.raw
-        for i, cpu in enumerate(self._cpus):
-            table = values[i * self._size : (i + 1) * self._size]
-            if table != self._empty:
-                words = array("Q", table)
-                yield _Table(cpu, *(words[field::_WORDS] for field in range(_WORDS)))
+    def _find_full(self) -> Iterator[int]:
+        """Yield the number of each table that has many used entries."""
+        for i in range(len(self._cpus)):
+            threads = self._found.threads[i * self._entries : (i + 1) * self._entries]
+            if self._entries - threads.count(0) > self._room:
+                yield i
+
+    def _tables_to_free(self) -> list[_Table]:
+        threads, codes, _, counts = self._found
+        slices = ((i, slice(i * self._entries, (i + 1) * self._entries)) for i in self._full)
+        return [_Table(self._cpus[i], threads[at], codes[at], counts[at]) for i, at in slices]
 
     def reclaim(self) -> None:
         """Free counters of threads that had ended before the last :meth:`read`."""
+        full = self._tables_to_free()
         ended = {thread for thread in self._ended if self._has_ended(thread)}
-        for table in self._full:
+        for table in full if ended else ():
             old = [entry for entry, thread in enumerate(table.threads) if thread in ended]
             for i in range(0, len(old), FREED):
                 for entry in self._free(table, old[i : i + FREED]):
                     key = table.threads[entry], table.codes[entry], table.cpu
                     self._freed(key, table.counts[entry])
-        found = {thread for table in self._full for thread in table.threads if thread}
+        found = {thread for table in full for thread in table.threads} - {0}
         self._ended = {thread for thread in found if self._has_ended(thread)}
 
     def _free(self, table: _Table, entries: Sequence[int]) -> list[int]:

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import ctypes
+from array import array
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
 
 import attrs
 
 from kstats.arch.base import Arch
 from kstats.collector import first_exits, shares
+from kstats.collector.counters import Counters, Grouping, Key, Totals, grown
 from kstats.collector.draft import Draft
 from kstats.collector.feature import Feature, Phase
 from kstats.collector.layout import Layout
 from kstats.collector.percpu import ON_EXIT, Entries
 from kstats.collector.reclaim import Freed, Reclaimer
 from kstats.collector.shares import Hash, Shares
-from kstats.collector.tables import FREE, FREED, OLD_COUNTS, Key, Tables, ThreadCount
+from kstats.collector.tables import FREE, FREED, OLD_COUNTS, Tables, ThreadCount
 from kstats.collector.tracepoints import Tracepoints
 from kstats.filters import ThreadFilter
 from kstats.loader.plan import MapSize
 from kstats.loader.program import Loaded
-from kstats.loader.records import U64, Record
-from kstats.model import Place
+from kstats.loader.records import U64, WORD, Record
 
 TABLE_SIZE = 1024
 """Entries of each CPU's own table: of 24 bytes each, the most that fit in a per-CPU value."""
 
 MORE_THREADS = 65536
 """Entries of the hash that all CPUs share, for exits that do not fit in the tables."""
-
-Totals: TypeAlias = Mapping[Key, int]
-"""Running totals."""
 
 
 class ThreadKey(Record):
@@ -42,6 +39,7 @@ class ThreadKey(Record):
 
 
 _THREAD_KEY = ThreadKey.unpacker()
+_KEY_WORDS = ctypes.sizeof(ThreadKey) // WORD
 _ALL = ThreadFilter()
 
 
@@ -55,6 +53,7 @@ class ThreadsReader:
 
     def __init__(self, loaded: Loaded, layout: Layout, table_size: int) -> None:
         self._freed: Freed[Key] = Freed()
+        self._grouping = Grouping()
         self._tables = Tables(loaded, layout.cpus, table_size, self._freed.add)
         more = loaded.maps["more_threads"]
         self._more = Reclaimer(more, Hash.THREADS, Shares(loaded), self._forget)
@@ -65,14 +64,17 @@ class ThreadsReader:
     def read(self) -> Totals:
         """Return the totals; the maps are read before either is decoded, which takes longer."""
         self._tables.read()
-        more = self._more.read()
-        totals = self._tables.totals()
-        keys = _THREAD_KEY.iter_unpack(b"".join(more))
-        for key, n in zip(keys, more.values(), strict=True):
-            totals[key] = totals.get(key, 0) + n
-        self._freed.complete(totals)
+        keys, counts = self._more.read()
+        found = self._tables.counters()
+        if counts:
+            words = array("Q", keys)
+            threads, codes, cpus = (words[field::_KEY_WORDS] for field in range(_KEY_WORDS))
+            found = found.and_(Counters(threads, codes, cpus, counts))
+        if freed := self._freed.take(lambda: {*zip(*found[:-1], strict=True)}):
+            found = found.and_(Counters.of(freed))
+        totals = self._grouping.totals(found)
         self._tables.reclaim()
-        self._more.reclaim(more)
+        self._more.reclaim(keys)
         return totals
 
 
@@ -130,11 +132,5 @@ class ExitsByThread(Feature):
 
     def fill(self, draft: Draft, before: Totals, now: Totals) -> None:
         """Fill exits by thread."""
-        places: dict[tuple[int, int], Place] = {}  # finding one takes less than making one
-        for key, n in now.items():
-            if more := n - before.get(key, 0):
-                thread, code, cpu = key
-                place = places.get(at := (cpu, thread))
-                if place is None:
-                    place = places[at] = Place(cpu, thread)
-                draft.count(code, place, more)
+        for code, totals in now.items():
+            draft.count_all(code, totals.places, grown(before.get(code), totals))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from kstats.collector.counters import Counters, Grouping, Key, Totals
 from kstats.collector.draft import Draft
 from kstats.collector.feature import Feature
 from kstats.collector.layout import Layout
@@ -19,6 +21,11 @@ def nothing(layout: Layout = LAYOUT) -> Reading:
     """Return a reading of counters that are all zero."""
     words = Words(layout)
     return Reading(0.0, 0.0, words.columns(bytes(words.stride * words.cpus * 8)), {}, 0)
+
+
+def totals(counts: Mapping[Key, int]) -> Totals:
+    """Return a reading of exits by thread with these counts."""
+    return Grouping().totals(Counters.of(counts))
 
 
 def between(

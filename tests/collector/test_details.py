@@ -26,7 +26,7 @@ from kstats.filters import ThreadFilter
 from kstats.model import Exits, Place, Sample
 from tests.collector import kernel
 from tests.collector.native import SOURCE, target
-from tests.collector.readings import HER, ME, between
+from tests.collector.readings import HER, ME, between, totals
 from tests.collector.test_threads import me
 from tests.samples import counts
 
@@ -38,7 +38,7 @@ Totals = Mapping[tuple[int, int, int, int], int]
 
 def sample(before: Totals, now: Totals, without: Mapping[tuple[int, int, int], int]) -> Sample:
     """What is counted between two sets of totals, and ``without`` a detail."""
-    return between((COUNTING, stored(before), stored(now)), (ExitsByThread(), {}, without))
+    return between((COUNTING, stored(before), stored(now)), (ExitsByThread(), {}, totals(without)))
 
 
 def stored(totals: Totals) -> dict[bytes, int]:

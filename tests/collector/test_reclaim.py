@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -25,10 +26,14 @@ ME, HER, HIM = 7 << 32 | 8, 7 << 32 | 9, 7 << 32 | 10
 class Hash:
     """A hash of which three entries are an eighth."""
 
-    max_entries = 24
+    max_entries, key_size = 24, 24
 
     def __init__(self) -> None:
         self.counts: dict[bytes, int] = {}
+
+    def batch(self) -> tuple[bytes, bytes]:
+        """Same as :meth:`kstats.loader.syscall.Map.batch`."""
+        return b"".join(self.counts), array("Q", self.counts.values()).tobytes()
 
     def pop(self, key: bytes) -> bytes:
         """Same as :meth:`kstats.loader.syscall.Map.pop`."""
@@ -63,19 +68,19 @@ def made(ended: set[int], returned: Returned | None = None) -> tuple[Hash, HashR
 def test_a_counter_is_freed_by_a_reading_after_the_end_of_its_thread() -> None:
     hash_, reader = made({ME})
     full = dict(hash_.counts)
-    assert reader.completed(dict(hash_.counts)) == full
+    assert reader.read() == full
     assert hash_.counts == full
     hash_.counts[key(ME)] = 9  # between the first reading and its end
-    assert reader.completed(dict(hash_.counts)) == full | {key(ME): 9}
+    assert reader.read() == full | {key(ME): 9}
     assert hash_.counts == {key(HER): 3, key(HIM): 4}
 
 
 def test_freed_entries_are_given_back_to_their_process() -> None:
     returned = Returned()
-    hash_, reader = made({ME}, returned)
-    reader.completed(dict(hash_.counts))
+    _, reader = made({ME}, returned)
+    reader.read()
     assert not returned.entries
-    reader.completed(dict(hash_.counts))
+    reader.read()
     assert returned.entries == {7: 2}
 
 
@@ -83,8 +88,8 @@ def test_totals_never_shrink_and_are_later_forgotten() -> None:
     hash_, reader = made({ME})
     full = dict(hash_.counts)
     for _ in range(3):
-        assert reader.completed(dict(hash_.counts)) == full
-    assert reader.completed(dict(hash_.counts)) == {key(HER): 3, key(HIM): 4}
+        assert reader.read() == full
+    assert reader.read() == {key(HER): 3, key(HIM): 4}
 
 
 def test_a_reused_thread_number_continues_from_its_total() -> None:
@@ -92,20 +97,20 @@ def test_a_reused_thread_number_continues_from_its_total() -> None:
     hash_, reader = made(ended)
     full = dict(hash_.counts)
     for _ in range(2):
-        reader.completed(dict(hash_.counts))
+        reader.read()
     ended.clear()
     hash_.counts[key(ME)] = 5
     for _ in range(3):
-        totals = reader.completed(dict(hash_.counts))
+        totals = reader.read()
         assert totals[key(ME)] == full[key(ME)] + 5
 
 
 def test_a_reused_thread_number_keeps_its_entry() -> None:
     ended = {ME}
     hash_, reader = made(ended)
-    reader.completed(dict(hash_.counts))
+    reader.read()
     ended.clear()
-    reader.completed(dict(hash_.counts))
+    reader.read()
     assert len(hash_.counts) == 4
 
 
@@ -113,7 +118,7 @@ def test_a_hash_that_is_almost_empty_is_left_alone() -> None:
     hash_, reader = made({ME, HER})
     del hash_.counts[key(HIM)]
     for _ in range(3):
-        reader.completed(dict(hash_.counts))
+        reader.read()
     assert len(hash_.counts) == 3
 
 

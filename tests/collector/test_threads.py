@@ -21,7 +21,7 @@ from kstats.loader import c_text
 from kstats.model import Sample
 from tests.collector import kernel
 from tests.collector.native import target
-from tests.collector.readings import HER, LAYOUT, ME, between, nothing
+from tests.collector.readings import HER, LAYOUT, ME, between, nothing, totals
 from tests.samples import counts
 
 COUNTING = ExitsByThread()
@@ -31,7 +31,7 @@ def sample(
     before: Mapping[tuple[int, int, int], int], now: Mapping[tuple[int, int, int], int]
 ) -> Sample:
     """What is counted between two sets of totals by (thread, code, cpu)."""
-    return between((COUNTING, before, now))
+    return between((COUNTING, totals(before), totals(now)))
 
 
 def test_a_sample_is_the_difference_by_thread_cpu_and_code() -> None:
@@ -48,7 +48,7 @@ def test_unattributed_exits_are_listed_beside_the_others() -> None:
     words = [0, 0, 0, 0, 6] + [0] * 5  # CPU 0 counted code 1 without its thread
     columns = Words(LAYOUT).columns(array("Q", words).tobytes())
     now = attrs.evolve(nothing(), columns=columns)
-    got = between((COUNTING, {}, {(ME, 1, 0): 2}), (Counts(LAYOUT), nothing(), now))
+    got = between((COUNTING, {}, totals({(ME, 1, 0): 2})), (Counts(LAYOUT), nothing(), now))
     assert counts(got.exits) == {("native", 1): {(0, 0): 6, (0, ME): 2}}
 
 

@@ -19,7 +19,7 @@ from kstats.filters import ThreadFilter
 from kstats.model import Sample
 from tests.collector import kernel
 from tests.collector.native import target
-from tests.collector.readings import ME, between
+from tests.collector.readings import ME, between, totals
 from tests.collector.test_threads import in_threads, me
 from tests.samples import counts
 
@@ -40,7 +40,7 @@ def sample(before: Counts, now: Counts, others: Mapping[tuple[int, int], int]) -
     """What is counted between two sets of totals by (thread, code, cpu)."""
     here = frozenset({0, 1})
     fired = COUNTING, Reading({(1, 0): 4}, here), Reading(others, here)
-    return between(fired, (ExitsByThread(), before, now))
+    return between(fired, (ExitsByThread(), totals(before), totals(now)))
 
 
 def test_events_are_taken_apart_from_exits() -> None:
