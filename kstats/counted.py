@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence, ValuesView
 from functools import cached_property
 from typing import Generic, TypeAlias, TypeVar
@@ -68,16 +67,12 @@ class Sums(Generic[K]):
 
     def of(self, exits: Mapping[Place, Exits]) -> tuple[Sequence[K], Sequence[int]]:
         """Return the keys of exits of one code, each once, and the sum for each; some may be 0."""
-        if not isinstance(exits, Counted):
-            found: defaultdict[K, int] = defaultdict(int)
-            for place, at in exits.items():
-                found[self._key(place)] += at.count
-            return [*found], [*found.values()]
-        keys, groups = self._groups(exits.places)
+        places, counts = columns(exits)
+        keys, groups = self._groups(places)
         if groups is None:
-            return keys, exits.counts
+            return keys, counts
         sums = [0] * len(keys)
-        for group, n in zip(groups, exits.counts, strict=True):
+        for group, n in zip(groups, counts, strict=True):
             sums[group] += n
         return keys, sums
 
@@ -86,8 +81,16 @@ class Sums(Generic[K]):
         # With the places, so that no others can get their identity.
         known = self._known.get(id(places))
         if known is None:
-            index: dict[K, int] = {}
-            groups = [index.setdefault(self._key(place), len(index)) for place in places]
-            known = places, ([*index], None if len(index) == len(places) else groups)
-            self._known[id(places)] = known
+            of_places = [*map(self._key, places)]
+            index = {key: i for i, key in enumerate(dict.fromkeys(of_places))}
+            own = len(index) == len(places)
+            groups = None if own else [*map(index.__getitem__, of_places)]
+            known = self._known[id(places)] = places, ([*index], groups)
         return known[1]
+
+
+def columns(exits: Mapping[Place, Exits]) -> tuple[Sequence[Place], Sequence[int]]:
+    """Return places and their counts, some of which may be 0."""
+    if isinstance(exits, Counted):
+        return exits.places, exits.counts
+    return [*exits], [of.count for of in exits.values()]

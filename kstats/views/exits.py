@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
 from kstats import arch as arches
+from kstats.counted import Sums
 from kstats.errors import UsageError
 from kstats.model import Code, Place, Sample
 from kstats.table import Cell, Heading, Row, Table, Unit
@@ -50,6 +51,7 @@ AXES = ("cpu", *THREAD_AXES, *_CODE_AXES)
 
 _WORDS = frozenset({"vm", *_CODE_AXES, *_VM_AXES, details.AXIS} - {"vmid"})
 
+K = TypeVar("K")
 Key = tuple[Cell, ...]
 
 _ANYWHERE = Place(-1, 0)
@@ -182,24 +184,31 @@ def _alike(
             yield code, place, cell, exits.count
         return
     parts = [at for at, shown in enumerate(("cpu" in by, bool(threads_needed(by)))) if shown]
-    part_of = itemgetter(*parts) if parts else None
-    groups: dict[Key, tuple[Code, defaultdict[Any, int]]] = {}
-    for code, places in sample.exits.items():
-        cells = tuple(cell(code) for axis, cell in _CODE_AXES.items() if axis in by)
-        _, sums = groups.setdefault(cells, (code, defaultdict(int)))
-        if part_of is None:
-            sums[None] += sum(exits.count for exits in places.values())
-        else:
-            for place, exits in places.items():
-                sums[part_of(place)] += exits.count
+    picked: list[Any] = parts or [slice(0)]  # without parts, the same of every place: nothing
+    by_part: Sums[Any] = Sums(itemgetter(*picked))
     place_of: Callable[[Any], Place] = {
         (): lambda _: _ANYWHERE,
         (0,): lambda cpu: Place(cpu, 0),
         (1,): lambda thread: Place(-1, thread),
         (0, 1): lambda both: Place(*both),
     }[tuple(parts)]
-    for code, sums in groups.values():
-        yield from ((code, place_of(part), None, n) for part, n in sums.items())
+    alike: defaultdict[Key, list[Code]] = defaultdict(list)
+    for code in sample.exits:
+        alike[tuple(cell(code) for axis, cell in _CODE_AXES.items() if axis in by)].append(code)
+    for codes in alike.values():
+        for part, n in _summed([by_part.of(sample.exits[code]) for code in codes]):
+            yield codes[0], place_of(part), None, n
+
+
+def _summed(found: Sequence[tuple[Sequence[K], Sequence[int]]]) -> Iterable[tuple[K, int]]:
+    """Add up the sums of several codes by key."""
+    if len(found) == 1:
+        return zip(*found[0], strict=True)
+    sums: defaultdict[K, int] = defaultdict(int)
+    for keys, counts in found:
+        for key, n in zip(keys, counts, strict=True):
+            sums[key] += n
+    return sums.items()
 
 
 class Keys:

@@ -5,10 +5,14 @@ The words are those of docs/glossary.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import attrgetter
 
+from kstats.counted import Sums
 from kstats.escape import printable
-from kstats.model import Sample
+from kstats.model import Place, Sample
+
+_THREAD_OF: Callable[[Place], int] = attrgetter("thread")
 
 _UNATTRIBUTED = "unattributed"
 
@@ -89,8 +93,9 @@ def _plural(n: int) -> str:
 
 def unattributed(sample: Sample) -> tuple[str, ...]:
     """Return a sentence if exits are unattributed; empty if the sample has no threads at all."""
-    places = (at.items() for at in sample.exits.values())
-    n = sum(exits.count for at in places for place, exits in at if not place.thread)
+    by_thread = Sums(_THREAD_OF)
+    sums = (by_thread.of(exits) for exits in sample.exits.values())
+    n = sum(dict(zip(*of_code, strict=True)).get(0, 0) for of_code in sums)
     if not n or not sample.threads:
         return ()
     if not any(thread.vm.start for thread in sample.threads.values()):  # of a decoded file
