@@ -18,6 +18,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import attrs
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from kstats import recording
 from lab.hosts import Command, Host, boot, find
@@ -117,10 +119,10 @@ def lost(expected: int, counted: Mapping[str, int]) -> Iterator[str]:
             yield f"{name} counted {n} CPUID exits of {expected}"
 
 
-def metric(page: str, name: str) -> dict[str, float]:
-    """Return the values of a metric by the text of its labels."""
-    lines = (line.rpartition(" ") for line in page.splitlines() if line.startswith(f"{name}{{"))
-    return {labels.removeprefix(name): float(value) for labels, _, value in lines}
+def metric(page: str, name: str) -> list[Sample]:
+    """Return the series of a metric."""
+    families = text_string_to_metric_families(page)
+    return [one for family in families for one in family.samples if one.name == name]
 
 
 def _read(host: Host, watchers: Mapping[str, Command]) -> tuple[Reading, str]:
@@ -129,16 +131,16 @@ def _read(host: Host, watchers: Mapping[str, Command]) -> tuple[Reading, str]:
     words = ["python3", "-c", _READ, str(PORT), *pids]
     found = json.loads(host.run(words).check().stdout)
     page = found["page"]
-    sizes = metric(page, "kstats_map_entries")
-    used = metric(page, "kstats_map_used_entries")
-    maps = {labels: n / sizes[labels] for labels, n in used.items()}
+    sizes = {one.labels["map"]: one.value for one in metric(page, "kstats_map_entries")}
+    used = {one.labels["map"]: one.value for one in metric(page, "kstats_map_used_entries")}
+    maps = {name: n / sizes[name] for name, n in used.items()}
     return Reading(found["files"], found["kib"], maps), page
 
 
 def _exported(page: str) -> dict[str, int]:
     """Return the CPUID exits of each VM that the exporter still knows."""
-    found = metric(page, "kvm_vm_exits_total")
-    return {labels: round(n) for labels, n in found.items() if f'reason="{REASON}"' in labels}
+    series = metric(page, "kvm_vm_exits_total")
+    return {str(one.labels): round(one.value) for one in series if one.labels["reason"] == REASON}
 
 
 def soak(host: Host, minutes: float) -> list[str]:

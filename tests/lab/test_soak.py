@@ -5,9 +5,9 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from lab.soak import MORE_FILES, MORE_KIB, WARM, Reading, grown, lost, metric
+from lab.soak import MORE_FILES, MORE_KIB, WARM, Reading, grown, lost
 
-USED = Reading({"exits": 20}, {"exits": 30_000}, {'{map="threads"}': 0.1})
+USED = Reading({"exits": 20}, {"exits": 30_000}, {"threads": 0.1})
 
 
 def test_a_start_is_no_growth() -> None:
@@ -20,7 +20,7 @@ def test_a_start_is_no_growth() -> None:
     [
         (attrs.evolve(USED, files={"exits": 20 + MORE_FILES + 1}), "exits has 23 open files"),
         (attrs.evolve(USED, kib={"exits": 30_001 + MORE_KIB}), "exits takes 34097 KiB"),
-        (attrs.evolve(USED, maps={'{map="threads"}': 0.61}), '61 % of the map {map="threads"}'),
+        (attrs.evolve(USED, maps={"threads": 0.61}), "61 % of the map threads"),
     ],
 )
 def test_growth_after_the_warm_rounds_is_reported(later: Reading, said: str) -> None:
@@ -33,8 +33,3 @@ def test_every_watcher_must_count_every_exit() -> None:
     assert list(lost(499, {"record": 499, "exits": 498})) == [
         "exits counted 498 CPUID exits of 499"
     ]
-
-
-def test_metrics_are_read_by_their_whole_name() -> None:
-    page = '# TYPE used gauge\nused{map="a"} 3\nused_entries{map="a"} 4\n'
-    assert metric(page, "used") == {'{map="a"}': 3}
