@@ -121,7 +121,7 @@ def _sort(key: str | None, known: tuple[str, ...]) -> str:
 
 def _fallback(wanted: ExitsOptions) -> RequiringView | None:
     """Return what shows a recording without threads; None if the options say how to show it."""
-    if wanted.input is None or wanted.by or wanted.sort or wanted.threads:
+    if wanted.input is None or wanted.by or wanted.sort or wanted.tree or wanted.threads:
         return None
     return None if wanted.slower_than is not None else _view(wanted, ("reason",))
 

@@ -108,6 +108,7 @@ VIEWS = {
     "exits --histogram --by reason": "1 4",
     "exits --slower-than 1ms": "1 1",
     "exits --time": "1 4",
+    "exits --tree --top 1": "1 4",
     "vcpu --total": "1 4",
     "vcpu --source kernel": "1 4",
 }
