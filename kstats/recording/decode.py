@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import typing
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from operator import add
 from typing import Any, NoReturn
 
 import attrs
 
+from kstats.escape import printable
 from kstats.histogram import BUCKETS
 from kstats.model import Sample
 from kstats.recording.codec import MOST, Differences, structure
@@ -275,7 +277,7 @@ def _check_size(text: str) -> None:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        said = json.loads(text, parse_constant=_no_number)
+        said = json.loads(text, parse_constant=_no_number, object_pairs_hook=_no_key_twice)
     except json.JSONDecodeError as error:
         raise LineError(f"invalid JSON at character {error.pos + 1}: {error.msg}") from error
     except RecursionError as error:
@@ -287,6 +289,15 @@ def _object(text: str) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise LineError("not a JSON object")
     return said
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object. Of a key that comes twice, parsers keep the first or the last value."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        [(key, _)] = Counter(key for key, _ in pairs).most_common(1)
+        raise LineError(f'the key "{printable(key)}" comes twice')
+    return found
 
 
 def _no_number(text: str) -> NoReturn:

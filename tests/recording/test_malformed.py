@@ -63,6 +63,11 @@ def buckets(number: int) -> dict[str, Any]:
         (b"cpu vm_entry vm_exit\n", "line 1: invalid JSON"),
         (b"[]\n", "line 1: not a JSON object"),
         (b"{}\n", "line 1: null is not a text"),
+        (GOOD[0].replace("{", '{"arch":"", ', 1).encode(), 'line 1: the key "arch" comes twice'),
+        (
+            (GOOD[0] + GOOD[1].replace('"x64"', '{"\\u202e":1,"\\u202e":1}')).encode(),
+            'line 2: the key "\\u202e" comes twice',
+        ),
         (b'{"type": 1}\n', "line 1: 1 is not a text"),
         (b'{"type": "sample"}\n', "the first line is not a header"),
         (b'{"type": "header"}\n', "line 1: not the header of a kstats recording"),
