@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence, ValuesView
 from functools import cached_property
+from operator import add
 from typing import Generic, TypeAlias, TypeVar
 
 from kstats.model import Exits, Place, count_only
@@ -46,6 +47,17 @@ class Counted(Mapping[Place, Exits]):
     def values(self) -> ValuesView[Exits]:
         """Return the values of a dict."""
         return self._exits.values()
+
+    def __add__(self, other: Mapping[Place, Exits]) -> Mapping[Place, Exits]:
+        if isinstance(other, Counted) and other.places is self.places:
+            return Counted(self.places, [*map(add, self.counts, other.counts)])
+        sums = dict(self.items())
+        for place, exits in other.items():
+            known = sums.get(place)
+            sums[place] = exits if known is None else known + exits
+        return sums
+
+    __radd__ = __add__
 
     @cached_property
     def _exits(self) -> dict[Place, Exits]:

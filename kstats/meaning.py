@@ -94,7 +94,12 @@ def _values(sample: Any) -> Iterator[tuple[str, Meaning, Any]]:
 
 def copied(value: Any) -> Any:
     """Return ``value`` with its mappings copied, so that a merge may change them."""
-    return {k: copied(v) for k, v in value.items()} if isinstance(value, Mapping) else value
+    return {k: copied(v) for k, v in value.items()} if _is_changed(value) else value
+
+
+def _is_changed(value: Any) -> bool:
+    """Return whether merging changes a value; what can be added is replaced by the sum."""
+    return isinstance(value, Mapping) and not hasattr(value, "__add__")
 
 
 def _latest(_: Any, value: Any) -> Any:
@@ -105,7 +110,7 @@ def _add(total: Any, value: Any) -> Any:
     """Add the counts of ``value``; None, which is not measured, adds nothing."""
     if total is None or value is None:
         return copied(value) if total is None else total
-    if not isinstance(value, Mapping):
+    if not (_is_changed(total) and _is_changed(value)):
         return total + value
     if isinstance(next(iter(value.values()), None), Mapping):
         for key, item in value.items():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from kstats.compare.aggregate import PARTS, Aggregate
 from kstats.counted import Counted, Sums
 from kstats.model import Code, Exits, Place, Sample
+from kstats.recording import merged
 from kstats.views.exits import ExitsView
 from kstats.views.exits import Options as ExitsOptions
 from kstats.views.percpu import Options, PerCpuView
@@ -106,3 +107,15 @@ def test_sums_are_those_of_the_places(made: Sample) -> None:
                 for thread in {place.thread for place in at}
             }
         )
+
+
+@given(st.lists(st.tuples(SAMPLES, st.booleans()), min_size=1, max_size=3), st.booleans())
+def test_columns_are_merged_like_objects(some: list[tuple[Sample, bool]], repeated: bool) -> None:  # noqa: FBT001
+    mixed = [as_columns(made) if columns else made for made, columns in some]
+    plain = [made for made, _ in some]
+    if repeated:  # with the very same places
+        mixed, plain = [*mixed, mixed[-1]], [*plain, plain[-1]]
+    found, expected = (list(merged(made, 1e9)) for made in (mixed, plain))
+    assert [without_zeros(one).exits for one in found] == [
+        without_zeros(one).exits for one in expected
+    ]
