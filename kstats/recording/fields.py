@@ -46,13 +46,15 @@ class Leaf:
 
     made: type
     mapping: str | None
+    names: frozenset[str]
+    """Those of its numbers."""
 
     @classmethod
     def of(cls, made: type) -> Leaf:
         """Return the leaf of an attrs class."""
         hints = typing.get_type_hints(made)
         names = [name for name, type_ in hints.items() if typing.get_origin(type_) is Mapping]
-        return cls(made, names[0] if names else None)
+        return cls(made, names[0] if names else None, frozenset(hints) - set(names))
 
     def counts(self, value: Any) -> dict[Any, int]:
         """Return the counts of a value by their keys, without those that are None."""
@@ -62,11 +64,14 @@ class Leaf:
 
     def value(self, counts: Mapping[Any, int]) -> Any:
         """Return the value with these counts; unknown names of later versions are skipped."""
-        named = {key: n for key, n in counts.items() if isinstance(key, str)}
-        inner = {key: n for key, n in counts.items() if not isinstance(key, str)}
-        known = {f.name for f in attrs.fields(self.made)}
-        arguments: dict[str, Any] = {name: n for name, n in named.items() if name in known}
-        return self.made(**arguments, **({self.mapping: inner} if self.mapping else {}))
+        inner: dict[Any, int] = {}
+        arguments: dict[str, Any] = {self.mapping: inner} if self.mapping else {}
+        for key, n in counts.items():
+            if not isinstance(key, str):
+                inner[key] = n
+            elif key in self.names:
+                arguments[key] = n
+        return self.made(**arguments)
 
 
 @attrs.frozen(eq=False)
