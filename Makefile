@@ -93,6 +93,7 @@ bench: $(SETUP) host-packages objects
 bench-record: $(SETUP) host-packages objects
 	@tools/need $(BENCH_PACKAGES)
 	@$(BIN)/python -m bench --record $(BENCH)
+	$(BIN)/python -m tools.gen_costs
 
 # make soak MINUTES=10 takes ten minutes.
 soak: $(SETUP) host-packages objects

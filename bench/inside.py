@@ -120,14 +120,14 @@ TOOLS = (
     _python("kvm_stat, tracepoints", "kvm_stat", "-t", "-l", "-s", "25", ready="kvm_exit"),
     # It knows the reasons of Intel and AMD.
     *([_python("bcc's kvmexit", "kvmexit", ready="Display kvm exit")] if X64 else []),
-    Tool("perf stat of exits", ("perf", "stat", "-a", *_BOTH[:2], "-o", "/dev/null", "--")),
-    Tool("perf stat of both events", ("perf", "stat", "-a", *_BOTH, "-o", "/dev/null", "--")),
+    Tool("perf stat, exits", ("perf", "stat", "-a", *_BOTH[:2], "-o", "/dev/null", "--")),
+    Tool("perf stat, exits and entries", ("perf", "stat", "-a", *_BOTH, "-o", "/dev/null", "--")),
     Tool(
         "ftrace, exits by reason (hist)",
         trigger=(("kvm_exit/trigger", _HISTOGRAM, f"!{_HISTOGRAM}"),),
     ),
     Tool(
-        "ftrace of both events",
+        "ftrace, exits and entries",
         trigger=(("kvm_exit/enable", "1", "0"), ("kvm_entry/enable", "1", "0")),
     ),
     Tool("bpftrace, one count of exits", ("bpftrace", "-q", "-e", _ALL_IN_ONE), after="-c"),

@@ -33,7 +33,7 @@ from kstats.loader import program, syscall
 from kstats.loader.plan import Attachment, Plan
 from tests.collector.native import LOADS
 
-ROUNDS, CALLS = 15, 300_000
+ROUNDS, CALLS = 15, 150_000
 HERE = Path(__file__).parent
 SYSTEM_CALLS = 512
 

@@ -92,13 +92,13 @@ def measure(seconds: int, *, by_thread: bool) -> tuple[str, ...]:
         with recording.Writer(path, Header("x64", Clock.now(), interval=1.0)) as writer:
             for sample in Host(by_thread=by_thread).samples(seconds):
                 exits += sum(sample.entries.values())
-                begun = time.perf_counter()
+                begun = time.process_time()
                 writer.write(sample)
-                writing += time.perf_counter() - begun
-        begun = time.perf_counter()
+                writing += time.process_time() - begun
+        begun = time.process_time()
         with recording.read(path) as kept:
             read = sum(sum(sample.entries.values()) for sample in kept)
-        reading = time.perf_counter() - begun
+        reading = time.process_time() - begun
         if read != exits:
             raise RuntimeError("what was read is not what was written")
         size = path.stat().st_size
