@@ -56,6 +56,7 @@ class Btf:
             NoBtfError: The kernel itself has none.
         """
         self._lib = lib
+        self._ids: dict[tuple[int, str], int] = {}
         self._declare()
         base = lib.btf__load_vmlinux_btf()
         if not base:
@@ -90,10 +91,13 @@ class Btf:
         return self._named(name, "function", _KIND_FUNCTION)
 
     def _named(self, name: str, what: str, kind: int) -> int:
-        type_id = self._lib.btf__find_by_name_kind(self._btf, name.encode(), kind)
+        type_id = self._ids.get((kind, name))
+        if type_id is None:  # libbpf compares the names of all types
+            found = self._lib.btf__find_by_name_kind(self._btf, name.encode(), kind)
+            type_id = self._ids[kind, name] = int(found)
         if type_id < 0:
             raise NoBtfError(f"BTF has no {what} {name}")
-        return int(type_id)
+        return type_id
 
     def _declare(self) -> None:
         lib, pointer = self._lib, ctypes.c_void_p
