@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-import attrs
-
 from kstats import arch as arches
 from kstats.collector.threads import ExitsByThread
 from kstats.filters import ThreadFilter
@@ -39,7 +37,7 @@ _T = TypeVar("_T")
 def figures() -> dict[str, float]:
     """Milliseconds of CPU of each step from the kernel's map to the screen, medians."""
     machine = target()
-    layout = attrs.evolve(machine.layout(), arch="x64", isa="svm")
+    layout = machine.layout()._replace(arch="x64", isa="svm")
     exits = ExitsByThread.sized(ThreadFilter(), ROOM)
     with machine.load((exits,), attach=False) as loaded:
         reader = exits.reader(loaded, layout)

@@ -11,8 +11,7 @@ import ctypes
 import os
 from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
-
-import attrs
+from typing import NamedTuple
 
 from kstats.errors import PrivilegeError
 
@@ -42,8 +41,7 @@ def never() -> bool:
     return False
 
 
-@attrs.frozen
-class Need:
+class Need(NamedTuple):
     """Something that a command goes on doing after it has attached its programs.
 
     Attributes:
@@ -115,8 +113,7 @@ def drop(needs: Iterable[Need] = ()) -> tuple[str, ...]:
     return (*(lines or ["kept no capability"]), *_others(mask))
 
 
-@attrs.frozen
-class _Sets:
+class _Sets(NamedTuple):
     """The capability sets of a thread, as bit masks. The inheritable set is always emptied."""
 
     effective: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import attrs
 
@@ -24,8 +24,7 @@ class Unit(enum.StrEnum):
     """Nanoseconds; on the screen, as a percentage of the elapsed time."""
 
 
-@attrs.frozen
-class Heading:
+class Heading(NamedTuple):
     """A column heading: ``key`` in JSON and CSV; ``label`` on the screen, below its ``group``.
 
     Columns of words are ``left``-aligned. ``after`` is a separator that the screen shows in every
@@ -52,16 +51,14 @@ class ReasonCount:
     count: int | float
 
 
-@attrs.frozen
-class Row:
+class Row(NamedTuple):
     """Cells in the order of the headings, and the exits behind them by reason, if requested."""
 
     cells: tuple[Cell, ...]
     exits: tuple[ReasonCount, ...] = ()
 
 
-@attrs.frozen(eq=False)
-class Table:
+class Table(NamedTuple):
     """One report.
 
     Attributes:

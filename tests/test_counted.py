@@ -55,14 +55,14 @@ def test_columns_are_a_mapping_without_zeros(made: Sample) -> None:
 def test_columns_give_the_same_table_by_cpu(made: Sample, *, reasons: bool, nonzero: bool) -> None:
     options = Options(reasons=reasons, nonzero=nonzero, detail=True, total=True)
     tables = [PerCpuView(options).table(of) for of in (without_zeros(made), as_columns(made))]
-    assert attrs.asdict(tables[0]) == attrs.asdict(tables[1])
+    assert tables[0] == tables[1]
 
 
 @given(SAMPLES, st.sampled_from([("cpu",), ("reason",), ("tid", "isa"), ("cpu", "tid", "reason")]))
 def test_columns_give_the_same_table_of_exits(made: Sample, by: tuple[str, ...]) -> None:
     options = ExitsOptions(by=by)
     tables = [ExitsView(options).table(of) for of in (without_zeros(made), as_columns(made))]
-    assert attrs.asdict(tables[0]) == attrs.asdict(tables[1])
+    assert tables[0] == tables[1]
 
 
 @given(SAMPLES, st.sampled_from([None, *PARTS]))

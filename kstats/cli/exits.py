@@ -44,7 +44,7 @@ def run(words: list[str]) -> int:
         if wanted.slower_than is not None:
             # Steps end when they end: a report says nothing about their length.
             slow = _worth_showing(session.samples)
-            session = attrs.evolve(session, samples=slow, interval=None)  # noqa: PLW2901
+            session = session._replace(samples=slow, interval=None)  # noqa: PLW2901
         session.show(session.fitting(view, fallback))
     return 0
 

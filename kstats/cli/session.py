@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING, Protocol, Self
-
-import attrs
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from kstats import pipes
 from kstats.cli import streams
@@ -62,8 +60,7 @@ class Source(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
 
-@attrs.frozen(eq=False)
-class Session:
+class Session(NamedTuple):
     """Samples, and how they are shown.
 
     Attributes:

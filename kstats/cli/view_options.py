@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
@@ -44,8 +44,7 @@ class ViewOptions:
     debug: bool = False
 
 
-@attrs.frozen
-class Wanted:
+class Wanted(NamedTuple):
     """What a view shows of a recording.
 
     Attributes:

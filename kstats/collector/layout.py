@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-import attrs
 
-
-@attrs.frozen
-class Layout:
+class Layout(NamedTuple):
     """What programs count by on a host.
 
     Attributes:

@@ -8,7 +8,7 @@ import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from operator import sub
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import attrs
 
@@ -52,8 +52,7 @@ _EXITS = ctypes.sizeof(PercpuCounts) // WORD
 _ODD_CODE = OddCode.unpacker()
 
 
-@attrs.frozen(eq=False)
-class Reading:
+class Reading(NamedTuple):
     """Running totals since the program was attached.
 
     Attributes:
@@ -71,8 +70,7 @@ class Reading:
     misses: int
 
 
-@attrs.frozen
-class Words:
+class Words(NamedTuple):
     """The map ``counts``: one struct percpu_counts for each CPU up to the highest number."""
 
     layout: Layout

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import attrs
-
 from kstats.model import Sample
 from kstats.table import Heading, Row, Table
 from kstats.views.exits import COUNT, ExitsView, Options
@@ -31,4 +29,4 @@ class KvmexitView:
         table = self._exits.table(sample)
         headings = tuple(Heading(h.key, _LABELS[h.key], left=True) for h in table.headings[:-1])
         rows = tuple(Row(row.cells[:-1]) for row in table.rows)
-        return attrs.evolve(table, headings=headings, rows=rows)
+        return table._replace(headings=headings, rows=rows)

@@ -25,7 +25,7 @@ class OverheadView:
         table, overhead = self._view.table(sample), self._latest()
         losses = dict(table.losses)
         notes = (*table.notes, note(overhead, losses["code_dropped"], losses["missed"]))
-        return attrs.evolve(table, notes=notes, overhead=as_object(overhead))
+        return table._replace(notes=notes, overhead=as_object(overhead))
 
 
 def note(overhead: Overhead, code_dropped: int, missed: int) -> str:

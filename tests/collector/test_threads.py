@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import attrs
 import pytest
 
 from bench import filled
@@ -47,7 +46,7 @@ def test_a_sample_is_the_difference_by_thread_cpu_and_code() -> None:
 def test_unattributed_exits_are_listed_beside_the_others() -> None:
     words = [0, 0, 0, 0, 6] + [0] * 5  # CPU 0 counted code 1 without its thread
     columns = Words(LAYOUT).columns(array("Q", words).tobytes())
-    now = attrs.evolve(nothing(), columns=columns)
+    now = nothing()._replace(columns=columns)
     got = between((COUNTING, {}, totals({(ME, 1, 0): 2})), (Counts(LAYOUT), nothing(), now))
     assert counts(got.exits) == {("native", 1): {(0, 0): 6, (0, ME): 2}}
 
