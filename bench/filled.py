@@ -16,8 +16,10 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from kstats import arch as arches
+from kstats.collector.shares import EVERYONE, Hash, Share
 from kstats.collector.threads import ExitsByThread
 from kstats.filters import ThreadFilter
+from kstats.loader.records import COUNT
 from kstats.model import Sample
 from kstats.render.text import TextRenderer
 from kstats.views.exits import ExitsView, Options
@@ -44,6 +46,9 @@ def figures() -> dict[str, float]:
         before = reader()
         with _threads() as threads:
             kernel.fill(loaded.maps["more_threads"], *_entries(threads))
+            all_of_them = Share()
+            all_of_them.added[Hash.THREADS] = COUNTERS
+            loaded.maps["shares"].put(COUNT.pack(EVERYONE), bytes(all_of_them))
             read, now = _timed(reader)
     cpus = tuple(range(CPUS))
     taken, sample = _timed(lambda: between((exits, before, now), layout=layout, online=cpus))

@@ -191,10 +191,12 @@ class Counts(Feature):
             ),
             "missed": now.misses - before.misses,
         }
-        places = _places(cpus)
-        for code, was, is_now in zip(draft.layout.codes, old[_EXITS:], new[_EXITS:], strict=True):
-            if was != is_now:
-                draft.count_all(code, places, [*map(sub, is_now, was)])
+        if new is not old:  # while no VM runs, they are
+            places = _places(cpus)
+            exits = zip(draft.layout.codes, old[_EXITS:], new[_EXITS:], strict=True)
+            for code, was, is_now in exits:
+                if was != is_now:
+                    draft.count_all(code, places, [*map(sub, is_now, was)])
         for (code, cpu), n in now.odd.items():
             if more := n - before.odd.get((code, cpu), 0):
                 draft.count(code, Place(cpu, 0), more)

@@ -92,6 +92,8 @@ class Reclaimer:
 
     def read(self) -> tuple[bytes, array[int]]:
         """Return the keys in one piece, and their counts."""
+        if not self._shares.has_added(self._hash):
+            return b"", array("Q")
         keys, values = self._counters.batch()
         return keys, array("Q", values)
 

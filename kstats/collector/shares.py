@@ -36,7 +36,8 @@ SHARE = 4
 PROCESSES = 8192
 """Processes that can have a share at once."""
 
-_EVERYONE = 2**64 - 1
+EVERYONE = 2**64 - 1
+"""What all processes together are in the maps, beside their IDs."""
 
 
 class Share(Record):
@@ -70,11 +71,23 @@ class Shares:
         self._deleted = loaded.maps["share_deleted"]
         self._last: Mapping[int, Sequence[int]] = {}
 
+    def has_added(self, hash_: Hash) -> bool:
+        """Return whether the kernel has ever added an entry to a hash.
+
+        That takes one lookup. Reading an empty hash takes the kernel a look at every bucket.
+        """
+        found = self._everyone()
+        return found is not None and bool(Share.from_buffer_copy(found).added[hash_])
+
+    def _everyone(self) -> bytes | None:
+        """Return what happened to the entries of all processes; None if there never were any."""
+        return self._shares.read(COUNT.pack(EVERYONE))
+
     def give_back(self, hash_: Hash, entries: Mapping[int, int]) -> None:
         """Give back deleted entries: how many of each process."""
         if not entries:
             return
-        for process, n in (*entries.items(), (_EVERYONE, sum(entries.values()))):
+        for process, n in (*entries.items(), (EVERYONE, sum(entries.values()))):
             key = COUNT.pack(process)
             found = self._deleted.read(key)
             deleted = Deleted.from_buffer_copy(found) if found else Deleted()
@@ -86,10 +99,12 @@ class Shares:
 
         Processes that have ended are forgotten, once all their entries were given back.
         """
+        if self._everyone() is None:
+            return {}
         found = {
             process: Share.from_buffer_copy(value)
             for key, value in self._shares.items()
-            if (process := COUNT.unpack(key)[0]) != _EVERYONE
+            if (process := COUNT.unpack(key)[0]) != EVERYONE
         }
         refused = {process: tuple(share.refused) for process, share in found.items()}
         grown = {

@@ -10,7 +10,7 @@ from typing import ClassVar, TextIO
 from kstats.columns import aligned, widest
 from kstats.durations import duration
 from kstats.escape import printable, printable_note
-from kstats.table import Cell, Heading, Table, Unit
+from kstats.table import Cell, Heading, Row, Table, Unit
 from kstats.units import figure
 
 _TOLERANCE, _SLACK = 0.2, 0.1
@@ -40,6 +40,9 @@ class TextRenderer:
         self._interval = interval
         self._terminal = stream.isatty()
         self._colour = self._terminal and _wants_colour()
+        self._headings: tuple[Heading, ...] = ()
+        self._rows: list[Row] = []
+        self._last: list[str] = []
         self._names: list[str] = []
         self._widths: list[int] = []
         self._lines_left = 0
@@ -47,13 +50,7 @@ class TextRenderer:
     def write(self, table: Table) -> None:
         """Write one report."""
         rows = [*table.rows, *((table.total,) if table.total else ())]
-        names = heading_texts(table.headings)
-        columns = zip(*(row.cells for row in rows), strict=True) if rows else [()] * len(names)
-        texts = [
-            _texts(heading, name, table.elapsed, cells)
-            for heading, name, cells in zip(table.headings, names, columns, strict=True)
-        ]
-        header_line, *lines = self._lines(table.headings, names, texts)
+        header_line, *lines = self._laid_out(table.headings, rows, table.elapsed)
         header = [*(["per second"] if table.unit == "per_second" else []), header_line]
         out = [table.timestamp] if self._timestamps and table.timestamp else []
         notes = [*table.notes, *self._odd_length(table)]
@@ -67,21 +64,36 @@ class TextRenderer:
         self._stream.write("".join(f"{line}\n" for line in out))
         self._stream.flush()
 
-    def _lines(
-        self, headings: Sequence[Heading], names: list[str], texts: list[list[str]]
+    def _laid_out(
+        self, headings: tuple[Heading, ...], rows: list[Row], elapsed: float
     ) -> list[str]:
+        """Return the header and a line for each row; on an idle host, those of the last report."""
+        if headings != self._headings:
+            self._headings, self._names = headings, heading_texts(headings)
+            self._widths, self._lines_left = [len(name) for name in self._names], 0
+            self._last = []
+        depends = any(heading.unit is Unit.PART for heading in headings)
+        if not self._last or rows != self._rows or depends:
+            names = self._names
+            columns = zip(*(row.cells for row in rows), strict=True) if rows else [()] * len(names)
+            texts = [
+                _texts(heading, name, elapsed, cells)
+                for heading, name, cells in zip(headings, names, columns, strict=True)
+            ]
+            self._rows, self._last = rows, self._lines(texts)
+        return self._last
+
+    def _lines(self, texts: list[list[str]]) -> list[str]:
         """Return the header and a line for each row, aligned with the widest cells so far.
 
         ``texts`` are the cells of each column.
         """
-        if names != self._names:
-            self._names, self._widths, self._lines_left = names, [len(n) for n in names], 0
         for at, column in enumerate(texts):
             self._widths[at] = max(self._widths[at], widest(column))
         placed = [
             _placed(heading, [name, *column], columns)
             for heading, name, column, columns in zip(
-                headings, names, texts, self._widths, strict=True
+                self._headings, self._names, texts, self._widths, strict=True
             )
         ]
         return [" ".join(line).rstrip() for line in zip(*placed, strict=True)]

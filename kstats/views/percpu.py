@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from operator import add, attrgetter
 from typing import TypeAlias
 
@@ -241,6 +242,7 @@ def _by_code(
         yield code, counts
 
 
+@lru_cache(maxsize=256)
 def _heading(key: str, label: str = "", group: str = "") -> Heading:
     return Heading(key, label or key, group, unit=Unit.COUNT)
 

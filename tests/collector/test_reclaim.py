@@ -43,8 +43,15 @@ class Hash:
 class Returned:
     """Shares that note what is given back."""
 
+    added = True
+
     def __init__(self) -> None:
         self.entries: Counter[int] = Counter()
+
+    def has_added(self, hash_: Shared) -> bool:
+        """Same as :meth:`kstats.collector.shares.Shares.has_added`."""
+        assert hash_ is Shared.THREADS
+        return self.added
 
     def give_back(self, hash_: Shared, entries: Mapping[int, int]) -> None:
         """Same as :meth:`kstats.collector.shares.Shares.give_back`."""
@@ -73,6 +80,14 @@ def test_a_counter_is_freed_by_a_reading_after_the_end_of_its_thread() -> None:
     hash_.counts[key(ME)] = 9  # between the first reading and its end
     assert reader.read() == full | {key(ME): 9}
     assert hash_.counts == {key(HER): 3, key(HIM): 4}
+
+
+def test_a_hash_to_which_nothing_was_added_is_not_read() -> None:
+    """Reading takes the kernel a look at every bucket."""
+    returned = Returned()
+    returned.added = False
+    _, reader = made(set(), returned)
+    assert reader.read() == {}
 
 
 def test_freed_entries_are_given_back_to_their_process() -> None:
