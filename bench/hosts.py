@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import tempfile
@@ -30,7 +31,7 @@ _TIMEOUT = 1200.0
 
 NOTHING, PERCPU, THREADS = "nothing", "kstats cpu", "kstats exits"
 THROUGH_BCC = " --loader bcc"
-STARTS, FACTS, START = "starts", "facts", "kstats -v 0.01 1"
+STARTS, IDLE, FACTS = "starts", "idle", "facts"
 ONE = "one"
 
 Ways = Mapping[str, float]
@@ -41,12 +42,14 @@ Ways = Mapping[str, float]
 class Figures:
     """What was measured in a host: by tool the ways, or why it was not measured.
 
-    ``starts`` are the instructions and the MiB of whole commands, ``facts`` what the host is.
+    ``starts`` are the instructions and the MiB of whole commands, ``idle`` the instructions in each
+    second of commands that watch while no VM runs, and ``facts`` what the host is.
     """
 
     found: Mapping[str, Ways]
     failures: Mapping[str, str]
     starts: Mapping[str, tuple[float, float]]
+    idle: Mapping[str, float]
     facts: Mapping[str, str]
 
     def added(self, tool: str, way: str = ONE) -> float | None:
@@ -72,13 +75,13 @@ def measure(recipe: Recipe) -> Figures:
                         failures[what] = str(error)
         except HostLostError as error:
             failures["the host"] = str(error)
-    starts, facts = (found.pop(what, {}) for what in (STARTS, FACTS))
-    return Figures(found, failures, starts, facts)
+    starts, idle, facts = (found.pop(what, {}) for what in (STARTS, IDLE, FACTS))
+    return Figures(found, failures, starts, idle, facts)
 
 
 def _wanted(recipe: Recipe, tools: Iterable[str]) -> list[str]:
     """What to measure in a host: starts in one, and both loaders where only the kernel differs."""
-    wanted = [FACTS, *tools, *([STARTS] if recipe == BENCHES[0] else [])]
+    wanted = [FACTS, *tools, *([STARTS, IDLE] if recipe == BENCHES[0] else [])]
     return [what for what in wanted if recipe in BENCHES[:3] or THROUGH_BCC not in what]
 
 
@@ -117,6 +120,13 @@ def starts(recipe: Recipe, figures: Figures) -> Table:
     return Table(title, ("command", "M instructions", "MiB"), rows)
 
 
+def idle(recipe: Recipe, figures: Figures) -> Table:
+    """What watching took in a host in which no VM ran."""
+    rows = [(command, used / 1e6) for command, used in figures.idle.items()]
+    title = f"{recipe.name}: watching while no VM runs, every second"
+    return Table(title, ("command", "M instructions a second"), rows)
+
+
 def facts(recipe: Recipe, figures: Figures) -> Table:
     """What a host is."""
     versions = (rivals.folder() / "versions").read_text(encoding="utf-8").splitlines()
@@ -149,8 +159,20 @@ second look into the table."""
 _SPREADS = {"bench-arm64": 150}
 """Where threads that switch without any tool differ by as much from run to run."""
 
-_START_MOST = {"bench-svm": 670}
-"""Millions of instructions from the start of ``kstats -v`` to the end of its only report."""
+_START_MOST: Mapping[str, Mapping[str, float]] = {
+    "bench-svm": {"kstats --version": 45, "kstats explain HLT": 150, "kstats -v 0.01 1": 490},
+}
+"""Millions of instructions from the start of a command to its end, after one report."""
+
+_IDLE_MOST: Mapping[str, Mapping[str, float]] = {
+    "bench-svm": {
+        "kstats -v": 0.7,
+        "kstats exits": 1.3,
+        "kstats vcpu": 1.5,
+        "kstats record -o /dev/null": 1.5,
+    },
+}
+"""Millions of instructions in each second of a command that watches while no VM runs."""
 
 _PERCPU_MOST = {"bench-svm": 365, "bench-svm-6.12": 240}
 
@@ -166,9 +188,12 @@ def budgets(recipe: Recipe, figures: Figures) -> Iterator[Budget]:
         if tool.endswith(THROUGH_BCC):
             compiled, ours = figures.added(tool), figures.added(tool.removesuffix(THROUGH_BCC))
             yield Budget(recipe.name, f"{tool}: prebuilt", (compiled or 0) * 1.01, ours)
-    if recipe.name in _START_MOST:
-        used = figures.starts.get(START, (float("inf"), 0))[0] / 1e6
-        yield Budget(recipe.name, f"M instructions of {START}", _START_MOST[recipe.name], used)
+    for command, most in _START_MOST.get(recipe.name, {}).items():
+        used = figures.starts.get(command, (math.inf, 0))[0] / 1e6
+        yield Budget(recipe.name, f"M instructions of {command}", most, used)
+    for command, most in _IDLE_MOST.get(recipe.name, {}).items():
+        used = figures.idle.get(command, math.inf) / 1e6
+        yield Budget(recipe.name, f"M instructions a second of {command}, idle", most, used)
     for tool in (PERCPU, THREADS):
         for way in figures.found.get(tool, ()):
             vcpus, _, turn = way.partition(", ")
@@ -184,4 +209,5 @@ def tables(recipe: Recipe) -> Iterator[Table]:
     yield table(recipe, figures)
     if figures.starts:
         yield starts(recipe, figures)
+        yield idle(recipe, figures)
     yield facts(recipe, figures)

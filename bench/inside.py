@@ -3,6 +3,7 @@
     python3 inside.py               print the names of the tools, one per line
     python3 inside.py TOOL          instructions of an exit, by way of running the vCPUs
     python3 inside.py starts        how long commands take: to start, report at once, and end
+    python3 inside.py idle          what watching takes in each second while no VM runs
     python3 inside.py facts         what this host is, and the versions of the tools
 
 The program of exits.c, kvmexit and kvm_stat are in the folder of this file, with the headers that
@@ -164,6 +165,16 @@ STARTS = (
 )
 """Commands that are measured as a whole, with the processes that they start."""
 
+IDLE = (
+    _shown("kstats", "-v"),
+    _shown("kstats", "exits"),
+    _shown("kstats", "vcpu"),
+    _shown("kstats", "record", "-o", "/dev/null"),
+)
+"""Commands that watch while no VM runs, without interval and count."""
+
+SECONDS = 20
+
 VERSIONS = (
     ("python3", "--version"),
     ("python3", "-c", "import bcc; print('bcc', bcc.__version__)"),
@@ -260,6 +271,12 @@ def started_once(words: Sequence[str]) -> tuple[float, float]:
     return (used.ru_utime + used.ru_stime) * 1e9, used.ru_maxrss / 1024
 
 
+def watched(words: Sequence[str]) -> float:
+    """Instructions in each second of a command that reports every second, after the first two."""
+    few, many = (started_once([*words, "1", str(2 + more)])[0] for more in (0, SECONDS))
+    return (many - few) / SECONDS
+
+
 def _first_line(words: Sequence[str]) -> str:
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     return (done.stdout or done.stderr).splitlines()[0]
@@ -285,7 +302,7 @@ def facts() -> dict[str, str]:
 
 
 def main() -> None:
-    """Measures a tool, the starts or the host, or names the tools."""
+    """Measures a tool, the starts, idle watching or the host, or names the tools."""
     if not sys.argv[1:]:
         print(*(tool.name for tool in TOOLS), sep="\n")
         return
@@ -293,6 +310,8 @@ def main() -> None:
     os.environ["BCC_KERNEL_SOURCE"] = str(HERE / "headers")
     if name == "starts":
         print(json.dumps({shown: started_once(words) for shown, words in STARTS}))
+    elif name == "idle":
+        print(json.dumps({shown: watched(words) for shown, words in IDLE}))
     elif name == "facts":
         print(json.dumps(facts()))
     else:
