@@ -23,6 +23,7 @@ from bench import (
     native,
     programs,
     results,
+    scale,
     size,
     startup,
     top,
@@ -40,6 +41,7 @@ PARTS: Mapping[str, Callable[[], Iterable[Table]]] = {
     "native": native.tables,
     "exporter": exporter.tables,
     "top": top.tables,
+    "scale": scale.tables,
 }
 """What each part measures, one after the other."""
 
