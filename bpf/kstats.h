@@ -167,7 +167,13 @@ enum counted {
 static __always_inline enum counted count_by_thread(u64 thread, u64 code);
 
 /* shares.c: hashes of which each process has a share. kstats/collector/shares.py has the names. */
-enum shared_hash { SHARED_DETAILS, SHARED_THREADS, SHARED_LATENCIES, SHARED_HASHES };
+enum shared_hash {
+	SHARED_DETAILS,
+	SHARED_THREADS,
+	SHARED_LATENCIES,
+	SHARED_SLOW_EXITS, /* a ring buffer */
+	SHARED_HASHES
+};
 
 static __always_inline bool add_to_share(u64 process, enum shared_hash hash, void *map, u64 size,
 					 const void *key, const void *value);

@@ -6,7 +6,7 @@
  * thresholds"): nobody needs to know how many processes there are.
  *
  * A share is looked up only where an entry is added: an exit that finds its entry costs no more.
- * What does not fit is counted by process.
+ * What does not fit is counted by process. The ring buffer of slow exits is shared in the same way.
  */
 
 #define EVERYONE (~0ULL)
@@ -15,6 +15,8 @@
 struct share {
 	u64 added[SHARED_HASHES];
 	u64 refused[SHARED_HASHES]; /* how often */
+	u64 second;                 /* when the second of `reported` began */
+	u64 reported;               /* slow exits in this second */
 };
 
 /* By process ID; EVERYONE for all of them. */
@@ -36,6 +38,13 @@ static __always_inline u64 held(struct share *share, u64 process, enum shared_ha
 	return share->added[hash] > n ? share->added[hash] - n : 0;
 }
 
+/* Whether a process may have one more of `size` entries. */
+static __always_inline bool fits(struct share *own, struct share *all, u64 process,
+				 enum shared_hash hash, u64 size)
+{
+	return held(own, process, hash) * NUMBER(KSTATS_SHARE) + held(all, EVERYONE, hash) < size;
+}
+
 /*
  * Add an entry, of which a hash has `size`, to the share of a process. Several CPUs may find room
  * at the same time: then each of them adds an entry.
@@ -50,8 +59,7 @@ static __always_inline bool add_to_share(u64 process, enum shared_hash hash, voi
 	all = find_or_add(MAP(shares), &everyone, &none);
 	if (!own || !all)
 		return false;
-	if (held(own, process, hash) * NUMBER(KSTATS_SHARE) + held(all, everyone, hash) >= size ||
-	    map_update(map, key, value, NO_EXIST)) {
+	if (!fits(own, all, process, hash, size) || map_update(map, key, value, NO_EXIST)) {
 		__sync_fetch_and_add(&own->refused[hash], 1);
 		return false;
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Slow exits, reported one by one as they end: at most KSTATS_SLOW_RATE a second on each CPU, so
- * that too low a threshold costs neither the host nor the reader much. The others are counted.
+ * Slow exits, reported one by one as they end: at most KSTATS_SLOW_RATE a second of each process,
+ * so that too low a threshold costs neither the host nor the reader much, and no more than its
+ * share of the ring buffer (shares.c). The others are counted.
  */
 
 struct slow_exit {
@@ -15,15 +16,9 @@ struct slow_exit {
 
 RING_BUFFER(slow_exits);
 
-struct slow_budget {
-	u64 began;    /* of the current second */
-	u64 reported; /* in this second */
-	u64 dropped;  /* ever */
-};
+PERCPU_ARRAY(slow_dropped, u64);
 
-PERCPU_ARRAY(slow_budgets, struct slow_budget);
-
-#define SECOND 1000000000ULL
+#define SECOND 1000000000LL
 
 static __always_inline bool is_slow(u64 ns)
 {
@@ -34,20 +29,41 @@ static __always_inline bool is_slow(u64 ns)
 	return ns > threshold;
 }
 
+/* Report an exit if its process may. Several CPUs may find that it may, at the same time. */
+static __always_inline bool report_of(u64 process, struct slow_exit *e)
+{
+	struct share none = {}, *own, *all;
+	u64 everyone = EVERYONE;
+
+	own = find_or_add(MAP(shares), &process, &none);
+	all = find_or_add(MAP(shares), &everyone, &none);
+	if (!own || !all)
+		return false;
+	/* Another CPU may have begun the second a little later than this exit ended. */
+	if ((long long)(e->ended - own->second) >= SECOND) {
+		own->second = e->ended;
+		own->reported = 0;
+	}
+	if (own->reported >= NUMBER(KSTATS_SLOW_RATE) ||
+	    !fits(own, all, process, SHARED_SLOW_EXITS, NUMBER(KSTATS_SLOW_SIZE)) ||
+	    ring_output(MAP(slow_exits), e, sizeof(*e), 0)) {
+		__sync_fetch_and_add(&own->refused[SHARED_SLOW_EXITS], 1);
+		return false;
+	}
+	__sync_fetch_and_add(&own->reported, 1);
+	__sync_fetch_and_add(&own->added[SHARED_SLOW_EXITS], 1);
+	__sync_fetch_and_add(&all->added[SHARED_SLOW_EXITS], 1);
+	return true;
+}
+
 static __always_inline void report_slow_exit(u64 thread, u64 code, u32 cpu, u64 ended, u64 ns)
 {
 	struct slow_exit e = {.thread = thread, .code = code, .ended = ended, .ns = ns, .cpu = cpu};
-	struct slow_budget *b = only_value(MAP(slow_budgets));
+	u64 *dropped;
 
-	if (!b)
+	if (report_of(thread >> 32, &e))
 		return;
-	if (ended - b->began >= SECOND) {
-		b->began = ended;
-		b->reported = 0;
-	}
-	if (b->reported >= NUMBER(KSTATS_SLOW_RATE) ||
-	    ring_output(MAP(slow_exits), &e, sizeof(e), 0))
-		b->dropped++;
-	else
-		b->reported++;
+	dropped = only_value(MAP(slow_dropped));
+	if (dropped)
+		(*dropped)++;
 }

@@ -15,7 +15,7 @@ from kstats.arch.base import BtfField
 from kstats.loader.plan import MapSize
 from kstats.loader.program import Loaded
 from kstats.loader.records import COUNT, U32, U64, Record
-from kstats.loader.ringbuf import RingBuffer
+from kstats.loader.ringbuf import HEADER, RingBuffer
 from kstats.vms.identity import Arrival
 from kstats.vms.proc import text
 
@@ -32,7 +32,6 @@ _CGROUP_PARTS, _CGROUP_PART_SIZE = 4, 128
 _NAME_SIZE = 16
 _NO_VCPU = 2**32 - 1
 _NAME = ctypes.c_char * _NAME_SIZE
-_HEADER = 8
 _KEY = struct.Struct("=I")
 _TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
@@ -59,7 +58,7 @@ class CgroupPath(Record):
 
 
 # When kstats starts, all vCPUs of the host have their first exit at about the same time.
-_RING = REPORTED_THREADS * (ctypes.sizeof(FirstExit) + _HEADER)
+_RING = REPORTED_THREADS * (ctypes.sizeof(FirstExit) + HEADER)
 
 MAPS = (
     MapSize("first_exits", max(_RING, mmap.PAGESIZE)),

@@ -16,17 +16,19 @@ from kstats.loader.records import COUNT, U64, Record
 
 
 class Hash(enum.IntEnum):
-    """A hash of which each process has a share: enum shared_hash of bpf/kstats.h."""
+    """A hash, or ring buffer, of which each process has a share (enum shared_hash)."""
 
     DETAILS = 0
     THREADS = 1
     LATENCIES = 2
+    SLOW_EXITS = 3
 
 
 LOSSES: Mapping[Hash, str] = {
     Hash.DETAILS: "detail_dropped",
     Hash.THREADS: "unattributed",
     Hash.LATENCIES: "latency_dropped",
+    Hash.SLOW_EXITS: "slow_dropped",
 }
 """The kind of loss if a hash has no room (docs/glossary.md)."""
 
@@ -44,7 +46,12 @@ class Share(Record):
     """What happened to the entries of a process."""
 
     c_name = "share"
-    _fields_ = (("added", U64 * len(Hash)), ("refused", U64 * len(Hash)))
+    _fields_ = (
+        ("added", U64 * len(Hash)),
+        ("refused", U64 * len(Hash)),
+        ("second", U64),
+        ("reported", U64),
+    )
 
 
 class Deleted(Record):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import time
-from array import array
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import attrs
@@ -13,17 +13,18 @@ import attrs
 from kstats.collector.draft import Draft
 from kstats.collector.feature import Feature, Phase
 from kstats.collector.layout import Layout
+from kstats.collector.shares import Hash, Shares
 from kstats.loader.plan import MapSize
 from kstats.loader.program import Loaded
-from kstats.loader.records import ONLY, U32, U64, WORD, Record
-from kstats.loader.ringbuf import RingBuffer
+from kstats.loader.records import U32, U64, Record
+from kstats.loader.ringbuf import HEADER, RingBuffer
 from kstats.model import Place, SlowExit
 
 RATE = 1000
-"""Exits that a CPU reports in a second; more are dropped."""
+"""Exits of a process that are reported in a second; more are dropped."""
 
 PAGES = 64
-"""Pages of the ring buffer, a power of two: 64 hold about 4,600 exits."""
+"""Pages of the ring buffer, a power of two: 64 hold 5,461 exits, a fifth for each process."""
 
 
 class SlowExitRecord(Record):
@@ -40,15 +41,7 @@ class SlowExitRecord(Record):
     )
 
 
-class SlowBudget(Record):
-    """What a CPU may still report."""
-
-    c_name = "slow_budget"
-    _fields_ = (("began", U64), ("reported", U64), ("dropped", U64))
-
-
-_BUDGET = ctypes.sizeof(SlowBudget) // WORD
-_DROPPED = SlowBudget.dropped.offset // WORD
+_RECORD = ctypes.sizeof(SlowExitRecord) + HEADER
 
 
 @attrs.frozen(eq=False)
@@ -71,16 +64,17 @@ class SlowExitsReader:
 
     def __init__(self, loaded: Loaded, layout: Layout) -> None:
         self._ring = RingBuffer(loaded.maps["slow_exits"])
-        self._budgets = loaded.maps["slow_budgets"]
+        self._dropped = loaded.maps["slow_dropped"]
+        self._shares = Shares(loaded)
         self._cpus = len(layout.cpus)
 
     def read(self) -> Reading:
         """Return the records since the last call."""
         exits = [SlowExitRecord.from_buffer_copy(record) for record in self._ring.records()]
         exits.sort(key=lambda exit_: exit_.ended)  # CPUs report in any order
-        words = array("Q", self._budgets.read_cpus(ONLY, self._cpus))
+        self._shares.give_back(Hash.SLOW_EXITS, Counter(exit_.thread >> 32 for exit_ in exits))
         epoch = time.time() - time.monotonic()
-        return Reading(tuple(exits), epoch, sum(words[_DROPPED::_BUDGET]))
+        return Reading(tuple(exits), epoch, self._dropped.sum_cpus(self._cpus))
 
 
 @attrs.frozen(eq=False)
@@ -89,7 +83,7 @@ class SlowExits(Feature):
 
     Attributes:
         threshold: In nanoseconds.
-        rate: Exits that a CPU reports in a second.
+        rate: Exits of a process that are reported in a second.
         pages: Pages of the ring buffer, a power of two.
     """
 
@@ -103,7 +97,7 @@ class SlowExits(Feature):
 
     @property
     def maps(self) -> tuple[MapSize, ...]:
-        return (MapSize("slow_exits", self.pages * mmap.PAGESIZE), MapSize("slow_budgets"))
+        return (MapSize("slow_exits", self.pages * mmap.PAGESIZE), MapSize("slow_dropped"))
 
     @property
     def defines(self) -> Mapping[str, int]:
@@ -111,7 +105,11 @@ class SlowExits(Feature):
 
     @property
     def numbers(self) -> Mapping[str, int]:
-        return {"KSTATS_SLOWER_THAN": self.threshold, "KSTATS_SLOW_RATE": self.rate}
+        return {
+            "KSTATS_SLOWER_THAN": self.threshold,
+            "KSTATS_SLOW_RATE": self.rate,
+            "KSTATS_SLOW_SIZE": self.pages * mmap.PAGESIZE // _RECORD,
+        }
 
     def reader(self, loaded: Loaded, layout: Layout) -> Callable[[], Reading]:
         return SlowExitsReader(loaded, layout).read

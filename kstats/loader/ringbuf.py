@@ -15,9 +15,11 @@ from kstats.loader.syscall import Map
 
 _PAGE = mmap.PAGESIZE
 _BUSY, _DISCARDED = 1 << 31, 1 << 30
-_HEADER = 8
 _POSITION = struct.Struct("=Q")
 _LENGTH = struct.Struct("=I")
+
+HEADER = 8
+"""Bytes before each record."""
 
 
 class RingBuffer:
@@ -45,8 +47,8 @@ class RingBuffer:
                 return
             size = length & ~_DISCARDED
             if size == length:
-                yield self._writers[at + _HEADER : at + _HEADER + size]
-            position += (size + _HEADER + 7) & ~7
+                yield self._writers[at + HEADER : at + HEADER + size]
+            position += (size + HEADER + 7) & ~7
             _POSITION.pack_into(self._reader, 0, position)
 
     def close(self) -> None:

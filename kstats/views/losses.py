@@ -41,6 +41,7 @@ _SENTENCES: Mapping[str, str] = {
 _BY_VM: Mapping[str, str] = {
     "detail_dropped": "dropped details by VM",
     "latency_dropped": "dropped latencies by VM",
+    "slow_dropped": "dropped slow exits by VM",
     _UNATTRIBUTED: "unattributed exits by VM",
 }
 _MOST_VMS = 3

@@ -14,6 +14,7 @@ from kstats.collector.details import Detail
 from kstats.collector.latency import Latency
 from kstats.collector.live import Collector
 from kstats.collector.percpu import Entries
+from kstats.collector.slow_exits import SlowExits
 from kstats.collector.threads import ExitsByThread
 from kstats.model import Sample
 from tests.collector import kernel
@@ -206,3 +207,52 @@ def test_the_share_of_a_process_is_returned_when_it_has_ended(
     shares = collector.loaded.maps["shares"].items()
     assert len(shares) <= 2  # everyone's, and the last one's
     assert len(collector.loaded.maps["details"].items()) <= FIFTH
+
+
+@pytest.fixture
+def slow(request: pytest.FixtureRequest) -> Iterator[Collector]:
+    """Report every exit, as many a second of each process as the parameter says."""
+    reports = SlowExits(1, rate=request.param, pages=2)
+    with Collector(target(), (reports, Latency(), Entries(), ExitsByThread())) as made:
+        yield made
+
+
+def slow_of(sample: Sample, process: Process) -> int:
+    return sum(exit_.place.thread >> 32 == process.pid for exit_ in sample.slow)
+
+
+@pytest.mark.parametrize("slow", [10**6], indirect=True)
+def test_a_process_cannot_take_the_room_of_others_for_slow_exits(
+    slow: Collector, processes: Make
+) -> None:
+    """Two pages hold 170 records, of which one process may have a fifth."""
+    hostile, ordinary = processes(firing(slow)), processes(firing(slow))
+    for _ in range(2):  # the share comes back when the records are read
+        hostile.do(200)
+        ordinary.do(15)
+        sample = slow.sample()
+        assert slow_of(sample, hostile) == 170 // 5
+        assert slow_of(sample, ordinary) == 15
+        dropped = 200 - 170 // 5
+        assert sample.slow_dropped == dropped
+        assert sample.vm_dropped == {hostile.pid: {"slow_dropped": dropped}}
+
+
+@pytest.mark.parametrize("slow", [1], indirect=True)
+def test_the_rate_limit_of_slow_exits_is_per_process(slow: Collector, processes: Make) -> None:
+    hostile, ordinary = processes(firing(slow)), processes(firing(slow))
+    hostile.do(200)
+    ordinary.do(1)
+    sample = slow.sample()
+    assert slow_of(sample, ordinary) == 1
+    assert slow_of(sample, hostile) == 200 - sample.slow_dropped > 0
+    assert sample.vm_dropped == {hostile.pid: {"slow_dropped": sample.slow_dropped}}
+
+
+@pytest.mark.parametrize("slow", [1], indirect=True)
+def test_slow_exits_are_reported_again_after_a_second(slow: Collector, processes: Make) -> None:
+    process = processes(firing(slow))
+    process.do(1)
+    assert slow_of(slow.sample(), process) == 1
+    while not slow_of(slow.sample(), process):
+        process.do(1)

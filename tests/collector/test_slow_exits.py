@@ -13,6 +13,7 @@ from kstats.collector.live import Collector
 from kstats.collector.percpu import Entries
 from kstats.collector.slow_exits import SlowExits
 from kstats.collector.threads import ExitsByThread
+from kstats.filters import ThreadFilter
 from tests.collector import kernel
 from tests.collector.native import target
 
@@ -23,7 +24,7 @@ MS = 10**6
 
 @pytest.fixture
 def limited() -> Iterator[Callable[..., Collector]]:
-    """Makes collectors on CPU 0, and closes them at the end."""
+    """Makes collectors of this process on CPU 0, and closes them at the end."""
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {0})
     made: list[Collector] = []
@@ -31,7 +32,8 @@ def limited() -> Iterator[Callable[..., Collector]]:
     def make(threshold: int, *, rate: int = 1000, pages: int = 1) -> Collector:
         machine = target()
         slow = SlowExits(threshold, rate, pages)
-        made.append(Collector(machine, (slow, Latency(), Entries(), ExitsByThread())))
+        exits = ExitsByThread(ThreadFilter(pids=frozenset({os.getpid()})))
+        made.append(Collector(machine, (slow, Latency(), Entries(), exits)))
         return made[-1]
 
     yield make
