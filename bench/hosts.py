@@ -110,7 +110,8 @@ def table(recipe: Recipe, figures: Figures) -> Table:
     title = f"{recipe.name}: instructions of an exit and the entry after it, and what is added"
     failures = [f"{tool}: {why}" for tool, why in figures.failures.items()]
     held = list(budgets(recipe, figures))
-    return Table(title, ("tool", *map(_title, alone)), rows, failures, held)
+    headings = ("tool", *map(_title, alone))
+    return Table(title, headings, rows, failures, held, noise=_spread(recipe))
 
 
 def starts(recipe: Recipe, figures: Figures) -> Table:
@@ -177,9 +178,13 @@ _IDLE_MOST: Mapping[str, Mapping[str, float]] = {
 _PERCPU_MOST = {"bench-svm": 365, "bench-svm-6.12": 240}
 
 
+def _spread(recipe: Recipe) -> float:
+    return _SPREADS.get(recipe.name, SPREAD)
+
+
 def budgets(recipe: Recipe, figures: Figures) -> Iterator[Budget]:
     """Each budget that there is for this host."""
-    spread = _SPREADS.get(recipe.name, SPREAD)
+    spread = _spread(recipe)
     alone = figures.added(PERCPU)
     if recipe.name in _PERCPU_MOST:
         yield Budget(recipe.name, f"{PERCPU} an exit", _PERCPU_MOST[recipe.name], alone)

@@ -295,7 +295,7 @@ def facts() -> dict[str, str]:
     return {
         "kernel": platform.release(),
         "CPU": fields.get("model name", platform.machine()),
-        "ERMS, FSRM": " and ".join(flag for flag in ("erms", "fsrm") if flag in flags) or "neither",
+        "copying": ", ".join(flag for flag in ("erms", "fsrm") if flag in flags) or "by words",
         "mitigations": "; ".join(mitigated) or "none needed",
         "tools": ", ".join(_first_line(words) for words in VERSIONS),
     }

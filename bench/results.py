@@ -102,8 +102,8 @@ def _quantity(cell: Cell) -> float | None:
 
 
 def changes(old: Part, new: Part) -> Iterator[str]:
-    """Yield a line for each figure that differs by more than its spread, or that only one has."""
-    spreads = {table["title"]: table["spread"] for table in new["tables"]}
+    """Yield a line for each figure that differs by more than usual, or that only one has."""
+    tables = {table["title"]: table for table in new["tables"]}
     before, now = figures(old), figures(new)
     for key in {**before, **now}:
         title, words, heading = key
@@ -111,6 +111,6 @@ def changes(old: Part, new: Part) -> Iterator[str]:
         where = f"{title}: {words}, {heading}"
         if was is None or found is None:
             yield f"{where}: {'new' if was is None else 'gone'}"
-        elif abs(found - was) > spreads.get(title, 0) * abs(was):
+        elif abs(found - was) > max(tables[title]["spread"] * abs(was), tables[title]["noise"]):
             change = f" ({found / was - 1:+.0%})" if was else ""
             yield f"{where}: {was:g} → {found:g}{change}"

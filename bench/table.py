@@ -45,8 +45,8 @@ class Budget:
 class Table:
     """Rows under headings; a figure without a unit in its row has it in the title.
 
-    ``failures`` are what should have been a row. ``spread`` is the share by which figures differ
-    between two runs of the same version on the same machine.
+    ``failures`` are what should have been a row. Figures of two runs of the same version on the
+    same machine differ by the share ``spread``, or by ``noise`` if that is more.
     """
 
     title: str
@@ -55,6 +55,7 @@ class Table:
     failures: Sequence[str] = ()
     budgets: Sequence[Budget] = ()
     spread: float = EXACT
+    noise: float = 0
 
     def text(self) -> str:
         """For people."""
@@ -69,6 +70,7 @@ class Table:
         return {
             "title": self.title,
             "spread": self.spread,
+            "noise": self.noise,
             "headings": list(self.headings),
             "rows": [
                 [round(cell, 2) if isinstance(cell, float) else cell for cell in row]

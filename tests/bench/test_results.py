@@ -10,8 +10,9 @@ from bench import results
 from bench.table import Budget, Table
 
 
-def part(*rows: tuple[str | float | None, ...], spread: float = 0.1) -> results.Part:
-    return results.part([Table("start", ("command", "unit", "takes"), rows, spread=spread)], 1.4)
+def part(*rows: tuple[str | float | None, ...]) -> results.Part:
+    headings = ("command", "unit", "takes")
+    return results.part([Table("start", headings, rows, spread=0.1, noise=2)], 1.4)
 
 
 def test_figures_are_numbers_and_texts_that_begin_with_one() -> None:
@@ -23,14 +24,18 @@ def test_figures_are_numbers_and_texts_that_begin_with_one() -> None:
 
 
 def test_changes_are_those_beyond_the_spread() -> None:
-    old = part(("exits", "ms", 100), ("cpu", "ms", 100), ("vcpu", "ms", 100), ("gone", "ms", 1))
-    new = part(("exits", "ms", 109), ("cpu", "ms", 89), ("vcpu", "ms", 200), ("top", "ms", 1))
+    old = part(("exits", "ms", 100), ("cpu", "ms", 100), ("vcpu", "ms", 0), ("gone", "ms", 1))
+    new = part(("exits", "ms", 109), ("cpu", "ms", 89), ("vcpu", "ms", 3), ("top", "ms", 1))
     assert list(results.changes(old, new)) == [
         "start: cpu, ms, takes: 100 → 89 (-11%)",
-        "start: vcpu, ms, takes: 100 → 200 (+100%)",
+        "start: vcpu, ms, takes: 0 → 3",
         "start: gone, ms, takes: gone",
         "start: top, ms, takes: new",
     ]
+
+
+def test_noise_is_no_change() -> None:
+    assert not list(results.changes(part(("vcpu", "ms", 0)), part(("vcpu", "ms", 2))))
 
 
 def test_a_file_keeps_the_parts_that_are_not_measured_again(tmp_path: Path) -> None:
