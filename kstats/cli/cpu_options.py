@@ -51,6 +51,7 @@ class CpuOptions(ViewOptions):
     top: int | None = None
     total: bool = False
     reasons: bool = False
+    no_entries: bool = False
 
 
 def parser() -> options.Parser:
@@ -73,5 +74,7 @@ def parser() -> options.Parser:
     p.add_argument("--top", metavar="N", type=options.TOP, help=text)
     p.add_argument("--total", action="store_true", help="add a row with the sums")
     p.add_argument("--reasons", action="store_true", help="one column per reason that occurred")
+    text = "do not count entries: vm_entry is -, and counting costs about half"
+    p.add_argument("--no-entries", action="store_true", help=text)
     view_options.add_arguments(p, "-t")
     return p

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from kstats.collector.live import Collector
-from kstats.collector.percpu import PER_CPU
+from kstats.collector.percpu import PER_CPU, ExitsByCpu
 from kstats.collector.target import Target
 from kstats.errors import UsageError
 from kstats.host import Host
@@ -17,8 +17,10 @@ def per_cpu(
     cpus: Collection[int] = (),
     loader: str | None = None,
     started: Worker | None = None,
+    *,
+    entries: bool = True,
 ) -> Collector:
-    """Return what counts exits and entries by CPU.
+    """Return what counts exits, and with ``entries`` also entries, by CPU.
 
     ``started`` is a worker that has been started early.
 
@@ -33,4 +35,5 @@ def per_cpu(
             raise UsageError(
                 f"this host has no CPU {missing[0]}", f"it has {possible[0]} to {possible[-1]}"
             )
-    return Collector(Target.find(host, probe=probe, loader=loader, started=started), PER_CPU)
+    target = Target.find(host, probe=probe, loader=loader, started=started)
+    return Collector(target, PER_CPU if entries else (ExitsByCpu(),))

@@ -32,7 +32,8 @@ def watch(wanted: CpuOptions, started: Worker | None) -> None:
     # A key that cannot be sorted by is reported first. All other views are imported while the
     # first report is waited for: that is not part of a start.
     view = _view(wanted) if wanted.sort else None
-    of_recording = Wanted(requires=("entries",), cpus=wanted.cpus or ())
+    requires = ("exits",) if wanted.no_entries else ("entries",)
+    of_recording = Wanted(requires=requires, cpus=wanted.cpus or ())
     with Session.open(timed, lambda: _collect(wanted, started), of_recording) as session:
         session.show(view or _view(wanted))
 
@@ -51,6 +52,7 @@ def _view(wanted: CpuOptions) -> View:
             rate=wanted.rate,
             reasons=wanted.reasons,
             detail=wanted.format in WITH_REASONS,
+            entries=not wanted.no_entries,
         )
     )
 
@@ -58,4 +60,7 @@ def _view(wanted: CpuOptions) -> View:
 def _collect(wanted: CpuOptions, started: Worker | None) -> Source:
     from kstats.cli import live_cpu  # noqa: PLC0415 - recordings do not need it
 
-    return live_cpu.per_cpu(wanted.probe, wanted.cpus or (), wanted.loader, started)
+    entries = not wanted.no_entries
+    return live_cpu.per_cpu(
+        wanted.probe, wanted.cpus or (), wanted.loader, started, entries=entries
+    )

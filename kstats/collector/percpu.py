@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import attrs
 
+from kstats.arch.base import Arch
 from kstats.collector.feature import Feature, Phase
 from kstats.collector.layout import Layout
 from kstats.loader.plan import Attachment, MapSize
@@ -216,6 +217,10 @@ class ExitsByCpu(Feature):
     files = ("exits_percpu.c",)
     attachments = (ON_EXIT,)
     counted = ("exits",)
+
+    def companions(self, arch: Arch, isa: str) -> tuple[Feature, ...]:
+        del arch, isa
+        return (Entries(),)
 
 
 PER_CPU = (Entries(), ExitsByCpu())

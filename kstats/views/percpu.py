@@ -53,6 +53,7 @@ class Options:
         reasons: A column for each reason that occurred so far, instead of those of the host's
             architecture.
         detail: Keep the reasons of each row, for formats that can hold them.
+        entries: Show entries, which the sample then contains.
     """
 
     cpus: Collection[int] | None = None
@@ -64,6 +65,7 @@ class Options:
     rate: bool = False
     reasons: bool = False
     detail: bool = False
+    entries: bool = True
 
 
 @attrs.frozen(eq=False)
@@ -127,12 +129,20 @@ class PerCpuView:
             arch=sample.arch,
             unit="per_second" if options.rate else "count",
             headings=headings,
-            rows=tuple(_row(name, counts, scale, names) for name, counts in shown),
-            total=_row("total", total, scale, names) if total else None,
+            rows=tuple(self._row(name, counts, scale, names) for name, counts in shown),
+            total=self._row("total", total, scale, names) if total else None,
             by_reason=True,
             losses=losses.counts(sample),
             notes=losses.notes(sample),
         )
+
+    def _row(self, name: Cell, counts: _Counts, scale: float, names: Mapping[Code, str]) -> Row:
+        # Multiplying by the integer 1 leaves counts integers.
+        entries, *others = [n * scale for n in counts.cells]
+        reasons = [
+            ReasonCount(*code, names[code], n * scale) for code, n in sorted(counts.codes.items())
+        ]
+        return Row((name, entries if self._options.entries else None, *others), tuple(reasons))
 
     def _columns(self, sample: Sample) -> tuple[list[Heading], dict[Code, int]]:
         """Return the headings after vm_exit, and which of them each code counts under."""
@@ -161,7 +171,7 @@ class PerCpuView:
             columns[at] = [*map(add, columns[at], counts)]
         for cpu, row in row_of.items():
             columns[-1][row] += sample.code_dropped.get(cpu, 0)
-            columns[0][row] += sample.entries.get(cpu, 0)
+            columns[0][row] += sample.entries.get(cpu, 0) if self._options.entries else 0
         columns[1] = [*map(sum, zip(*columns[len(_COUNTS) :], strict=True))]
         rows = {
             group: _Counts([*cells])
@@ -211,6 +221,8 @@ class PerCpuView:
 
 
 def _check_sort(options: Options) -> None:
+    if options.sort == "vm_entry" and not options.entries:
+        raise UsageError("vm_entry is not counted", "leave out --no-entries")
     # Early, because the first report may be an hour away. Only samples know the other reasons.
     if not options.sort or options.reasons:
         return
@@ -254,11 +266,3 @@ def _name(group: _Group) -> Cell:
     # Hosts without dies do not number them; perf uses 0.
     socket, die, core = numbers
     return f"S{socket}-D{0 if die == '?' else die}-C{core}"
-
-
-def _row(name: Cell, counts: _Counts, scale: float, names: Mapping[Code, str]) -> Row:
-    # Multiplying by the integer 1 leaves counts integers.
-    reasons = [
-        ReasonCount(*code, names[code], n * scale) for code, n in sorted(counts.codes.items())
-    ]
-    return Row((name, *[n * scale for n in counts.cells]), tuple(reasons))

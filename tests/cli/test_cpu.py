@@ -89,6 +89,26 @@ def test_a_recording_without_topology_cannot_be_summed(capsys: pytest.CaptureFix
     assert "leave out --by node" in hint
 
 
+def test_entries_that_are_not_counted_are_absent_and_not_zero(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    header, row, _, total, *_ = run("0.02 1 --no-entries --total", capsys)
+    assert header.split() == X64_HEADER.split()
+    assert row.split()[:3] == ["0", "-", "7"]
+    assert total.split()[:2] == ["total", "-"]
+    (line,) = run("0.02 1 --no-entries -f json", capsys)
+    report = json.loads(line)
+    jsonschema.validate(report, SCHEMA, jsonschema.Draft202012Validator)
+    assert (report["rows"][0]["vm_entry"], report["rows"][0]["vm_exit"]) == (None, COUNT)
+
+
+def test_entries_that_are_not_counted_cannot_sort(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cpu", "--no-entries", "--sort", "vm_entry"]) == 2
+    error, hint = capsys.readouterr().err.splitlines()
+    assert error == "kstats: vm_entry is not counted"
+    assert "leave out --no-entries" in hint
+
+
 def test_json_is_one_valid_object_a_report(capsys: pytest.CaptureFixture[str]) -> None:
     reports = [json.loads(line) for line in run("0.02 2 -f json --total", capsys)]
     assert len(reports) == 2

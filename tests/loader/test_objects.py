@@ -14,7 +14,7 @@ from kstats.collector import prebuild
 from kstats.collector.details import Detail
 from kstats.collector.feature import Feature
 from kstats.collector.latency import Latency
-from kstats.collector.percpu import PER_CPU, Entries
+from kstats.collector.percpu import PER_CPU, Entries, ExitsByCpu
 from kstats.collector.slow_exits import SlowExits
 from kstats.collector.target import Target
 from kstats.collector.threads import ExitsByThread
@@ -39,6 +39,7 @@ def commands(target: Target) -> Iterator[tuple[Feature, ...]]:
     """Yield the features that commands load: those of a view, a recording and an exporter."""
     events = Tracepoints.kvmstat(target.arch, target.source.isa)
     yield PER_CPU
+    yield (ExitsByCpu(),)
     yield (ExitsByThread(), events)
     for kind in ("", *(detail.name for detail in target.source.details)):
         exits = (ExitsByThread(), *((Detail.find(target, kind),) if kind else ()))
@@ -73,7 +74,7 @@ def plan() -> Plan:
 
 
 def test_an_object_is_found_only_for_exactly_its_program(tmp_path: Path) -> None:
-    one = plan()
+    one = attrs.evolve(plan(), prebuilt=None)
     probe = one.probes[0]
     different = (
         attrs.evolve(one, text=one.text + "\n"),
