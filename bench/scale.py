@@ -37,7 +37,7 @@ from kstats.top.styled import Size
 
 ROOT = Path(__file__).parent.parent
 
-ALONE = LargeHost(1, 1, 1)
+ALONE = LargeHost(1, 1)
 HOSTS = (LargeHost(32, 62), LargeHost(128, 250), LargeHost(512, 1000))
 
 SECONDS = 5

@@ -21,7 +21,7 @@ def test_each_vcpu_has_120_counters() -> None:
 
 @pytest.mark.parametrize("what", scale.RECORDINGS)
 def test_what_a_command_costs_is_measured(what: str, tmp_path: Path) -> None:
-    scale.write(tmp_path / "x.jsonl.zst", SMALL, what)
+    scale.write(tmp_path / "x.jsonl.zst", scale.ALONE, what)
     cost = scale.run(scale.COMMANDS[what][0], tmp_path / "x.jsonl.zst")
     assert cost.seconds > 0
     assert 5 < cost.mebibytes < 200
