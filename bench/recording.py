@@ -37,17 +37,18 @@ _WANDERING = 0.02
 class Host:
     """A made-up host, the same each time; ``by_thread`` pins a vCPU to every CPU."""
 
-    def __init__(self, *, by_thread: bool) -> None:
+    def __init__(self, *, by_thread: bool, cpus: int = CPUS, reasons: int = REASONS) -> None:
         self._chance = random.Random(1)  # noqa: S311 - any numbers do, but the same each time
-        step = (_FASTEST / _SLOWEST) ** (1 / (REASONS - 1))
-        typical = [_SLOWEST * step**i for i in range(REASONS)]
+        step = (_FASTEST / _SLOWEST) ** (1 / (reasons - 1))
+        typical = [_SLOWEST * step**i for i in range(reasons)]
         gauss = self._chance.gauss
-        self._rates = [[rate * math.exp(gauss(0, 0.7)) for _ in range(CPUS)] for rate in typical]
-        self._loads = [1.0] * CPUS
+        self._rates = [[rate * math.exp(gauss(0, 0.7)) for _ in range(cpus)] for rate in typical]
+        self._loads = [1.0] * cpus
+        self._cpus = tuple(range(cpus))
         codes = [reason.code for reason in arches.isa("vmx").reasons.values()]
-        self._codes: list[Code] = [("vmx", code) for code in codes[:REASONS]]
+        self._codes: list[Code] = [("vmx", code) for code in codes[:reasons]]
         self._places = [
-            Place(cpu, (5000 + cpu) << 32 | 6000 + cpu if by_thread else 0) for cpu in range(CPUS)
+            Place(cpu, (5000 + cpu) << 32 | 6000 + cpu if by_thread else 0) for cpu in self._cpus
         ]
 
     def samples(self, seconds: int) -> Iterator[Sample]:
@@ -67,12 +68,12 @@ class Host:
             }
             for code, rates in zip(self._codes, self._rates, strict=True)
         }
-        entries = dict.fromkeys(range(CPUS), 0)
+        entries = dict.fromkeys(self._cpus, 0)
         for at in found.values():
             for place, exits in at.items():
                 entries[place.cpu] += exits.count
         elapsed = 1 + self._chance.gauss(0, 1e-4)
-        return Sample("x64", 1.77e9 + second, elapsed, tuple(range(CPUS)), entries, found)
+        return Sample("x64", 1.77e9 + second, elapsed, self._cpus, entries, found)
 
     def _poisson(self, mean: float) -> int:
         if mean > 30:

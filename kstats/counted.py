@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence, ValuesView
 from functools import cached_property
-from operator import add
+from operator import add, attrgetter
 from typing import Generic, TypeAlias, TypeVar
 
 from kstats.model import Exits, Place, count_only
 
 K = TypeVar("K")
+
+cpu_of: Callable[[Place], int] = attrgetter("cpu")
+thread_of: Callable[[Place], int] = attrgetter("thread")
+
+_MOST_KNOWN = 1 << 20
+"""Places for which the sums remember keys."""
 
 _Groups: TypeAlias = tuple[Sequence[K], Sequence[int] | None]
 
@@ -69,18 +75,20 @@ class Sums(Generic[K]):
     """Adds up exits by a key of their places.
 
     Finding the key of a place takes several times as long as adding a count to a sum, so it is
-    done once for places that codes share.
+    done once for places that codes and samples share.
     """
 
     def __init__(self, key: Callable[[Place], K]) -> None:
         """``key`` returns a key for a place."""
         self._key = key
+        self._size = 0
         self._known: dict[int, tuple[Sequence[Place], _Groups[K]]] = {}
 
     def of(self, exits: Mapping[Place, Exits]) -> tuple[Sequence[K], Sequence[int]]:
         """Return the keys of exits of one code, each once, and the sum for each; some may be 0."""
         places, counts = columns(exits)
-        keys, groups = self._groups(places)
+        shared = isinstance(exits, Counted)
+        keys, groups = self._shared(places) if shared else self._groups(places)
         if groups is None:
             return keys, counts
         sums = [0] * len(keys)
@@ -88,17 +96,24 @@ class Sums(Generic[K]):
             sums[group] += n
         return keys, sums
 
-    def _groups(self, places: Sequence[Place]) -> _Groups[K]:
-        """Return the keys of places, and for each place the index of its key; None if its own."""
+    def _shared(self, places: Sequence[Place]) -> _Groups[K]:
+        """Return the groups of places that come again."""
         # With the places, so that no others can get their identity.
         known = self._known.get(id(places))
         if known is None:
-            of_places = [*map(self._key, places)]
-            index = {key: i for i, key in enumerate(dict.fromkeys(of_places))}
-            own = len(index) == len(places)
-            groups = None if own else [*map(index.__getitem__, of_places)]
-            known = self._known[id(places)] = places, ([*index], groups)
+            self._size += len(places)
+            if self._size > _MOST_KNOWN:
+                self._known.clear()
+                self._size = len(places)
+            known = self._known[id(places)] = places, self._groups(places)
         return known[1]
+
+    def _groups(self, places: Sequence[Place]) -> _Groups[K]:
+        """Return the keys of places, and for each place the index of its key; None if its own."""
+        of_places = [*map(self._key, places)]
+        index = {key: i for i, key in enumerate(dict.fromkeys(of_places))}
+        own = len(index) == len(places)
+        return [*index], None if own else [*map(index.__getitem__, of_places)]
 
 
 def columns(exits: Mapping[Place, Exits]) -> tuple[Sequence[Place], Sequence[int]]:

@@ -12,6 +12,7 @@ from kstats import arch as arches
 from kstats.arch import categories
 from kstats.arch.base import Category
 from kstats.compare.quantiles import Quantiles
+from kstats.counted import Sums, columns, cpu_of, thread_of
 from kstats.errors import UnknownNameError
 from kstats.model import Code, Sample
 from kstats.views import losses
@@ -75,7 +76,8 @@ class Aggregate:
         self._reasons = reasons
         self._told: set[str] = set()
         self._category: dict[Code, Category] = {DROPPED_CODE: Category.OTHER}
-        self._split: Callable[[Sample], Exits] = _SPLITS[by]
+        self._split = _SPLITS[by]
+        self._adder = Sums(thread_of if by == "vm" else cpu_of)
 
     def add(self, sample: Sample) -> None:
         """Add one sample."""
@@ -86,7 +88,7 @@ class Aggregate:
         self.cpus = max(self.cpus, len(sample.cpus))
         self.losses.update(dict(losses.counts(sample)))
         vcpus = self._vcpus(sample)
-        for key, exits in self._split(sample).items():
+        for key, exits in self._split(sample, self._adder).items():
             part = self.parts.setdefault(key, Part())
             part.exits.update(exits)
             own = None if vcpus is None else vcpus.get(key, 0)
@@ -139,36 +141,33 @@ class Aggregate:
         return {None: len(sample.threads)}
 
 
-def _whole(sample: Sample) -> Exits:
-    sums = {code: sum(e.count for e in places.values()) for code, places in sample.exits.items()}
+def _whole(sample: Sample, _: Sums[int]) -> Exits:
+    sums = {code: sum(columns(exits)[1]) for code, exits in sample.exits.items()}
     exits = {code: n for code, n in sums.items() if n}
     return _with_dropped({None: exits}, None, sum(sample.code_dropped.values()))
 
 
-def _by_cpu(sample: Sample) -> Exits:
+def _by_cpu(sample: Sample, by_cpu: Sums[int]) -> Exits:
     parts: Exits = {cpu: {} for cpu in sample.cpus}
-    for code, places in sample.exits.items():
-        for (cpu, _, _), of in places.items():
-            exits = parts.get(cpu)
-            if exits is None:
-                if not of.count:  # latencies of all CPUs have none
-                    continue
-                exits = parts[cpu] = {}
-            exits[code] = exits.get(code, 0) + of.count
+    for code, exits in sample.exits.items():
+        for cpu, n in zip(*by_cpu.of(exits), strict=True):
+            if n:  # latencies of all CPUs have none
+                parts.setdefault(cpu, {})[code] = n
     for cpu, n in sample.code_dropped.items():
         _with_dropped(parts, cpu, n)
     return parts
 
 
-def _by_vm(sample: Sample) -> Exits:
+def _by_vm(sample: Sample, by_thread: Sums[int]) -> Exits:
     parts: Exits = {thread.vm: {} for thread in sample.threads.values()}
     # Looked up by thread: the hash of a VM covers all its fields, which is slow.
     of_thread = {number: parts[thread.vm] for number, thread in sample.threads.items()}
     unknown: dict[Code, int] = {}
     for code, places in sample.exits.items():
-        for (_, number, _), of in places.items():
-            exits = of_thread.get(number, unknown)
-            exits[code] = exits.get(code, 0) + of.count
+        for number, n in zip(*by_thread.of(places), strict=True):
+            if n:
+                exits = of_thread.get(number, unknown)
+                exits[code] = exits.get(code, 0) + n
     if unknown:
         parts[None] = unknown
     return _with_dropped(parts, None, sum(sample.code_dropped.values()))
@@ -181,7 +180,7 @@ def _with_dropped(parts: Exits, key: PartKey, n: int) -> Exits:
     return parts
 
 
-_SPLITS: Mapping[str | None, Callable[[Sample], Exits]] = {
+_SPLITS: Mapping[str | None, Callable[[Sample, Sums[int]], Exits]] = {
     None: _whole,
     "cpu": _by_cpu,
     "vm": _by_vm,

@@ -122,7 +122,7 @@ class Field:
             found = zip(places, counts, strict=True)
             return {place: count_only(n) for place, n in found if n != ABSENT}
         if ABSENT in counts:
-            counts = [max(0, n) for n in counts]
+            counts = [n * (n > 0) for n in counts]
         return Counted(places, counts)
 
     def empty(self, value: Mapping[Any, Any]) -> Iterator[Path]:

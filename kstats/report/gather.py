@@ -6,7 +6,7 @@ import heapq
 import operator
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
@@ -14,6 +14,7 @@ from kstats import arch as arches
 from kstats.arch.base import Category
 from kstats.compare.aggregate import DROPPED_CODE, Aggregate
 from kstats.compare.compare import DROPPED_CODE_NAME
+from kstats.counted import Sums, cpu_of, thread_of
 from kstats.escape import printable
 from kstats.histogram import Histogram
 from kstats.model import Code, Exits, Place, Sample, SlowExit, VcpuTime
@@ -108,6 +109,7 @@ class Gathered:
         self.slow_count = 0
         self._slowest: list[tuple[int, int, Slow]] = []
         self._threads: Mapping[int, Thread] = {}
+        self._by_cpu, self._by_thread = Sums(cpu_of), Sums(thread_of)
         self._vm_of: defaultdict[int, int] = defaultdict(lambda: UNKNOWN_VM)
         self._numbers: dict[Vm, int] = {}
 
@@ -164,8 +166,10 @@ class Gathered:
         by_cpu: dict[Category, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
         by_vm: Counter[int] = Counter()
         for code, places in sample.exits.items():
+            _add(by_cpu[self.category(code)], self._by_cpu.of(places))
             vms: defaultdict[int, int] = defaultdict(int)
-            _count(places, by_cpu[self.category(code)], vms, self._vm_of)
+            threads, counts = self._by_thread.of(places)
+            _add(vms, ([self._vm_of[thread] for thread in threads], counts))
             self.codes.add(code, at, sum(vms.values()))
             if sample.threads:
                 by_vm.update(vms)
@@ -232,14 +236,7 @@ class Gathered:
                 heapq.heappushpop(self._slowest, item)
 
 
-def _count(
-    places: Mapping[Place, Exits],
-    by_cpu: defaultdict[int, int],
-    by_vm: defaultdict[int, int],
-    vm_of: defaultdict[int, int],
-) -> None:
-    """Add the exits of one code. This runs for every place of every sample."""
-    for (cpu, thread, _), exits in places.items():
-        n = exits.count
-        by_cpu[cpu] += n
-        by_vm[vm_of[thread]] += n
+def _add(sums: defaultdict[int, int], counts: tuple[Sequence[int], Sequence[int]]) -> None:
+    """Add counts to sums by their keys."""
+    for key, n in zip(*counts, strict=True):
+        sums[key] += n

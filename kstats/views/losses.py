@@ -5,14 +5,11 @@ The words are those of docs/glossary.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from operator import attrgetter
+from collections.abc import Iterable, Iterator, Mapping
 
-from kstats.counted import Sums
+from kstats.counted import Sums, thread_of
 from kstats.escape import printable
-from kstats.model import Place, Sample
-
-_THREAD_OF: Callable[[Place], int] = attrgetter("thread")
+from kstats.model import Sample
 
 _UNATTRIBUTED = "unattributed"
 
@@ -94,7 +91,7 @@ def _plural(n: int) -> str:
 
 def unattributed(sample: Sample) -> tuple[str, ...]:
     """Return a sentence if exits are unattributed; empty if the sample has no threads at all."""
-    by_thread = Sums(_THREAD_OF)
+    by_thread = Sums(thread_of)
     sums = (by_thread.of(exits) for exits in sample.exits.values())
     n = sum(dict(zip(*of_code, strict=True)).get(0, 0) for of_code in sums)
     if not n or not sample.threads:

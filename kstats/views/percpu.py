@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from operator import add, attrgetter
+from operator import add
 from typing import TypeAlias
 
 import attrs
 
 from kstats import arch as arches
 from kstats.arch.base import OTHER, Arch, Reason
-from kstats.counted import Sums
+from kstats.counted import Sums, cpu_of
 from kstats.errors import UsageError
-from kstats.model import Code, Place, Sample
+from kstats.model import Code, Sample
 from kstats.table import Cell, Heading, ReasonCount, Row, Table, Unit
 from kstats.topology import CpuTopology
 from kstats.views import losses
@@ -34,8 +34,6 @@ _GROUPS: Mapping[str, Callable[[int, CpuTopology], _Group]] = {
 _NOWHERE = CpuTopology()
 
 _COUNTS = ("vm_entry", "vm_exit")
-
-_CPU_OF: Callable[[Place], int] = attrgetter("cpu")
 
 
 @attrs.frozen
@@ -97,6 +95,7 @@ class PerCpuView:
         self._options = options or Options()
         _check_sort(self._options)
         self._seen: dict[Code, Reason] = {}
+        self._by_cpu = Sums(cpu_of)
 
     def table(self, sample: Sample) -> Table:
         """Return the report on a sample. In every row the columns after vm_exit sum to it.
@@ -164,7 +163,7 @@ class PerCpuView:
         order = sorted(set(groups.values()), key=_order)
         number = {group: i for i, group in enumerate(order)}
         row_of = {cpu: number[group] for cpu, group in groups.items()}
-        by_code = dict(_by_code(sample, row_of, len(order)))
+        by_code = dict(self._by_code(sample, row_of, len(order)))
         columns = [[0] * len(order) for _ in range(width)]
         for code, counts in by_code.items():
             at = len(_COUNTS) + index[code]
@@ -186,12 +185,27 @@ class PerCpuView:
             return {group: row for group, row in rows.items() if any(row.cells[: len(_COUNTS)])}
         return rows
 
+    def _by_code(
+        self, sample: Sample, row_of: Mapping[int, int], rows: int
+    ) -> Iterator[tuple[Code, Sequence[int]]]:
+        """Yield the counts of each code by row."""
+        everywhere = [*row_of] if [*row_of.values()] == [*range(rows)] else None
+        for code, exits in sample.exits.items():
+            cpus, sums = self._by_cpu.of(exits)
+            if cpus == everywhere:
+                yield code, sums
+                continue
+            counts = [0] * rows
+            for cpu, n in zip(cpus, sums, strict=True):
+                if cpu in row_of:
+                    counts[row_of[cpu]] += n
+            yield code, counts
+
     def _groups(self, sample: Sample) -> dict[int, _Group]:
         """Return the group of each CPU to show: online at the end, or counted before that."""
         cpus = set(sample.cpus).union(sample.entries, sample.code_dropped)
-        by_cpu = Sums(_CPU_OF)
         for exits in sample.exits.values():
-            keys, sums = by_cpu.of(exits)
+            keys, sums = self._by_cpu.of(exits)
             if not cpus.issuperset(keys):  # latencies of all CPUs have no count
                 cpus.update(cpu for cpu, n in zip(keys, sums, strict=True) if n)
         if self._options.cpus is not None:
@@ -234,24 +248,6 @@ def _check_sort(options: Options) -> None:
 
 def _order(group: _Group) -> list[tuple[bool, int]]:
     return [(number < 0, number) for number in group]  # unknown ones last
-
-
-def _by_code(
-    sample: Sample, row_of: Mapping[int, int], rows: int
-) -> Iterator[tuple[Code, Sequence[int]]]:
-    """Yield the counts of each code by row."""
-    in_rows = Sums(lambda place: row_of.get(place.cpu))
-    everywhere = [*range(rows)]
-    for code, exits in sample.exits.items():
-        keys, sums = in_rows.of(exits)
-        if keys == everywhere:
-            yield code, sums
-            continue
-        counts = [0] * rows
-        for row, n in zip(keys, sums, strict=True):
-            if row is not None:
-                counts[row] = n
-        yield code, counts
 
 
 @lru_cache(maxsize=256)
