@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from bench import (
+    counters,
     exporter,
     figures,
     fleet,
@@ -39,6 +40,7 @@ PARTS: Mapping[str, Callable[[], Iterable[Table]]] = {
     "programs": programs.tables,
     "maps": maps.tables,
     "native": native.tables,
+    "counters": counters.tables,
     "exporter": exporter.tables,
     "top": top.tables,
     "scale": scale.tables,
