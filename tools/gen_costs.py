@@ -50,14 +50,16 @@ TITLES = {
 
 @attrs.frozen
 class Run:
-    """The tables of a run, by their titles."""
+    """The tables of a run, by their titles, and the machine of its part ``native``."""
 
     tables: Mapping[str, Mapping[str, Any]]
+    hardware: Mapping[str, str]
 
     @classmethod
     def of(cls, parts: Mapping[str, results.Part]) -> Run:
         """Return the tables of all parts."""
-        return cls({table["title"]: table for part in parts.values() for table in part["tables"]})
+        tables = {table["title"]: table for part in parts.values() for table in part["tables"]}
+        return cls(tables, parts["native"]["machine"])
 
     def named(self, beginning: str) -> Mapping[str, Any]:
         """Return the table with a title that begins so."""
@@ -177,7 +179,8 @@ def details(run: Run) -> Iterator[str]:
     starts = run.named("bench-svm: commands")
     rows = [[f"`{name}`", *(f"{cell:,.0f}" for cell in row)] for name, *row in starts["rows"]]
     yield from _table(starts["headings"], rows)
-    yield from ("", "### On hardware", "")
+    hardware = [f"{what} {fact}" for what, fact in run.hardware.items()]
+    yield from ("", "### On hardware", *_paragraph(f"Measured with: {', '.join(hardware)}."), "")
     native = run.named("ns that programs at raw")
     yield from _table(native["headings"], [_cells(row, signed=False) for row in native["rows"]])
     yield from ("", "### The hosts", "")
