@@ -135,7 +135,7 @@ class LargeHost:
             at = sample.exits[_MSR_WRITE]
             registers = {
                 Place(cpu, thread, 2 << 62 | 0x800 + number): exits
-                for (cpu, thread, _), exits in at.items()
+                for (cpu, thread, _, _), exits in at.items()
                 for number in range(_REGISTERS)
             }
             yield attrs.evolve(sample, detail="msr", exits={**sample.exits, _MSR_WRITE: registers})

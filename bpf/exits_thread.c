@@ -107,9 +107,11 @@ PROGRAM(on_exit, void *ctx)
 	decoded = exit_code(ctx, &code);
 	if (KSTATS_DETAILS && decoded == DECODED) {
 		found = find_detail(ctx, thread, code, &detail);
-		if (found != NO_DETAIL)
+		if (found != NO_DETAIL && !KSTATS_HANDLERS)
 			counted = count_detail(found, thread, code, detail);
 	}
+	if (KSTATS_HANDLERS)
+		counted = await_handler(thread, decoded, code, found, detail);
 	if (decoded == DECODED && !counted)
 		counted = count_by_thread(thread, code);
 	if (decoded != DECODED)

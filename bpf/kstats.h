@@ -23,6 +23,9 @@
 #ifndef KSTATS_PENDING_DETAILS
 #define KSTATS_PENDING_DETAILS 0
 #endif
+#ifndef KSTATS_HANDLERS
+#define KSTATS_HANDLERS 0
+#endif
 #ifndef KSTATS_LATENCY_BY_CPU
 #define KSTATS_LATENCY_BY_CPU 0
 #endif
@@ -172,6 +175,7 @@ enum shared_hash {
 	SHARED_THREADS,
 	SHARED_LATENCIES,
 	SHARED_SLOW_EXITS, /* a ring buffer */
+	SHARED_HANDLED,
 	SHARED_HASHES
 };
 
@@ -191,6 +195,11 @@ static __always_inline enum counted keep_detail(u64 thread, u64 code, u64 cpu, u
 static __always_inline bool await_detail(u64 thread, u64 code);
 static __always_inline void settle_last_exit(u64 thread);
 static __always_inline void report_detail(u32 code, u64 detail);
+
+/* handlers.c */
+static __always_inline enum counted await_handler(u64 thread, enum verdict decoded, u64 code,
+						  enum verdict found, u64 detail);
+static __always_inline void set_open_detail(u64 thread, u64 detail);
 
 /* latency.c */
 static __always_inline void begin_latency(u64 thread, u64 code, u64 detail);

@@ -21,6 +21,10 @@ static __always_inline void settle(u64 thread, struct pending_exit *exit, u64 de
 	map_delete(MAP(pending_exits), &thread);
 	if (KSTATS_LATENCY)
 		set_latency_detail(thread, detail);
+	if (KSTATS_HANDLERS) {
+		set_open_detail(thread, detail);
+		return;
+	}
 	counted = keep_detail(thread, code, cpu, detail);
 	if (!counted)
 		counted = count_by_thread(thread, code);

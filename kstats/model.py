@@ -56,11 +56,14 @@ class Place(NamedTuple):
         detail: What the exits carry beyond their code, as a number of
             :mod:`kstats.arch.details`; None if it was not counted, does not exist or was
             dropped.
+        handler: Who handled the exits, as a number of :mod:`kstats.views.handlers`; None if it
+            was not counted or was dropped.
     """
 
     cpu: Cpu
     thread: int
     detail: int | None = None
+    handler: int | None = None
 
 
 @attrs.frozen
@@ -207,6 +210,7 @@ class Sample:
         isa: The ISA that the host's KVM counts exits of; empty if it is unknown.
         detail: The kind of detail that distinguishes ``exits``, a name of
             :class:`kstats.arch.details.Detail`; empty for none.
+        handled: Whether ``exits`` are distinguished by who handled them.
         timed: Whether latencies were measured; with ``detail``, of exits that carry it.
         latency_dropped: Exits that were counted but not timed: the next entry was not seen, or
             the latency tables were full.
@@ -257,6 +261,12 @@ class Sample:
     ended: frozenset[int] = attrs.field(default=frozenset(), metadata=means(SET_OF_THREADS))
     isa: str = attrs.field(default="", metadata=means(FACT))
     detail: str = attrs.field(default="", metadata=means(FACT))
+    handled: bool = attrs.field(
+        default=False,
+        metadata=means(
+            FLAG, "handlers", "kstats exits --by vm,reason,handler --record FILE", name="handlers"
+        ),
+    )
     timed: bool = attrs.field(
         default=False,
         metadata=means(FLAG, "latencies", "kstats record --latency -o FILE", name="latency"),

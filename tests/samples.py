@@ -83,7 +83,7 @@ def _numbers(most: int) -> st.SearchStrategy[int]:
 
 
 _CPUS = _numbers(5)
-_PLACES = st.builds(Place, _CPUS, _numbers(2), st.none())
+_PLACES = st.builds(Place, _CPUS, _numbers(2), st.none(), st.none())
 _COUNTS = st.one_of(_numbers(3), _numbers(1 << 63))
 _CODES = st.tuples(
     st.sampled_from((*(isa.name for arch in BUILT_IN for isa in arch.isas), "house")),

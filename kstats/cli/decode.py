@@ -23,7 +23,7 @@ from kstats.importers.sample_builder import NO_CPU
 from kstats.model import Sample, count_only
 from kstats.render import FOR_PEOPLE, WITH_REASONS, renderer
 from kstats.render import FORMATS as OUTPUTS
-from kstats.views import View
+from kstats.views import View, handlers
 from kstats.views.exits import AXES, COUNT, ExitsView, parse_axes
 from kstats.views.exits import Options as ExitsOptions
 from kstats.views.latency import LatencyView
@@ -52,7 +52,7 @@ _EPILOG = "\n".join(
         "input formats, recognized by content:",
         *(f"  {name:<11} {known.about}" for name, known in FORMATS.items()),
         "",
-        f"axes: {' '.join(AXES)}",
+        f"axes: {' '.join(axis for axis in AXES if axis != handlers.AXIS)}",
         "",
         "Times in traces are those of the trace's clock, which usually starts at boot. Lines that",
         "cannot be parsed are not counted; a note reports their number. See docs/other-tools.md.",
@@ -258,6 +258,8 @@ def _view(wanted: DecodeOptions, first: Sample) -> View:
             )
         )
     by = _default_axes(first) if wanted.by is None else parse_axes(wanted.by)
+    if handlers.AXIS in by:
+        raise UsageError("decoded data cannot be shown by handler", "count live: kstats exits")
     if wanted.latency:
         return LatencyView(LatencyOptions(by=by, top=wanted.top, rate=wanted.rate))
     return ExitsView(ExitsOptions(by=by, top=wanted.top, sort=COUNT.key, rate=wanted.rate))

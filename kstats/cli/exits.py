@@ -18,7 +18,7 @@ from kstats.cli.view_options import ViewOptions, Wanted
 from kstats.errors import UsageError
 from kstats.model import Sample
 from kstats.render import FOR_PEOPLE
-from kstats.views import RequiringView, details, exits, latency
+from kstats.views import RequiringView, details, exits, handlers, latency
 from kstats.views.reasons import ReasonFilter
 from kstats.views.slow_exits import SlowExitsView
 from kstats.views.vcpu_time import VcpuTimeView
@@ -65,8 +65,10 @@ def _view(wanted: ExitsOptions, by: tuple[str, ...]) -> RequiringView:
     if wanted.time:
         return _time_view(wanted)
     if wanted.slower_than is not None:
+        _without_handlers("--slower-than", by)
         view: RequiringView = SlowExitsView(by) if wanted.by else SlowExitsView()
     elif wanted.latency or wanted.histogram:
+        _without_handlers("--latency and --histogram", by)
         view = _latency_view(wanted, by)
     else:
         if wanted.tree and len(by) == 1:
@@ -83,6 +85,14 @@ def _view(wanted: ExitsOptions, by: tuple[str, ...]) -> RequiringView:
             )
         )
     return view if wanted.reason is None else ReasonFilter(view, reason_option.codes(wanted.reason))
+
+
+def _without_handlers(option: str, by: tuple[str, ...]) -> None:
+    # An exit is timed until the next entry; who handled it is counted on its own.
+    if handlers.AXIS in by:
+        raise UsageError(
+            f"{option} cannot be shown by {handlers.AXIS}", f"count exits without {option}"
+        )
 
 
 def _latency_view(wanted: ExitsOptions, by: tuple[str, ...]) -> RequiringView:

@@ -32,6 +32,7 @@ kstats exits --by cpu,vm,reason 5       what happens on each CPU
 kstats exits --by vmm,vmid,uuid,vm 5    numbers and UUIDs of VMs
 kstats exits --by vm --top 5 10         the five VMs with the most exits in 10 seconds
 kstats exits --detail msr --top 10 5    the ten hottest model-specific registers
+kstats exits --by vm,reason,handler 5   which exits the kernel handles, and which the VMM
 kstats exits --tree --top 3 5           each VM with its three hottest vCPUs and reasons
 kstats exits -p 4321 --vcpu 0 5         the reasons of vCPU 0 of process 4321
 kstats exits --latency --by reason 5    how long exits take, by reason

@@ -11,6 +11,7 @@ from kstats.cli.exits_options import ExitsOptions
 from kstats.cli.thread_options import ThreadOptions
 from kstats.collector.details import Detail
 from kstats.collector.feature import Feature
+from kstats.collector.handlers import Handlers
 from kstats.collector.kvm_stats.source import KernelCounters
 from kstats.collector.latency import Latency
 from kstats.collector.live import Collector
@@ -26,6 +27,7 @@ from kstats.exporter.settings import Settings
 from kstats.filters import ThreadFilter
 from kstats.host import Host
 from kstats.loader.process import Worker
+from kstats.views import handlers
 from kstats.vms.registry import VmRegistry
 from kstats.vms.select import select
 
@@ -92,6 +94,8 @@ def exits(wanted: ExitsOptions, started: Worker | None = None) -> Collector:
     features: list[Feature] = [ExitsByThread.sized(selected, wanted.map_entries)]
     if wanted.detail is not None:
         features.append(Detail.find(target, wanted.detail, wanted.map_entries))
+    if handlers.AXIS in wanted.axes:
+        features.append(Handlers(wanted.map_entries))
     features += timing(wanted, lambda: _asleep(host, vms, selected))
     return Collector(target, features, vms)
 

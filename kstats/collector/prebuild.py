@@ -20,6 +20,7 @@ from kstats import arch as arches
 from kstats.arch.base import Arch, Probe
 from kstats.collector.details import Detail
 from kstats.collector.feature import Feature
+from kstats.collector.handlers import Handlers
 from kstats.collector.latency import Latency
 from kstats.collector.percpu import PER_CPU
 from kstats.collector.slow_exits import SlowExits
@@ -55,6 +56,7 @@ def measurements(target: Target) -> Iterator[tuple[Feature, ...]]:
     for kind in ("", *(source.name for source in target.source.details)):
         details = (Detail.find(target, kind),) if kind else ()
         exits = (ExitsByThread(), *details)
+        yield (*exits, Handlers())
         yield (*exits, Latency(by_cpu=True, detail=kind))
         for time in ((), (VcpuTimes(),)):
             yield (*exits, *time)

@@ -22,6 +22,7 @@ class Hash(enum.IntEnum):
     THREADS = 1
     LATENCIES = 2
     SLOW_EXITS = 3
+    HANDLED = 4
 
 
 LOSSES: Mapping[Hash, str] = {
@@ -29,6 +30,7 @@ LOSSES: Mapping[Hash, str] = {
     Hash.THREADS: "unattributed",
     Hash.LATENCIES: "latency_dropped",
     Hash.SLOW_EXITS: "slow_dropped",
+    Hash.HANDLED: "handler_dropped",
 }
 """The kind of loss if a hash has no room (docs/glossary.md)."""
 

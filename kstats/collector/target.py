@@ -14,7 +14,7 @@ from kstats.collector.percpu import Counts
 from kstats.errors import LoadError, UnsupportedHostError, UsageError
 from kstats.host import Host
 from kstats.loader import c_text, program
-from kstats.loader.plan import Plan, Source
+from kstats.loader.plan import Attachment, Plan, Source
 from kstats.loader.process import LOADERS, Worker
 
 
@@ -114,6 +114,15 @@ def selected_threads(features: Iterable[Feature]) -> tuple[tuple[int, ...], tupl
     return tuple(sorted(wanted.pids)), tuple(sorted(wanted.tids))
 
 
+def _turn(attachment: Attachment) -> tuple[bool, Attachment]:
+    """Return when to attach a function, as a key to sort by.
+
+    kvm_userspace_exit comes first, so that no return after a counted exit is overlooked; then, by
+    name, kvm_entry before kvm_exit, so that no counted exit lacks its entry.
+    """
+    return attachment.tracepoint != "kvm_userspace_exit", attachment
+
+
 @attrs.frozen(eq=False)
 class Target:
     """What to load programs for: a host, its architecture and source, and the probes to try.
@@ -178,8 +187,7 @@ class Target:
             defines=source.defines,
             probes=probes,
             btf_modules=self.source.modules,
-            # By tracepoint: kvm_entry before kvm_exit, so that no counted exit lacks its entry.
-            attachments=tuple(sorted({a for f in joined for a in f.attachments})),
+            attachments=tuple(sorted({a for f in joined for a in f.attachments}, key=_turn)),
             maps=tuple(sorted({one for f in joined for one in f.maps})),
             numbers=numbers,
             btf=tuple(sorted({field for f in joined for field in f.btf})),

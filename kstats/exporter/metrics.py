@@ -102,7 +102,7 @@ class Metrics:
         for code, places in sample.exits.items():
             column = self._reason(code).column
             by_cpu: dict[int, int] = {}
-            for (cpu, _, _), exits in places.items():
+            for (cpu, _, _, _), exits in places.items():
                 by_cpu[cpu] = by_cpu.get(cpu, 0) + exits.count
             for cpu, n in by_cpu.items():
                 if n:  # latencies without a CPU have no count
@@ -129,7 +129,7 @@ class Metrics:
     def _add_exits(self, sample: Sample, members: Mapping[int, Member]) -> None:
         stranger = self._groups.stranger
         for code, places in sample.exits.items():
-            for (_, thread, _), exits in places.items():
+            for (_, thread, _, _), exits in places.items():
                 if exits.count:
                     member = members.get(thread) or stranger(thread)
                     for series in member.exits.get(code) or self._exits_of(member, code):
@@ -189,7 +189,7 @@ class Metrics:
             if detail is None:
                 continue
             self._detail = detail
-            for (_, thread, number), exits in places.items():
+            for (_, thread, number, _), exits in places.items():
                 member = members.get(thread) or self._groups.stranger(thread)
                 if number is None or sample.detail != kind:
                     number = UNKNOWN_DETAIL  # noqa: PLW2901 - dropped, or not counted

@@ -43,8 +43,9 @@ def unstructure(value: Any) -> Any:
         return value.value if isinstance(value, enum.Enum) else value
     if attrs.has(type(value)):
         return {f.name: unstructure(getattr(value, f.name)) for f in attrs.fields(type(value))}
-    if isinstance(value, Place):  # most have no detail
-        return list(value if value.detail is not None else value[:2])
+    if isinstance(value, Place):  # most have neither detail nor handler
+        most = 4 if value.handler is not None else 3 if value.detail is not None else 2
+        return list(value[:most])
     if isinstance(value, Mapping):
         return [[unstructure(key), unstructure(item)] for key, item in value.items()]
     if isinstance(value, frozenset | set):

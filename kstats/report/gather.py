@@ -213,7 +213,7 @@ class Gathered:
             self.latency.add(code, at, sums)
 
     def _by_detail(self, code: Code, places: Mapping[Place, Exits]) -> None:
-        for (_, _, detail), exits in places.items():
+        for (_, _, detail, _), exits in places.items():
             if detail is not None:
                 self.details[code, detail] += exits.count
         if len(self.details) > _MOST_DETAILS:

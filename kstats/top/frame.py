@@ -128,7 +128,7 @@ class Frame:
         wanted, only = self.scope.threads(self.sample), self.scope.cpu
         for code in self.codes:
             by_cpu: dict[int, int] = {}
-            for (cpu, thread, _), exits in self.sample.exits.get(code, {}).items():
+            for (cpu, thread, _, _), exits in self.sample.exits.get(code, {}).items():
                 if (wanted is None or thread in wanted) and only in (None, cpu):
                     by_cpu[cpu] = by_cpu.get(cpu, 0) + exits.count
             if code == NO_CODE:
@@ -174,7 +174,7 @@ class _Adder:
         sums = self.codes[code] = Sums()
         details = self._details_of(code)
         threads, only = self._threads, self._cpu
-        for (cpu, thread, detail), exits in places.items():
+        for (cpu, thread, detail, _), exits in places.items():
             if (threads is not None and thread not in threads) or (only not in (None, cpu)):
                 continue
             by_thread[thread] = by_thread.get(thread, 0) + exits.count

@@ -14,7 +14,7 @@ from kstats.counted import Sums
 from kstats.errors import UsageError
 from kstats.model import Code, Place, Sample
 from kstats.table import Cell, Heading, Row, Table, Unit
-from kstats.views import details, losses
+from kstats.views import details, handlers, losses
 from kstats.vms.identity import Kind, Thread, Vm
 
 UNKNOWN = "?"
@@ -46,10 +46,10 @@ _VM_AXES: Mapping[str, Callable[[Vm], Cell]] = {
 
 THREAD_AXES = ("pid", "tid", "vm", "vcpu", *_VM_AXES)
 
-AXES = ("cpu", *THREAD_AXES, *_CODE_AXES)
+AXES = ("cpu", *THREAD_AXES, *_CODE_AXES, handlers.AXIS)
 """All axes by which exits can be counted."""
 
-_WORDS = frozenset({"vm", *_CODE_AXES, *_VM_AXES, details.AXIS} - {"vmid"})
+_WORDS = frozenset({"vm", *_CODE_AXES, *_VM_AXES, details.AXIS, handlers.AXIS} - {"vmid"})
 
 K = TypeVar("K")
 Key = tuple[Cell, ...]
@@ -119,8 +119,12 @@ class ExitsView:
     @property
     def requires(self) -> tuple[str, ...]:
         """What samples must contain besides exits."""
-        threads, detail = threads_needed(self._options.by), self._options.detail
-        return (*threads, f"{detail} details") if detail else threads
+        by, detail = self._options.by, self._options.detail
+        return (
+            *threads_needed(by),
+            *([f"{detail} details"] if detail else ()),
+            *(["handlers"] if handlers.AXIS in by else ()),
+        )
 
     def table(self, sample: Sample) -> Table:
         """Return the report on one sample. Its rows sum to all counted exits, attributed or not."""
@@ -130,7 +134,9 @@ class ExitsView:
         total = sum(counts.values())
         shown = self._shown(_ordered(counts, by, self._options.sort))
         scale = 1 / sample.elapsed if self._options.rate and sample.elapsed else 1
-        lost = losses.counts(sample, **details.losses(sample, detail))
+        by_handler = handlers.AXIS in by
+        dropped = handlers.losses(sample) if by_handler else {}
+        lost = losses.counts(sample, **details.losses(sample, detail), **dropped)
         return Table(
             timestamp=sample.timestamp,
             elapsed=sample.elapsed,
@@ -143,6 +149,7 @@ class ExitsView:
                 *losses.notes(sample, lost),
                 *(losses.unattributed(sample) if "threads" in self.requires else ()),
                 *details.notes(sample, detail),
+                *(handlers.notes(sample) if by_handler else ()),
             ),
         )
 
@@ -183,7 +190,8 @@ def _alike(
         for code, place, exits, cell in details.exits(sample, detail):
             yield code, place, cell, exits.count
         return
-    parts = [at for at, shown in enumerate(("cpu" in by, bool(threads_needed(by)))) if shown]
+    shown = ("cpu" in by, bool(threads_needed(by)), False, handlers.AXIS in by)
+    parts = [at for at, wanted in enumerate(shown) if wanted]
     picked: list[Any] = parts or [slice(0)]  # without parts, the same of every place: nothing
     by_part: Sums[Any] = Sums(itemgetter(*picked))
     place_of: Callable[[Any], Place] = {
@@ -191,6 +199,10 @@ def _alike(
         (0,): lambda cpu: Place(cpu, 0),
         (1,): lambda thread: Place(-1, thread),
         (0, 1): lambda both: Place(*both),
+        (3,): lambda handler: Place(-1, 0, None, handler),
+        (0, 3): lambda both: Place(both[0], 0, None, both[1]),
+        (1, 3): lambda both: Place(-1, both[0], None, both[1]),
+        (0, 1, 3): lambda three: Place(three[0], three[1], None, three[2]),
     }[tuple(parts)]
     alike: defaultdict[Key, list[Code]] = defaultdict(list)
     for code in sample.exits:
@@ -220,17 +232,18 @@ class Keys:
         self._threads = _ThreadCells(sample, self._by)
         self._code_axes = [axis for axis in _CODE_AXES if axis in by]
         self._codes: dict[Code, Key] = {}
-        cells = ("cpu", details.AXIS, *self._threads.axes, *self._code_axes)
+        cells = ("cpu", details.AXIS, handlers.AXIS, *self._threads.axes, *self._code_axes)
         self._order = _picking([cells.index(axis) for axis in self._by])
 
     def of(self, code: Code, place: Place, detail: Cell = None) -> Key:
         """Return the values of an exit; ``detail`` is its cell, and a negative CPU is unknown."""
-        cpu, thread, _ = place
         of_code = self._codes.get(code)
         if of_code is None:
             of_code = self._codes[code] = tuple(_CODE_AXES[axis](code) for axis in self._code_axes)
-        at = cpu if cpu >= 0 else UNKNOWN
-        return self._order((at, detail, *self._threads.cells(thread), *of_code))
+        cpu = place.cpu if place.cpu >= 0 else UNKNOWN
+        handler = handlers.text(place.handler)
+        cells = self._threads.cells(place.thread)
+        return self._order((cpu, detail, handler, *cells, *of_code))
 
     def of_cpu(self, cpu: int) -> Key:
         """Return the values of an exit of which only the CPU is known."""

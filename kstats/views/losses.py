@@ -25,6 +25,8 @@ _SENTENCES: Mapping[str, str] = {
     " find it with: bpftool prog",
     "detail_dropped": "exit{s} with a dropped detail: counted with the detail ?; raise"
     " --map-entries or select threads",
+    "handler_dropped": "exit{s} with a dropped handler: counted with the handler ?; raise"
+    " --map-entries or select threads",
     "latency_dropped": "exit{s} with a dropped latency: counted, but not timed; select threads",
     "slow_dropped": "slow exit{s} dropped by the rate limit: counted and timed, but not listed;"
     " raise the threshold",
@@ -37,6 +39,7 @@ _SENTENCES: Mapping[str, str] = {
 
 _BY_VM: Mapping[str, str] = {
     "detail_dropped": "dropped details by VM",
+    "handler_dropped": "dropped handlers by VM",
     "latency_dropped": "dropped latencies by VM",
     "slow_dropped": "dropped slow exits by VM",
     _UNATTRIBUTED: "unattributed exits by VM",

@@ -60,6 +60,9 @@ def measured(words: str) -> list[Feature]:
         ("--time --detail msr", "--time cannot be combined with --detail"),
         ("--slower-than 1ms --detail io", "--slower-than cannot be combined with --detail"),
         ("--latency --detail port", "unknown detail 'port'"),
+        ("--latency --by handler", "--latency and --histogram cannot be shown by handler"),
+        ("--slower-than 1ms --by handler", "--slower-than cannot be shown by handler"),
+        ("--time --by handler", "--time cannot be shown by handler"),
         ("--latency --by detail", "the axis detail needs --detail KIND"),
     ],
 )

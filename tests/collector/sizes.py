@@ -19,6 +19,7 @@ from kstats.arch import BUILT_IN
 from kstats.arch.base import Probe
 from kstats.collector.details import Detail
 from kstats.collector.feature import Feature
+from kstats.collector.handlers import Handlers
 from kstats.collector.latency import Latency
 from kstats.collector.percpu import PER_CPU, Entries
 from kstats.collector.slow_exits import SlowExits
@@ -79,6 +80,7 @@ def views(machine: Target) -> Iterator[tuple[str, Sequence[Feature]]]:
     yield "kstats record", (*both, events)
     yield "kstats record --all", (*both, events, *timing)
     yield "kstats vcpu", (exits, events)
+    yield "kstats exits --by handler", (exits, Handlers())
     yield "kstats exits --latency", (*both, Latency())
     yield "kstats exits --latency --by cpu", (*both, Latency(by_cpu=True))
     yield "kstats exits --slower-than", (*both, Latency(), SlowExits(SLOWER_THAN))

@@ -254,8 +254,8 @@ def test_latencies_are_kept_by_detail(
         for code, at in got.exits.items()
     }
     assert {code: set(at) for (_, code), at in took.items() if at} == {
-        1: {(cpu, me(), read(440)), (cpu, me(), read(880))},
-        3: {(cpu, me(), Parts(Access.WRITE, args, 220).detail)},
+        1: {Place(cpu, me(), read(440)), Place(cpu, me(), read(880))},
+        3: {Place(cpu, me(), Parts(Access.WRITE, args, 220).detail)},
     }
     slow, quick = (took["native", 1][Place(cpu, me(), read(tone))] for tone in (440, 880))
     assert (slow.count, quick.count) == (2, 1)

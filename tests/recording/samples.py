@@ -19,7 +19,11 @@ HEADER = Header("x64", Clock(1.5, 2.5), Machine(name="web", cpus=2), interval=1.
 _NUMBERS = st.one_of(st.integers(0, 3), st.integers(0, (1 << 64) - 1))
 _CPUS = st.integers(0, 3) | st.integers(-1, MOST_CPUS - 1)
 _PLACES = st.builds(
-    Place, st.integers(0, 2), st.sampled_from((0, 5 << 32 | 6, (1 << 64) - 1)), st.none()
+    Place,
+    st.integers(0, 2),
+    st.sampled_from((0, 5 << 32 | 6, (1 << 64) - 1)),
+    st.none(),
+    st.none(),
 )
 # As from another process: any bytes, which may be no text.
 _NAMES = st.binary(max_size=6).map(lambda name: name.decode(errors="surrogateescape"))
@@ -29,7 +33,11 @@ _VMS = st.builds(
 _THREADS = st.builds(Thread, _NUMBERS, _NUMBERS, st.none() | _NUMBERS, _VMS)
 _CODES = st.tuples(st.sampled_from(("vmx", "arm64")), st.integers(0, 2))
 _DETAILED = st.builds(
-    Place, st.integers(-1, 2), st.sampled_from((0, 5 << 32 | 6)), st.none() | _NUMBERS
+    Place,
+    st.integers(-1, 2),
+    st.sampled_from((0, 5 << 32 | 6)),
+    st.none() | _NUMBERS,
+    st.none() | _NUMBERS,
 )
 _HISTOGRAMS = st.lists(st.integers(0, 1 << 40), max_size=4).map(Histogram.of)
 _SPENT = st.builds(VcpuTime, *[_NUMBERS] * 4, st.none() | _NUMBERS)
@@ -53,6 +61,7 @@ EXTRAS = st.fixed_dictionaries(
         | _few(st.builds(Vcpu, *[_NUMBERS] * 4), _few(st.text(max_size=3), _NUMBERS)),
         "exits": _few(_CODES, _few(_DETAILED, st.builds(Exits, _NUMBERS, st.none() | _HISTOGRAMS))),
         "detail": st.sampled_from(("", "msr", "io")),
+        "handled": st.booleans(),
         "timed": st.booleans(),
         "latency_dropped": _NUMBERS,
         "names_dropped": _NUMBERS,
