@@ -39,8 +39,11 @@ HIDE_BTF = "mount -t tmpfs nodev /sys/kernel/btf"
 def write_objects(folder: Path, old: str = "", new: str = "") -> None:
     """Compile the objects of ``kstats cpu``, with ``new`` in place of ``old`` in their C."""
     plan = target(NATIVE._replace(objects=folder)).plan(PER_CPU)
-    assert old in plan.text
-    changed = attrs.evolve(plan, text=plan.text.replace(old, new)) if old else plan
+    source = plan.compiled
+    assert old in source.text
+    if old:
+        source = attrs.evolve(source, text=source.text.replace(old, new))
+    changed = attrs.evolve(plan, prebuilt=source)
     for probe in plan.probes:
         data = prebuild.compile_object(changed, probe)
         (folder / objects.name(plan, probe)).write_bytes(data)
