@@ -104,7 +104,7 @@ def unpacked_wheel(into: Path, content: Path) -> Path:
     (wheel,) = into.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(content)
-    if not any(content.glob("kstats/bpf/objects/*.o")):
+    if not any(content.glob("kstats/bpf/objects/*.o.z")):
         sys.exit("make_packages: the wheel has no BPF objects: apt install clang llvm")
     return content
 

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -99,7 +100,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def compile_object(plan: Plan, probe: Probe) -> bytes:
-    """Return the object of a program for a probe.
+    """Return the object of a program for a probe, compressed as it is stored.
 
     Raises:
         BuildError: It does not compile.
@@ -109,7 +110,7 @@ def compile_object(plan: Plan, probe: Probe) -> bytes:
         output = Path(folder) / "program.o"
         _run([*_CLANG, *flags, "-o", str(output)], objects.text(plan))
         _run([*_STRIP, str(output)])
-        return output.read_bytes()
+        return zlib.compress(output.read_bytes(), 9)
 
 
 def _run(words: Sequence[str], text: str = "") -> None:
@@ -130,7 +131,7 @@ def main(folder: str, names: Iterable[str] = ()) -> None:
             raise BuildError(f"{tool} is not installed")
     chosen = [arches.find(name) for name in names] or arches.BUILT_IN
     built = {path for arch in chosen for path in build(arch, Path(folder))}
-    for path in Path(folder).glob("*.o"):
+    for path in Path(folder).glob("*.o*"):
         if path not in built:
             path.unlink()
 

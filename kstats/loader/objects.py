@@ -2,6 +2,9 @@
 
 The name of an object contains a digest of all that it was compiled from. So an object is found
 only if it is exactly the program that is wanted; one of another version is never loaded.
+
+Objects are compressed with zlib, to a fifth of their size: there is one for every program and probe
+of every architecture, and a start reads one of them.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from functools import lru_cache
 from kstats.arch.base import Probe
 from kstats.loader import c_text, patch
 from kstats.loader.plan import Plan
+
+SUFFIX = ".o.z"
 
 _PRIME = (1 << 128) - 159
 """The largest prime below 2**128."""
@@ -48,11 +53,11 @@ def name(plan: Plan, probe: Probe) -> str:
     # The remainder tells texts apart as well as a cryptographic hash does, as long as nobody
     # searches for collisions. Importing hashlib loads OpenSSL: 3 ms and 3 MiB.
     digest = int.from_bytes(content.encode()) % _PRIME
-    return f"{probe.name}-{digest:032x}.o"
+    return f"{probe.name}-{digest:032x}{SUFFIX}"
 
 
 def read(plan: Plan, probe: Probe) -> bytes | None:
-    """Return the object for a probe, or None if it was not built."""
+    """Return the compressed object for a probe, or None if it was not built."""
     if plan.objects is None:
         return None
     file = plan.objects.joinpath(name(plan, probe))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import zlib
 from collections.abc import Mapping
 
 from kstats.loader import patch, syscall
@@ -47,7 +48,7 @@ class Program:
         try:
             types = {name: syscall.PROGRAM_TYPES[attach] for name, attach in functions.items()}
             sections = {f"{SECTION}{name}": kind for name, kind in types.items()}
-            loaded = Object(library, base64.b64decode(found.data), sections)
+            loaded = Object(library, zlib.decompress(base64.b64decode(found.data)), sections)
             loaded.keep_maps({one.name for one in plan.maps})
             for one in plan.maps:
                 loaded.size_map(one.name, one.entries, one.value_size)
@@ -64,7 +65,7 @@ class Program:
                 loaded.load(patched)
             except OSError as error:
                 raise (loaded.error or error) from error
-        except (OSError, KeyError, patch.PlaceholderError) as error:
+        except (OSError, KeyError, zlib.error, patch.PlaceholderError) as error:
             why = _reason(error)
             message = f"the prebuilt object could not be loaded: {why}"
             raise LoaderUnavailable(message, log="".join(library.messages)) from error

@@ -85,7 +85,7 @@ class Prebuilt(NamedTuple):
     """A prebuilt object.
 
     Attributes:
-        data: The object, in base 64.
+        data: The compressed object, in base 64.
         words: The names of the numbers that it has placeholders for.
         record: Those of them that are fields of the classic record.
     """

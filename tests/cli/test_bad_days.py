@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -19,12 +20,21 @@ from tests.collector.native import NATIVE, target
 pytestmark = pytest.mark.root
 
 COUNT = "$KSTATS -v 0.1 1 --cpus 0"
+
+
+def inside(damage: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """Return a function that damages an object, not the file that it is compressed in."""
+    return lambda data: zlib.compress(damage(zlib.decompress(data)))
+
+
 DAMAGE: Mapping[str, Callable[[bytes], bytes]] = {
-    "empty": lambda _: b"",
-    "text": lambda _: b"garbage\n" * 512,
-    "truncated": lambda data: data[: len(data) // 2],
-    "without its header": lambda data: bytes(64) + data[64:],
-    "only its header": lambda data: data[:64] + b"\xa5" * (len(data) - 64),
+    "empty file": lambda _: b"",
+    "truncated file": lambda data: data[: len(data) // 2],
+    "empty": inside(lambda _: b""),
+    "text": inside(lambda _: b"garbage\n" * 512),
+    "truncated": inside(lambda data: data[: len(data) // 2]),
+    "without its header": inside(lambda data: bytes(64) + data[64:]),
+    "only its header": inside(lambda data: data[:64] + b"\xa5" * (len(data) - 64)),
 }
 HIDE_LIBBPF = (
     "for file in $(ldconfig -p | sed -n 's/.*libbpf.so.* => //p'); do"

@@ -148,5 +148,6 @@ def test_an_event_that_this_kernel_lacks_is_left_out_and_said(
         "on_event_0": "this kernel has no tracepoint kvm_of_another_planet",
         "on_event_2": "kvm_fast_mmio has 1 arguments here, not 8",
     }
-    assert set(collector.loaded.programs) == {"on_exit", "on_event_1"}
+    attached = set(collector.loaded.programs) - {"free_counters"}  # the reader runs it
+    assert attached == {"on_exit", "on_event_1"}
     assert counts(collector.sample().events) == {FAST.label: {}}

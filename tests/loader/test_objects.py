@@ -13,6 +13,7 @@ from kstats.arch import BUILT_IN
 from kstats.collector import prebuild
 from kstats.collector.details import Detail
 from kstats.collector.feature import Feature
+from kstats.collector.handlers import Handlers
 from kstats.collector.latency import Latency
 from kstats.collector.percpu import PER_CPU, Entries, ExitsByCpu
 from kstats.collector.slow_exits import SlowExits
@@ -43,6 +44,7 @@ def commands(target: Target) -> Iterator[tuple[Feature, ...]]:
     yield (ExitsByThread(), events)
     for kind in ("", *(detail.name for detail in target.source.details)):
         exits = (ExitsByThread(), *((Detail.find(target, kind),) if kind else ()))
+        yield (*exits, Handlers())
         yield (*exits, Latency(by_cpu=True, detail=kind), Entries())
         latency = Latency(detail=kind)
         for more in ((), (latency,), (latency, SlowExits(123456))):
@@ -64,7 +66,7 @@ def test_there_is_no_object_that_no_command_uses() -> None:
     plans = (target.plan(features) for target in targets() for features in commands(target))
     used = {objects.name(plan, probe) for plan in plans for probe in plan.probes}
     folder = Path(csource.directory(), "objects")
-    assert {path.name for path in folder.glob("*.o")} == used
+    assert {path.name for path in folder.iterdir()} == used
 
 
 def plan() -> Plan:

@@ -94,7 +94,7 @@ def check_files(files: set[str], kind: str) -> None:
         for file in (ROOT / folder).rglob("*.[chp]*"):
             if file.is_file() and file.suffix != ".pyc":
                 assert f"{modules}/{inside}/{file.relative_to(ROOT / folder)}" in files
-    for built in (ROOT / "bpf/objects").glob("*.o"):
+    for built in (ROOT / "bpf/objects").glob("*.o.z"):
         assert f"{modules}/kstats/bpf/objects/{built.name}" in files
     for unit in (ROOT / "deploy/systemd").glob("kstats-*"):
         assert f"usr/lib/systemd/system/{unit.name}" in files
