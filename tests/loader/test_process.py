@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from kstats.loader import process, worker
 from kstats.loader.answers import Refusal
 from kstats.loader.process import Worker
+from tests.cli.process import ROOT
 
 
 @pytest.fixture(params=[True, False], ids=["copy", "new process"])
@@ -20,22 +22,26 @@ def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(process, "may_fork", lambda: request.param)
 
 
+ALONE = "from kstats.loader.process import may_fork; print(may_fork())"
+TWO = f"""
+import threading, time
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+{ALONE}
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "environment", "may"),
+    [(ALONE, {}, True), (TWO, {}, False), (ALONE, {"LD_LIBRARY_PATH": "/none"}, False)],
+)
 def test_a_linker_variable_or_a_second_thread_needs_a_new_process(
-    monkeypatch: pytest.MonkeyPatch,
+    code: str, environment: dict[str, str], *, may: bool
 ) -> None:
     """The copy would load other libraries, or wait for a lock that nobody releases."""
-    for name in [name for name in os.environ if name.startswith("LD_")]:
-        monkeypatch.delenv(name)
-    before = process.may_fork()
-    assert before == (threading.active_count() == 1)
-    end = threading.Event()
-    other = threading.Thread(target=end.wait)
-    other.start()
-    assert not process.may_fork()
-    end.set()
-    other.join()
-    monkeypatch.setenv("LD_LIBRARY_PATH", "/tmp")  # noqa: S108 - nothing is loaded
-    assert not process.may_fork()
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, check=True
+    )
+    assert done.stdout.decode() == f"{may}\n"
 
 
 @pytest.mark.usefixtures("either_way")
