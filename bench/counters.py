@@ -17,19 +17,17 @@ import math
 import os
 import random
 import resource
-import statistics
 import struct
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
 
 import attrs
 
+from bench.filled import timed
 from bench.recording import Host
 from bench.table import TIMED, Budget, Table
 from kstats import arch as arches
@@ -65,18 +63,6 @@ _PER_THREAD = 1000
 _CPUS_OF_THREAD = 20
 _REASONS = 60
 _CPUS, _VMS = 512, 100
-
-_T = TypeVar("_T")
-
-
-def _timed(call: Callable[[], _T], runs: int = _RUNS) -> tuple[float, _T]:
-    """Return the median of the milliseconds of CPU that a call takes, and its result."""
-    times = []
-    for _ in range(runs):
-        begun = time.process_time()
-        result = call()
-        times.append(time.process_time() - begun)
-    return statistics.median(times) * 1e3, result
 
 
 def _codes() -> tuple[int, ...]:
@@ -126,23 +112,23 @@ def threads(many: int) -> dict[str, float]:
         all_of_them = Share()
         all_of_them.added[Hash.THREADS] = many * _PER_THREAD
         loaded.maps["shares"].put(COUNT.pack(EVERYONE), bytes(all_of_them))
-        first, now = _timed(reader, 1)
-        again, now = _timed(reader, 3)
+        first, now = timed(reader, 1)
+        again, now = timed(reader, 3)
 
         def sample() -> Sample:
             made = between((exits, before, now), layout=layout, online=online)
             return attrs.evolve(made, threads=known)
 
-        taken, made = _timed(sample, 3)
+        taken, made = timed(sample, 3)
         if sum(map(len, made.exits.values())) != many * _PER_THREAD:
             raise RuntimeError("the map does not hold what was put into it")
-        shown, _ = _timed(lambda: ExitsView().table(made), 3)
+        shown, _ = timed(lambda: ExitsView().table(made), 3)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         encoder = Encoder()
         encoder.line(made)
-        line, _ = _timed(lambda: encoder.line(sample()), 3)
+        line, _ = timed(lambda: encoder.line(sample()), 3)
         rows = ExitsView(ExitsOptions(by=("cpu", "tid", "reason")))
-        text, _ = _timed(lambda: TextRenderer(io.StringIO()).write(rows.table(made)), 1)
+        text, _ = timed(lambda: TextRenderer(io.StringIO()).write(rows.table(made)), 1)
     return {
         "the first reading, ms": first,
         "reading, difference, table by vm,vcpu,reason, ms": again + taken + shown,
@@ -176,12 +162,14 @@ def cpus(many: int) -> dict[str, float]:
 
     values = [read() for _ in range(6)]
     view, detailed = PerCpuView(), PerCpuView(Options(detail=True))
-    text, _ = _timed(lambda: TextRenderer(io.StringIO()).write(view.table(sample(values[0]))))
-    json_, _ = _timed(lambda: JsonRenderer(io.StringIO()).write(detailed.table(sample(values[0]))))
+    text, _ = timed(lambda: TextRenderer(io.StringIO()).write(view.table(sample(values[0]))), _RUNS)
+    json_, _ = timed(
+        lambda: JsonRenderer(io.StringIO()).write(detailed.table(sample(values[0]))), _RUNS
+    )
     samples = itertools.cycle([sample(one) for one in values])
     encoder = Encoder()
     encoder.line(next(samples))
-    line, _ = _timed(lambda: encoder.line(next(samples)))
+    line, _ = timed(lambda: encoder.line(next(samples)), _RUNS)
     return {"kstats -v, ms": text, "as JSON, ms": json_, "a recorded sample, ms": line}
 
 
@@ -204,7 +192,7 @@ def recorded(many: int) -> dict[str, float]:
                     for sample in kept:
                         use(sample)
 
-            return _timed(run, 3)[0] / samples
+            return timed(run, 3)[0] / samples
 
         view, text, gathered = PerCpuView(), TextRenderer(io.StringIO()), Gathered("", {})
         return {

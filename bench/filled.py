@@ -49,9 +49,9 @@ def figures() -> dict[str, float]:
             all_of_them = Share()
             all_of_them.added[Hash.THREADS] = COUNTERS
             loaded.maps["shares"].put(COUNT.pack(EVERYONE), bytes(all_of_them))
-            read, now = _timed(reader)
+            read, now = timed(reader)
     cpus = tuple(range(CPUS))
-    taken, sample = _timed(lambda: between((exits, before, now), layout=layout, online=cpus))
+    taken, sample = timed(lambda: between((exits, before, now), layout=layout, online=cpus))
     if sum(map(len, sample.exits.values())) != COUNTERS:
         raise RuntimeError("the map does not hold what was put into it")
     return {
@@ -96,13 +96,13 @@ def _entries(threads: Sequence[int]) -> tuple[bytes, bytes]:
 
 def _shown(view: Callable[[], ExitsView | KvmexitView], sample: Sample) -> float:
     """Milliseconds from a sample to text."""
-    return _timed(lambda: TextRenderer(io.StringIO()).write(view().table(sample)))[0]
+    return timed(lambda: TextRenderer(io.StringIO()).write(view().table(sample)))[0]
 
 
-def _timed(call: Callable[[], _T]) -> tuple[float, _T]:
+def timed(call: Callable[[], _T], runs: int = RUNS) -> tuple[float, _T]:
     """Milliseconds of CPU that a call takes, the median, and what it gives."""
     times = []
-    for _ in range(RUNS):
+    for _ in range(runs):
         begun = time.process_time()
         result = call()
         times.append(time.process_time() - begun)
