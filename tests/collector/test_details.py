@@ -112,16 +112,7 @@ LATER = KIND._replace(events=(DetailEvent("kvm_entry", "on_tone", "TONE_ARGS"),)
 
 
 @pytest.fixture
-def _pinned() -> Iterator[None]:
-    """Keeps this thread on CPU 0."""
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {0})
-    yield
-    os.sched_setaffinity(0, allowed)
-
-
-@pytest.fixture
-def count_with(tmp_path: Path, _pinned: None) -> Iterator[Callable[..., Collector]]:
+def count_with(tmp_path: Path, _on_cpu_0: None) -> Iterator[Callable[..., Collector]]:
     """Collectors of exits with their tones."""
     made: list[Collector] = []
     file = tmp_path / "tones.c"

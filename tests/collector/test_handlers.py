@@ -24,7 +24,7 @@ from kstats.views import handlers
 from tests.collector import kernel
 from tests.collector.native import target
 from tests.collector.readings import HER, ME, between, totals
-from tests.collector.test_details import LATER, TONES
+from tests.collector.test_details import LATER, TONES, exit_
 from tests.collector.test_threads import me
 
 KERNEL, IO, MMIO, INTR, MEMORY_FAULT = (
@@ -77,10 +77,6 @@ def count_with(tmp_path: Path) -> Iterator[Callable[..., Collector]]:
     yield make
     for collector in made:
         collector.close()
-
-
-def exit_(collector: Collector, code: int, tone: int = 0) -> None:
-    kernel.fire_here(collector.loaded.programs["on_exit"], tone, code)
 
 
 def return_(collector: Collector, reason: int, error: int = 0) -> None:

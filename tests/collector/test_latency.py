@@ -66,10 +66,8 @@ def test_without_exits_there_is_nothing() -> None:
 
 
 @pytest.fixture
-def measure() -> Iterator[Callable[..., Collector]]:
+def measure(_on_cpu_0: None) -> Iterator[Callable[..., Collector]]:
     """Makes collectors on CPU 0, and closes them at the end."""
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {0})
     made: list[Collector] = []
 
     def make(*, by_cpu: bool = False, latencies: int = 64) -> Collector:
@@ -81,7 +79,6 @@ def measure() -> Iterator[Callable[..., Collector]]:
     yield make
     for collector in made:
         collector.close()
-    os.sched_setaffinity(0, allowed)
 
 
 def leave(collector: Collector, code: int = 1) -> None:

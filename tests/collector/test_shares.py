@@ -88,15 +88,6 @@ def processes(_on_cpu_0: None) -> Iterator[Callable[[Callable[[int], None]], Pro
         process.end()
 
 
-@pytest.fixture
-def _on_cpu_0() -> Iterator[None]:
-    """Keeps this thread, and the processes that it starts, on CPU 0."""
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {0})
-    yield
-    os.sched_setaffinity(0, allowed)
-
-
 Make = Callable[[Callable[[int], None]], Process]
 
 

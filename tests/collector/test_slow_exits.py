@@ -23,10 +23,8 @@ MS = 10**6
 
 
 @pytest.fixture
-def limited() -> Iterator[Callable[..., Collector]]:
+def limited(_on_cpu_0: None) -> Iterator[Callable[..., Collector]]:
     """Makes collectors of this process on CPU 0, and closes them at the end."""
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {0})
     made: list[Collector] = []
 
     def make(threshold: int, *, rate: int = 1000, pages: int = 1) -> Collector:
@@ -39,7 +37,6 @@ def limited() -> Iterator[Callable[..., Collector]]:
     yield make
     for collector in made:
         collector.close()
-    os.sched_setaffinity(0, allowed)
 
 
 def exit_of(collector: Collector, code: int, seconds: float = 0) -> None:

@@ -25,19 +25,10 @@ from tests.collector import kernel
 from tests.collector.native import NATIVE, target
 from tests.collector.test_threads import exits_of, in_threads, me
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.usefixtures("_on_cpu_0")]
 
 SIZE, HASH = 64, 4096
 CODES = range(8)
-
-
-@pytest.fixture(autouse=True)
-def _on_cpu_0() -> Iterator[None]:
-    """Keeps this thread, and those it starts, on CPU 0."""
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {0})
-    yield
-    os.sched_setaffinity(0, allowed)
 
 
 FEATURES = (ExitsByThread(table_size=SIZE, more_threads=HASH),)

@@ -102,15 +102,6 @@ def in_threads(count: int, work: Callable[[], None]) -> list[int]:
 
 
 @pytest.fixture
-def _on_cpu_0() -> Iterator[None]:
-    """Keeps this thread, and those it starts, on CPU 0."""
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {0})
-    yield
-    os.sched_setaffinity(0, allowed)
-
-
-@pytest.fixture
 def count_with(_on_cpu_0: None) -> Iterator[Callable[..., Collector]]:
     """Makes collectors, and closes them at the end."""
     made: list[Collector] = []

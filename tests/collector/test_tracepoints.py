@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -75,11 +74,9 @@ def test_a_filter_looks_at_the_argument() -> None:
 
 
 @pytest.fixture
-def count_with() -> Iterator[Callable[..., Collector]]:
+def count_with(_on_cpu_0: None) -> Iterator[Callable[..., Collector]]:
     """Makes collectors of events on CPU 0, where this thread stays, and closes them."""
     made: list[Collector] = []
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {0})
 
     def make(*counted: Event, wanted: ThreadFilter | None = None, **sizes: Any) -> Collector:
         machine = target()
@@ -90,7 +87,6 @@ def count_with() -> Iterator[Callable[..., Collector]]:
     yield make
     for collector in made:
         collector.close()
-    os.sched_setaffinity(0, allowed)
 
 
 @pytest.mark.root

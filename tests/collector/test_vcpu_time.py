@@ -96,14 +96,11 @@ def test_half_a_change_is_no_record() -> None:
 
 
 @pytest.fixture
-def collector() -> Iterator[Collector]:
+def collector(_on_cpu_0: None) -> Iterator[Collector]:
     """Follows this process; its threads, and those it starts, are on CPU 0."""
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {0})
     machine = target()
     with Collector(machine, (ExitsByThread(), Entries(), VcpuTimes())) as made:
         yield made
-    os.sched_setaffinity(0, allowed)
 
 
 def fire(collector: Collector, function: str, *args: int) -> None:
